@@ -1,0 +1,123 @@
+"""(configuration, task, plan) -> an ONNX graph and the weights it asks for by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+
+import onnx_ir as ir
+from onnx_ir.passes.common import ClearMetadataAndDocStringPass, RemoveUnusedNodesPass
+from onnxscript import GraphBuilder
+
+from albert_edge.config import AlbertConfig
+from albert_edge.graph.heads import HEADS, INPUT_NAMES, Head
+from albert_edge.graph.linear import Linear
+from albert_edge.graph.operators import MICROSOFT, TARGETS
+from albert_edge.graph.plan import Optimization, Plan
+
+# The IR version that the opset of each target shipped with.
+_IR_VERSIONS = {17: 8, 23: 11}
+
+
+@dataclass(frozen=True, slots=True)
+class Weight:
+    """A weight the graph asks for: float32, by its name in the checkpoint.
+
+    Attributes:
+        shape: Its shape in the file.
+        transposed: Whether the checkpoint keeps it the other way round.
+    """
+
+    shape: tuple[int, ...]
+    transposed: bool
+
+    @property
+    def checkpoint_shape(self) -> tuple[int, ...]:
+        """Its shape in the checkpoint."""
+        return self.shape[::-1] if self.transposed else self.shape
+
+    @property
+    def bytes(self) -> int:
+        """Its size in the file."""
+        return 4 * prod(self.shape)
+
+
+@dataclass(frozen=True, slots=True)
+class Authored:
+    """A graph without its weights, and what the plan did to it.
+
+    Attributes:
+        model: Nodes, inputs, outputs and small constants.
+        weights: What is still to be filled in, by name.
+        applied: How often each optimization was applied.
+    """
+
+    model: ir.Model
+    weights: Mapping[str, Weight]
+    applied: Mapping[Optimization, int]
+
+    @property
+    def weight_bytes(self) -> int:
+        """Size of all weights in the file."""
+        return sum(weight.bytes for weight in self.weights.values())
+
+
+def author(config: AlbertConfig, task: str, plan: Plan) -> Authored:
+    """Write the graph of an ALBERT.
+
+    Args:
+        config: The geometry.
+        task: A key of `HEADS`; it decides the outputs.
+        plan: Target, layout and optimizations.
+
+    Returns:
+        The graph, the weights it needs and the optimizations that found a place in it.
+
+    Raises:
+        ConfigError: hidden_act is not a known activation.
+    """
+    operators = TARGETS[plan.target](plan)
+    opsets = {"": operators.opset} | ({MICROSOFT: 1} if plan.target == "cpu" else {})
+    graph = ir.Graph([], [], nodes=[], name=task, opset_imports=opsets)
+    head = HEADS[task](config, operators)
+    _write(graph, head, config)
+    weights = _weights(head)
+    for name in weights:
+        graph.initializers.pop(name)
+    model = ir.Model(graph, ir_version=_IR_VERSIONS[operators.opset], producer_name="albert-edge")
+    for tidy in (RemoveUnusedNodesPass(), ClearMetadataAndDocStringPass()):
+        tidy(model)
+    return Authored(model, weights, dict(operators.applied))
+
+
+def _write(graph: ir.Graph, head: Head, config: AlbertConfig) -> None:
+    builder = GraphBuilder(graph)
+    _name_parameters(builder, head)
+    inputs = [builder.input(name, ir.DataType.INT64, head.inputs) for name in INPUT_NAMES]
+    for name, value in head(builder.op, *inputs).items():
+        value.shape = ir.Shape([getattr(config, axis, axis) for axis in head.outputs[name]])
+        builder.add_output(value, name)
+
+
+def _name_parameters(builder: GraphBuilder, head: Head) -> None:
+    """Name every parameter by its path, ahead of its first use.
+
+    Left to itself the builder names a parameter where it is first met, and inside the body of a
+    Loop it takes the path of the Loop for that of the parameter.
+    """
+    for path, module in head.named_modules():
+        builder.push_module(path)
+        for parameter in module.parameters(recurse=False):
+            parameter._realize(builder)
+        builder.pop_module()
+
+
+def _weights(head: Head) -> dict[str, Weight]:
+    transposed = {
+        f"{path}.weight" for path, module in head.named_modules() if isinstance(module, Linear)
+    }
+    return {
+        name: Weight(parameter.shape.numpy() if parameter.shape else (), name in transposed)
+        for name, parameter in head.named_parameters()
+    }

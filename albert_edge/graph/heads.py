@@ -1,0 +1,250 @@
+"""The heads of ALBERT, one Module each, as transformers names and computes them.
+
+A head owns the body (`albert`) and maps the three inputs to its named outputs; `outputs` gives
+their axes, each a name that stays symbolic or a field of the configuration. The table at the end
+ties heads to tasks.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import onnx_ir as ir
+from onnxscript import OpBuilder, nn
+
+from albert_edge.config import AlbertConfig
+from albert_edge.graph.activations import Activation
+from albert_edge.graph.layers import AlbertModel, Reads
+from albert_edge.graph.linear import LayerNorm, Linear
+from albert_edge.graph.operators import Portable
+from albert_edge.graph.plan import Optimization
+
+Outputs = dict[str, ir.Value]
+
+INPUT_NAMES = ("input_ids", "attention_mask", "token_type_ids")
+
+
+class Head(nn.Module):
+    """The body of the model and what all heads say about themselves."""
+
+    inputs: ClassVar[tuple[str, ...]] = ("batch_size", "sequence_length")
+    outputs: ClassVar[dict[str, tuple[str, ...]]]
+    reads: ClassVar[Reads]
+
+    def __init__(self, config: AlbertConfig, operators: Portable) -> None:
+        super().__init__()
+        self.operators = operators
+        self.albert = AlbertModel(config, operators, self.reads)
+
+
+class FeatureExtraction(Head):
+    """transformers.AlbertModel."""
+
+    reads = "both"
+    outputs: ClassVar = {
+        "last_hidden_state": ("batch_size", "sequence_length", "hidden_size"),
+        "pooler_output": ("batch_size", "hidden_size"),
+    }
+
+    def forward(self, op: OpBuilder, *inputs: ir.Value) -> Outputs:
+        """Every token's hidden state and the pooled first token."""
+        hidden, pooled = self.albert(op, *inputs)
+        return {"last_hidden_state": hidden, "pooler_output": pooled}
+
+
+class Predictions(nn.Module):
+    """The masked-LM head; its decoder is the word embedding table itself unless it was untied."""
+
+    def __init__(self, config: AlbertConfig, operators: Portable) -> None:
+        super().__init__()
+        self.operators = operators
+        self.embedding_size = config.embedding_size
+        self.dense = Linear(config.hidden_size, config.embedding_size)
+        self.activation = Activation(config.hidden_act)
+        self.LayerNorm = LayerNorm(config.embedding_size, config.layer_norm_eps)
+        self.bias = nn.Parameter([config.vocab_size])
+        self.decoder = None if config.tie_word_embeddings else UntiedDecoder(config)
+
+    def forward(self, op: OpBuilder, hidden: ir.Value, word_embeddings: ir.Value) -> ir.Value:
+        """Map (..., hidden_size) to (rows, vocab_size), the leading dimensions flattened."""
+        projected = self.dense(op, hidden, add_bias=False)
+        activated = self.operators.biased_activation(
+            op, projected, self.dense.bias, self.activation
+        )
+        rows = op.Reshape(self.LayerNorm(op, activated), [-1, self.embedding_size])
+        table = self.decoder(op) if self.decoder else word_embeddings
+        # Gemm reads the table as it lies, so lookup and decoder share one initializer.
+        return op.Gemm(rows, table, self.bias, transB=1)
+
+
+class UntiedDecoder(nn.Module):
+    """A decoder table of its own, for checkpoints with tie_word_embeddings = false."""
+
+    def __init__(self, config: AlbertConfig) -> None:
+        super().__init__()
+        self.weight = nn.Parameter([config.vocab_size, config.embedding_size])
+
+    def forward(self, op: OpBuilder) -> ir.Value:
+        """The table, (vocab_size, embedding_size)."""
+        return self.weight
+
+
+class LanguageModel(Head):
+    """A head that scores the vocabulary."""
+
+    def __init__(self, config: AlbertConfig, operators: Portable) -> None:
+        super().__init__(config, operators)
+        self.predictions = Predictions(config, operators)
+        self.vocab_size = config.vocab_size
+
+    def score(self, op: OpBuilder, hidden: ir.Value) -> ir.Value:
+        """Map (..., hidden_size) to (rows, vocab_size)."""
+        return self.predictions(op, hidden, self.albert.embeddings.word_embeddings.weight)
+
+    def score_tokens(self, op: OpBuilder, hidden: ir.Value) -> ir.Value:
+        """Map (batch, sequence, hidden_size) to (batch, sequence, vocab_size)."""
+        leading = op.Shape(hidden, start=0, end=2)
+        shape = op.Concat(leading, [self.vocab_size], axis=0)
+        return op.Reshape(self.score(op, hidden), shape)
+
+
+class MaskedLM(LanguageModel):
+    """transformers.AlbertForMaskedLM."""
+
+    reads = "tokens"
+    outputs: ClassVar = {
+        "logits": ("batch_size", "sequence_length", "vocab_size"),
+        "mask_positions": ("masks", "batch_and_sequence"),
+        "mask_logits": ("masks", "vocab_size"),
+    }
+
+    def forward(self, op: OpBuilder, *inputs: ir.Value) -> Outputs:
+        """Logits of every token.
+
+        Under `Optimization.MASKED_LOGITS`: the logits of [MASK] tokens alone, and where they
+        stand, as (batch, sequence) index pairs in reading order.
+        """
+        hidden, _ = self.albert(op, *inputs)
+        if not self.operators.plan.wants(Optimization.MASKED_LOGITS):
+            return {"logits": self.score_tokens(op, hidden)}
+        self.operators.applied[Optimization.MASKED_LOGITS] += 1
+        is_mask = op.Equal(inputs[0], self.operators.plan.mask_token_id)
+        positions = op.Transpose(op.NonZero(is_mask), perm=[1, 0])
+        logits = self.score(op, op.GatherND(hidden, positions))
+        return {"mask_positions": positions, "mask_logits": logits}
+
+
+class PreTraining(LanguageModel):
+    """transformers.AlbertForPreTraining."""
+
+    reads = "both"
+    outputs: ClassVar = {
+        "prediction_logits": ("batch_size", "sequence_length", "vocab_size"),
+        "sop_logits": ("batch_size", "num_labels"),
+    }
+
+    def __init__(self, config: AlbertConfig, operators: Portable) -> None:
+        super().__init__(config, operators)
+        self.sop_classifier = SentenceOrder(config)
+
+    def forward(self, op: OpBuilder, *inputs: ir.Value) -> Outputs:
+        """Vocabulary logits of every token and the sentence-order logits."""
+        hidden, pooled = self.albert(op, *inputs)
+        return {
+            "prediction_logits": self.score_tokens(op, hidden),
+            "sop_logits": self.sop_classifier(op, pooled),
+        }
+
+
+class SentenceOrder(nn.Module):
+    """The sentence-order head of the pretraining model."""
+
+    def __init__(self, config: AlbertConfig) -> None:
+        super().__init__()
+        self.classifier = Linear(config.hidden_size, config.num_labels)
+
+    def forward(self, op: OpBuilder, pooled: ir.Value) -> ir.Value:
+        """Map (batch, hidden_size) to (batch, num_labels)."""
+        return self.classifier(op, pooled)
+
+
+class SequenceClassification(Head):
+    """transformers.AlbertForSequenceClassification: single label, multi label or regression."""
+
+    reads = "pooled"
+    outputs: ClassVar = {"logits": ("batch_size", "num_labels")}
+
+    def __init__(self, config: AlbertConfig, operators: Portable) -> None:
+        super().__init__(config, operators)
+        self.classifier = Linear(config.hidden_size, config.num_labels)
+
+    def forward(self, op: OpBuilder, *inputs: ir.Value) -> Outputs:
+        """Logits of the text."""
+        _, pooled = self.albert(op, *inputs)
+        return {"logits": self.classifier(op, pooled)}
+
+
+class TokenClassification(Head):
+    """transformers.AlbertForTokenClassification."""
+
+    reads = "tokens"
+    outputs: ClassVar = {"logits": ("batch_size", "sequence_length", "num_labels")}
+
+    def __init__(self, config: AlbertConfig, operators: Portable) -> None:
+        super().__init__(config, operators)
+        self.classifier = Linear(config.hidden_size, config.num_labels)
+
+    def forward(self, op: OpBuilder, *inputs: ir.Value) -> Outputs:
+        """Logits of every token."""
+        hidden, _ = self.albert(op, *inputs)
+        return {"logits": self.classifier(op, hidden)}
+
+
+class QuestionAnswering(Head):
+    """transformers.AlbertForQuestionAnswering."""
+
+    reads = "tokens"
+    outputs: ClassVar = {
+        "start_logits": ("batch_size", "sequence_length"),
+        "end_logits": ("batch_size", "sequence_length"),
+    }
+
+    def __init__(self, config: AlbertConfig, operators: Portable) -> None:
+        super().__init__(config, operators)
+        self.qa_outputs = Linear(config.hidden_size, 2)
+
+    def forward(self, op: OpBuilder, *inputs: ir.Value) -> Outputs:
+        """How well the answer starts, and ends, at every token."""
+        hidden, _ = self.albert(op, *inputs)
+        start, end = op.Split(self.qa_outputs(op, hidden), [1, 1], axis=-1, _outputs=2)
+        return {"start_logits": op.Squeeze(start, [-1]), "end_logits": op.Squeeze(end, [-1])}
+
+
+class MultipleChoice(Head):
+    """transformers.AlbertForMultipleChoice."""
+
+    reads = "pooled"
+    inputs = ("batch_size", "num_choices", "sequence_length")
+    outputs: ClassVar = {"logits": ("batch_size", "num_choices")}
+
+    def __init__(self, config: AlbertConfig, operators: Portable) -> None:
+        super().__init__(config, operators)
+        self.classifier = Linear(config.hidden_size, 1)
+
+    def forward(self, op: OpBuilder, *inputs: ir.Value) -> Outputs:
+        """One logit per choice."""
+        flat_shape = op.Concat([-1], op.Shape(inputs[0], start=2), axis=0)
+        _, pooled = self.albert(op, *(op.Reshape(ids, flat_shape) for ids in inputs))
+        scores = self.classifier(op, pooled)
+        return {"logits": op.Reshape(scores, op.Shape(inputs[0], start=0, end=2))}
+
+
+HEADS: dict[str, type[Head]] = {
+    "feature-extraction": FeatureExtraction,
+    "fill-mask": MaskedLM,
+    "pretraining": PreTraining,
+    "text-classification": SequenceClassification,
+    "token-classification": TokenClassification,
+    "question-answering": QuestionAnswering,
+    "multiple-choice": MultipleChoice,
+}

@@ -1,0 +1,259 @@
+"""The body of ALBERT (Lan et al. 2019, https://arxiv.org/abs/1909.11942).
+
+Attribute names are the checkpoint's own, so a parameter's path is its tensor's name. Shapes are
+written (batch, sequence, features).
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import onnx_ir as ir
+from onnxscript import OpBuilder, nn
+
+from albert_edge.config import AlbertConfig
+from albert_edge.graph.activations import Activation
+from albert_edge.graph.linear import LayerNorm, Linear
+from albert_edge.graph.operators import Portable
+from albert_edge.graph.plan import Optimization
+
+
+class Embedding(nn.Module):
+    """A table of vectors, one row per id."""
+
+    def __init__(self, rows: int, features: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter([rows, features])
+
+    def forward(self, op: OpBuilder, ids: ir.Value) -> ir.Value:
+        """Map (batch, sequence) ids to (batch, sequence, features)."""
+        return op.Gather(self.weight, ids)
+
+
+class PositionEmbedding(Embedding):
+    """The leading rows of its table, one per token."""
+
+    def forward(self, op: OpBuilder, ids: ir.Value) -> ir.Value:
+        """Map (batch, sequence) ids, for their length alone, to (sequence, features)."""
+        length = op.Shape(ids, start=1)
+        return op.Slice(self.weight, [0], length, [0])
+
+
+class Embeddings(nn.Module):
+    """Word, token type and position embeddings, added and normalized."""
+
+    def __init__(self, config: AlbertConfig) -> None:
+        super().__init__()
+        size = config.embedding_size
+        self.word_embeddings = Embedding(config.vocab_size, size)
+        self.token_type_embeddings = Embedding(config.type_vocab_size, size)
+        self.position_embeddings = PositionEmbedding(config.max_position_embeddings, size)
+        self.LayerNorm = LayerNorm(size, config.layer_norm_eps)
+
+    def forward(self, op: OpBuilder, input_ids: ir.Value, token_type_ids: ir.Value) -> ir.Value:
+        """Map two (batch, sequence) arrays of ids to (batch, sequence, embedding_size)."""
+        words = self.word_embeddings(op, input_ids)
+        types = self.token_type_embeddings(op, token_type_ids)
+        positions = self.position_embeddings(op, input_ids)
+        return self.LayerNorm(op, op.Add(op.Add(words, types), positions))
+
+
+class SelfAttention(nn.Module):
+    """Multi-head self-attention with its residual connection and LayerNorm."""
+
+    def __init__(self, config: AlbertConfig, operators: Portable) -> None:
+        super().__init__()
+        size = config.hidden_size
+        self.heads = config.num_attention_heads
+        self.operators = operators
+        self.query = Linear(size, size)
+        self.key = Linear(size, size)
+        self.value = Linear(size, size)
+        self.dense = Linear(size, size)
+        self.LayerNorm = LayerNorm(size, config.layer_norm_eps)
+
+    def forward(
+        self, op: OpBuilder, hidden: ir.Value, queries: ir.Value, bias: ir.Value
+    ) -> ir.Value:
+        """Let `queries`, rows of `hidden`, attend to all of `hidden`.
+
+        Args:
+            op: The graph being written.
+            hidden: (batch, sequence, hidden_size).
+            queries: (batch, queries, hidden_size).
+            bias: The mask as `Portable.attention_bias` makes it.
+
+        Returns:
+            (batch, queries, hidden_size).
+        """
+        mixed = self.operators.attention(
+            op,
+            self.query(op, queries),
+            self.key(op, hidden),
+            self.value(op, hidden),
+            bias,
+            self.heads,
+        )
+        return self.LayerNorm(op, op.Add(self.dense(op, mixed), queries))
+
+
+class AlbertLayer(nn.Module):
+    """Self-attention and feed-forward: the layer whose weights are shared."""
+
+    def __init__(self, config: AlbertConfig, operators: Portable) -> None:
+        super().__init__()
+        self.operators = operators
+        self.attention = SelfAttention(config, operators)
+        self.ffn = Linear(config.hidden_size, config.intermediate_size)
+        self.activation = Activation(config.hidden_act)
+        self.ffn_output = Linear(config.intermediate_size, config.hidden_size)
+        self.full_layer_layer_norm = LayerNorm(config.hidden_size, config.layer_norm_eps)
+
+    def forward(
+        self, op: OpBuilder, hidden: ir.Value, bias: ir.Value, *, first_token: bool = False
+    ) -> ir.Value:
+        """Map (batch, sequence, hidden_size) to the same, or with `first_token` to one token."""
+        queries = hidden
+        if first_token:
+            queries = op.Slice(hidden, [0], [1], [1])
+            bias = op.Slice(bias, [0], [1], [2])
+        attended = self.attention(op, hidden, queries, bias)
+        expanded = self.ffn(op, attended, add_bias=False)
+        activated = self.operators.biased_activation(op, expanded, self.ffn.bias, self.activation)
+        contracted = self.ffn_output(op, activated)
+        return self.full_layer_layer_norm(op, op.Add(contracted, attended))
+
+
+class AlbertLayerGroup(nn.Module):
+    """The inner layers of one hidden group, applied in order."""
+
+    def __init__(self, config: AlbertConfig, operators: Portable) -> None:
+        super().__init__()
+        self.albert_layers = nn.ModuleList(
+            [AlbertLayer(config, operators) for _ in range(config.inner_group_num)]
+        )
+
+    def forward(
+        self, op: OpBuilder, hidden: ir.Value, bias: ir.Value, *, first_token: bool = False
+    ) -> ir.Value:
+        """Map (batch, sequence, hidden_size) to the same, or with `first_token` to one token."""
+        *earlier, last = self.albert_layers
+        for layer in earlier:
+            hidden = layer(op, hidden, bias)
+        return last(op, hidden, bias, first_token=first_token)
+
+
+class Encoder(nn.Module):
+    """The projection of the embeddings, then every hidden group as often as it is applied."""
+
+    def __init__(self, config: AlbertConfig, operators: Portable) -> None:
+        super().__init__()
+        self.operators = operators
+        self.layers_of_groups = config.layers_of_groups
+        self.embedding_hidden_mapping_in = Linear(config.embedding_size, config.hidden_size)
+        self.albert_layer_groups = nn.ModuleList(
+            [AlbertLayerGroup(config, operators) for _ in range(config.num_hidden_groups)]
+        )
+
+    def forward(
+        self, op: OpBuilder, embeddings: ir.Value, bias: ir.Value, *, first_token: bool
+    ) -> ir.Value:
+        """Map (batch, sequence, embedding_size) to (batch, sequence or 1, hidden_size)."""
+        hidden = self.embedding_hidden_mapping_in(op, embeddings)
+        *earlier, (last_group, last_times) = zip(
+            self.albert_layer_groups, self.layers_of_groups, strict=True
+        )
+        for group, times in earlier:
+            hidden = self._repeat(op, group, times, hidden, bias)
+        if not first_token:
+            return self._repeat(op, last_group, last_times, hidden, bias)
+        self.operators.applied[Optimization.FIRST_TOKEN] += 1
+        hidden = self._repeat(op, last_group, last_times - 1, hidden, bias)
+        return last_group(op, hidden, bias, first_token=True)
+
+    def _repeat(
+        self, op: OpBuilder, group: nn.Module, times: int, hidden: ir.Value, bias: ir.Value
+    ) -> ir.Value:
+        if self.operators.plan.layout == "loop" and times > 1:
+            return _loop(op, group, times, hidden, bias)
+        for _ in range(times):
+            hidden = group(op, hidden, bias)
+        return hidden
+
+
+def _loop(
+    op: OpBuilder, group: nn.Module, times: int, hidden: ir.Value, bias: ir.Value
+) -> ir.Value:
+    """Apply the group `times` times in an ONNX Loop that carries the hidden states."""
+
+    def body(op: OpBuilder, _: ir.Value, go_on: ir.Value, carried: ir.Value) -> list[ir.Value]:
+        return [op.Identity(go_on), group(op, carried, bias)]
+
+    def flag(name: str) -> ir.Value:
+        return ir.val(name, ir.DataType.BOOL, [])
+
+    def states(name: str) -> ir.Value:
+        return ir.val(name, ir.DataType.FLOAT, hidden.shape)
+
+    graph = op.builder.subgraph(
+        body,
+        inputs=[ir.val("iteration", ir.DataType.INT64, []), flag("go_on"), states("carried")],
+        outputs=[flag("still_go_on"), states("carried_on")],
+        name="hidden_group",
+    )
+    for node in graph:  # a name inside the body must not occur around it
+        for output in node.outputs:
+            output.name = f"loop/{output.name}"
+    result = op.Loop(times, True, hidden, body=graph)
+    result.type, result.shape = hidden.type, hidden.shape
+    return result
+
+
+Reads = Literal["tokens", "pooled", "both"]
+
+
+class AlbertModel(nn.Module):
+    """Embeddings, encoder and, unless only the tokens are read, the pooler.
+
+    Args:
+        config: The geometry.
+        operators: The target's operators.
+        reads: What the head on top reads: every token, the pooled [CLS] alone, or both.
+    """
+
+    def __init__(self, config: AlbertConfig, operators: Portable, reads: Reads) -> None:
+        super().__init__()
+        self.operators = operators
+        self.reads = reads
+        self.embeddings = Embeddings(config)
+        self.encoder = Encoder(config, operators)
+        if reads != "tokens":
+            self.pooler = Linear(config.hidden_size, config.hidden_size)
+
+    def forward(
+        self,
+        op: OpBuilder,
+        input_ids: ir.Value,
+        attention_mask: ir.Value,
+        token_type_ids: ir.Value,
+    ) -> tuple[ir.Value, ir.Value | None]:
+        """Run the body of the model.
+
+        Args:
+            op: The graph being written.
+            input_ids: (batch, sequence).
+            attention_mask: (batch, sequence), 1 for tokens and 0 for padding.
+            token_type_ids: (batch, sequence).
+
+        Returns:
+            The hidden states, (batch, sequence or 1, hidden_size), and the pooled first token,
+            (batch, hidden_size), or None where the head reads the tokens alone.
+        """
+        first_token = self.reads == "pooled" and self.operators.plan.wants(Optimization.FIRST_TOKEN)
+        bias = self.operators.attention_bias(op, attention_mask)
+        embeddings = self.embeddings(op, input_ids, token_type_ids)
+        hidden = self.encoder(op, embeddings, bias, first_token=first_token)
+        if self.reads == "tokens":
+            return hidden, None
+        first = hidden if first_token else op.Slice(hidden, [0], [1], [1])
+        return hidden, op.Tanh(self.pooler(op, op.Squeeze(first, [1])))

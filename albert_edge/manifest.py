@@ -1,0 +1,146 @@
+"""albert_edge.json: what a bundle says is in it, and nothing it does not say is.
+
+Standard library only: the runtime and the exporter both stand on this module.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from albert_edge.errors import BundleError
+
+MANIFEST = "albert_edge.json"
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class FileRecord:
+    """One file of a bundle: its path inside the folder, its content hash and its size in bytes."""
+
+    file: str
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One way of running the model.
+
+    Attributes:
+        name: How it is asked for, such as "model" or "model_optimized".
+        files: The .onnx file first, then its external data, if any.
+        precision: "fp32" and, once compressed, the others.
+        target: Whose operators it uses, such as "portable" or "cpu".
+        layout: "unrolled" or "loop".
+        opset: Version of the ONNX operator set.
+        exporter: "native" or "optimum".
+        optimizations: Names of the rewrites applied, with how often each was.
+        measured: What was measured when it was written, such as the largest difference to fp32.
+    """
+
+    name: str
+    files: tuple[FileRecord, ...]
+    precision: str
+    target: str
+    layout: str
+    opset: int
+    exporter: str = "native"
+    optimizations: Mapping[str, int] = field(default_factory=dict)
+    measured: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What is in a bundle.
+
+    Attributes:
+        task: What the model answers, such as "text-classification".
+        labels: Names of the classes, by class id.
+        problem_type: As in config.json, or None.
+        source: Where the checkpoint came from: a hub id or the name of a folder.
+        revision: The commit of the hub, or None for a folder.
+        files: Configuration and tokenizer files.
+        variants: The ways of running the model.
+    """
+
+    task: str
+    labels: tuple[str, ...]
+    problem_type: str | None
+    source: str
+    revision: str | None
+    files: tuple[FileRecord, ...]
+    variants: tuple[Variant, ...]
+
+    def records(self) -> Iterator[FileRecord]:
+        """Every file the manifest lists."""
+        yield from self.files
+        for variant in self.variants:
+            yield from variant.files
+
+    def with_variant(self, variant: Variant) -> Manifest:
+        """The same manifest with a variant added, or replaced if it has one of that name."""
+        others = tuple(v for v in self.variants if v.name != variant.name)
+        return dataclasses.replace(self, variants=(*others, variant))
+
+    def to_json(self) -> str:
+        """The text of albert_edge.json."""
+        fields = {"schema_version": SCHEMA_VERSION, **dataclasses.asdict(self)}
+        return json.dumps(fields, indent=2, ensure_ascii=False) + "\n"
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read an albert_edge.json.
+
+    Raises:
+        BundleError: It is missing, damaged, of another schema version, or lists a path that leads
+            out of the bundle.
+    """
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+        version = fields.pop("schema_version")
+    except (FileNotFoundError, NotADirectoryError):
+        raise BundleError(
+            f"{path.parent} is not an albert-edge bundle: it has no {MANIFEST}.",
+            tip="Make one with: albert-edge export CHECKPOINT BUNDLE",
+        ) from None
+    except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
+        raise _damaged(path, error) from error
+    if version != SCHEMA_VERSION:
+        raise BundleError(
+            f"{path} has schema version {version}; this albert-edge reads {SCHEMA_VERSION}.",
+            tip="Use the albert-edge that wrote it, or export the model again.",
+        )
+    try:
+        return _parse_manifest(fields)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> BundleError:
+    return BundleError(
+        f"{path} is damaged: {type(error).__name__}: {error}", tip="Export the model again."
+    )
+
+
+def _parse_manifest(fields: dict[str, Any]) -> Manifest:
+    variants = tuple(
+        Variant(**{**variant, "files": _parse_records(variant["files"])})
+        for variant in fields.pop("variants")
+    )
+    files = _parse_records(fields.pop("files"))
+    labels = tuple(fields.pop("labels"))
+    return Manifest(**fields, labels=labels, files=files, variants=variants)
+
+
+def _parse_records(items: list[dict[str, Any]]) -> tuple[FileRecord, ...]:
+    records = tuple(FileRecord(**item) for item in items)
+    for record in records:
+        path = PurePosixPath(record.file)
+        if path.is_absolute() or ".." in path.parts or "\\" in record.file or not path.parts:
+            raise ValueError(f"the path {record.file!r} leads out of the bundle")
+    return records

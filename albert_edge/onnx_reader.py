@@ -1,0 +1,203 @@
+"""Looking into .onnx files without the onnx package and without loading their weights.
+
+An .onnx file is a protobuf message; the few fields wanted here are found by walking its wire
+format (https://protobuf.dev/programming-guides/encoding) over a memory map, so that a tensor costs
+memory only while it is looked at.
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from albert_edge.errors import BundleError
+
+# Field numbers of https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
+_MODEL_GRAPH = 7
+_GRAPH_NODE, _GRAPH_INITIALIZER = 1, 5
+_NODE_OP_TYPE, _NODE_ATTRIBUTE, _NODE_DOMAIN = 4, 5, 7
+_ATTRIBUTE_GRAPH = 6
+_TENSOR_DIMS, _TENSOR_TYPE, _TENSOR_NAME, _TENSOR_RAW, _TENSOR_EXTERNAL = 1, 2, 8, 9, 13
+
+# onnx.TensorProto.DataType -> numpy, for the types that weights come in.
+_TYPES = {1: "<f4", 2: "u1", 3: "i1", 6: "<i4", 7: "<i8", 9: "?", 10: "<f2", 11: "<f8"}
+
+Value = int | memoryview
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """An initializer: where its bytes lie, not the bytes themselves."""
+
+    name: str
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    data: memoryview
+
+    @property
+    def bytes(self) -> int:
+        """Size in the file."""
+        return len(self.data)
+
+    def array(self) -> npt.NDArray[Any]:
+        """The values, a read-only view of the file."""
+        return np.frombuffer(self.data, self.dtype).reshape(self.shape)
+
+
+@dataclass(frozen=True, slots=True)
+class OnnxFile:
+    """What was found in an .onnx file.
+
+    Attributes:
+        tensors: Its initializers by name.
+        operators: How often each operator occurs, bodies of loops included.
+    """
+
+    tensors: dict[str, Tensor]
+    operators: Counter[str]
+
+
+def read_onnx(path: Path) -> OnnxFile:
+    """Read the initializers and operators of an .onnx file and of its external data.
+
+    Raises:
+        BundleError: It is not an .onnx file, or its external data is missing or leads elsewhere.
+    """
+    try:
+        return _read(path)
+    except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
+        raise BundleError(
+            f"{path} is not a readable ONNX file: {error}", tip="Export the model again."
+        ) from error
+
+
+def _read(path: Path) -> OnnxFile:
+    found = OnnxFile({}, Counter())
+    for field, value in _fields(_map(path)):
+        if field == _MODEL_GRAPH:
+            _read_graph(_message(value), path.parent, found)
+    return found
+
+
+def _read_graph(graph: memoryview, folder: Path, found: OnnxFile) -> None:
+    for field, value in _fields(graph):
+        if field == _GRAPH_INITIALIZER:
+            tensor = _read_tensor(_message(value), folder)
+            found.tensors[tensor.name] = tensor
+        elif field == _GRAPH_NODE:
+            _read_node(_message(value), folder, found)
+
+
+def _read_node(node: memoryview, folder: Path, found: OnnxFile) -> None:
+    op_type = domain = ""
+    for field, value in _fields(node):
+        if field == _NODE_OP_TYPE:
+            op_type = _text(value)
+        elif field == _NODE_DOMAIN:
+            domain = _text(value)
+        elif field == _NODE_ATTRIBUTE:
+            for inner, body in _fields(_message(value)):
+                if inner == _ATTRIBUTE_GRAPH:
+                    _read_graph(_message(body), folder, found)
+    found.operators[f"{domain}.{op_type}" if domain else op_type] += 1
+
+
+def _read_tensor(message: memoryview, folder: Path) -> Tensor:
+    shape: list[int] = []
+    name, data_type, data = "", 0, memoryview(b"")
+    external: dict[str, str] = {}
+    for field, value in _fields(message):
+        if field == _TENSOR_DIMS:
+            shape.extend(_integers(value))
+        elif field == _TENSOR_TYPE:
+            data_type = next(_integers(value))
+        elif field == _TENSOR_NAME:
+            name = _text(value)
+        elif field == _TENSOR_RAW:
+            data = _message(value)
+        elif field == _TENSOR_EXTERNAL:
+            entry = dict(_fields(_message(value)))
+            external[_text(entry[1])] = _text(entry[2])
+    if external:
+        data = _external(external, folder)
+    dtype = np.dtype(_TYPES[data_type])
+    if data and len(data) != dtype.itemsize * prod(shape):
+        raise ValueError(f"tensor {name} has {len(data)} bytes, which is not its shape {shape}")
+    return Tensor(name, dtype, tuple(shape), data)
+
+
+def _external(entry: dict[str, str], folder: Path) -> memoryview:
+    location = entry["location"]
+    if set(location) & set("/\\\0") or location in ("", ".", ".."):
+        raise ValueError(f"external data at {location!r} is not a file beside the model")
+    offset, length = int(entry["offset"]), int(entry["length"])
+    return _map(folder / location)[offset : offset + length]
+
+
+def _map(path: Path) -> memoryview:
+    with path.open("rb") as file:
+        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+
+
+def _fields(message: memoryview) -> Iterator[tuple[int, Value]]:
+    """The fields of a message: numbers as integers, everything else as the bytes it takes."""
+    at = 0
+    while at < len(message):
+        key, at = _varint(message, at)
+        match key & 7:
+            case 0:
+                number, at = _varint(message, at)
+                yield key >> 3, number
+                continue
+            case 1:
+                length = 8
+            case 2:
+                length, at = _varint(message, at)
+            case 5:
+                length = 4
+            case kind:
+                raise ValueError(f"wire type {kind} at byte {at}")
+        if at + length > len(message):
+            raise ValueError("the file is cut short")
+        yield key >> 3, message[at : at + length]
+        at += length
+
+
+def _varint(message: memoryview, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = message[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, at
+        shift += 7
+
+
+def _integers(value: Value) -> Iterator[int]:
+    """A repeated integer field, which may be one number or many packed into bytes."""
+    if isinstance(value, int):
+        yield value
+        return
+    at = 0
+    while at < len(value):
+        number, at = _varint(value, at)
+        yield number
+
+
+def _message(value: Value) -> memoryview:
+    if isinstance(value, int):
+        raise ValueError("a number where a message should be")
+    return value
+
+
+def _text(value: Value) -> str:
+    return str(_message(value), "utf-8")

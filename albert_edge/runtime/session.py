@@ -1,0 +1,203 @@
+"""A variant of a bundle, loaded: named arrays in, named arrays out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import ModuleType, TracebackType
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from albert_edge.bundle import Bundle, open_bundle
+from albert_edge.errors import BundleError, DeviceError, InputError, UsageError
+from albert_edge.manifest import Variant
+from albert_edge.runtime.cpus import usable_cpus
+from albert_edge.runtime.device import CPU, Device, find_device, load_onnxruntime
+
+Arrays = dict[str, npt.NDArray[Any]]
+
+# The one default a caller may leave out, as in transformers: no padding, one segment.
+_DEFAULTS = {"attention_mask": 1, "token_type_ids": 0}
+
+
+class Session:
+    """A model in memory. Safe to use from many threads.
+
+    Args:
+        bundle: A bundle, or the folder of one.
+        device: "auto" or "cpu".
+        precision: "auto" or "fp32".
+        threads: Threads inside one run; by default the processors this process may use.
+        variant: The name of one variant, instead of the best one for device and precision.
+
+    Attributes:
+        bundle: The bundle it came from.
+        variant: The variant that was loaded.
+        device: The device it runs on.
+        threads: Threads inside one run.
+        input_names: Arrays it takes, in order.
+        output_names: Arrays it gives, in order.
+
+    Raises:
+        BundleError: The bundle is missing or damaged, or has no such variant.
+        DeviceError: The device is not available.
+        MissingExtraError: onnxruntime is not installed.
+        UsageError: An argument has no meaning.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle | str | os.PathLike[str],
+        *,
+        device: str = "auto",
+        precision: str = "auto",
+        threads: int | None = None,
+        variant: str | None = None,
+    ) -> None:
+        self.bundle = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
+        self.device = find_device(device)
+        if threads is not None and threads < 1:
+            raise UsageError(f"threads is {threads}.", tip="Give 1 or more, or leave it out.")
+        self.threads = threads or usable_cpus()
+        self.variant = (
+            self.bundle.variant(variant)
+            if variant
+            else choose_variant(self.bundle, self.device, precision)
+        )
+        paths = [self.bundle.checked(record) for record in self.variant.files]
+        self._session = _load(paths[0], self.variant.target, self.device, self.threads)
+        self.input_names = tuple(value.name for value in self._session.get_inputs())
+        self.output_names = tuple(value.name for value in self._session.get_outputs())
+
+    def run(self, inputs: Mapping[str, npt.ArrayLike]) -> Arrays:
+        """Run the model once.
+
+        Args:
+            inputs: input_ids, (batch, sequence) integers; attention_mask (default: all 1) and
+                token_type_ids (default: all 0) of the same shape. multiple-choice models take
+                (batch, num_choices, sequence). Names the variant does not need are ignored.
+
+        Returns:
+            The outputs by name, float32.
+
+        Raises:
+            InputError: An array is missing, of another shape or type, or has an id out of range.
+            UsageError: The session was closed.
+        """
+        if self._session is None:
+            raise UsageError("This session was closed.", tip="Open a new one.")
+        if "input_ids" not in inputs:
+            raise InputError("input_ids is missing.", tip="Pass the token ids as input_ids.")
+        shape = np.shape(inputs["input_ids"])
+        feed = {name: _as_ids(name, inputs, shape) for name in self.input_names}
+        try:
+            outputs = self._session.run(None, feed)
+        except Exception as error:  # onnxruntime has no public base class for its errors
+            raise InputError(
+                f"onnxruntime could not run input_ids of shape {shape}: {error}",
+                tip="Ids must be below vocab_size, the length at most max_position_embeddings.",
+            ) from error
+        return dict(zip(self.output_names, outputs, strict=True))
+
+    def close(self) -> None:
+        """Free the memory of the model; later runs raise UsageError."""
+        self._session = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def choose_variant(bundle: Bundle, device: Device, precision: str) -> Variant:
+    """The best variant of a bundle for a device and a precision.
+
+    One authored for the device wins over a portable one; those whose outputs differ from the
+    task's own (such as logits at [MASK] alone) are used only when named.
+
+    Raises:
+        BundleError: The bundle has none of that precision.
+    """
+    wanted = "fp32" if precision == "auto" else precision
+    candidates = [
+        variant
+        for variant in bundle.manifest.variants
+        if variant.precision == wanted
+        and variant.target in ("portable", device.target)
+        and "masked-logits" not in variant.optimizations
+    ]
+    if not candidates:
+        offers = sorted({variant.precision for variant in bundle.manifest.variants})
+        raise BundleError(
+            f"{bundle.folder} has no {wanted} variant for {device.name}.",
+            tip=f"It has: {', '.join(offers) or 'none'}.",
+        )
+    return max(candidates, key=lambda variant: variant.target == device.target)
+
+
+def run_file(path: Path, target: str = "portable") -> Callable[[Mapping[str, Any]], Arrays]:
+    """Load an .onnx file that is in no bundle yet, on the CPU, as a function of named arrays."""
+    session = _load(path, target, CPU, usable_cpus())
+    wanted = [value.name for value in session.get_inputs()]
+    names = [value.name for value in session.get_outputs()]
+
+    def run(inputs: Mapping[str, Any]) -> Arrays:
+        outputs = session.run(names, {name: inputs[name] for name in wanted})
+        return dict(zip(names, outputs, strict=True))
+
+    return run
+
+
+def _load(path: Path, target: str, device: Device, threads: int) -> Any:
+    ort = load_onnxruntime()
+    try:
+        session = ort.InferenceSession(
+            path, _options(ort, target, threads), providers=list(device.providers)
+        )
+    except Exception as error:  # onnxruntime has no public base class for its errors
+        raise BundleError(
+            f"onnxruntime {ort.__version__} cannot load {path}: {error}",
+            tip="Update onnxruntime, or export the model again.",
+        ) from error
+    if session.get_providers()[0] != device.providers[0]:
+        raise DeviceError(
+            f"onnxruntime loaded {session.get_providers()[0]}, not {device.providers[0]}.",
+            tip="Choose another device.",
+        )
+    return session
+
+
+def _options(ort: ModuleType, target: str, threads: int) -> Any:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    # A file authored for a target is already what onnxruntime's optimizer would aim for. Left on,
+    # the optimizer fuses into operators that are slower, and copies shared weights to do it.
+    level = ort.GraphOptimizationLevel
+    options.graph_optimization_level = (
+        level.ORT_ENABLE_ALL if target == "portable" else level.ORT_ENABLE_BASIC
+    )
+    return options
+
+
+def _as_ids(
+    name: str, inputs: Mapping[str, npt.ArrayLike], shape: tuple[int, ...]
+) -> npt.NDArray[np.int64]:
+    if name not in inputs:
+        return np.full(shape, _DEFAULTS[name], dtype=np.int64)
+    array = np.asarray(inputs[name])
+    if array.dtype.kind not in "iub" or array.shape != shape or array.size == 0:
+        raise InputError(
+            f"{name} has type {array.dtype} and shape {array.shape}; input_ids has shape {shape}.",
+            tip="All inputs are integer arrays of one shape, none of whose dimensions is 0.",
+        )
+    return array.astype(np.int64, copy=False)

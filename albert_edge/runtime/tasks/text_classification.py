@@ -1,0 +1,140 @@
+"""Text classification: single label, multi label and regression."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from albert_edge.errors import UsageError
+from albert_edge.manifest import Manifest
+from albert_edge.runtime.tasks.base import Inputs, Outputs
+from albert_edge.runtime.text import TextEncoder
+
+Function = Literal["softmax", "sigmoid", "none"]
+Scores = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """The parameters of a call; `best_only` is the form without an explicit top_k."""
+
+    top_k: int | None
+    best_only: bool
+    function_to_apply: Function
+    truncation: bool
+    max_length: int | None
+
+
+class TextClassification:
+    """See `transformers.TextClassificationPipeline`, whose answers these are."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        self.labels = manifest.labels
+        self.default_function = _default_function(manifest)
+
+    def parameters(
+        self,
+        *,
+        top_k: int | str | None = "",
+        function_to_apply: str | None = None,
+        truncation: bool = False,
+        max_length: int | None = None,
+    ) -> Parameters:
+        """Check the parameters of a call.
+
+        Args:
+            top_k: How many labels to return, best first; None returns all. Left out, the best one
+                alone is returned, without a list around it.
+            function_to_apply: "softmax", "sigmoid" or "none"; by default what the model was
+                trained with.
+            truncation: Whether to cut texts over the model's limit; otherwise they are an error.
+            max_length: A limit below the model's own, in tokens.
+
+        Raises:
+            UsageError: function_to_apply or top_k has no meaning.
+        """
+        function = (function_to_apply or self.default_function).lower()
+        if function not in ("softmax", "sigmoid", "none"):
+            raise UsageError(
+                f"function_to_apply is {function_to_apply!r}.",
+                tip="It is one of: softmax, sigmoid, none.",
+            )
+        if isinstance(top_k, int) and top_k < 1:
+            raise UsageError(f"top_k is {top_k}.", tip="Give 1 or more, or None for all labels.")
+        explicit = top_k is None or isinstance(top_k, int)
+        chosen: Function = function  # type: ignore[assignment]  # checked above
+        return Parameters(
+            top_k=top_k if isinstance(top_k, int) else None,
+            best_only=not explicit,
+            function_to_apply=chosen,
+            truncation=truncation,
+            max_length=max_length,
+        )
+
+    def encode(self, encoder: TextEncoder, item: Any, parameters: Parameters) -> Inputs:
+        """Tokenize a text, or a {"text": ..., "text_pair": ...} pair."""
+        text, pair = item, None
+        if isinstance(item, dict):
+            text, pair = item.get("text"), item.get("text_pair")
+        elif _is_nested_pair(item):
+            text, pair = item[0]
+        return encoder.encode(
+            text, pair, truncation=parameters.truncation, max_length=parameters.max_length
+        )
+
+    def answer(self, outputs: Outputs, parameters: Parameters) -> Any:
+        """Map logits, (1, num_labels), to labels with scores."""
+        scores = _FUNCTIONS[parameters.function_to_apply](outputs["logits"][0])
+        if parameters.best_only:
+            best = int(scores.argmax())
+            return {"label": self.labels[best], "score": scores[best].item()}
+        ranked = [
+            {"label": label, "score": score.item()}
+            for label, score in zip(self.labels, scores, strict=True)
+        ]
+        ranked.sort(key=lambda entry: entry["score"], reverse=True)
+        return ranked[: parameters.top_k]
+
+    def single(self, item: Any, answer: Any, parameters: Parameters) -> Any:
+        """One text without top_k gives a list of one, as transformers does; a dict does not."""
+        return [answer] if isinstance(item, str) and parameters.best_only else answer
+
+
+def _is_nested_pair(item: Any) -> bool:
+    # [["text", "pair"]]: an older way of writing a pair that transformers still takes.
+    return (
+        isinstance(item, list)
+        and len(item) == 1
+        and isinstance(item[0], list)
+        and len(item[0]) == 2
+    )
+
+
+def _default_function(manifest: Manifest) -> Function:
+    if manifest.problem_type == "regression":
+        return "none"
+    if manifest.problem_type == "multi_label_classification" or len(manifest.labels) == 1:
+        return "sigmoid"
+    return "softmax"
+
+
+def _softmax(logits: Scores) -> Scores:
+    exponentials = np.exp(logits - logits.max())
+    scores: Scores = exponentials / exponentials.sum()
+    return scores
+
+
+def _sigmoid(logits: Scores) -> Scores:
+    scores: Scores = 1.0 / (1.0 + np.exp(-logits))
+    return scores
+
+
+_FUNCTIONS: dict[Function, Callable[[Scores], Scores]] = {
+    "softmax": _softmax,
+    "sigmoid": _sigmoid,
+    "none": lambda logits: logits,
+}

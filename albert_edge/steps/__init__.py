@@ -1,0 +1,1 @@
+"""What the commands do, as functions: each makes a bundle, or adds to one, all or nothing."""

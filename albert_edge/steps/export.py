@@ -1,0 +1,219 @@
+"""A checkpoint -> a bundle with the portable fp32 model."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from albert_edge.bundle import Staging, change
+from albert_edge.config import AlbertConfig, read_config
+from albert_edge.errors import QualityError, UsageError
+from albert_edge.manifest import MANIFEST, FileRecord, Manifest, Variant
+from albert_edge.source import Source, find_source
+from albert_edge.steps.exporters import Progress, Written, native, optimum
+from albert_edge.tokenizer import TokenizerFiles, read_tokenizer
+
+Exporter = Literal["native", "optimum"]
+
+PORTABLE = "model"
+PORTABLE_FILE = "onnx/model.onnx"
+
+ARCHITECTURES = {
+    "AlbertModel": "feature-extraction",
+    "AlbertForMaskedLM": "fill-mask",
+    "AlbertForPreTraining": "pretraining",
+    "AlbertForSequenceClassification": "text-classification",
+    "AlbertForTokenClassification": "token-classification",
+    "AlbertForQuestionAnswering": "question-answering",
+    "AlbertForMultipleChoice": "multiple-choice",
+}
+TASKS = tuple(ARCHITECTURES.values())
+
+
+LARGEST_DIFFERENCE = "largest_difference"
+
+_EXPORTERS = {"native": native, "optimum": optimum}
+
+
+@dataclass(frozen=True, slots=True)
+class ExportReport:
+    """What an export did.
+
+    Attributes:
+        bundle: The bundle written.
+        task: What it answers.
+        source: Where the checkpoint came from.
+        revision: The commit of the hub, or None.
+        exporter: "native" or "optimum".
+        weight_bytes: Size of the weights in float32, or None if the exporter does not say.
+        model_bytes: Size of the model and its external data.
+        unused: Tensors of heads the task does not use.
+        tokenizer: Whether the bundle has a tokenizer.
+        largest_difference: To transformers, if verified, else None.
+    """
+
+    bundle: Path
+    task: str
+    source: str
+    revision: str | None
+    exporter: Exporter
+    weight_bytes: int | None
+    model_bytes: int
+    unused: tuple[str, ...]
+    tokenizer: bool
+    largest_difference: float | None
+
+
+def export(
+    source: str | os.PathLike[str],
+    out: str | os.PathLike[str] | None = None,
+    *,
+    task: str = "auto",
+    revision: str | None = None,
+    exporter: Exporter = "native",
+    verify: bool = False,
+    force: bool = False,
+    progress: Progress = lambda done, total: None,
+) -> ExportReport:
+    """Export an ALBERT checkpoint to a bundle.
+
+    Args:
+        source: A folder, the short name of a known checkpoint, or a hub id.
+        out: The bundle to write; by default a folder of the source's last name, here.
+        task: One of `TASKS`, or "auto" to take it from config.json's architectures.
+        revision: Branch, tag or commit of the hub.
+        exporter: "native" writes the graph itself, without torch; "optimum" traces it with
+            optimum, for heads that are not one of transformers' own.
+        verify: Whether to compare the answers with transformers before the bundle is written.
+        force: Whether to replace what the folder `out` holds.
+        progress: Called with the bytes of weights written so far and in all.
+
+    Returns:
+        What was done.
+
+    Raises:
+        AlbertEdgeError: See `albert_edge.errors`; nothing was written then.
+    """
+    found = find_source(os.fspath(source), revision)
+    folder = Path(out) if out is not None else Path(found.name.rpartition("/")[2])
+    _refuse_to_overwrite(folder, force=force)
+    config = read_config(found.folder / "config.json")
+    chosen = _choose_task(task, config, found)
+    tokenizer = read_tokenizer(found.folder)
+    write = _EXPORTERS[exporter].prepare(found.folder, chosen)
+    with change(folder) as pending:
+        staging = pending.staging
+        written = write(staging.path(PORTABLE_FILE), progress)
+        measured = _verify(found.folder, config, chosen, written) if verify else {}
+        variant = Variant(
+            name=PORTABLE,
+            files=tuple(staging.record(path) for path in written.files),
+            precision="fp32",
+            target="portable",
+            layout="unrolled",
+            opset=written.opset,
+            exporter=exporter,
+            measured=measured,
+        )
+        pending.manifest = Manifest(
+            task=chosen,
+            labels=config.labels,
+            problem_type=config.problem_type,
+            source=found.name,
+            revision=found.revision,
+            files=_write_neighbours(staging, found.folder, tokenizer),
+            variants=(variant,),
+        )
+    return ExportReport(
+        bundle=folder,
+        task=chosen,
+        source=found.name,
+        revision=found.revision,
+        exporter=exporter,
+        weight_bytes=written.weight_bytes,
+        model_bytes=sum(record.bytes for record in variant.files),
+        unused=written.unused,
+        tokenizer=tokenizer is not None,
+        largest_difference=measured.get(LARGEST_DIFFERENCE),
+    )
+
+
+def _refuse_to_overwrite(folder: Path, *, force: bool) -> None:
+    if force or not folder.exists():
+        return
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is a file.", tip="Name another folder for the bundle.")
+    if (folder / MANIFEST).exists():
+        raise UsageError(f"{folder} is a bundle already.", tip="Replace it with --force.")
+    # Hidden entries are what a run that was cut off left behind.
+    if any(not path.name.startswith(".") for path in folder.iterdir()):
+        raise UsageError(
+            f"{folder} is not empty.", tip="Name another folder, or write into it with --force."
+        )
+
+
+def _choose_task(task: str, config: AlbertConfig, source: Source) -> str:
+    if task == "auto":
+        named = [ARCHITECTURES[name] for name in config.architectures if name in ARCHITECTURES]
+        if named:
+            return named[0]
+        if source.task:
+            return source.task
+        raise UsageError(
+            f"{source.folder / 'config.json'} names no known architecture "
+            f"({', '.join(config.architectures) or 'none'}).",
+            tip=f"Say what the model answers with --task: {', '.join(TASKS)}.",
+        )
+    if task not in TASKS:
+        raise UsageError(f"There is no task {task!r}.", tip=f"Tasks are: {', '.join(TASKS)}.")
+    return task
+
+
+def _write_neighbours(
+    staging: Staging, checkpoint: Path, tokenizer: TokenizerFiles | None
+) -> tuple[FileRecord, ...]:
+    """Lay configuration and tokenizer beside the model, as Hugging Face does."""
+    shutil.copyfile(checkpoint / "config.json", staging.path("config.json"))
+    files = ["config.json"]
+    if tokenizer is not None:
+        for name, text in (
+            ("tokenizer.json", tokenizer.tokenizer_json),
+            ("tokenizer_config.json", _json(tokenizer.tokenizer_config)),
+            ("special_tokens_map.json", _json(tokenizer.special_tokens_map)),
+        ):
+            staging.path(name).write_bytes(text.encode())
+            files.append(name)
+    return tuple(staging.record(staging.path(file)) for file in files)
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+
+
+def _verify(
+    checkpoint: Path, config: AlbertConfig, task: str, written: Written
+) -> dict[str, float]:
+    """Compare the model just written with transformers.
+
+    Raises:
+        QualityError: They are further apart than float32 rounding explains.
+    """
+    from albert_edge.measure.parity import TOLERANCE, compare, sample_inputs, transformers_run
+    from albert_edge.runtime.session import run_file
+
+    parity = compare(
+        transformers_run(checkpoint, task),
+        run_file(written.files[0]),
+        sample_inputs(config, task),
+    )
+    if not parity.holds:
+        raise QualityError(
+            f"The exported model differs from transformers by {parity.largest:.2g}; at most "
+            f"{TOLERANCE:.0e} is float32 rounding.",
+            tip="Please report this checkpoint; --exporter optimum takes another road.",
+        )
+    return {LARGEST_DIFFERENCE: parity.largest}

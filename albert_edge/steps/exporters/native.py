@@ -1,0 +1,47 @@
+"""The native road: author the graph and pour the checkpoint's tensors into it. No torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from albert_edge.checkpoint import Array, open_checkpoint
+from albert_edge.errors import MissingExtraError
+from albert_edge.steps.exporters import Progress, Writer, Written
+
+
+def prepare(folder: Path, task: str) -> Writer:
+    """Check a checkpoint against a task.
+
+    Args:
+        folder: The checkpoint.
+        task: A key of `albert_edge.graph.heads.HEADS`.
+
+    Returns:
+        What writes the portable model to a path.
+
+    Raises:
+        ConfigError: config.json is bad.
+        CheckpointError: The tensors do not fit.
+        MissingExtraError: onnx or onnxscript is not installed.
+    """
+    checkpoint = open_checkpoint(folder)
+    try:
+        from albert_edge.graph.build import author
+        from albert_edge.graph.onnx_file import write_model
+        from albert_edge.graph.plan import Plan
+    except ImportError as error:
+        raise MissingExtraError(error.name or "onnx", extra="export", purpose="Exporting") from None
+    authored = author(checkpoint.config, task, Plan())
+    weights = authored.weights
+    unused = checkpoint.fit({name: weight.checkpoint_shape for name, weight in weights.items()})
+
+    def tensor(name: str) -> Array:
+        values = checkpoint.tensor(name)
+        return values.T if weights[name].transposed else values
+
+    def write(path: Path, progress: Progress) -> Written:
+        files = write_model(authored, tensor, path, progress)
+        opset = authored.model.opset_imports[""]
+        return Written(files, opset, authored.weight_bytes, tuple(unused))
+
+    return write

@@ -1,0 +1,52 @@
+"""The other road: optimum's exporter, which traces the model with torch."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from albert_edge.errors import CheckpointError, MissingExtraError, UsageError
+from albert_edge.steps.exporters import Progress, Writer, Written
+
+OPSET = 17
+
+
+def prepare(folder: Path, task: str) -> Writer:
+    """Check that optimum is there and has the task.
+
+    Args:
+        folder: The checkpoint.
+        task: A task of `albert_edge.steps.export.TASKS`.
+
+    Returns:
+        What writes the traced model to a path.
+
+    Raises:
+        MissingExtraError: optimum is not installed.
+        UsageError: optimum has no exporter for the task.
+    """
+    try:
+        from optimum.exporters.onnx import main_export
+    except ImportError as error:
+        raise MissingExtraError(
+            error.name or "optimum", extra="optimum", purpose="--exporter optimum"
+        ) from None
+    if task == "pretraining":
+        raise UsageError("optimum cannot export pretraining.", tip="Use --exporter native.")
+
+    def write(path: Path, progress: Progress) -> Written:
+        with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
+            try:
+                main_export(
+                    str(folder), scratch, task=task, opset=OPSET, do_validation=False, dtype="fp32"
+                )
+            except Exception as error:  # whatever torch, transformers or optimum raise
+                raise CheckpointError(
+                    f"optimum could not export {folder}: {error}", tip="Use --exporter native."
+                ) from error
+            made = sorted(Path(scratch).glob("model.onnx*"))
+            files = [Path(shutil.move(file, path.with_name(file.name))) for file in made]
+        return Written(files, OPSET)
+
+    return write

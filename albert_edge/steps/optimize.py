@@ -1,0 +1,202 @@
+"""A bundle's portable model -> a variant authored for one target, with the same answers.
+
+Nothing is rewritten: the portable file is a store of named weights, and the graph is authored
+again from it under another plan.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from albert_edge.bundle import Bundle, change, open_bundle
+from albert_edge.config import AlbertConfig, read_config
+from albert_edge.errors import BundleError, MissingExtraError, QualityError, UsageError
+from albert_edge.graph.plan import Layout, Optimization, Plan, Target
+from albert_edge.manifest import Variant
+from albert_edge.measure.parity import TOLERANCE, Arrays, Run, compare, sample_inputs
+from albert_edge.onnx_reader import read_onnx
+from albert_edge.runtime.session import run_file
+from albert_edge.steps.export import LARGEST_DIFFERENCE, PORTABLE
+from albert_edge.steps.exporters import Progress
+
+if TYPE_CHECKING:
+    from albert_edge.graph.build import Authored
+
+Logits = Literal["all", "masked"]
+
+# Which optimizations a target has a use for. Logits at [MASK] alone change what comes out, so
+# they are applied only when asked for.
+_OPTIMIZATIONS: dict[Target, frozenset[Optimization]] = {
+    "portable": frozenset({Optimization.FIRST_TOKEN}),
+    "cpu": frozenset(
+        {Optimization.FUSED_ATTENTION, Optimization.FUSED_GELU, Optimization.FIRST_TOKEN}
+    ),
+}
+_VARIANTS: dict[Target, str] = {
+    "portable": "model_optimized_portable",
+    "cpu": "model_optimized",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class OptimizeReport:
+    """What an optimization did.
+
+    Attributes:
+        bundle: The bundle.
+        variant: The variant written.
+        nodes_before: Operators of the portable model.
+        nodes_after: Operators of the variant.
+    """
+
+    bundle: Path
+    variant: Variant
+    nodes_before: int
+    nodes_after: int
+
+    @property
+    def largest_difference(self) -> float:
+        """The largest absolute difference of any output to the portable model."""
+        return float(self.variant.measured[LARGEST_DIFFERENCE])
+
+
+def optimize(
+    bundle: str | os.PathLike[str],
+    *,
+    target: Target = "cpu",
+    layout: Layout = "unrolled",
+    logits: Logits = "all",
+    progress: Progress = lambda done, total: None,
+) -> OptimizeReport:
+    """Author a variant of a bundle for one target, and check that its answers are the same.
+
+    Args:
+        bundle: A bundle exported by the native exporter.
+        target: "cpu" for onnxruntime's CPU execution provider, "portable" for ONNX's standard
+            operators.
+        layout: "unrolled" is faster on long texts, "loop" loads faster and is smaller.
+        logits: "masked" computes a fill-mask model's vocabulary logits at [MASK] alone, as
+            outputs mask_positions (masks, 2) and mask_logits (masks, vocab_size).
+        progress: Called with the bytes of weights written so far and in all.
+
+    Returns:
+        The variant and what was done.
+
+    Raises:
+        QualityError: The answers differ by more than float32 rounding; nothing was written.
+        AlbertEdgeError: See `albert_edge.errors`; nothing was written then either.
+    """
+    opened = open_bundle(bundle)
+    portable = _portable_file(opened)
+    config = read_config(opened.folder / "config.json")
+    plan = _plan(opened, target, layout, logits)
+    authored = _author(config, opened.manifest.task, plan)
+    name = _VARIANTS[target] + ("_masked" if logits == "masked" else "")
+    with change(opened.folder) as pending:
+        path = pending.staging.path(f"onnx/{name}.onnx")
+        files = _write(authored, portable, path, progress)
+        inputs = sample_inputs(config, opened.manifest.task, plan.mask_token_id)
+        parity = compare(_reference(portable, plan.mask_token_id), run_file(path, target), inputs)
+        if not parity.holds:
+            raise QualityError(
+                f"{name} differs from the portable model by {parity.largest:.2g}; at most "
+                f"{TOLERANCE:.0e} is float32 rounding.",
+                tip="Please report this model; the portable variant is untouched.",
+            )
+        variant = Variant(
+            name=name,
+            files=tuple(pending.staging.record(file) for file in files),
+            precision="fp32",
+            target=target,
+            layout=layout,
+            opset=authored.model.opset_imports[""],
+            optimizations={key.value: count for key, count in authored.applied.items()},
+            measured={LARGEST_DIFFERENCE: parity.largest},
+        )
+        pending.manifest = opened.manifest.with_variant(variant)
+    return OptimizeReport(
+        bundle=opened.folder,
+        variant=variant,
+        nodes_before=read_onnx(portable).operators.total(),
+        nodes_after=read_onnx(opened.folder / variant.files[0].file).operators.total(),
+    )
+
+
+def _portable_file(bundle: Bundle) -> Path:
+    variant = bundle.variant(PORTABLE)
+    if variant.exporter != "native":
+        raise BundleError(
+            f"{bundle.folder} was exported by {variant.exporter}, whose graph hides its weights.",
+            tip="Export the checkpoint again with --exporter native.",
+        )
+    path, *_ = [bundle.checked(record) for record in variant.files]
+    return path
+
+
+def _plan(bundle: Bundle, target: Target, layout: Layout, logits: Logits) -> Plan:
+    if target not in _VARIANTS:
+        raise UsageError(f"There is no target {target!r}.", tip="Targets are: cpu, portable.")
+    optimizations = _OPTIMIZATIONS[target]
+    if logits == "all":
+        return Plan(target, layout, optimizations)
+    if bundle.manifest.task != "fill-mask":
+        raise UsageError(
+            f"{bundle.folder} answers {bundle.manifest.task} and has no vocabulary logits.",
+            tip="Leave out --logits masked.",
+        )
+    return Plan(
+        target, layout, optimizations | {Optimization.MASKED_LOGITS}, _mask_token_id(bundle)
+    )
+
+
+def _mask_token_id(bundle: Bundle) -> int:
+    special = json.loads(bundle.read_text("special_tokens_map.json") or "{}")
+    token = special.get("mask_token", "[MASK]")
+    content = token["content"] if isinstance(token, dict) else token
+    tokenizer = json.loads(bundle.read_text("tokenizer.json") or '{"added_tokens": []}')
+    for added in tokenizer["added_tokens"]:
+        if added["content"] == content:
+            return int(added["id"])
+    raise BundleError(
+        f"{bundle.folder} has no tokenizer that knows {content}.",
+        tip="Export again from a folder with the tokenizer, or leave out --logits masked.",
+    )
+
+
+def _author(config: AlbertConfig, task: str, plan: Plan) -> Authored:
+    try:
+        from albert_edge.graph.build import author
+    except ImportError as error:
+        raise MissingExtraError(
+            error.name or "onnx", extra="export", purpose="Optimizing"
+        ) from None
+    return author(config, task, plan)
+
+
+def _write(authored: Authored, store: Path, path: Path, progress: Progress) -> list[Path]:
+    from albert_edge.graph.onnx_file import write_model
+
+    tensors = read_onnx(store).tensors
+    return write_model(authored, lambda name: tensors[name].array(), path, progress)
+
+
+def _reference(portable: Path, mask_token_id: int | None) -> Run:
+    """The portable model, its logits cut down to the masks where only those are asked for."""
+    run = run_file(portable)
+    if mask_token_id is None:
+        return run
+
+    def at_masks(inputs: Arrays) -> Arrays:
+        positions = np.argwhere(inputs["input_ids"] == mask_token_id)
+        return {
+            "mask_positions": positions,
+            "mask_logits": run(inputs)["logits"][positions[:, 0], positions[:, 1]],
+        }
+
+    return at_masks
