@@ -1,4 +1,7 @@
-"""What the user names -> a local folder: a folder, a recipe's short name, or a hub id."""
+"""What the user names -> a local folder.
+
+A folder, the short name of a model that ships or of a recipe (models/), or a hub id.
+"""
 
 from __future__ import annotations
 
@@ -27,6 +30,7 @@ _SMALL_FILES = (
     "vocab.txt",
     "*.safetensors.index.json",
 )
+_SHORT_NAME = re.compile(r"[\w-]+")
 _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 
@@ -84,7 +88,7 @@ def find_source(source: str, revision: str | None = None) -> Source:
     """Find a checkpoint, downloading it if it is neither a folder nor cached.
 
     Args:
-        source: A folder, the short name of a recipe, or a hub id.
+        source: A folder, a short name, or a hub id.
         revision: Branch, tag or commit of the hub; the main branch if None.
 
     Returns:
@@ -105,6 +109,9 @@ def find_source(source: str, revision: str | None = None) -> Source:
                 tip="Leave it out, or name a model on the hub.",
             )
         return Source(folder, folder.resolve().name)
+    shipped = models_folder() / source
+    if _SHORT_NAME.fullmatch(source) and shipped.is_dir():
+        return Source(shipped, source)
     if source.startswith((".", "/", "~")) or not _HUB_ID.fullmatch(source):
         raise CheckpointError(
             f"{source} is not a folder.", tip="Name a checkpoint folder, a short name or a hub id."

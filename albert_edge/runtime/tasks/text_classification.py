@@ -129,7 +129,7 @@ def _softmax(logits: Scores) -> Scores:
 
 
 def _sigmoid(logits: Scores) -> Scores:
-    scores: Scores = 1.0 / (1.0 + np.exp(-logits))
+    scores: Scores = np.reciprocal(1.0 + np.exp(-logits))
     return scores
 
 

@@ -1,0 +1,81 @@
+"""How commands print: answers to stdout, everything else to stderr."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+SCHEMA_VERSION = 1
+
+
+def print_json(report: DataclassInstance) -> None:
+    """Print one JSON document: the fields of a report and the version of their schema."""
+    document = {"schema_version": SCHEMA_VERSION, **dataclasses.asdict(report)}
+    print(json.dumps(document, indent=2, ensure_ascii=False, default=os.fspath))
+
+
+def print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
+    """Print a table to stdout; every column but the first is right-aligned."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False)
+    for index, column in enumerate(columns):
+        table.add_column(column, justify="right" if index else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
+    console.print(Text(title, style="bold"), table, sep="\n")
+
+
+def note(message: str) -> None:
+    """Tell the user something that is not the answer."""
+    print(message, file=sys.stderr)
+
+
+def megabytes(count: int) -> str:
+    """A number of bytes, for people.
+
+    >>> megabytes(46_916_637)
+    '46.9 MB'
+    """
+    return f"{count / 1e6:.1f} MB" if count >= 1e5 else f"{count / 1e3:.1f} kB"
+
+
+@contextlib.contextmanager
+def byte_progress(label: str, *, quiet: bool) -> Iterator[Callable[[int, int], None]]:
+    """A bar for work counted in bytes, on a terminal only; a callback taking (done, total)."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda done, total: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(label, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@contextlib.contextmanager
+def count_progress(label: str, *, quiet: bool) -> Iterator[Callable[[], None]]:
+    """A counter for work of unknown length, on a terminal only; a callback per item done."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda: None
+        return
+    from rich.console import Console
+    from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), MofNCompleteColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(label, total=None)
+        yield lambda: bar.advance(task)

@@ -1,0 +1,114 @@
+"""What is in a bundle, read from the files themselves. Needs nothing beyond the base install."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from dataclasses import asdict, dataclass
+from math import prod
+from typing import Any
+
+from albert_edge.bundle import Bundle, open_bundle
+from albert_edge.config import read_config
+from albert_edge.manifest import Variant
+from albert_edge.onnx_reader import OnnxFile, read_onnx
+
+
+@dataclass(frozen=True, slots=True)
+class TensorGroup:
+    """Weights that belong together: their number of values and their bytes in the file."""
+
+    name: str
+    parameters: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class VariantContent:
+    """One variant: what the manifest says of it, and the operators in its file."""
+
+    name: str
+    bytes: int
+    precision: str
+    target: str
+    layout: str
+    opset: int
+    optimizations: dict[str, int]
+    measured: dict[str, Any]
+    operators: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What is in a bundle.
+
+    Attributes:
+        task: What it answers.
+        labels: Names of its classes.
+        source: Where the checkpoint came from.
+        geometry: Sizes and activation, as in config.json.
+        parameters: Number of weights, each counted once.
+        groups: The weights of the first variant by the module they belong to.
+        variants: The ways of running the model.
+    """
+
+    task: str
+    labels: tuple[str, ...]
+    source: str
+    geometry: dict[str, Any]
+    parameters: int
+    groups: list[TensorGroup]
+    variants: list[VariantContent]
+
+
+def inspect(bundle: str | os.PathLike[str]) -> Inspection:
+    """Look into a bundle.
+
+    Raises:
+        BundleError: The bundle is missing or damaged.
+    """
+    opened = open_bundle(bundle)
+    manifest = opened.manifest
+    config = asdict(read_config(opened.folder / "config.json"))
+    files = {variant.name: _read(opened, variant) for variant in manifest.variants}
+    groups = _groups(next(iter(files.values())))
+    return Inspection(
+        task=manifest.task,
+        labels=manifest.labels,
+        source=manifest.source,
+        geometry={key: config[key] for key in config if isinstance(config[key], int | float | str)},
+        parameters=sum(group.parameters for group in groups),
+        groups=groups,
+        variants=[_content(variant, files[variant.name]) for variant in manifest.variants],
+    )
+
+
+def _read(bundle: Bundle, variant: Variant) -> OnnxFile:
+    path, *_ = [bundle.checked(record) for record in variant.files]
+    return read_onnx(path)
+
+
+def _groups(file: OnnxFile) -> list[TensorGroup]:
+    """Sum up weights by module: a layer's attention, its feed-forward part, a head, ..."""
+    sums: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+    for name, tensor in file.tensors.items():
+        if "." not in name or name.startswith("const_"):
+            continue  # small constants of the graph itself
+        total = sums[name.rpartition(".")[0]]
+        total[0] += prod(tensor.shape)
+        total[1] += tensor.bytes
+    return [TensorGroup(name, count, size) for name, (count, size) in sums.items()]
+
+
+def _content(variant: Variant, file: OnnxFile) -> VariantContent:
+    return VariantContent(
+        name=variant.name,
+        bytes=sum(record.bytes for record in variant.files),
+        precision=variant.precision,
+        target=variant.target,
+        layout=variant.layout,
+        opset=variant.opset,
+        optimizations=dict(variant.optimizations),
+        measured=dict(variant.measured),
+        operators=dict(file.operators.most_common()),
+    )

@@ -1,0 +1,67 @@
+"""Checking a bundle: its files against the manifest, its answers against the checkpoint."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from albert_edge.bundle import Bundle, open_bundle
+from albert_edge.config import read_config
+from albert_edge.errors import QualityError
+from albert_edge.measure.parity import TOLERANCE, compare, sample_inputs, transformers_run
+from albert_edge.runtime.session import Session
+from albert_edge.source import find_source
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyReport:
+    """What was checked.
+
+    Attributes:
+        bundle: The bundle.
+        files: How many files were found as the manifest lists them.
+        differences: Largest absolute difference of each fp32 variant to the checkpoint.
+    """
+
+    bundle: Path
+    files: int
+    differences: dict[str, float]
+
+
+def verify(bundle: str | os.PathLike[str], *, against: str | None = None) -> VerifyReport:
+    """Check the files of a bundle and, if a checkpoint is given, its answers.
+
+    Args:
+        bundle: The bundle.
+        against: A checkpoint folder, short name or hub id to run through transformers.
+
+    Raises:
+        BundleError: A file is missing or changed.
+        QualityError: An answer differs by more than float32 rounding.
+        MissingExtraError: Comparing needs torch and transformers.
+    """
+    opened = open_bundle(bundle)
+    records = opened.check_all()
+    differences = _compare(opened, against) if against else {}
+    return VerifyReport(opened.folder, len(records), differences)
+
+
+def _compare(bundle: Bundle, against: str) -> dict[str, float]:
+    task = bundle.manifest.task
+    config = read_config(bundle.folder / "config.json")
+    reference = transformers_run(find_source(against).folder, task)
+    differences = {}
+    for variant in bundle.manifest.variants:
+        if variant.precision != "fp32" or "masked-logits" in variant.optimizations:
+            continue
+        with Session(bundle, variant=variant.name) as session:
+            parity = compare(reference, session.run, sample_inputs(config, task))
+        if not parity.holds:
+            raise QualityError(
+                f"{variant.name} differs from {against} by {parity.largest:.2g}; at most "
+                f"{TOLERANCE:.0e} is float32 rounding.",
+                tip="The bundle was made from another checkpoint, or is wrong: export it again.",
+            )
+        differences[variant.name] = parity.largest
+    return differences
