@@ -1,0 +1,61 @@
+# Two commands do everything on a fresh machine with Python 3.11 or newer:
+#   make demo   the main job on the model that ships, without torch
+#   make test   the whole suite
+# Each makes the virtual environments it needs, once, under .venv/.
+
+PYTHON ?= python3
+VENVS := .venv
+PIP := -m pip --disable-pip-version-check install --quiet --progress-bar off
+PINNED := --constraint constraints/pins.txt
+ENVIRONMENT := pyproject.toml constraints/pins.txt constraints/transformers5.txt
+
+.PHONY: demo test lint types unit reference clean
+
+demo: $(VENVS)/demo/ready
+	$(VENVS)/demo/bin/albert-edge demo
+
+test: lint types unit reference
+
+lint: $(VENVS)/test/ready
+	$(VENVS)/test/bin/ruff format --check .
+	$(VENVS)/test/bin/ruff check .
+
+types: $(VENVS)/test/ready
+	$(VENVS)/test/bin/mypy
+
+unit: $(VENVS)/test/ready $(VENVS)/wheel/ready
+	$(VENVS)/test/bin/python -m pytest
+
+# The tests that compare with transformers, once more against its newest version.
+reference: $(VENVS)/transformers5/ready
+	$(VENVS)/transformers5/bin/python -m pytest -m reference
+
+# Runtime and exporter, as a user has them.
+$(VENVS)/demo/ready: $(ENVIRONMENT)
+	$(PYTHON) -m venv --clear $(VENVS)/demo
+	$(VENVS)/demo/bin/python $(PIP) $(PINNED) --editable '.[cpu,export]'
+	touch $@
+
+# Everything, with transformers 4, which optimum still needs.
+$(VENVS)/test/ready: $(ENVIRONMENT)
+	$(PYTHON) -m venv --clear $(VENVS)/test
+	$(VENVS)/test/bin/python $(PIP) $(PINNED) --editable '.[cpu,export,optimum,dev]'
+	touch $@
+
+$(VENVS)/transformers5/ready: $(ENVIRONMENT)
+	$(PYTHON) -m venv --clear $(VENVS)/transformers5
+	$(VENVS)/transformers5/bin/python $(PIP) --constraint constraints/transformers5.txt \
+		--editable '.[cpu,export,reference,dev]'
+	touch $@
+
+# The built wheel with the runtime alone, as a program that embeds it has it.
+$(VENVS)/wheel/ready: $(ENVIRONMENT) $(shell find albert_edge models -name '*.py' -o -name '*.toml')
+	rm -rf $(VENVS)/wheel
+	$(PYTHON) -m venv $(VENVS)/wheel
+	$(VENVS)/wheel/bin/python -m pip --disable-pip-version-check wheel --quiet --no-deps \
+		--wheel-dir $(VENVS)/wheel/dist .
+	$(VENVS)/wheel/bin/python $(PIP) $(PINNED) "$$(echo $(VENVS)/wheel/dist/*.whl)[cpu]"
+	touch $@
+
+clean:
+	rm -rf $(VENVS)
