@@ -69,8 +69,8 @@ def optimize(
     ] = "cpu",
     layout: Annotated[
         Literal["unrolled", "loop"],
-        typer.Option(help="unrolled: faster on long texts; loop: faster to load."),
-    ] = "unrolled",
+        typer.Option(help="loop: a layer once, faster to load; unrolled: repeated."),
+    ] = "loop",
     logits: Annotated[
         Literal["all", "masked"],
         typer.Option(help="masked: fill-mask logits at [MASK] alone, as other outputs."),

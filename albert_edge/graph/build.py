@@ -88,6 +88,7 @@ def author(config: AlbertConfig, task: str, plan: Plan) -> Authored:
     model = ir.Model(graph, ir_version=_IR_VERSIONS[operators.opset], producer_name="albert-edge")
     for tidy in (RemoveUnusedNodesPass(), ClearMetadataAndDocStringPass()):
         tidy(model)
+    _shorten(graph)
     return Authored(model, weights, dict(operators.applied))
 
 
@@ -98,6 +99,18 @@ def _write(graph: ir.Graph, head: Head, config: AlbertConfig) -> None:
     for name, value in head(builder.op, *inputs).items():
         value.shape = ir.Shape([getattr(config, axis, axis) for axis in head.outputs[name]])
         builder.add_output(value, name)
+
+
+def _shorten(graph: ir.Graph) -> None:
+    """Drop what is said twice: nodes carry the path of their module, values need not repeat it.
+
+    Names and inferred types cost a session memory for every application of a layer.
+    """
+    for count, node in enumerate(graph.all_nodes()):
+        for index, value in enumerate(node.outputs):
+            if not value.is_graph_output():
+                value.name = f"{node.op_type}_{count}_{index}"
+                value.type = value.shape = None
 
 
 def _name_parameters(builder: GraphBuilder, head: Head) -> None:

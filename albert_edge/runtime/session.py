@@ -16,6 +16,7 @@ from albert_edge.errors import BundleError, DeviceError, InputError, UsageError
 from albert_edge.manifest import Variant
 from albert_edge.runtime.cpus import usable_cpus
 from albert_edge.runtime.device import CPU, Device, find_device, load_onnxruntime
+from albert_edge.runtime.memory import return_freed_memory
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -68,7 +69,7 @@ class Session:
             else choose_variant(self.bundle, self.device, precision)
         )
         paths = [self.bundle.checked(record) for record in self.variant.files]
-        self._session = _load(paths[0], self.variant.target, self.device, self.threads)
+        self._session = _load(paths[0], self.device, self.threads)
         self.input_names = tuple(value.name for value in self._session.get_inputs())
         self.output_names = tuple(value.name for value in self._session.get_outputs())
 
@@ -144,9 +145,9 @@ def choose_variant(bundle: Bundle, device: Device, precision: str) -> Variant:
     return max(candidates, key=lambda variant: variant.target == device.target)
 
 
-def run_file(path: Path, target: str = "portable") -> Callable[[Mapping[str, Any]], Arrays]:
+def run_file(path: Path) -> Callable[[Mapping[str, Any]], Arrays]:
     """Load an .onnx file that is in no bundle yet, on the CPU, as a function of named arrays."""
-    session = _load(path, target, CPU, usable_cpus())
+    session = _load(path, CPU, usable_cpus())
     wanted = [value.name for value in session.get_inputs()]
     names = [value.name for value in session.get_outputs()]
 
@@ -157,11 +158,11 @@ def run_file(path: Path, target: str = "portable") -> Callable[[Mapping[str, Any
     return run
 
 
-def _load(path: Path, target: str, device: Device, threads: int) -> Any:
+def _load(path: Path, device: Device, threads: int) -> Any:
     ort = load_onnxruntime()
     try:
         session = ort.InferenceSession(
-            path, _options(ort, target, threads), providers=list(device.providers)
+            path, _options(ort, threads), providers=list(device.providers)
         )
     except Exception as error:  # onnxruntime has no public base class for its errors
         raise BundleError(
@@ -173,19 +174,17 @@ def _load(path: Path, target: str, device: Device, threads: int) -> Any:
             f"onnxruntime loaded {session.get_providers()[0]}, not {device.providers[0]}.",
             tip="Choose another device.",
         )
+    return_freed_memory()
     return session
 
 
-def _options(ort: ModuleType, target: str, threads: int) -> Any:
+def _options(ort: ModuleType, threads: int) -> Any:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    # A file authored for a target is already what onnxruntime's optimizer would aim for. Left on,
-    # the optimizer fuses into operators that are slower, and copies shared weights to do it.
-    level = ort.GraphOptimizationLevel
-    options.graph_optimization_level = (
-        level.ORT_ENABLE_ALL if target == "portable" else level.ORT_ENABLE_BASIC
-    )
+    # Beyond the basics, onnxruntime's optimizer fuses into operators that are slower on a CPU, and
+    # it takes more memory the more often a layer is applied.
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
     return options
 
 

@@ -67,7 +67,7 @@ def optimize(
     bundle: str | os.PathLike[str],
     *,
     target: Target = "cpu",
-    layout: Layout = "unrolled",
+    layout: Layout = "loop",
     logits: Logits = "all",
     progress: Progress = lambda done, total: None,
 ) -> OptimizeReport:
@@ -77,7 +77,8 @@ def optimize(
         bundle: A bundle exported by the native exporter.
         target: "cpu" for onnxruntime's CPU execution provider, "portable" for ONNX's standard
             operators.
-        layout: "unrolled" is faster on long texts, "loop" loads faster and is smaller.
+        layout: "loop" holds a layer once, so that the model loads in half the time or less;
+            "unrolled" repeats it, which some tools read more easily.
         logits: "masked" computes a fill-mask model's vocabulary logits at [MASK] alone, as
             outputs mask_positions (masks, 2) and mask_logits (masks, vocab_size).
         progress: Called with the bytes of weights written so far and in all.
@@ -99,7 +100,7 @@ def optimize(
         path = pending.staging.path(f"onnx/{name}.onnx")
         files = _write(authored, portable, path, progress)
         inputs = sample_inputs(config, opened.manifest.task, plan.mask_token_id)
-        parity = compare(_reference(portable, plan.mask_token_id), run_file(path, target), inputs)
+        parity = compare(_reference(portable, plan.mask_token_id), run_file(path), inputs)
         if not parity.holds:
             raise QualityError(
                 f"{name} differs from the portable model by {parity.largest:.2g}; at most "
