@@ -34,6 +34,9 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "runtime":  # so that albert_edge.runtime.session.Session can be written out
+        import_module("albert_edge.runtime.session")
+        return import_module("albert_edge.runtime")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)
