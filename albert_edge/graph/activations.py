@@ -79,14 +79,19 @@ def _xielu(
     return op.Add(op.Where(op.Greater(x, 0.0), positive, negative), op.Mul(x, beta))
 
 
-ERF_GELUS = frozenset({"gelu", "gelu_python"})
-TANH_GELUS = frozenset(
-    {"gelu_new", "gelu_fast", "gelu_accurate", "gelu_pytorch_tanh", "gelu_python_tanh"}
-)
+# The names that are GELU itself, with what ONNX's Gelu operator calls their approximation.
+GELUS = {
+    "gelu": "none",
+    "gelu_python": "none",
+    "gelu_accurate": "tanh",
+    "gelu_fast": "tanh",
+    "gelu_new": "tanh",
+    "gelu_python_tanh": "tanh",
+    "gelu_pytorch_tanh": "tanh",
+}
 
 ACTIVATIONS: dict[str, Callable[..., ir.Value]] = {
-    **dict.fromkeys(sorted(ERF_GELUS), _erf_gelu),
-    **dict.fromkeys(sorted(TANH_GELUS), _tanh_gelu),
+    **{name: _tanh_gelu if kind == "tanh" else _erf_gelu for name, kind in GELUS.items()},
     "gelu_10": lambda op, x: op.Clip(_erf_gelu(op, x), -10.0, 10.0),
     "quick_gelu": lambda op, x: op.Mul(x, op.Sigmoid(op.Mul(x, 1.702))),
     "hardswish": lambda op, x: op.HardSwish(x),

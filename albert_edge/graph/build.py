@@ -13,7 +13,7 @@ from onnxscript import GraphBuilder
 from albert_edge.config import AlbertConfig
 from albert_edge.graph.heads import HEADS, INPUT_NAMES, Head
 from albert_edge.graph.linear import Linear
-from albert_edge.graph.operators import MICROSOFT, TARGETS
+from albert_edge.graph.operators import TARGETS
 from albert_edge.graph.plan import Optimization, Plan
 
 # The IR version that the opset of each target shipped with.
@@ -78,8 +78,7 @@ def author(config: AlbertConfig, task: str, plan: Plan) -> Authored:
         ConfigError: hidden_act is not a known activation.
     """
     operators = TARGETS[plan.target](plan)
-    opsets = {"": operators.opset} | ({MICROSOFT: 1} if plan.target == "cpu" else {})
-    graph = ir.Graph([], [], nodes=[], name=task, opset_imports=opsets)
+    graph = ir.Graph([], [], nodes=[], name=task, opset_imports={"": operators.opset})
     head = HEADS[task](config, operators)
     _write(graph, head, config)
     weights = _weights(head)

@@ -67,10 +67,7 @@ class Predictions(nn.Module):
 
     def forward(self, op: OpBuilder, hidden: ir.Value, word_embeddings: ir.Value) -> ir.Value:
         """Map (..., hidden_size) to (rows, vocab_size), the leading dimensions flattened."""
-        projected = self.dense(op, hidden, add_bias=False)
-        activated = self.operators.biased_activation(
-            op, projected, self.dense.bias, self.activation
-        )
+        activated = self.operators.activate(op, self.dense(op, hidden), self.activation)
         rows = op.Reshape(self.LayerNorm(op, activated), [-1, self.embedding_size])
         table = self.decoder(op) if self.decoder else word_embeddings
         # Gemm reads the table as it lies, so lookup and decoder share one initializer.

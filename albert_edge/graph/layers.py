@@ -118,8 +118,7 @@ class AlbertLayer(nn.Module):
             queries = op.Slice(hidden, [0], [1], [1])
             bias = op.Slice(bias, [0], [1], [2])
         attended = self.attention(op, hidden, queries, bias)
-        expanded = self.ffn(op, attended, add_bias=False)
-        activated = self.operators.biased_activation(op, expanded, self.ffn.bias, self.activation)
+        activated = self.operators.activate(op, self.ffn(op, attended), self.activation)
         contracted = self.ffn_output(op, activated)
         return self.full_layer_layer_norm(op, op.Add(contracted, attended))
 

@@ -18,13 +18,9 @@ class Linear(nn.Module):
         self.weight = nn.Parameter([in_features, out_features])
         self.bias = nn.Parameter([out_features])
 
-    def forward(self, op: OpBuilder, x: ir.Value, *, add_bias: bool = True) -> ir.Value:
-        """Map (..., in_features) to (..., out_features).
-
-        Without `add_bias` the caller adds `self.bias` itself, fused with what comes next.
-        """
-        product = op.MatMul(x, self.weight)
-        return op.Add(product, self.bias) if add_bias else product
+    def forward(self, op: OpBuilder, x: ir.Value) -> ir.Value:
+        """Map (..., in_features) to (..., out_features)."""
+        return op.Add(op.MatMul(x, self.weight), self.bias)
 
 
 class LayerNorm(nn.Module):

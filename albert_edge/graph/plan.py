@@ -26,7 +26,7 @@ class Optimization(StrEnum):
 
 _DESCRIPTIONS = {
     Optimization.FUSED_ATTENTION: "scores, mask, softmax and mixing as one Attention operator",
-    Optimization.FUSED_GELU: "bias and activation of the feed-forward layer as one operator",
+    Optimization.FUSED_GELU: "the activation of the feed-forward layer as one Gelu operator",
     Optimization.FIRST_TOKEN: "the last layer computed for [CLS] alone, the only token read",
     Optimization.MASKED_LOGITS: "vocabulary logits computed at [MASK] tokens alone",
 }
