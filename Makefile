@@ -49,7 +49,7 @@ $(VENVS)/transformers5/ready: $(ENVIRONMENT)
 	touch $@
 
 # The built wheel with the runtime alone, as a program that embeds it has it.
-$(VENVS)/wheel/ready: $(ENVIRONMENT) $(shell find albert_edge models -name '*.py' -o -name '*.toml')
+$(VENVS)/wheel/ready: $(ENVIRONMENT) LICENSE README.md $(shell find albert_edge models -type f -not -path '*/__pycache__/*')
 	rm -rf $(VENVS)/wheel
 	$(PYTHON) -m venv $(VENVS)/wheel
 	$(VENVS)/wheel/bin/python -m pip --disable-pip-version-check wheel --quiet --no-deps \

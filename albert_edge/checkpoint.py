@@ -8,6 +8,7 @@ was saved along, buffers, and heads the task does not use.
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,8 @@ TIED = {
     "predictions.decoder.bias": "predictions.bias",
     "predictions.decoder.weight": "albert.embeddings.word_embeddings.weight",
 }
+
+_TWINS = {original: twin for twin, original in TIED.items()}
 
 _LAYER_NORM = {"gamma": "weight", "beta": "bias"}  # TensorFlow's names
 _COPY_AGAIN = "Copy or download the checkpoint again."
@@ -77,7 +80,8 @@ class Checkpoint:
         """
         for name, shape in expected.items():
             self._check(name, shape)
-        others = [name for name in self.stored if name not in expected and name not in BUFFERS]
+        used = {self._stored_name(name) for name in expected}
+        others = sorted(self.stored.keys() - expected.keys() - used - BUFFERS)
         for name in others:
             if not name.startswith(HEADS):
                 stored = self.stored[name]
@@ -86,9 +90,20 @@ class Checkpoint:
                     "part of the ALBERT that config.json describes.",
                     tip="Check num_hidden_groups and inner_group_num in config.json.",
                 )
-            if name in TIED and "predictions.bias" in expected:
-                self._check_tied(name, TIED[name])
-        return others
+            if self.config.tie_word_embeddings and "predictions.bias" in expected:
+                self._check_tied(name)
+        return [name for name in others if name not in TIED or "predictions.bias" not in expected]
+
+    def check_depth(self) -> None:
+        """Check that the last layer is there, before anything is built for all of them.
+
+        Raises:
+            CheckpointError: config.json claims more groups or inner layers than there are.
+        """
+        config = self.config
+        group, layer = config.num_hidden_groups - 1, config.inner_group_num - 1
+        prefix = f"albert.encoder.albert_layer_groups.{group}.albert_layers.{layer}"
+        self._check(f"{prefix}.ffn.weight", (config.intermediate_size, config.hidden_size))
 
     def tensor(self, name: str) -> Array:
         """The values of a tensor, in the checkpoint's layout.
@@ -96,10 +111,14 @@ class Checkpoint:
         Raises:
             CheckpointError: It holds NaN or infinity, or the file cannot be read.
         """
-        stored = self.stored[self._alias(name)]
-        values = np.asarray(stored.read(), dtype=np.float32)
-        # One NaN or infinity makes the float64 sum one too; finite float32 cannot.
-        if not np.isfinite(values.sum(dtype=np.float64)):
+        stored = self.stored[self._stored_name(name)]
+        with np.errstate(
+            over="ignore", invalid="ignore"
+        ):  # what float32 cannot hold is found below
+            values = np.asarray(stored.read(), dtype=np.float32)
+            # One NaN or infinity makes the float64 sum one too; finite float32 cannot.
+            is_finite = np.isfinite(values.sum(dtype=np.float64))
+        if not is_finite:
             bad = int(np.count_nonzero(~np.isfinite(values)))
             raise CheckpointError(
                 f"{stored.file}: tensor {stored.name} holds {bad} values that are NaN or infinite, "
@@ -108,15 +127,20 @@ class Checkpoint:
             )
         return values
 
-    def _alias(self, name: str) -> str:
-        if name not in self.stored:
-            for twin, original in TIED.items():
-                if original == name and twin in self.stored:
-                    return twin
-        return name
+    def _stored_name(self, name: str) -> str:
+        """The tensor that gives a parameter: a twin of it, where only that was saved.
+
+        Untied, the table of the decoder is a parameter of its own, and its bias the one used.
+        """
+        twin = _TWINS.get(name)
+        if twin is None or twin not in self.stored:
+            return name
+        if self.config.tie_word_embeddings:
+            return name if name in self.stored else twin
+        return twin if name == "predictions.bias" else name
 
     def _check(self, name: str, shape: Shape) -> None:
-        stored = self.stored.get(self._alias(name))
+        stored = self.stored.get(self._stored_name(name))
         if stored is None:
             raise CheckpointError(
                 f"{self.folder}: tensor {name} is missing; expected floats of shape "
@@ -137,8 +161,9 @@ class Checkpoint:
                 tip="config.json and the weights belong to different models; copy both again.",
             )
 
-    def _check_tied(self, name: str, original: str) -> None:
-        if not np.array_equal(self.tensor(name), self.tensor(original)):
+    def _check_tied(self, name: str) -> None:
+        original = TIED.get(name)
+        if original and not np.array_equal(self.tensor(name), self.tensor(original)):
             raise CheckpointError(
                 f"{self.stored[name].file}: tensor {self.stored[name].name} differs from "
                 f"{original}, to which config.json ties it.",
@@ -261,10 +286,15 @@ def _pickled(path: Path) -> list[StoredTensor]:
             "torch", extra="reference", purpose=f"Reading {path.name}"
         ) from None
     try:
-        tensors = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        named = [(name, tensor) for name, tensor in tensors.items() if torch.is_tensor(tensor)]
+        # Before torch 1.6 files were no archives, and only an archive can be mapped.
+        tensors = torch.load(
+            path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
+        )
+        named = {name: value for name, value in tensors.items() if torch.is_tensor(value)}
+        if not all(isinstance(name, str) for name in named):
+            raise TypeError("a tensor has no name")
     except Exception as error:  # torch raises whatever the pickle leads it to
-        reason = str(error).splitlines()[0]
+        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise CheckpointError(
             f"{path} is not a plain dictionary of tensors and was refused: {reason}",
             tip="Convert it to model.safetensors where you trust it.",
@@ -277,15 +307,17 @@ def _pickled(path: Path) -> list[StoredTensor]:
     }
 
     def stored(name: str, tensor: torch.Tensor) -> StoredTensor:
+        plain = tensor.layout == torch.strided and not tensor.is_meta
+        kind = safetensors_names.get(tensor.dtype, str(tensor.dtype))
         return StoredTensor(
             file=path.name,
             name=name,
-            dtype=safetensors_names.get(tensor.dtype, str(tensor.dtype)),
+            dtype=kind if plain else f"sparse or absent {kind}",
             shape=tuple(tensor.shape),
-            read=lambda: tensor.float().numpy(),
+            read=lambda: tensor.detach().float().numpy(),
         )
 
-    return [stored(name, tensor) for name, tensor in named]
+    return [stored(name, tensor) for name, tensor in named.items()]
 
 
 def _show(shape: Iterable[int]) -> str:

@@ -8,6 +8,7 @@ program run code from the checkpoint is refused.
 from __future__ import annotations
 
 import json
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -135,9 +136,7 @@ class _Reader:
         )
 
     def _error(self, field: str, expected: str, *, tip: str | None = None) -> ConfigError:
-        found = json.dumps(self.fields.get(field), ensure_ascii=False)
-        if len(found) > 80:
-            found = found[:77] + "..."
+        found = reprlib.repr(self.fields.get(field))  # short, whatever it is
         return ConfigError(
             f"{self.path}: {field} should be {expected}, found {found}.",
             tip=tip or f"Correct {field} in config.json, or copy the checkpoint again.",
@@ -206,7 +205,7 @@ class _Reader:
         if not isinstance(by_id, dict) or not by_id:
             raise self._error("id2label", expected)
         labels = [by_id.get(str(index)) for index in range(len(by_id))]
-        if not all(isinstance(label, str) for label in labels):
+        if not all(isinstance(label, str) and _is_unicode(label) for label in labels):
             raise self._error("id2label", expected)
         return tuple(str(label) for label in labels)
 
@@ -216,3 +215,12 @@ class _Reader:
             raise self._error("problem_type", f"one of {', '.join(PROBLEM_TYPES)}, or absent")
         problem_type: ProblemType | None = value
         return problem_type
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether a text can be written as UTF-8, which JSON's escapes do not guarantee."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

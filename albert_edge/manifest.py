@@ -26,6 +26,14 @@ class FileRecord:
     sha256: str
     bytes: int
 
+    def __post_init__(self) -> None:
+        _check(self, file=str, sha256=str, bytes=int)
+        path = PurePosixPath(self.file)
+        leaves = path.is_absolute() or ".." in path.parts or not path.parts
+        self.file.encode()  # a lone surrogate is no file name everywhere
+        if leaves or set(self.file) & set("\\:\0"):
+            raise ValueError(f"the path {self.file!r} leads out of the bundle")
+
 
 @dataclass(frozen=True, slots=True)
 class Variant:
@@ -53,6 +61,12 @@ class Variant:
     optimizations: Mapping[str, int] = field(default_factory=dict)
     measured: Mapping[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        _check(self, name=str, precision=str, target=str, layout=str, opset=int, exporter=str)
+        _check(self, optimizations=Mapping, measured=Mapping)
+        if not self.files:
+            raise ValueError(f"variant {self.name} has no files")
+
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
@@ -75,6 +89,12 @@ class Manifest:
     revision: str | None
     files: tuple[FileRecord, ...]
     variants: tuple[Variant, ...]
+
+    def __post_init__(self) -> None:
+        optional = (str, type(None))
+        _check(self, task=str, problem_type=optional, source=str, revision=optional)
+        if not all(isinstance(label, str) for label in self.labels):
+            raise TypeError("labels are not all texts")
 
     def records(self) -> Iterator[FileRecord]:
         """Every file the manifest lists."""
@@ -138,9 +158,10 @@ def _parse_manifest(fields: dict[str, Any]) -> Manifest:
 
 
 def _parse_records(items: list[dict[str, Any]]) -> tuple[FileRecord, ...]:
-    records = tuple(FileRecord(**item) for item in items)
-    for record in records:
-        path = PurePosixPath(record.file)
-        if path.is_absolute() or ".." in path.parts or "\\" in record.file or not path.parts:
-            raise ValueError(f"the path {record.file!r} leads out of the bundle")
-    return records
+    return tuple(FileRecord(**item) for item in items)
+
+
+def _check(owner: object, **kinds: Any) -> None:
+    for name, kind in kinds.items():
+        if not isinstance(getattr(owner, name), kind):
+            raise TypeError(f"{name} is {getattr(owner, name)!r}")

@@ -73,7 +73,7 @@ def read_onnx(path: Path) -> OnnxFile:
     """
     try:
         return _read(path)
-    except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
+    except (OSError, ValueError, KeyError, IndexError, TypeError, RecursionError) as error:
         raise BundleError(
             f"{path} is not a readable ONNX file: {error}", tip="Export the model again."
         ) from error
@@ -112,13 +112,14 @@ def _read_node(node: memoryview, folder: Path, found: OnnxFile) -> None:
 
 def _read_tensor(message: memoryview, folder: Path) -> Tensor:
     shape: list[int] = []
-    name, data_type, data = "", 0, memoryview(b"")
+    name, data_type = "", 0
+    data: memoryview | None = None
     external: dict[str, str] = {}
     for field, value in _fields(message):
         if field == _TENSOR_DIMS:
             shape.extend(_integers(value))
         elif field == _TENSOR_TYPE:
-            data_type = next(_integers(value))
+            data_type = _number(value)
         elif field == _TENSOR_NAME:
             name = _text(value)
         elif field == _TENSOR_RAW:
@@ -129,7 +130,9 @@ def _read_tensor(message: memoryview, folder: Path) -> Tensor:
     if external:
         data = _external(external, folder)
     dtype = np.dtype(_TYPES[data_type])
-    if data and len(data) != dtype.itemsize * prod(shape):
+    if data is None:  # small tensors may lie in fields of their type, which nobody here asks for
+        data = memoryview(b"")
+    elif len(data) != dtype.itemsize * prod(shape):
         raise ValueError(f"tensor {name} has {len(data)} bytes, which is not its shape {shape}")
     return Tensor(name, dtype, tuple(shape), data)
 
@@ -139,6 +142,8 @@ def _external(entry: dict[str, str], folder: Path) -> memoryview:
     if set(location) & set("/\\\0") or location in ("", ".", ".."):
         raise ValueError(f"external data at {location!r} is not a file beside the model")
     offset, length = int(entry["offset"]), int(entry["length"])
+    if offset < 0 or length < 0:
+        raise ValueError(f"external data at {offset}, {length} bytes of it")
     return _map(folder / location)[offset : offset + length]
 
 
@@ -180,6 +185,8 @@ def _varint(message: memoryview, at: int) -> tuple[int, int]:
         if byte < 0x80:
             return value, at
         shift += 7
+        if shift >= 64:
+            raise ValueError(f"a number at byte {at} is longer than 64 bits")
 
 
 def _integers(value: Value) -> Iterator[int]:
@@ -191,6 +198,12 @@ def _integers(value: Value) -> Iterator[int]:
     while at < len(value):
         number, at = _varint(value, at)
         yield number
+
+
+def _number(value: Value) -> int:
+    if not isinstance(value, int):
+        raise ValueError("a message where a number should be")
+    return value
 
 
 def _message(value: Value) -> memoryview:

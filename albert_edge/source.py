@@ -30,7 +30,6 @@ _SMALL_FILES = (
     "vocab.txt",
     "*.safetensors.index.json",
 )
-_SHORT_NAME = re.compile(r"[\w-]+")
 _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 
@@ -76,6 +75,11 @@ def models_folder() -> Path:
     return packaged if packaged.is_dir() else packaged.parents[1] / "models"
 
 
+def _shipped() -> set[str]:
+    """Names of the models that ship with their weights."""
+    return {path.parent.name for path in models_folder().glob("*/config.json")}
+
+
 def read_recipes() -> dict[str, Recipe]:
     """All recipes by short name."""
     return {
@@ -101,20 +105,26 @@ def find_source(source: str, revision: str | None = None) -> Source:
         MissingExtraError: huggingface_hub is not installed.
         ConfigError: The checkpoint is not the one its recipe describes.
     """
-    folder = Path(source).expanduser()
-    if folder.is_dir():
+    if not source:
+        raise UsageError("The source is empty.", tip="Name a folder, a short name or a hub id.")
+    try:
+        folder = Path(source).expanduser()
+        is_folder = folder.is_dir()
+    except (OSError, RuntimeError, ValueError):  # no such user, too long, a NUL in it
+        is_folder = False
+    if is_folder:
         if revision is not None:
             raise UsageError(
                 f"--revision {revision} has no meaning for the folder {source}.",
                 tip="Leave it out, or name a model on the hub.",
             )
         return Source(folder, folder.resolve().name)
-    shipped = models_folder() / source
-    if _SHORT_NAME.fullmatch(source) and shipped.is_dir():
-        return Source(shipped, source)
+    if source in _shipped():
+        return Source(models_folder() / source, source)
     if source.startswith((".", "/", "~")) or not _HUB_ID.fullmatch(source):
         raise CheckpointError(
-            f"{source} is not a folder.", tip="Name a checkpoint folder, a short name or a hub id."
+            f"{source!r} is not a folder.",
+            tip="Name a checkpoint folder, a short name or a hub id.",
         )
     recipe = read_recipes().get(source)
     name = recipe.source if recipe else source

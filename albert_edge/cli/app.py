@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
+from io import TextIOWrapper
 from typing import Annotated, NoReturn
 
 import typer
@@ -30,29 +32,55 @@ for command in (
     app.command()(command)
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"albert-edge {version('albert-edge')}")
+        raise typer.Exit
+
+
 @app.callback()
 def root(
-    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version.", callback=_print_version, is_eager=True
+        ),
+    ] = False,
 ) -> None:
     """ALBERT from a checkpoint to a small folder that runs anywhere onnxruntime runs."""
 
 
 def main() -> None:
-    """Run the command line; every error of ours ends as a message, a tip and an exit code."""
-    if sys.argv[1:] == ["--version"]:  # answered before a parser that is slower than the answer
-        from importlib.metadata import version
-
-        print(f"albert-edge {version('albert-edge')}")
-        return
+    """Run the command line; every expected error ends as a message, a tip and an exit code."""
     signal.signal(signal.SIGINT, _interrupted)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # texts are Unicode, whatever the terminal is
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()
     except AlbertEdgeError as error:
-        print(f"ERROR {error}\nTIP   {error.tip}", file=sys.stderr)
-        raise SystemExit(error.exit_code) from None
+        _fail(str(error), error.tip, error.exit_code)
     except BrokenPipeError:  # the reader of our answers went away, as `head` does
-        sys.stderr.close()
+        _abandon_stdout()
         raise SystemExit(1) from None
+    except OSError as error:
+        _abandon_stdout()
+        _fail(f"The system refused: {error}.", "Check free space, names and permissions.", 1)
+
+
+def _fail(message: str, tip: str, exit_code: int) -> NoReturn:
+    print(f"ERROR {message}\nTIP   {tip}", file=sys.stderr)
+    raise SystemExit(exit_code) from None
+
+
+def _abandon_stdout() -> None:
+    """Let what could not be written go, so that Python does not try once more when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _interrupted(number: int, frame: object) -> NoReturn:

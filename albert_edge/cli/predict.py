@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from albert_edge.cli.answers import open_answers
 from albert_edge.cli.commands import BundleFolder, Json
-from albert_edge.cli.printing import count_progress
-from albert_edge.cli.records import open_answers, read_records
-from albert_edge.errors import UsageError
+from albert_edge.cli.printing import count_progress, print_json
+from albert_edge.cli.records import Record, read_records
+from albert_edge.errors import InputError, UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class PredictReport:
+    """Where the answers went, and how many they are."""
+
+    output: Path
+    predictions: int
 
 
 def predict(
@@ -38,37 +48,51 @@ def predict(
     as_json: Json = False,
 ) -> None:
     """Answer texts: [TEXT]... or --input FILE."""
-    if bool(texts) == (input_file is not None):
+    _refuse_confusion(texts, input_file, output_file)
+    parameters: dict[str, Any] = {"truncation": truncate}
+    if top_k is not None:
+        parameters["top_k"] = top_k
+    count = 0
+    with contextlib.ExitStack() as stack:
+        records = stack.enter_context(read_records(input_file, texts or []))
+        model = stack.enter_context(_load(bundle, device, precision, threads, parameters))
+        write = stack.enter_context(open_answers(output_file, as_json=as_json))
+        advance = stack.enter_context(count_progress("Texts", quiet=as_json))
+        for record in records:
+            count += 1
+            try:
+                write(record, model.answer(_item(record)))
+            except InputError as error:
+                place = f"{input_file}: record" if input_file else "Text"
+                raise InputError(f"{place} {count}: {error}", tip=error.tip) from error
+            advance()
+    if as_json and output_file:
+        print_json(PredictReport(output_file, count))
+
+
+def _refuse_confusion(texts: list[str] | None, source: Path | None, target: Path | None) -> None:
+    if bool(texts) == (source is not None):
         raise UsageError(
             "predict takes texts or --input, one of the two.",
             tip="albert-edge predict BUNDLE 'a text', or --input FILE",
         )
+    if source and target and source.exists() and target.exists() and source.samefile(target):
+        raise UsageError(f"{target} is the input.", tip="Name another file with --output.")
+
+
+def _load(
+    bundle: Path, device: str, precision: str, threads: int | None, parameters: dict[str, Any]
+) -> Any:
     from albert_edge.runtime.pipeline import pipeline
 
-    parameters: dict[str, Any] = {"truncation": truncate}
-    if top_k is not None:
-        parameters["top_k"] = top_k
-    with contextlib.ExitStack() as stack:
-        records = stack.enter_context(read_records(input_file, texts or []))
-        model = stack.enter_context(
-            pipeline(model=bundle, device=device, precision=precision, threads=threads)
+    try:
+        return pipeline(
+            model=bundle, device=device, precision=precision, threads=threads, **parameters
         )
-        write = stack.enter_context(open_answers(output_file, as_json=as_json))
-        advance = stack.enter_context(count_progress("Texts", quiet=as_json))
-        for record, answer in _answered(model, records, parameters):
-            write(record, answer)
-            advance()
+    except TypeError as error:  # the task has no such parameter
+        raise UsageError(f"{bundle}: {error}.", tip="Leave that option out.") from error
 
 
-def _answered(model: Any, records: Any, parameters: dict[str, Any]) -> Any:
-    """Pair every record with its answer, one at a time."""
-    seen = []
-
-    def items() -> Any:
-        for record in records:
-            seen.append(record)
-            pair = record.get("text_pair")
-            yield {"text": record["text"], "text_pair": pair} if pair else record["text"]
-
-    for answer in model(items(), **parameters):
-        yield seen.pop(), answer
+def _item(record: Record) -> Any:
+    pair = record.get("text_pair")
+    return {"text": record["text"], "text_pair": pair} if pair else record["text"]

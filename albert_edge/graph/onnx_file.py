@@ -56,9 +56,9 @@ def write_model(
     def values() -> Iterator[memoryview]:
         done = 0
         for name, weight in weights.items():
-            array = np.ascontiguousarray(source(name), dtype="<f4")
+            array = np.asarray(source(name), dtype="<f4", order="C")
             assert array.shape == weight.shape, f"{name}: {array.shape} is not {weight.shape}"
-            yield array.data.cast("B")
+            yield array.reshape(-1).view(np.uint8).data
             done += weight.bytes
             progress(done, total)
 

@@ -62,7 +62,7 @@ def run_demo(out: Path | None, say: Callable[[str], None]) -> DemoReport:
         say: Told about every step.
     """
     with _folder(out) as folder:
-        report = export(MODEL, folder, force=out is not None)
+        report = export(MODEL, folder)
         say(f"Exported {MODEL} ({report.task}, {report.weight_bytes} bytes of weights).")
         optimized = optimize(folder)
         say(

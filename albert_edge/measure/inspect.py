@@ -69,7 +69,7 @@ def inspect(bundle: str | os.PathLike[str]) -> Inspection:
     """
     opened = open_bundle(bundle)
     manifest = opened.manifest
-    config = asdict(read_config(opened.folder / "config.json"))
+    config = asdict(read_config(opened.listed("config.json")))
     files = {variant.name: _read(opened, variant) for variant in manifest.variants}
     groups = _groups(next(iter(files.values())))
     return Inspection(
@@ -92,9 +92,9 @@ def _groups(file: OnnxFile) -> list[TensorGroup]:
     """Sum up weights by module: a layer's attention, its feed-forward part, a head, ..."""
     sums: dict[str, list[int]] = defaultdict(lambda: [0, 0])
     for name, tensor in file.tensors.items():
-        if "." not in name or name.startswith("const_"):
+        if name.startswith("const_") or tensor.dtype.kind != "f":
             continue  # small constants of the graph itself
-        total = sums[name.rpartition(".")[0]]
+        total = sums[name.rpartition(".")[0] or name]
         total[0] += prod(tensor.shape)
         total[1] += tensor.bytes
     return [TensorGroup(name, count, size) for name, (count, size) in sums.items()]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from albert_edge.bundle import Bundle, open_bundle
-from albert_edge.config import read_config
+from albert_edge.config import AlbertConfig, read_config
 from albert_edge.errors import QualityError
 from albert_edge.measure.parity import TOLERANCE, compare, sample_inputs, transformers_run
 from albert_edge.runtime.session import Session
@@ -47,10 +48,22 @@ def verify(bundle: str | os.PathLike[str], *, against: str | None = None) -> Ver
     return VerifyReport(opened.folder, len(records), differences)
 
 
+def _require_same_geometry(bundle: AlbertConfig, checkpoint: AlbertConfig, against: str) -> None:
+    for field in dataclasses.fields(AlbertConfig):
+        ours, theirs = getattr(bundle, field.name), getattr(checkpoint, field.name)
+        if field.name != "architectures" and ours != theirs:
+            raise QualityError(
+                f"{against} is another model: its {field.name} is {theirs}, the bundle's {ours}.",
+                tip="Name the checkpoint the bundle was exported from.",
+            )
+
+
 def _compare(bundle: Bundle, against: str) -> dict[str, float]:
     task = bundle.manifest.task
-    config = read_config(bundle.folder / "config.json")
-    reference = transformers_run(find_source(against).folder, task)
+    config = read_config(bundle.listed("config.json"))
+    checkpoint = find_source(against).folder
+    _require_same_geometry(config, read_config(checkpoint / "config.json"), against)
+    reference = transformers_run(checkpoint, task)
     differences = {}
     for variant in bundle.manifest.variants:
         if variant.precision != "fp32" or "masked-logits" in variant.optimizations:

@@ -37,11 +37,20 @@ class Pipeline:
         self._task.parameters(**defaults)
         self._encoder = load_text_encoder(session.bundle)
 
-    def __call__(self, inputs: Any, **parameters: Any) -> Any:
+    def __call__(
+        self,
+        inputs: Any,
+        *,
+        batch_size: int | None = None,
+        num_workers: int | None = None,
+        **parameters: Any,
+    ) -> Any:
         """Answer one item, a list of items, or a generator of items.
 
         Args:
             inputs: What the task takes, such as a text; see the task's `encode`.
+            batch_size: Taken as transformers takes it, and without effect: each text runs alone.
+            num_workers: Likewise.
             **parameters: What the task takes beside it; see the task's `parameters`.
 
         Returns:
@@ -57,7 +66,16 @@ class Pipeline:
             return self._stream(inputs, checked)
         if isinstance(inputs, list):
             return list(self._stream(iter(inputs), checked))
-        return self._task.single(inputs, self._answer(inputs, checked), checked)
+        return self._task.single(inputs, self._answer(inputs, checked), parameters)
+
+    def answer(self, item: Any, **parameters: Any) -> Any:
+        """Answer one item, without the list a call puts around some answers.
+
+        Args:
+            item: What the task takes, such as a text.
+            **parameters: As in a call.
+        """
+        return self._answer(item, self._task.parameters(**{**self._defaults, **parameters}))
 
     def _answer(self, item: Any, parameters: Any) -> Any:
         arrays = self._task.encode(self._encoder, item, parameters)

@@ -90,18 +90,29 @@ class Session:
         """
         if self._session is None:
             raise UsageError("This session was closed.", tip="Open a new one.")
-        if "input_ids" not in inputs:
-            raise InputError("input_ids is missing.", tip="Pass the token ids as input_ids.")
-        shape = np.shape(inputs["input_ids"])
-        feed = {name: _as_ids(name, inputs, shape) for name in self.input_names}
+        feed = self._feed(inputs)
         try:
             outputs = self._session.run(None, feed)
         except Exception as error:  # onnxruntime has no public base class for its errors
             raise InputError(
-                f"onnxruntime could not run input_ids of shape {shape}: {error}",
+                f"onnxruntime could not run input_ids of shape {feed['input_ids'].shape}: {error}",
                 tip="Ids must be below vocab_size, the length at most max_position_embeddings.",
             ) from error
         return dict(zip(self.output_names, outputs, strict=True))
+
+    def _feed(self, inputs: Mapping[str, npt.ArrayLike]) -> Arrays:
+        if "input_ids" not in inputs:
+            raise InputError("input_ids is missing.", tip="Pass the token ids as input_ids.")
+        shape = _as_ids("input_ids", inputs["input_ids"]).shape
+        feed = {}
+        for name in self.input_names:
+            if name in inputs:
+                feed[name] = _as_ids(name, inputs[name])
+            else:
+                feed[name] = np.full(shape, _DEFAULTS[name], dtype=np.int64)
+            if feed[name].shape != shape:
+                raise _bad_array(name, f"has shape {feed[name].shape}; input_ids has {shape}")
+        return feed
 
     def close(self) -> None:
         """Free the memory of the model; later runs raise UsageError."""
@@ -152,7 +163,12 @@ def run_file(path: Path) -> Callable[[Mapping[str, Any]], Arrays]:
     names = [value.name for value in session.get_outputs()]
 
     def run(inputs: Mapping[str, Any]) -> Arrays:
-        outputs = session.run(names, {name: inputs[name] for name in wanted})
+        try:
+            outputs = session.run(names, {name: inputs[name] for name in wanted})
+        except Exception as error:  # onnxruntime has no public base class for its errors
+            raise BundleError(
+                f"onnxruntime cannot run {path.name}: {error}", tip="Update onnxruntime."
+            ) from error
         return dict(zip(names, outputs, strict=True))
 
     return run
@@ -188,15 +204,20 @@ def _options(ort: ModuleType, threads: int) -> Any:
     return options
 
 
-def _as_ids(
-    name: str, inputs: Mapping[str, npt.ArrayLike], shape: tuple[int, ...]
-) -> npt.NDArray[np.int64]:
-    if name not in inputs:
-        return np.full(shape, _DEFAULTS[name], dtype=np.int64)
-    array = np.asarray(inputs[name])
-    if array.dtype.kind not in "iub" or array.shape != shape or array.size == 0:
-        raise InputError(
-            f"{name} has type {array.dtype} and shape {array.shape}; input_ids has shape {shape}.",
-            tip="All inputs are integer arrays of one shape, none of whose dimensions is 0.",
-        )
+def _as_ids(name: str, values: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    try:
+        array = np.asarray(values)
+    except ValueError as error:  # lists of different lengths
+        raise _bad_array(name, f"is not one array: {error}") from error
+    if array.dtype.kind not in "iub" or array.size == 0:
+        raise _bad_array(name, f"has type {array.dtype} and shape {array.shape}")
+    # ONNX counts negative indices from the end of a table, so they would be answered.
+    if array.min() < 0 or array.max() > np.iinfo(np.int64).max:
+        raise _bad_array(name, f"has ids from {array.min()} to {array.max()}")
     return array.astype(np.int64, copy=False)
+
+
+def _bad_array(name: str, what: str) -> InputError:
+    return InputError(
+        f"{name} {what}.", tip="All inputs are arrays of ids from 0 up, of one shape, not empty."
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,9 +11,49 @@ import numpy.typing as npt
 from tokenizers import Encoding, Tokenizer
 
 from albert_edge.bundle import Bundle
-from albert_edge.errors import BundleError, InputError
+from albert_edge.errors import BundleError, InputError, UsageError
 
 Arrays = dict[str, npt.NDArray[np.int64]]
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """What to do with texts over the limit.
+
+    Attributes:
+        strategy: "longest_first", "only_first", "only_second" or "do_not_truncate", which makes
+            such a text an error.
+        max_length: A limit below the model's own, in tokens, or None.
+    """
+
+    strategy: str = "do_not_truncate"
+    max_length: int | None = None
+
+
+def cut(truncation: bool | str, max_length: int | None, padding: bool | str) -> Cut:
+    """Read the arguments of a transformers tokenizer that a pipeline takes.
+
+    Args:
+        truncation: A strategy by name, or True for "longest_first", False for none.
+        max_length: A limit below the model's own, in tokens.
+        padding: Anything that pads to the longest of a batch, which changes no answer here:
+            each text runs alone.
+
+    Raises:
+        UsageError: An argument has no meaning here.
+    """
+    if isinstance(truncation, bool):
+        truncation = "longest_first" if truncation else "do_not_truncate"
+    if truncation not in _STRATEGIES:
+        raise UsageError(
+            f"truncation is {truncation!r}.",
+            tip=f"It is a bool or one of {', '.join(_STRATEGIES)}.",
+        )
+    if max_length is not None and max_length < 1:
+        raise UsageError(f"max_length is {max_length}.", tip="Give 1 or more, or leave it out.")
+    if padding not in (True, False, "longest", "do_not_pad"):
+        raise UsageError(f"padding is {padding!r}.", tip="Leave it out: each text runs alone.")
+    return Cut(truncation, max_length)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,83 +63,73 @@ class TextEncoder:
     Attributes:
         tokenizer: The tokenizer, without padding and truncation of its own.
         max_length: The most tokens the model takes, special tokens included.
+        truncation_side: Which end is cut off: "left" or "right".
     """
 
     tokenizer: Tokenizer
     max_length: int
+    truncation_side: str = "right"
 
-    def encode(
-        self,
-        text: str,
-        text_pair: str | None = None,
-        *,
-        truncation: bool = False,
-        max_length: int | None = None,
-    ) -> Arrays:
+    def encode(self, text: str, text_pair: str | None = None, cut: Cut = Cut()) -> Arrays:
         """Tokenize one text, or one pair of texts.
 
         Args:
             text: The text.
-            text_pair: A second segment, or None.
-            truncation: Whether to cut what is over the limit, from the longer segment first.
-            max_length: A limit below the model's own, in tokens.
+            text_pair: A second segment; none if None or empty.
+            cut: What to do with what is over the limit.
 
         Returns:
             input_ids, attention_mask and token_type_ids, each (1, sequence).
 
         Raises:
-            TypeError: The text is not a string.
-            InputError: The text is not valid Unicode, or over the limit without truncation.
+            TypeError: A text is not a string.
+            InputError: A text is not valid Unicode, or over the limit and not to be cut.
         """
-        for part in (text, text_pair):
-            if part is not None and not isinstance(part, str):
-                raise TypeError(f"a text must be a string, not {type(part).__name__}")
         text_pair = text_pair or None  # as transformers takes an empty second text
-        limit = min(self.max_length, max_length or self.max_length)
+        for part in (text, *([] if text_pair is None else [text_pair])):
+            if not isinstance(part, str):
+                raise TypeError(f"a text must be a string, not {type(part).__name__}")
         try:
             encoding = self.tokenizer.encode(text, text_pair)
-        except (UnicodeEncodeError, TypeError) as error:
+        except TypeError as error:  # all that is left for tokenizers to object to
             raise InputError(
                 f"The text is not valid Unicode: {error}", tip="Replace its lone surrogates."
             ) from error
+        limit = min(self.max_length, cut.max_length or self.max_length)
         if len(encoding.ids) > limit:
-            if not truncation:
+            if cut.strategy == "do_not_truncate":
                 raise InputError(
                     f"The text has {len(encoding.ids)} tokens; the model takes at most {limit}.",
                     tip="Pass truncation=True (--truncate) to cut it, or split it.",
                 )
-            encoding = self._truncated(text, text_pair, limit)
+            encoding = self._truncated(text, text_pair, cut.strategy, limit)
         return {
             "input_ids": np.array([encoding.ids], dtype=np.int64),
             "attention_mask": np.array([encoding.attention_mask], dtype=np.int64),
             "token_type_ids": np.array([encoding.type_ids], dtype=np.int64),
         }
 
-    def _truncated(self, text: str, text_pair: str | None, limit: int) -> Encoding:
+    def _truncated(self, text: str, pair: str | None, strategy: str, limit: int) -> Encoding:
         # Tokenizer.enable_truncation would change the tokenizer under other threads.
         first = self.tokenizer.encode(text, add_special_tokens=False)
-        second = (
-            None
-            if text_pair is None
-            else self.tokenizer.encode(text_pair, add_special_tokens=False)
-        )
-        room = limit - self.tokenizer.num_special_tokens_to_add(second is not None)
-        if room < 0:
+        second = self.tokenizer.encode(pair or "", add_special_tokens=False)
+        room = limit - self.tokenizer.num_special_tokens_to_add(pair is not None)
+        kept = _STRATEGIES[strategy](len(first.ids), len(second.ids), room)
+        if room < 0 or min(kept) < 0:
             raise InputError(
-                f"max_length {limit} leaves no room for the special tokens.", tip="Raise it."
+                f"Cut to {limit} tokens, {strategy}, no room is left beside the special tokens.",
+                tip="Raise max_length, or use truncation=True, which cuts the longer segment.",
             )
-        kept = _longest_first(len(first.ids), len(second.ids) if second else 0, room)
-        first.truncate(kept[0])
-        if second is not None:
-            second.truncate(kept[1])
-        return self.tokenizer.post_process(first, second)
+        first.truncate(kept[0], direction=self.truncation_side)
+        second.truncate(kept[1], direction=self.truncation_side)
+        return self.tokenizer.post_process(first, None if pair is None else second)
 
 
 def load_text_encoder(bundle: Bundle) -> TextEncoder:
     """Load the tokenizer of a bundle.
 
     Raises:
-        BundleError: The bundle has no tokenizer, or a damaged one.
+        BundleError: The bundle has no tokenizer.
     """
     text = bundle.read_text("tokenizer.json")
     if text is None:
@@ -110,20 +141,25 @@ def load_text_encoder(bundle: Bundle) -> TextEncoder:
     tokenizer = Tokenizer.from_str(text)
     tokenizer.no_padding()
     tokenizer.no_truncation()
-    return TextEncoder(tokenizer, _max_length(bundle))
-
-
-def _max_length(bundle: Bundle) -> int:
-    """The model's number of positions, or less where tokenizer_config.json asks for less."""
     config = json.loads(bundle.read_text("config.json") or "{}")
     settings = json.loads(bundle.read_text("tokenizer_config.json") or "{}")
     positions = int(config.get("max_position_embeddings", 512))
-    # A tokenizer without a limit says so with a number around 1e30.
-    return int(min(positions, settings.get("model_max_length") or positions))
+    # A tokenizer without a limit of its own says so with a number around 1e30.
+    limit = int(min(positions, settings.get("model_max_length") or positions))
+    return TextEncoder(tokenizer, limit, settings.get("truncation_side", "right"))
 
 
 def _longest_first(first: int, second: int, room: int) -> tuple[int, int]:
-    """How many tokens of two segments to keep: the longer one is cut until both are equal."""
+    """Cut the longer segment until both are equal, then both."""
     shorter = min(first, second, room // 2)
     longer = min(max(first, second), room - shorter)
     return (shorter, longer) if first <= second else (longer, shorter)
+
+
+# How many tokens of two segments each strategy keeps, given the room there is for both.
+_STRATEGIES: dict[str, Callable[[int, int, int], tuple[int, int]]] = {
+    "longest_first": _longest_first,
+    "only_first": lambda first, second, room: (room - second, second),
+    "only_second": lambda first, second, room: (first, room - first),
+    "do_not_truncate": lambda first, second, room: (first, second),
+}

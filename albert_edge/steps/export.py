@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from albert_edge.bundle import Staging, change
+from albert_edge.change import Staging, change, is_decided
 from albert_edge.config import AlbertConfig, read_config
 from albert_edge.errors import QualityError, UsageError
 from albert_edge.manifest import MANIFEST, FileRecord, Manifest, Variant
@@ -103,12 +103,49 @@ def export(
     _refuse_to_overwrite(folder, force=force)
     config = read_config(found.folder / "config.json")
     chosen = _choose_task(task, config, found)
-    tokenizer = read_tokenizer(found.folder)
-    write = _EXPORTERS[exporter].prepare(found.folder, chosen)
+    job = _Job(found, config, chosen, exporter)
     with change(folder) as pending:
-        staging = pending.staging
-        written = write(staging.path(PORTABLE_FILE), progress)
-        measured = _verify(found.folder, config, chosen, written) if verify else {}
+        written = job.write_model(pending.staging.path(PORTABLE_FILE), progress)
+        measured = job.verify(written) if verify else {}
+        pending.manifest = job.manifest(pending.staging, written, measured)
+    return job.report(folder, written, pending.manifest.variants[0])
+
+
+class _Job:
+    """One export, all that can be checked ahead checked when it is made."""
+
+    def __init__(self, source: Source, config: AlbertConfig, task: str, exporter: Exporter) -> None:
+        self.source = source
+        self.config = config
+        self.task = task
+        self.exporter = exporter
+        self.tokenizer = read_tokenizer(source.folder)
+        self.write_model = _EXPORTERS[exporter].prepare(source.folder, task)
+
+    def verify(self, written: Written) -> dict[str, float]:
+        """Compare the model just written with transformers.
+
+        Raises:
+            QualityError: They are further apart than float32 rounding explains.
+        """
+        from albert_edge.measure.parity import TOLERANCE, compare, sample_inputs, transformers_run
+        from albert_edge.runtime.session import run_file
+
+        parity = compare(
+            transformers_run(self.source.folder, self.task),
+            run_file(written.files[0]),
+            sample_inputs(self.config, self.task),
+        )
+        if not parity.holds:
+            raise QualityError(
+                f"The exported model differs from transformers by {parity.largest:.2g}; at most "
+                f"{TOLERANCE:.0e} is float32 rounding.",
+                tip="Please report this checkpoint; --exporter optimum takes another road.",
+            )
+        return {LARGEST_DIFFERENCE: parity.largest}
+
+    def manifest(self, staging: Staging, written: Written, measured: dict[str, float]) -> Manifest:
+        """Write what lies beside the model, and list all of it."""
         variant = Variant(
             name=PORTABLE,
             files=tuple(staging.record(path) for path in written.files),
@@ -116,38 +153,43 @@ def export(
             target="portable",
             layout="unrolled",
             opset=written.opset,
-            exporter=exporter,
+            exporter=self.exporter,
             measured=measured,
         )
-        pending.manifest = Manifest(
-            task=chosen,
-            labels=config.labels,
-            problem_type=config.problem_type,
-            source=found.name,
-            revision=found.revision,
-            files=_write_neighbours(staging, found.folder, tokenizer),
+        return Manifest(
+            task=self.task,
+            labels=self.config.labels,
+            problem_type=self.config.problem_type,
+            source=self.source.name,
+            revision=self.source.revision,
+            files=_write_neighbours(staging, self.source.folder, self.tokenizer),
             variants=(variant,),
         )
-    return ExportReport(
-        bundle=folder,
-        task=chosen,
-        source=found.name,
-        revision=found.revision,
-        exporter=exporter,
-        weight_bytes=written.weight_bytes,
-        model_bytes=sum(record.bytes for record in variant.files),
-        unused=written.unused,
-        tokenizer=tokenizer is not None,
-        largest_difference=measured.get(LARGEST_DIFFERENCE),
-    )
+
+    def report(self, folder: Path, written: Written, variant: Variant) -> ExportReport:
+        """Say what was done."""
+        return ExportReport(
+            bundle=folder,
+            task=self.task,
+            source=self.source.name,
+            revision=self.source.revision,
+            exporter=self.exporter,
+            weight_bytes=written.weight_bytes,
+            model_bytes=sum(record.bytes for record in variant.files),
+            unused=written.unused,
+            tokenizer=self.tokenizer is not None,
+            largest_difference=variant.measured.get(LARGEST_DIFFERENCE),
+        )
 
 
 def _refuse_to_overwrite(folder: Path, *, force: bool) -> None:
-    if force or not folder.exists():
+    if not folder.exists():
         return
     if not folder.is_dir():
         raise UsageError(f"{folder} is a file.", tip="Name another folder for the bundle.")
-    if (folder / MANIFEST).exists():
+    if force:
+        return
+    if (folder / MANIFEST).exists() or is_decided(folder):
         raise UsageError(f"{folder} is a bundle already.", tip="Replace it with --force.")
     # Hidden entries are what a run that was cut off left behind.
     if any(not path.name.startswith(".") for path in folder.iterdir()):
@@ -192,28 +234,3 @@ def _write_neighbours(
 
 def _json(value: object) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
-
-
-def _verify(
-    checkpoint: Path, config: AlbertConfig, task: str, written: Written
-) -> dict[str, float]:
-    """Compare the model just written with transformers.
-
-    Raises:
-        QualityError: They are further apart than float32 rounding explains.
-    """
-    from albert_edge.measure.parity import TOLERANCE, compare, sample_inputs, transformers_run
-    from albert_edge.runtime.session import run_file
-
-    parity = compare(
-        transformers_run(checkpoint, task),
-        run_file(written.files[0]),
-        sample_inputs(config, task),
-    )
-    if not parity.holds:
-        raise QualityError(
-            f"The exported model differs from transformers by {parity.largest:.2g}; at most "
-            f"{TOLERANCE:.0e} is float32 rounding.",
-            tip="Please report this checkpoint; --exporter optimum takes another road.",
-        )
-    return {LARGEST_DIFFERENCE: parity.largest}

@@ -10,16 +10,17 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
-from albert_edge.bundle import Bundle, change, open_bundle
+from albert_edge.bundle import Bundle, open_bundle
+from albert_edge.change import change
 from albert_edge.config import AlbertConfig, read_config
 from albert_edge.errors import BundleError, MissingExtraError, QualityError, UsageError
 from albert_edge.graph.plan import Layout, Optimization, Plan, Target
-from albert_edge.manifest import Variant
-from albert_edge.measure.parity import TOLERANCE, Arrays, Run, compare, sample_inputs
+from albert_edge.manifest import FileRecord, Variant
+from albert_edge.measure.parity import TOLERANCE, Arrays, Parity, Run, compare, sample_inputs
 from albert_edge.onnx_reader import read_onnx
 from albert_edge.runtime.session import run_file
 from albert_edge.steps.export import LARGEST_DIFFERENCE, PORTABLE
@@ -90,40 +91,53 @@ def optimize(
         QualityError: The answers differ by more than float32 rounding; nothing was written.
         AlbertEdgeError: See `albert_edge.errors`; nothing was written then either.
     """
-    opened = open_bundle(bundle)
-    portable = _portable_file(opened)
-    config = read_config(opened.folder / "config.json")
-    plan = _plan(opened, target, layout, logits)
-    authored = _author(config, opened.manifest.task, plan)
-    name = _VARIANTS[target] + ("_masked" if logits == "masked" else "")
-    with change(opened.folder) as pending:
-        path = pending.staging.path(f"onnx/{name}.onnx")
+    folder = open_bundle(bundle).folder
+    with change(folder) as pending:
+        opened = open_bundle(folder)  # as it is now that nobody else can change it
+        portable = _portable_file(opened)
+        config = read_config(opened.listed("config.json"))
+        plan = _plan(opened, target, layout, logits)
+        authored = _author(config, opened.manifest.task, plan)
+        path = pending.staging.path(f"onnx/{_name(plan)}.onnx")
         files = _write(authored, portable, path, progress)
         inputs = sample_inputs(config, opened.manifest.task, plan.mask_token_id)
         parity = compare(_reference(portable, plan.mask_token_id), run_file(path), inputs)
-        if not parity.holds:
-            raise QualityError(
-                f"{name} differs from the portable model by {parity.largest:.2g}; at most "
-                f"{TOLERANCE:.0e} is float32 rounding.",
-                tip="Please report this model; the portable variant is untouched.",
-            )
-        variant = Variant(
-            name=name,
-            files=tuple(pending.staging.record(file) for file in files),
-            precision="fp32",
-            target=target,
-            layout=layout,
-            opset=authored.model.opset_imports[""],
-            optimizations={key.value: count for key, count in authored.applied.items()},
-            measured={LARGEST_DIFFERENCE: parity.largest},
-        )
+        _require(parity, path)
+        variant = _variant(plan, authored, [pending.staging.record(file) for file in files], parity)
         pending.manifest = opened.manifest.with_variant(variant)
     return OptimizeReport(
-        bundle=opened.folder,
+        bundle=folder,
         variant=variant,
         nodes_before=read_onnx(portable).operators.total(),
-        nodes_after=read_onnx(opened.folder / variant.files[0].file).operators.total(),
+        nodes_after=read_onnx(folder / variant.files[0].file).operators.total(),
         largest_difference=parity.largest,
+    )
+
+
+def _require(parity: Parity, path: Path) -> None:
+    if not parity.holds:
+        raise QualityError(
+            f"{path.name} differs from the portable model by {parity.largest:.2g}; at most "
+            f"{TOLERANCE:.0e} is float32 rounding.",
+            tip="Please report this model; the portable variant is untouched.",
+        )
+
+
+def _name(plan: Plan) -> str:
+    masked = plan.wants(Optimization.MASKED_LOGITS)
+    return _VARIANTS[plan.target] + ("_masked" if masked else "")
+
+
+def _variant(plan: Plan, authored: Authored, files: list[FileRecord], parity: Parity) -> Variant:
+    return Variant(
+        name=_name(plan),
+        files=tuple(files),
+        precision="fp32",
+        target=plan.target,
+        layout=plan.layout,
+        opset=authored.model.opset_imports[""],
+        optimizations={name.value: count for name, count in authored.applied.items()},
+        measured={LARGEST_DIFFERENCE: parity.largest},
     )
 
 
@@ -139,8 +153,15 @@ def _portable_file(bundle: Bundle) -> Path:
 
 
 def _plan(bundle: Bundle, target: Target, layout: Layout, logits: Logits) -> Plan:
-    if target not in _VARIANTS:
-        raise UsageError(f"There is no target {target!r}.", tip="Targets are: cpu, portable.")
+    for option, value, choices in (
+        ("target", target, get_args(Target)),
+        ("layout", layout, get_args(Layout)),
+        ("logits", logits, get_args(Logits)),
+    ):
+        if value not in choices:
+            raise UsageError(
+                f"There is no {option} {value!r}.", tip=f"It is one of: {', '.join(choices)}."
+            )
     optimizations = _OPTIMIZATIONS[target]
     if logits == "all":
         return Plan(target, layout, optimizations)

@@ -34,5 +34,5 @@ class Task(Protocol):
     def answer(self, outputs: Outputs, parameters: Any) -> Any:
         """Turn model outputs into one answer."""
 
-    def single(self, item: Any, answer: Any, parameters: Any) -> Any:
-        """What a call with one item returns, which is not always the bare answer."""
+    def single(self, item: Any, answer: Any, given: Mapping[str, Any]) -> Any:
+        """What a call with one item and the keyword arguments `given` returns."""

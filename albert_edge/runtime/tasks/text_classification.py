@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -12,7 +12,7 @@ import numpy.typing as npt
 from albert_edge.errors import UsageError
 from albert_edge.manifest import Manifest
 from albert_edge.runtime.tasks.base import Inputs, Outputs
-from albert_edge.runtime.text import TextEncoder
+from albert_edge.runtime.text import Cut, TextEncoder, cut
 
 Function = Literal["softmax", "sigmoid", "none"]
 Scores = npt.NDArray[np.float32]
@@ -25,8 +25,7 @@ class Parameters:
     top_k: int | None
     best_only: bool
     function_to_apply: Function
-    truncation: bool
-    max_length: int | None
+    cut: Cut
 
 
 class TextClassification:
@@ -41,8 +40,9 @@ class TextClassification:
         *,
         top_k: int | str | None = "",
         function_to_apply: str | None = None,
-        truncation: bool = False,
+        truncation: bool | str = False,
         max_length: int | None = None,
+        padding: bool | str = False,
     ) -> Parameters:
         """Check the parameters of a call.
 
@@ -51,8 +51,9 @@ class TextClassification:
                 alone is returned, without a list around it.
             function_to_apply: "softmax", "sigmoid" or "none"; by default what the model was
                 trained with.
-            truncation: Whether to cut texts over the model's limit; otherwise they are an error.
+            truncation: See `albert_edge.runtime.text.cut`, as the next two.
             max_length: A limit below the model's own, in tokens.
+            padding: Taken, and without effect.
 
         Raises:
             UsageError: function_to_apply or top_k has no meaning.
@@ -71,8 +72,7 @@ class TextClassification:
             top_k=top_k if isinstance(top_k, int) else None,
             best_only=not explicit,
             function_to_apply=chosen,
-            truncation=truncation,
-            max_length=max_length,
+            cut=cut(truncation, max_length, padding),
         )
 
     def encode(self, encoder: TextEncoder, item: Any, parameters: Parameters) -> Inputs:
@@ -82,9 +82,7 @@ class TextClassification:
             text, pair = item.get("text"), item.get("text_pair")
         elif _is_nested_pair(item):
             text, pair = item[0]
-        return encoder.encode(
-            text, pair, truncation=parameters.truncation, max_length=parameters.max_length
-        )
+        return encoder.encode(text, pair, parameters.cut)
 
     def answer(self, outputs: Outputs, parameters: Parameters) -> Any:
         """Map logits, (1, num_labels), to labels with scores."""
@@ -99,9 +97,9 @@ class TextClassification:
         ranked.sort(key=lambda entry: entry["score"], reverse=True)
         return ranked[: parameters.top_k]
 
-    def single(self, item: Any, answer: Any, parameters: Parameters) -> Any:
-        """One text without top_k gives a list of one, as transformers does; a dict does not."""
-        return [answer] if isinstance(item, str) and parameters.best_only else answer
+    def single(self, item: Any, answer: Any, given: Mapping[str, Any]) -> Any:
+        """A text without top_k in the call gives a list around its answer; a pair does not."""
+        return [answer] if isinstance(item, str) and "top_k" not in given else answer
 
 
 def _is_nested_pair(item: Any) -> bool:

@@ -25,6 +25,7 @@ def prepare(folder: Path, task: str) -> Writer:
         MissingExtraError: onnx or onnxscript is not installed.
     """
     checkpoint = open_checkpoint(folder)
+    checkpoint.check_depth()
     try:
         from albert_edge.graph.build import author
         from albert_edge.graph.onnx_file import write_model

@@ -1,0 +1,1074 @@
+"""The command line: what it prints where, what it writes, and how it ends.
+
+Most tests call `main` in this process, because a start costs half a second. Where the process
+itself is what matters (exit status, pipes, signals, terminals) the installed script is started.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import json
+import os
+import pty
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+import tomllib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import onnx
+import pytest
+import typer
+from conftest import make_model
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
+
+import albert_edge
+from albert_edge.bundle import open_bundle
+from albert_edge.cli.app import app, main
+from albert_edge.manifest import MANIFEST
+from albert_edge.source import models_folder
+
+ROOT = Path(__file__).parents[1]
+SCRIPT = Path(sys.executable).with_name("albert-edge")
+SHIPPED = models_folder() / "langid-tiny"
+SENTENCES = ["Where is the station?", "Wo ist der Bahnhof?", "¿Dónde está la estación?"]
+ESCAPE = "\x1b"
+COLOUR = re.compile(r"\x1b\[(\d+;)*(3[0-8]|4[0-8]|9[0-7]|10[0-7])(;\d+)*m")
+
+# The contract: commands, and the options each has beside --help.
+COMMANDS = {
+    "export": {"--task", "--revision", "--exporter", "--verify", "--no-verify", "--force"},
+    "optimize": {"--target", "--layout", "--logits"},
+    "predict": {"--input", "--output", "--device", "--precision", "--threads", "--top-k"},
+    "inspect": set[str](),
+    "verify": {"--against"},
+    "demo": set[str](),
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+
+Cli = Callable[..., Outcome]
+
+
+@pytest.fixture
+def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Cli]:
+    """Runs `main` in this process: `cli("inspect", bundle)`."""
+    handler = signal.getsignal(signal.SIGINT)
+
+    def run(*arguments: object, stdin: bytes = b"") -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["albert-edge", *map(str, arguments)])
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin), encoding="utf-8"))
+        code: Any = 0
+        try:
+            main()
+        except SystemExit as stop:
+            code = stop.code or 0
+        out, err = capsys.readouterr()
+        return Outcome(int(code), out, err)
+
+    yield run
+    signal.signal(signal.SIGINT, handler)
+
+
+def environment(**changes: str) -> dict[str, str]:
+    """That of a plain shell, whatever the one the tests run in asks for."""
+    unwanted = {"NO_COLOR", "FORCE_COLOR", "PYTHONIOENCODING", "PYTHONUNBUFFERED", "COLUMNS"}
+    kept = {name: value for name, value in os.environ.items() if name not in unwanted}
+    return {**kept, "TERM": "xterm-256color", **changes}
+
+
+def start(*arguments: object, **options: Any) -> Outcome:
+    """Run the installed script to its end."""
+    command = [str(SCRIPT), *map(str, arguments)]
+    options = {"env": environment(), "timeout": 60, **options}
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", **options)
+    return Outcome(done.returncode, done.stdout, done.stderr)
+
+
+def assert_error(outcome: Outcome, code: int, *told: str) -> None:
+    """It ended with this code, and stderr has one message and one tip, naming all of `told`."""
+    assert outcome.code == code
+    assert re.fullmatch(r"ERROR \S.*\nTIP   \S.*\n", outcome.err)
+    for word in told:
+        assert word in outcome.err
+
+
+@pytest.fixture(scope="module")
+def langid(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shipped model, exported and optimized; not to be changed."""
+    folder = tmp_path_factory.mktemp("cli") / "langid"
+    albert_edge.export(SHIPPED, folder)
+    albert_edge.optimize(folder)
+    return folder
+
+
+@pytest.fixture
+def own(langid: Path, tmp_path: Path) -> Path:
+    """A copy of `langid` to change."""
+    return Path(shutil.copytree(langid, tmp_path / "own"))
+
+
+@pytest.fixture(scope="module")
+def classify(langid: Path) -> Callable[..., Any]:
+    return albert_edge.pipeline(model=langid)
+
+
+@pytest.fixture(scope="module")
+def features(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle whose answers are arrays, with the tokenizer of the shipped model."""
+    folder = tmp_path_factory.mktemp("features")
+    make_model("feature-extraction", vocab_size=4000).save_pretrained(folder / "checkpoint")
+    for path in SHIPPED.glob("*token*.json"):
+        shutil.copyfile(path, folder / "checkpoint" / path.name)
+    albert_edge.export(folder / "checkpoint", folder / "bundle")
+    return folder / "bundle"
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+# --- export ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("source", ["langid-tiny", "made/fine-tuned"])
+def test_export_names_the_bundle_after_its_source(
+    source: str, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(SHIPPED, tmp_path / "made/fine-tuned")
+    monkeypatch.chdir(tmp_path)
+    done = cli("export", source)
+    name = source.rpartition("/")[2]
+    assert (done.code, done.out) == (0, f"{name}\n")
+    assert open_bundle(tmp_path / name).manifest.source == name
+    assert "text-classification" in done.err
+
+
+def test_export_json(cli: Cli, tmp_path: Path) -> None:
+    done = cli("export", SHIPPED, tmp_path / "out", "--json")
+    document = json.loads(done.out)
+    assert (done.code, done.err) == (0, "")
+    assert document["schema_version"] == 1
+    assert document["bundle"] == str(tmp_path / "out")
+    assert document["task"] == "text-classification"
+    assert document["exporter"] == "native"
+    assert document["tokenizer"] is True
+    assert document["largest_difference"] is None
+    assert document["model_bytes"] == (tmp_path / "out/onnx/model.onnx").stat().st_size
+
+
+def test_export_takes_the_task_it_is_told(
+    cli: Cli, tmp_path: Path, checkpoint: Callable[..., Path]
+) -> None:
+    done = cli("export", checkpoint("text-classification"), tmp_path / "out", "--task=fill-mask")
+    assert_error(done, 1, "predictions.")  # a classifier has no vocabulary head
+    told = ["--task", "feature-extraction"]
+    done = cli("export", checkpoint("text-classification"), tmp_path / "out", *told)
+    assert done.code == 0
+    assert open_bundle(tmp_path / "out").manifest.task == "feature-extraction"
+    # What is left out, and that token ids are all it can take, is said.
+    assert "classifier.weight" in done.err
+    assert "no tokenizer" in done.err
+
+
+def test_export_verifies_when_asked(cli: Cli, tmp_path: Path) -> None:
+    told = [SHIPPED, tmp_path / "out", "--verify", "--json"]
+    difference = json.loads(cli("export", *told).out)["largest_difference"]
+    assert 0 <= difference <= 1e-4
+
+
+@pytest.mark.parametrize("held", ["bundle", "file", "notes"])
+def test_export_refuses_to_overwrite(held: str, cli: Cli, own: Path) -> None:
+    if held != "bundle":
+        shutil.rmtree(own)
+    if held == "file":
+        own.write_text("mine")
+    if held == "notes":
+        own.mkdir()
+        (own / "notes.txt").write_text("mine")
+    before = own.read_bytes() if own.is_file() else contents(own)
+    done = cli("export", SHIPPED, own)
+    assert_error(done, 2, str(own))
+    assert done.out == ""
+    assert before == (own.read_bytes() if own.is_file() else contents(own))
+
+
+def test_export_replaces_a_bundle_when_forced(cli: Cli, own: Path) -> None:
+    assert (own / "onnx/model_optimized.onnx").exists()
+    done = cli("export", SHIPPED, own, "--force")
+    assert (done.code, done.out) == (0, f"{own}\n")
+    assert not (own / "onnx/model_optimized.onnx").exists()
+    assert cli("verify", own).code == 0
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["langid-tiny", "out", "--exporter", "bad"],
+        ["langid-tiny", "out", "--task", "bad"],
+        ["langid-tiny", "out", "--revision", "main", "too", "many"],
+        ["langid-tiny", "out", "--no-such-option"],
+        [],
+    ],
+    ids=["exporter", "task", "arguments", "option", "nothing"],
+)
+def test_export_usage(
+    arguments: list[str], cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = cli("export", *arguments)
+    assert (done.code, done.out) == (2, "")
+    assert done.err
+    assert not list(tmp_path.iterdir())
+
+
+def test_export_below_a_file_is_an_error(cli: Cli, tmp_path: Path) -> None:
+    """An operating system's refusal is told as every other error is."""
+    (tmp_path / "file").write_text("mine")
+    done = cli("export", SHIPPED, tmp_path / "file" / "out")
+    assert done.code in (1, 2)
+    assert_error(done, done.code, str(tmp_path / "file"))
+
+
+# --- optimize -------------------------------------------------------------------------------
+
+
+def test_optimize_lists_what_it_did(cli: Cli, own: Path) -> None:
+    done = cli("optimize", own, "--layout", "unrolled")
+    manifest = open_bundle(own).manifest
+    variant = next(v for v in manifest.variants if v.name == "model_optimized")
+    assert done.code == 0
+    assert variant.layout == "unrolled"
+    assert {"first-token", "fused-attention", "fused-gelu"} == set(variant.optimizations)
+    for name, count in variant.optimizations.items():
+        assert re.search(rf"^{name} +{count} +\w", done.out, re.MULTILINE)
+    assert done.out.endswith(f"{own / 'onnx/model_optimized.onnx'}\n")
+    assert re.search(r"\d+ operators became \d+; largest difference \d", done.err)
+
+
+def test_optimize_json(cli: Cli, own: Path) -> None:
+    done = cli("optimize", own, "--target", "portable", "--json")
+    document = json.loads(done.out)
+    assert (done.code, done.err) == (0, "")
+    assert document["schema_version"] == 1
+    assert document["variant"]["name"] == "model_optimized_portable"
+    assert document["variant"]["optimizations"] == {"first-token": 1}
+    assert document["nodes_after"] < document["nodes_before"]
+    assert 0 <= document["largest_difference"] <= 1e-4
+
+
+@pytest.mark.parametrize(
+    ("option", "code"),
+    [("--target=gpu", 2), ("--layout=bad", 2), ("--logits=bad", 2), ("--logits=masked", 2)],
+)
+def test_optimize_usage(option: str, code: int, cli: Cli, own: Path) -> None:
+    before = contents(own)
+    done = cli("optimize", own, option)
+    assert (done.code, done.out) == (code, "")
+    assert contents(own) == before
+
+
+# --- predict: what goes in ------------------------------------------------------------------
+
+CRLF = "text\r\nWhere is the station?\r\nWo ist der Bahnhof?\r\n"
+QUOTES = 'She said "no", twice.'
+# file name, content, texts in it
+INPUTS: dict[str, tuple[str, str, list[str]]] = {
+    "txt": ("a.txt", "Hello there\nGuten Tag\n", ["Hello there", "Guten Tag"]),
+    "txt-no-last-newline": ("a.txt", "Hello there\nGuten Tag", ["Hello there", "Guten Tag"]),
+    "txt-crlf": ("a.txt", "Hello there\r\nGuten Tag\r\n", ["Hello there", "Guten Tag"]),
+    # A line is a text, so that answers stay beside their lines.
+    "txt-blank": ("a.txt", "Hello there\n\nGuten Tag\n", ["Hello there", "", "Guten Tag"]),
+    "txt-quotes": ("a.txt", QUOTES + "\n", [QUOTES]),
+    # str.splitlines would end lines at these.
+    "txt-separators": ("a.txt", "a\u2028b\x85c\x0cd\n", ["a\u2028b\x85c\x0cd"]),
+    "txt-bom": ("a.txt", "\ufeffGuten Tag\n", ["Guten Tag"]),
+    "txt-empty": ("a.txt", "", []),
+    "txt-upper-case-suffix": ("A.TXT", "Guten Tag\n", ["Guten Tag"]),
+    "jsonl": (
+        "a.jsonl",
+        '{"text": "Guten Tag"}\n{"text": "\\u00a1Hola!"}\n',
+        ["Guten Tag", "¡Hola!"],
+    ),
+    "jsonl-blank": ("a.jsonl", '\n{"text": "Guten Tag"}\n  \n', ["Guten Tag"]),
+    "jsonl-crlf": ("a.jsonl", '{"text": "Guten Tag"}\r\n', ["Guten Tag"]),
+    "jsonl-newline-inside": ("a.jsonl", '{"text": "Guten\\nTag"}\n', ["Guten\nTag"]),
+    "jsonl-bom": ("a.jsonl", '\ufeff{"text": "Guten Tag"}\n', ["Guten Tag"]),
+    "jsonl-empty": ("a.jsonl", "", []),
+    "csv": ("a.csv", 'id,text\n1,"Ja, gerne"\n2,Oui\n', ["Ja, gerne", "Oui"]),
+    "csv-crlf": ("a.csv", CRLF, SENTENCES[:2]),
+    "csv-blank": ("a.csv", "text\n\nOui\n\n", ["Oui"]),
+    "csv-quotes": ("a.csv", 'text\n"She said ""no"", twice."\n', [QUOTES]),
+    "csv-newline-inside": ("a.csv", 'text,id\n"Guten\nTag",1\n', ["Guten\nTag"]),
+    # As spreadsheets save "CSV UTF-8".
+    "csv-bom": ("a.csv", "\ufefftext\nOui\n", ["Oui"]),
+    "csv-header-only": ("a.csv", "text,id\n", []),
+    "csv-empty": ("a.csv", "", []),
+    "tsv": ("a.tsv", "text\tid\nJa, gerne\t1\n", ["Ja, gerne"]),
+    "tsv-crlf": ("a.tsv", CRLF, SENTENCES[:2]),
+    "tsv-quotes": ("a.tsv", f'text\n{QUOTES}\n"Ja" sagt sie\n', [QUOTES, '"Ja" sagt sie']),
+}
+
+
+def predictions(done: Outcome) -> list[dict[str, Any]]:
+    """The records of a --json document."""
+    assert (done.code, done.err) == (0, "")
+    document = json.loads(done.out)
+    assert document["schema_version"] == 1
+    assert list(document) == ["schema_version", "predictions"]
+    found: list[dict[str, Any]] = document["predictions"]
+    return found
+
+
+@pytest.mark.parametrize(("name", "text", "texts"), INPUTS.values(), ids=list(INPUTS))
+def test_texts_of_a_file(
+    name: str,
+    text: str,
+    texts: list[str],
+    cli: Cli,
+    langid: Path,
+    tmp_path: Path,
+    classify: Callable[..., Any],
+) -> None:
+    path = tmp_path / name
+    path.write_text(text, encoding="utf-8", newline="")
+    found = predictions(cli("predict", langid, "--input", path, "--json"))
+    assert [record["text"] for record in found] == texts
+    assert [record["prediction"] for record in found] == classify(texts)
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_texts_of_stdin(newline: str, cli: Cli, langid: Path, classify: Callable[..., Any]) -> None:
+    stdin = newline.join([*SENTENCES, ""]).encode()
+    found = predictions(cli("predict", langid, "--input", "-", "--json", stdin=stdin))
+    assert [record["text"] for record in found] == SENTENCES
+    assert [record["prediction"] for record in found] == classify(SENTENCES)
+
+
+@pytest.mark.parametrize("texts", [SENTENCES, ["--", "-x"], [""]])
+def test_texts_of_the_command_line(
+    texts: list[str], cli: Cli, langid: Path, classify: Callable[..., Any]
+) -> None:
+    found = predictions(cli("predict", langid, "--json", "--", *texts))
+    assert [record["text"] for record in found] == texts
+    assert [record["prediction"] for record in found] == classify(texts)
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".tsv"])
+def test_text_pairs(
+    suffix: str, cli: Cli, langid: Path, tmp_path: Path, classify: Callable[..., Any]
+) -> None:
+    pairs = [("Guten Tag", "Where is it?"), ("Guten Tag", ""), ("Where is it?", "Guten Tag")]
+    path = tmp_path / f"pairs{suffix}"
+    fields = [{"text": text, "text_pair": pair} for text, pair in pairs]
+    if suffix == ".jsonl":
+        path.write_text("".join(json.dumps(record) + "\n" for record in fields))
+    else:
+        separator = "," if suffix == ".csv" else "\t"
+        rows = [("text", "text_pair"), *pairs]
+        path.write_text("".join(separator.join(row) + "\n" for row in rows))
+    found = predictions(cli("predict", langid, "--input", path, "--json"))
+    expected = [
+        classify({"text": text, "text_pair": pair}) if pair else classify(text)[0]
+        for text, pair in pairs
+    ]
+    assert [record["prediction"] for record in found] == expected
+    assert expected[0]["score"] != pytest.approx(expected[1]["score"])
+
+
+@pytest.mark.parametrize("suffix", [".txt", ".jsonl", ".csv", ".tsv"])
+def test_a_text_longer_than_csv_allows_by_default(
+    suffix: str, cli: Cli, langid: Path, tmp_path: Path, classify: Callable[..., Any]
+) -> None:
+    long = "Wo ist der Bahnhof? " * 8000
+    assert len(long) > 131072
+    csv.field_size_limit(131072)  # the default, which earlier tests may have raised
+    path = tmp_path / f"long{suffix}"
+    head = "" if suffix == ".txt" else "text\n"
+    path.write_text(json.dumps({"text": long}) if suffix == ".jsonl" else f"{head}{long}\n")
+    assert_error(cli("predict", langid, "--input", path), 1, "256", "--truncate")
+    [record] = predictions(cli("predict", langid, "--input", path, "--truncate", "--json"))
+    assert record["prediction"] == classify(long, truncation=True)[0]
+
+
+def test_top_k(cli: Cli, langid: Path, classify: Callable[..., Any]) -> None:
+    told = ["predict", langid, SENTENCES[0], "--top-k", 3]
+    [record] = predictions(cli(*told, "--json"))
+    assert record["prediction"] == classify(SENTENCES[0], top_k=3)
+    assert len(record["prediction"]) == 3
+    line = cli(*told).out
+    assert re.fullmatch(
+        r"(\w\w \d\.\d{4}  ?){3}\tWhere is the station\?\n", line.replace("\t", " \t")
+    )
+    assert [found["label"] for found in record["prediction"]] == re.findall(r"(\w\w) \d", line)
+
+
+def test_a_line_per_text(cli: Cli, langid: Path) -> None:
+    done = cli("predict", langid, *SENTENCES)
+    lines = [line.split("\t") for line in done.out.splitlines()]
+    assert (done.code, done.err) == (0, "")
+    assert [text for _, text in lines] == SENTENCES
+    assert [answer.split()[0] for answer, _ in lines] == ["en", "de", "es"]
+    assert all(0.5 < float(answer.split()[1]) <= 1 for answer, _ in lines)
+
+
+def test_arrays_are_answers_too(cli: Cli, features: Path, tmp_path: Path) -> None:
+    expected = albert_edge.pipeline(model=features)(SENTENCES[0])
+    [record] = predictions(cli("predict", features, SENTENCES[0], "--json"))
+    assert record["prediction"] == expected
+    assert json.loads(cli("predict", features, SENTENCES[0]).out.split("\t")[0]) == expected
+    # but no rows of a table
+    table = tmp_path / "out.csv"
+    assert_error(cli("predict", features, SENTENCES[0], "--output", table), 2, ".csv", ".jsonl")
+
+
+def test_an_option_the_task_does_not_have(cli: Cli, features: Path) -> None:
+    assert_error(cli("predict", features, "a", "--top-k", 3), 2, "top")
+
+
+# --- predict: what comes out ----------------------------------------------------------------
+
+
+def read_table(path: Path) -> list[dict[str, str]]:
+    """A table as the formats are read here: .csv as everywhere, .tsv without any quoting."""
+    with path.open(encoding="utf-8", newline="") as file:
+        if path.suffix == ".csv":
+            return list(csv.DictReader(file))
+        rows = [line.rstrip("\r\n").split("\t") for line in file]
+        return [dict(zip(rows[0], row, strict=True)) for row in rows[1:]]
+
+
+def test_output_jsonl_keeps_the_record(
+    cli: Cli, langid: Path, tmp_path: Path, classify: Callable[..., Any]
+) -> None:
+    records: list[dict[str, Any]] = [
+        {"id": 7, "text": "Guten Tag"},
+        {"text": "¿Dónde?", "tags": ["a", None]},
+    ]
+    source, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    source.write_text("".join(json.dumps(record) + "\n" for record in records))
+    done = cli("predict", langid, "--input", source, "--output", out)
+    assert (done.code, done.out, done.err) == (0, "", "")
+    text = out.read_text(encoding="utf-8")
+    assert "¿Dónde?" in text
+    assert [json.loads(line) for line in text.splitlines()] == [
+        {**record, "prediction": classify(record["text"])[0]} for record in records
+    ]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv"])
+@pytest.mark.parametrize("text", ["Guten Tag", "Ja, gerne", QUOTES, '"Ja" sagt sie', "¿Qué?"])
+def test_output_tables_hold_the_text_as_it_is(
+    suffix: str, text: str, cli: Cli, langid: Path, tmp_path: Path, classify: Callable[..., Any]
+) -> None:
+    out = tmp_path / f"out{suffix}"
+    assert cli("predict", langid, text, "--output", out).code == 0
+    best = classify(text)[0]
+    assert read_table(out) == [{"text": text, "label": best["label"], "score": str(best["score"])}]
+    # What was written can be read again.
+    [again] = predictions(cli("predict", langid, "--input", out, "--json"))
+    assert again["text"] == text
+
+
+def test_output_table_has_the_best_of_top_k(cli: Cli, langid: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.csv"
+    assert cli("predict", langid, *SENTENCES, "--top-k", 2, "--output", out).code == 0
+    assert [row["label"] for row in read_table(out)] == ["en", "de", "es"]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl"])
+def test_output_of_no_texts_is_empty(suffix: str, cli: Cli, langid: Path, tmp_path: Path) -> None:
+    (tmp_path / "in.txt").touch()
+    out = tmp_path / f"out{suffix}"
+    assert cli("predict", langid, "--input", tmp_path / "in.txt", "--output", out).code == 0
+    assert out.read_text() == ""
+
+
+def test_output_keeps_a_column_named_as_one_of_the_answer(
+    cli: Cli, langid: Path, tmp_path: Path
+) -> None:
+    """Labelled data has a column "label"; whoever compares needs both."""
+    source, out = tmp_path / "in.csv", tmp_path / "out.csv"
+    source.write_text("text,label\nWo ist der Bahnhof?,gold\n")
+    assert cli("predict", langid, "--input", source, "--output", out).code == 0
+    [row] = read_table(out)
+    assert {"gold", "de"} <= set(row.values())
+
+
+def test_output_table_of_records_with_other_fields(cli: Cli, langid: Path, tmp_path: Path) -> None:
+    """The header is written with the first record; a later one that does not fit is an error."""
+    source, out = tmp_path / "in.jsonl", tmp_path / "out.csv"
+    source.write_text('{"text": "a"}\n{"text": "b", "id": 1}\n')
+    assert_error(cli("predict", langid, "--input", source, "--output", out), 1, "record 2", "id")
+    assert [row["text"] for row in read_table(out)] == ["a"]
+
+
+def test_a_row_with_more_cells_than_the_header(cli: Cli, langid: Path, tmp_path: Path) -> None:
+    """Most likely an unquoted comma in the text: half a text must not be answered."""
+    source = tmp_path / "in.csv"
+    source.write_text("id,text\n1,Ja\n2,Nein, danke\n")
+    assert_error(cli("predict", langid, "--input", source), 1, "record 2")
+
+
+def test_input_is_never_overwritten_by_output(cli: Cli, langid: Path, tmp_path: Path) -> None:
+    path = tmp_path / "texts.jsonl"
+    path.write_text('{"text": "Guten Tag"}\n')
+    assert_error(cli("predict", langid, "--input", path, "--output", path), 2, str(path))
+    assert path.read_text() == '{"text": "Guten Tag"}\n'
+
+
+# --- predict: errors ------------------------------------------------------------------------
+
+LONG = "Wo ist der Bahnhof? " * 100
+# name of the input, its last record, words of the message
+BAD_RECORDS: dict[str, tuple[str, bytes, str]] = {
+    "txt-too-long": (".txt", LONG.encode(), "256"),
+    "txt-utf8": (".txt", b"caf\xe9", "UTF-8"),
+    "jsonl-too-long": (".jsonl", json.dumps({"text": LONG}).encode(), "256"),
+    "jsonl-syntax": (".jsonl", b'{"text": ', "cannot be read"),
+    "jsonl-nested": (".jsonl", b'{"text": ' + b"[" * 50_000, "cannot be read"),
+    "jsonl-list": (".jsonl", b'["Guten Tag"]', "text"),
+    "jsonl-no-text": (".jsonl", b'{"texts": "Guten Tag"}', "text"),
+    "jsonl-null": (".jsonl", b'{"text": null}', "text"),
+    "jsonl-number": (".jsonl", b'{"text": 5}', "text"),
+    "jsonl-pair-number": (".jsonl", b'{"text": "a", "text_pair": 5}', "text_pair"),
+    "jsonl-surrogate": (".jsonl", b'{"text": "\\ud800"}', "Unicode"),
+    "jsonl-utf8": (".jsonl", b'{"text": "caf\xe9"}', "UTF-8"),
+    "csv-too-long": (".csv", f'"{LONG}",1'.encode(), "256"),
+    "csv-utf8": (".csv", b"caf\xe9,1", "UTF-8"),
+}
+GOOD_RECORD = {".txt": b"Guten Tag", ".jsonl": b'{"text": "Guten Tag"}', ".csv": b"Guten Tag,1"}
+
+
+@pytest.mark.parametrize(("suffix", "bad", "told"), BAD_RECORDS.values(), ids=list(BAD_RECORDS))
+def test_a_bad_record_is_named_and_those_before_it_are_answered(
+    suffix: str, bad: bytes, told: str, cli: Cli, langid: Path, tmp_path: Path
+) -> None:
+    good = 30
+    head = [b"text,id"] if suffix == ".csv" else []
+    source, out = tmp_path / f"in{suffix}", tmp_path / "out.jsonl"
+    source.write_bytes(b"\n".join([*head, *[GOOD_RECORD[suffix]] * good, bad, b""]))
+    done = cli("predict", langid, "--input", source, "--output", out)
+    assert_error(done, 1, told)
+    assert re.search(rf"record {good + 1}\b", done.err)
+    lines = out.read_text(encoding="utf-8")
+    assert lines.endswith("\n")
+    assert [json.loads(line)["prediction"]["label"] for line in lines.splitlines()] == ["de"] * good
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv"])
+def test_a_table_is_a_complete_prefix_after_an_error(
+    suffix: str, cli: Cli, langid: Path, tmp_path: Path
+) -> None:
+    source, out = tmp_path / "in.txt", tmp_path / f"out{suffix}"
+    source.write_text(f"Guten Tag\nBonjour à tous\n{LONG}\n¡Hola!\n", encoding="utf-8")
+    assert_error(cli("predict", langid, "--input", source, "--output", out), 1, "record 3")
+    assert [row["text"] for row in read_table(out)] == ["Guten Tag", "Bonjour à tous"]
+    assert out.read_text(encoding="utf-8").endswith("\n")
+
+
+def test_a_bad_text_on_stdin_is_named(cli: Cli, langid: Path) -> None:
+    done = cli("predict", langid, "--input", "-", stdin=b"Guten Tag\n" + LONG.encode())
+    assert_error(done, 1, "record 2")
+    assert done.out.endswith("\tGuten Tag\n")
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv"])
+def test_a_table_without_a_text_column(name: str, cli: Cli, langid: Path, tmp_path: Path) -> None:
+    (tmp_path / name).write_text("sentence\nGuten Tag\n")
+    done = cli("predict", langid, "--input", tmp_path / name)
+    assert_error(done, 1, name, '"text"')
+    assert done.out == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        ([], 2, "--input"),
+        (["a", "--input", "in.txt"], 2, "--input"),
+        (["--input", "in.docx"], 2, "in.docx"),
+        (["--input", "in"], 2, ".jsonl"),
+        (["--input", "missing.txt"], 2, "missing.txt"),
+        (["--input", "folder.txt"], 2, "folder.txt"),
+        (["a", "--output", "out.txt"], 2, "out.txt"),
+        (["a", "--output", "missing/out.csv"], 2, "missing/out.csv"),
+        (["a", "--top-k", "0"], 2, "top_k"),
+        (["a", "--threads", "0"], 2, "threads"),
+        (["a", "--device", "cuda"], 4, "cuda"),
+        (["a", "--device", "toaster"], 2, "toaster"),
+        (["a", "--precision", "int8"], 1, "int8"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_predict_errors(
+    arguments: list[str],
+    code: int,
+    told: str,
+    cli: Cli,
+    langid: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "in.txt").write_text("Guten Tag\n")
+    (tmp_path / "folder.txt").mkdir()
+    done = cli("predict", langid, *arguments)
+    assert_error(done, code, told)
+    assert done.out == ""
+
+
+def test_a_wrong_option_does_not_empty_the_output(cli: Cli, langid: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    out.write_text("yesterday's answers\n")
+    assert cli("predict", langid, "a", "--top-k", 0, "--output", out).code == 2
+    assert out.read_text() == "yesterday's answers\n"
+
+
+# --- inspect --------------------------------------------------------------------------------
+
+
+def sizes(checkpoint: Path) -> dict[str, int]:
+    """Values of every tensor, read by safetensors."""
+    with safe_open(checkpoint / "model.safetensors", "numpy") as file:
+        return {name: prod(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+
+
+def operators(graph: onnx.GraphProto) -> Counter[str]:
+    """Operators of a graph and of the graphs inside it."""
+    found: Counter[str] = Counter()
+    for node in graph.node:
+        found[f"{node.domain}.{node.op_type}".lstrip(".")] += 1
+        for attribute in node.attribute:
+            for inner in (attribute.g, *attribute.graphs):
+                found += operators(inner)
+    return found
+
+
+@pytest.mark.parametrize("task", ["text-classification", "fill-mask", "pretraining"])
+def test_inspect_agrees_with_the_files(
+    task: str, cli: Cli, tmp_path: Path, checkpoint: Callable[..., Path]
+) -> None:
+    source, bundle = checkpoint(task), tmp_path / "bundle"
+    albert_edge.export(source, bundle)
+    albert_edge.optimize(bundle)
+    found = json.loads(cli("inspect", bundle, "--json").out)
+    expected = sizes(source)
+    assert found["schema_version"] == 1
+    assert found["task"] == task
+    assert found["parameters"] == sum(expected.values())
+    groups: Counter[str] = Counter()
+    for name, size in expected.items():
+        groups[name.rpartition(".")[0]] += size
+    assert {group["name"]: group["parameters"] for group in found["groups"]} == groups
+    assert all(group["bytes"] == 4 * group["parameters"] for group in found["groups"])
+    geometry = json.loads((source / "config.json").read_text())
+    assert found["geometry"]["hidden_size"] == geometry["hidden_size"] == 24
+    assert [variant["name"] for variant in found["variants"]] == ["model", "model_optimized"]
+    for variant in found["variants"]:
+        path = bundle / "onnx" / f"{variant['name']}.onnx"
+        assert variant["bytes"] == path.stat().st_size
+        assert variant["operators"] == operators(onnx.load(path).graph)
+
+
+def test_inspect_for_people(cli: Cli, langid: Path) -> None:
+    done = cli("inspect", langid)
+    total = sum(sizes(SHIPPED).values())
+    assert (done.code, done.err) == (0, "")
+    assert re.search(rf"^total +{total:,} +2\.0 MB$", done.out, re.MULTILINE)
+    assert re.search(r"^hidden_size +128$", done.out, re.MULTILINE)
+    assert "en, de, fr, es, zh" in done.out
+    assert "model_optimized: fp32, cpu, loop" in done.out
+
+
+# --- verify ---------------------------------------------------------------------------------
+
+
+def test_verify_counts_what_the_manifest_lists(cli: Cli, langid: Path) -> None:
+    files = set(contents(langid)) - {MANIFEST}
+    done = cli("verify", langid)
+    assert (done.code, done.err) == (0, "")
+    assert done.out == f"{len(files)} files are what the manifest says.\n"
+    document = json.loads(cli("verify", langid, "--json").out)
+    assert (document["schema_version"], document["files"]) == (1, len(files))
+
+
+@pytest.mark.parametrize("file", ["config.json", "tokenizer.json", "onnx/model_optimized.onnx"])
+def test_verify_names_a_changed_file(file: str, cli: Cli, own: Path) -> None:
+    content = bytearray((own / file).read_bytes())
+    content[len(content) // 2] ^= 1
+    (own / file).write_bytes(content)
+    done = cli("verify", own)
+    assert_error(done, 1, str(own / file))
+    assert done.out == ""
+
+
+def test_verify_names_a_missing_file(cli: Cli, own: Path) -> None:
+    (own / "onnx/model.onnx").unlink()
+    assert_error(cli("verify", own), 1, str(own / "onnx/model.onnx"))
+
+
+def test_verify_ignores_a_file_the_manifest_does_not_list(cli: Cli, own: Path) -> None:
+    (own / "onnx/model_int8.onnx").write_bytes(b"not ours")
+    assert cli("verify", own).code == 0
+
+
+def test_verify_against_the_right_checkpoint(cli: Cli, langid: Path) -> None:
+    done = cli("verify", langid, "--against", "langid-tiny", "--json")
+    differences = json.loads(done.out)["differences"]
+    assert (done.code, set(differences)) == (0, {"model", "model_optimized"})
+    assert all(0 <= difference <= 1e-4 for difference in differences.values())
+
+
+@pytest.mark.parametrize("changed", ["classifier.bias", "albert.embeddings.LayerNorm.weight"])
+def test_verify_against_a_checkpoint_trained_further(
+    changed: str, cli: Cli, langid: Path, tmp_path: Path
+) -> None:
+    other = Path(shutil.copytree(SHIPPED, tmp_path / "other"))
+    tensors = load_file(other / "model.safetensors")
+    tensors[changed] = tensors[changed] + 0.01
+    save_file(tensors, other / "model.safetensors", metadata={"format": "pt"})
+    done = cli("verify", langid, "--against", other)
+    assert_error(done, 3, str(other))
+    assert done.out == ""
+
+
+@pytest.mark.parametrize(
+    "geometry",
+    [{}, {"vocab_size": 4000, "num_labels": 3}, {"vocab_size": 4000, "num_labels": 1}],
+    ids=["vocabulary", "labels", "regression"],
+)
+def test_verify_against_a_checkpoint_of_another_shape(
+    geometry: dict[str, int], cli: Cli, langid: Path, checkpoint: Callable[..., Path]
+) -> None:
+    other = checkpoint("text-classification", **geometry)
+    assert_error(cli("verify", langid, "--against", other), 3, str(other))
+
+
+# --- errors ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (["inspect", "missing"], 1, "missing"),
+        (["verify", "missing"], 1, "missing"),
+        (["optimize", "missing"], 1, "missing"),
+        (["predict", "missing", "a"], 1, "missing"),
+        (["inspect", "notes.txt"], 1, "notes.txt"),
+        (["export", "./missing", "out"], 1, "./missing"),
+        (["export", ".", "out"], 1, "config.json"),
+        (["export", "owner/missing", "out"], 5, "owner/missing"),
+        (["export", "albert-base-v2", "out"], 5, "albert-base-v2"),
+        (["export", "owner/missing", "out", "--revision", "v1"], 5, "v1"),
+        (["export", "not a/hub/id", "out"], 1, "not a/hub/id"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_errors(
+    arguments: list[str],
+    code: int,
+    told: str,
+    cli: Cli,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "notes.txt").write_text("mine")
+    done = cli(*arguments)
+    assert_error(done, code, told)
+    assert done.out == ""
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+WITHOUT = """
+import sys
+sys.modules[sys.argv.pop(1)] = None
+from albert_edge.cli.app import main
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("package", "extra", "arguments"),
+    [
+        ("onnx", "export", ["export", "langid-tiny", "out"]),
+        ("onnxscript", "export", ["export", "langid-tiny", "out"]),
+        ("onnx", "export", ["optimize", "BUNDLE"]),
+        ("huggingface_hub", "export", ["export", "owner/name", "out"]),
+        ("optimum", "optimum", ["export", "langid-tiny", "out", "--exporter=optimum"]),
+        ("torch", "reference", ["export", "langid-tiny", "out", "--verify"]),
+        ("transformers", "reference", ["verify", "BUNDLE", "--against=langid-tiny"]),
+        ("onnxruntime", "cpu", ["predict", "BUNDLE", "Guten Tag"]),
+    ],
+)
+def test_a_missing_extra_is_named_with_the_line_that_installs_it(
+    package: str, extra: str, arguments: list[str], langid: Path, tmp_path: Path
+) -> None:
+    told = [str(langid) if argument == "BUNDLE" else argument for argument in arguments]
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT, package, *told],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
+    )
+    outcome = Outcome(done.returncode, done.stdout, done.stderr)
+    assert_error(outcome, 4, package, f"pip install 'albert-edge[{extra}]'")
+    assert outcome.out == ""
+    assert not list(tmp_path.iterdir())
+
+
+# --- the process ----------------------------------------------------------------------------
+
+
+def test_version() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    done = start("--version")
+    assert done == Outcome(0, f"albert-edge {project['version']}\n", "")
+
+
+@pytest.mark.parametrize("option", ["--version", "--help"])
+def test_a_first_look_is_fast(option: str) -> None:
+    def seconds() -> float:
+        begin = time.perf_counter()
+        assert start(option).code == 0
+        return time.perf_counter() - begin
+
+    # The best of a few, because other tests may be using the processors.
+    assert min(seconds() for _ in range(5)) < 0.3
+
+
+def test_help_lists_exactly_the_commands(cli: Cli) -> None:
+    done = cli("--help")
+    assert (done.code, done.err) == (0, "")
+    assert re.findall(r"^│ (\w+) ", done.out, re.MULTILINE) == list(COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_of_a_command(name: str, cli: Cli) -> None:
+    command: Any = typer.main.get_command(app)
+    parameters = command.commands[name].params
+    options = {option for one in parameters for option in (*one.opts, *one.secondary_opts)}
+    assert COMMANDS[name] | {"--json"} <= options
+    # None is left without a word on what it does.
+    assert all(one.help for one in parameters if one.opts[0].startswith("--"))
+    done = cli(name, "--help")
+    assert (done.code, done.err) == (0, "")
+    assert f"albert-edge {name}" in done.out
+
+
+def test_an_error_ends_the_process_with_its_code(tmp_path: Path) -> None:
+    done = start("export", "owner/missing", cwd=tmp_path)
+    assert_error(done, 5, "owner/missing")
+    assert done.out == ""
+
+
+def test_output_that_is_no_terminal_is_plain(langid: Path) -> None:
+    for arguments in (["--help"], ["inspect", langid], ["predict", langid, "a"], ["no-command"]):
+        done = start(*arguments)
+        assert ESCAPE not in done.out + done.err
+        assert done.out + done.err
+
+
+def on_a_terminal(*arguments: object, **changes: str) -> str:
+    """Run the script with a terminal for its output, and return all it wrote there."""
+    ours, theirs = pty.openpty()
+    command = [str(SCRIPT), *map(str, arguments)]
+    with subprocess.Popen(
+        command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment(**changes)
+    ) as process:
+        os.close(theirs)
+        written = b""
+        # Linux ends a terminal whose other side was closed with an error.
+        with contextlib.suppress(OSError):
+            while piece := os.read(ours, 4096):
+                written += piece
+    os.close(ours)
+    assert process.returncode == 0
+    return written.decode()
+
+
+def test_progress_is_shown_on_a_terminal_and_colour_can_be_refused(
+    langid: Path, tmp_path: Path
+) -> None:
+    texts = tmp_path / "texts.txt"
+    texts.write_text("Guten Tag\n" * 300)
+    told = ["predict", langid, "--input", texts, "--output", tmp_path / "out.jsonl"]
+    coloured = on_a_terminal(*told)
+    plain = on_a_terminal(*told, NO_COLOR="1")
+    assert "Texts" in coloured
+    assert "Texts" in plain
+    assert COLOUR.search(coloured)
+    assert not COLOUR.search(plain)
+    assert not COLOUR.search(on_a_terminal("inspect", langid, NO_COLOR="1"))
+
+
+def test_texts_the_terminals_encoding_lacks(langid: Path) -> None:
+    """Windows gives pipes an encoding of its own; files and pipes here are UTF-8 everywhere."""
+    done = start("predict", langid, "车站在哪里?", env=environment(PYTHONIOENCODING="cp1252"))
+    assert (done.code, done.err) == (0, "")
+    assert done.out.endswith("\t车站在哪里?\n")
+    done = start(
+        *["predict", langid, "--input", "-", "--json"],
+        env=environment(PYTHONIOENCODING="cp1252"),
+        input="车站在哪里?\n",
+    )
+    assert predictions(done)[0]["text"] == "车站在哪里?"
+
+
+def first_line(process: subprocess.Popen[str]) -> str:
+    """The first line of stdout, or "" if none comes for a long time."""
+    lines: list[str] = []
+    assert process.stdout is not None
+    reader = threading.Thread(target=lambda: lines.append(process.stdout.readline()), daemon=True)  # type: ignore[union-attr]
+    reader.start()
+    reader.join(5)
+    return lines[0] if lines else ""
+
+
+@contextlib.contextmanager
+def running(*arguments: object, **options: Any) -> Iterator[subprocess.Popen[str]]:
+    """The script, started with pipes; killed in the end if it still runs."""
+    command = [str(SCRIPT), *map(str, arguments)]
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+    process = subprocess.Popen(command, env=environment(), encoding="utf-8", **pipes)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize("suffix", [".txt", ".jsonl", ".csv"])
+def test_an_answer_comes_before_the_next_text_is_there(
+    suffix: str, langid: Path, tmp_path: Path
+) -> None:
+    pipe = tmp_path / f"pipe{suffix}"
+    os.mkfifo(pipe)
+    head = "text,id\n" if suffix == ".csv" else ""
+    line = GOOD_RECORD[suffix].decode() + "\n"
+    with running("predict", langid, "--input", pipe) as process:
+        with pipe.open("w") as texts:
+            texts.write(head + line)
+            texts.flush()
+            assert first_line(process).endswith("\tGuten Tag\n")
+            texts.write(line)
+        rest, err = process.communicate(timeout=15)
+    assert (process.returncode, err) == (0, "")
+    assert rest.endswith("\tGuten Tag\n")
+
+
+def test_texts_of_stdin_are_answered_as_they_come(langid: Path) -> None:
+    with running("predict", langid, "--input", "-", stdin=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        process.stdin.write("Wo ist der Bahnhof?\n")
+        process.stdin.flush()
+        assert first_line(process).startswith("de ")
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv"])
+def test_interrupt(suffix: str, langid: Path, tmp_path: Path) -> None:
+    texts, out = tmp_path / "texts.txt", tmp_path / f"out{suffix}"
+    texts.write_text("Wo ist der Bahnhof?\n" * 200_000)
+    with running("predict", langid, "--input", texts, "--output", out) as process:
+        wait_for(lambda: out.exists() and out.stat().st_size > 0)
+        process.send_signal(signal.SIGINT)
+        begin = time.monotonic()
+        told, err = process.communicate(timeout=30)
+        assert time.monotonic() - begin < 2
+    assert (process.returncode, told) == (130, "")
+    assert "Traceback" not in err
+    written = out.read_text(encoding="utf-8")
+    assert written.endswith("\n")
+    if suffix == ".jsonl":
+        labels = [json.loads(line)["prediction"]["label"] for line in written.splitlines()]
+    else:
+        labels = [row["label"] for row in read_table(out)]
+    assert set(labels) == {"de"}
+    assert len(labels) < 200_000
+
+
+def test_interrupt_while_waiting_for_a_text(langid: Path) -> None:
+    with running("predict", langid, "--input", "-", stdin=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        process.stdin.write("Wo ist der Bahnhof?\n" * 500)
+        process.stdin.flush()
+        assert first_line(process).startswith("de ")
+        process.send_signal(signal.SIGINT)
+        begin = time.monotonic()
+        assert process.wait(timeout=30) == 130
+        assert time.monotonic() - begin < 2
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reader", "expected"),
+    [
+        ("predict langid --input texts.txt", "head -n 1", r"de \d\.\d+\tGuten Tag\n"),
+        ("predict langid --input texts.txt --json", "head -n 1", r"\{\n"),
+        ("predict langid hello", "true", ""),
+        ("inspect langid", "true", ""),
+        ("--version", "true", ""),
+        ("--help", "true", ""),
+    ],
+)
+def test_a_reader_that_goes_away(
+    arguments: str, reader: str, expected: str, langid: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "texts.txt").write_text("Guten Tag\n" * 2000)
+    (tmp_path / "langid").symlink_to(langid)
+    # The reader of the last cases is gone before anything is written.
+    command = f"(sleep 0.2; exec '{SCRIPT}' {arguments}) | {reader}"
+    done = subprocess.run(
+        ["bash", "-c", command],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
+    )
+    assert re.fullmatch(expected, done.stdout)
+    assert done.stderr == ""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize("output", ["stdout", "file"])
+def test_a_full_disk_is_an_error(output: str, langid: Path, tmp_path: Path) -> None:
+    (tmp_path / "out.jsonl").symlink_to("/dev/full")
+    told: list[object] = [] if output == "stdout" else ["--output", tmp_path / "out.jsonl"]
+    command = list(map(str, [SCRIPT, "predict", langid, "Guten Tag", *told]))
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            command, stdout=full, stderr=subprocess.PIPE, encoding="utf-8", env=environment()
+        )
+    assert_error(Outcome(done.returncode, "", done.stderr), 1, "No space left")
