@@ -19,6 +19,8 @@ from tokenizers import Tokenizer
 from albert_edge.errors import CheckpointError, MissingExtraError
 from albert_edge.tokenizer import TokenizerFiles, build_tokenizer, read_tokenizer
 
+pytestmark = pytest.mark.reference
+
 DATA = Path(__file__).parent / "data" / "tokenizers"
 SENTENCES = (DATA / "sentences.txt").read_text(encoding="utf-8").splitlines()
 TEXTS = [

@@ -10,6 +10,8 @@ from pathlib import Path
 from statistics import median
 from time import perf_counter
 
+from albert_edge.bundle import open_bundle
+from albert_edge.manifest import MANIFEST
 from albert_edge.runtime.pipeline import Pipeline, pipeline
 from albert_edge.runtime.session import Session
 from albert_edge.source import models_folder
@@ -58,11 +60,12 @@ def run_demo(out: Path | None, say: Callable[[str], None]) -> DemoReport:
     """Export, optimize, run and score the model that ships.
 
     Args:
-        out: Where to keep the bundle; a temporary folder if None.
+        out: Where to keep the bundle, which may hold that of an earlier demo; a temporary
+            folder if None.
         say: Told about every step.
     """
     with _folder(out) as folder:
-        report = export(MODEL, folder)
+        report = export(MODEL, folder, force=_is_earlier_demo(folder))
         say(f"Exported {MODEL} ({report.task}, {report.weight_bytes} bytes of weights).")
         optimized = optimize(folder)
         say(
@@ -87,6 +90,10 @@ def _folder(out: Path | None) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory() as scratch:
         yield Path(scratch) / MODEL
+
+
+def _is_earlier_demo(folder: Path) -> bool:
+    return (folder / MANIFEST).exists() and open_bundle(folder).manifest.source == MODEL
 
 
 def _score(folder: Path, variant: str, examples: list[tuple[str, ...]]) -> DemoRow:
