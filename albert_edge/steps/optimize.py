@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
@@ -92,12 +93,13 @@ def optimize(
         AlbertEdgeError: See `albert_edge.errors`; nothing was written then either.
     """
     folder = open_bundle(bundle).folder
+    author = _load_author()
     with change(folder) as pending:
         opened = open_bundle(folder)  # as it is now that nobody else can change it
         portable = _portable_file(opened)
         config = read_config(opened.listed("config.json"))
         plan = _plan(opened, target, layout, logits)
-        authored = _author(config, opened.manifest.task, plan)
+        authored = author(config, opened.manifest.task, plan)
         path = pending.staging.path(f"onnx/{_name(plan)}.onnx")
         files = _write(authored, portable, path, progress)
         inputs = sample_inputs(config, opened.manifest.task, plan.mask_token_id)
@@ -189,14 +191,14 @@ def _mask_token_id(bundle: Bundle) -> int:
     )
 
 
-def _author(config: AlbertConfig, task: str, plan: Plan) -> Authored:
+def _load_author() -> Callable[[AlbertConfig, str, Plan], Authored]:
     try:
         from albert_edge.graph.build import author
     except ImportError as error:
         raise MissingExtraError(
             error.name or "onnx", extra="export", purpose="Optimizing"
         ) from None
-    return author(config, task, plan)
+    return author
 
 
 def _write(authored: Authored, store: Path, path: Path, progress: Progress) -> list[Path]:
