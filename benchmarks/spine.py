@@ -236,7 +236,8 @@ def show(result: dict[str, Any]) -> None:
             grown = f"{figures['growth_mb']:.0f}" if "growth_mb" in figures else ""
             print(f"| {name} | {seconds:.2f} | {grown} | {figures['peak_mb']:.0f} |")
         if "optimum" in result[part]:
-            ours, peer = next(iter(result[part].values())), result[part]["optimum"]
+            ours = result[part]["model_optimized" if part == "load" else "albert-edge"]
+            peer = result[part]["optimum"]
             key = "load_s" if part == "load" else "wall_s"
             print(f"\noptimum / albert-edge: {peer[key] / ours[key]:.1f} x the time")
     names = list(result["latency_ms"]["1x8"])
