@@ -10,24 +10,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from albert_edge.config import AlbertConfig
+from albert_edge.config import ARCHITECTURES, AlbertConfig
 from albert_edge.errors import MissingExtraError
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 Run = Callable[[Arrays], Arrays]
 
 TOLERANCE = 1e-4  # largest absolute difference between two float32 runs of one model
-
-# transformers' class for each task.
-REFERENCE_CLASSES = {
-    "feature-extraction": "AlbertModel",
-    "fill-mask": "AlbertForMaskedLM",
-    "pretraining": "AlbertForPreTraining",
-    "text-classification": "AlbertForSequenceClassification",
-    "token-classification": "AlbertForTokenClassification",
-    "question-answering": "AlbertForQuestionAnswering",
-    "multiple-choice": "AlbertForMultipleChoice",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +107,8 @@ def transformers_run(folder: Path, task: str) -> Run:
         raise MissingExtraError(
             error.name or "torch", extra="reference", purpose="Comparing with the checkpoint"
         ) from None
-    model_class = getattr(transformers, REFERENCE_CLASSES[task])
+    (class_name,) = (name for name, answers in ARCHITECTURES.items() if answers == task)
+    model_class = getattr(transformers, class_name)
     model = model_class.from_pretrained(folder, local_files_only=True).float().eval()
 
     def run(arrays: Arrays) -> Arrays:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from types import GeneratorType, TracebackType
-from typing import Any, Self
+from types import GeneratorType
+from typing import Any
 
 from albert_edge.bundle import Bundle, open_bundle
 from albert_edge.errors import InputError, UsageError
+from albert_edge.runtime.closable import Closable
 from albert_edge.runtime.session import Session
 from albert_edge.runtime.tasks import TASKS, find_task
 from albert_edge.runtime.text import load_text_encoder
 
 
-class Pipeline:
+class Pipeline(Closable):
     """Answers texts with the model of a bundle. Made by `pipeline`.
 
     Call it with one text, a list of texts or a generator of texts; what comes back has the shape
@@ -93,17 +94,6 @@ class Pipeline:
     def close(self) -> None:
         """Free the memory of the model."""
         self.session.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def pipeline(

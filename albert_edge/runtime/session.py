@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import ModuleType, TracebackType
-from typing import Any, Self
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,7 @@ import numpy.typing as npt
 from albert_edge.bundle import Bundle, open_bundle
 from albert_edge.errors import BundleError, DeviceError, InputError, UsageError
 from albert_edge.manifest import Variant
+from albert_edge.runtime.closable import Closable
 from albert_edge.runtime.cpus import usable_cpus
 from albert_edge.runtime.device import CPU, Device, find_device, load_onnxruntime
 from albert_edge.runtime.memory import return_freed_memory
@@ -24,7 +25,7 @@ Arrays = dict[str, npt.NDArray[Any]]
 _DEFAULTS = {"attention_mask": 1, "token_type_ids": 0}
 
 
-class Session:
+class Session(Closable):
     """A model in memory. Safe to use from many threads.
 
     Args:
@@ -117,17 +118,6 @@ class Session:
     def close(self) -> None:
         """Free the memory of the model; later runs raise UsageError."""
         self._session = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def choose_variant(bundle: Bundle, device: Device, precision: str) -> Variant:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from albert_edge.change import Staging, change, is_decided
-from albert_edge.config import AlbertConfig, read_config
+from albert_edge.config import ARCHITECTURES, AlbertConfig, read_config
 from albert_edge.errors import QualityError, UsageError
 from albert_edge.manifest import MANIFEST, FileRecord, Manifest, Variant
 from albert_edge.source import Source, find_source
@@ -22,15 +22,6 @@ Exporter = Literal["native", "optimum"]
 PORTABLE = "model"
 PORTABLE_FILE = "onnx/model.onnx"
 
-ARCHITECTURES = {
-    "AlbertModel": "feature-extraction",
-    "AlbertForMaskedLM": "fill-mask",
-    "AlbertForPreTraining": "pretraining",
-    "AlbertForSequenceClassification": "text-classification",
-    "AlbertForTokenClassification": "token-classification",
-    "AlbertForQuestionAnswering": "question-answering",
-    "AlbertForMultipleChoice": "multiple-choice",
-}
 TASKS = tuple(ARCHITECTURES.values())
 
 

@@ -1,0 +1,26 @@
+"""`with` for what holds a model in memory."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from types import TracebackType
+from typing import Self
+
+
+class Closable(ABC):
+    """Something whose memory can be freed before Python would do it."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Free the memory of the model."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
