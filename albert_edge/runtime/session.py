@@ -21,7 +21,7 @@ from albert_edge.runtime.memory import return_freed_memory
 
 Arrays = dict[str, npt.NDArray[Any]]
 
-# The one default a caller may leave out, as in transformers: no padding, one segment.
+# What a caller may leave out, as in transformers: no padding, one segment.
 _DEFAULTS = {"attention_mask": 1, "token_type_ids": 0}
 
 
