@@ -112,9 +112,7 @@ class Checkpoint:
             CheckpointError: It holds NaN or infinity, or the file cannot be read.
         """
         stored = self.stored[self._stored_name(name)]
-        with np.errstate(
-            over="ignore", invalid="ignore"
-        ):  # what float32 cannot hold is found below
+        with np.errstate(over="ignore", invalid="ignore"):  # said below, as an error
             values = np.asarray(stored.read(), dtype=np.float32)
             # One NaN or infinity makes the float64 sum one too; finite float32 cannot.
             is_finite = np.isfinite(values.sum(dtype=np.float64))
