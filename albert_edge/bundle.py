@@ -79,6 +79,15 @@ class Bundle:
             )
         return path
 
+    def model_file(self, variant: Variant) -> Path:
+        """The .onnx file of a variant, checked with the external data beside it.
+
+        Raises:
+            BundleError: One of its files is missing or its sha256 differs.
+        """
+        path, *_ = [self.checked(record) for record in variant.files]
+        return path
+
     def read_text(self, file: str) -> str | None:
         """The checked content of a configuration or tokenizer file, or None if not listed."""
         if all(record.file != file for record in self.manifest.files):

@@ -67,6 +67,11 @@ class Variant:
         if not self.files:
             raise ValueError(f"variant {self.name} has no files")
 
+    @property
+    def has_own_outputs(self) -> bool:
+        """Whether its outputs are not those of the task, as with logits at [MASK] alone."""
+        return "masked-logits" in self.optimizations
+
 
 @dataclass(frozen=True, slots=True)
 class Manifest:

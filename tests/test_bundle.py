@@ -222,11 +222,8 @@ def test_arbitrary_bytes_are_refused(shared: Path, content: bytes) -> None:
         open_bundle(shared)
 
 
-@given(place=st.sampled_from(list(places(valid_fields()))), value=any_json() | st.just(...))
-@settings(deadline=None, max_examples=400)
-def test_a_mutated_manifest_gives_bundle_errors_only(
-    shared: Path, place: tuple[Any, ...], value: Any
-) -> None:
+def mutate(folder: Path, place: tuple[Any, ...], value: Any) -> None:
+    """Write a manifest that is right but for one place: another value, or for ... none."""
     fields = valid_fields()
     parent = fields
     for key in place[:-1]:
@@ -235,7 +232,15 @@ def test_a_mutated_manifest_gives_bundle_errors_only(
         del parent[place[-1]]
     else:
         parent[place[-1]] = value
-    (shared / MANIFEST).write_text(json.dumps(fields), encoding="utf-8")
+    (folder / MANIFEST).write_text(json.dumps(fields), encoding="utf-8")
+
+
+@given(place=st.sampled_from(list(places(valid_fields()))), value=any_json() | st.just(...))
+@settings(deadline=None, max_examples=400)
+def test_a_mutated_manifest_gives_bundle_errors_only(
+    shared: Path, place: tuple[Any, ...], value: Any
+) -> None:
+    mutate(shared, place, value)
     with pytest.raises(BundleError):
         use(shared)
 
@@ -256,12 +261,7 @@ def test_a_mutated_manifest_gives_bundle_errors_only(
 def test_fields_of_another_kind_are_refused(
     shared: Path, place: tuple[Any, ...], value: Any
 ) -> None:
-    fields = valid_fields()
-    parent = fields
-    for key in place[:-1]:
-        parent = parent[key]
-    parent[place[-1]] = value
-    (shared / MANIFEST).write_text(json.dumps(fields), encoding="utf-8")
+    mutate(shared, place, value)
     with pytest.raises(BundleError):
         use(shared)
 

@@ -53,6 +53,3 @@ class Plan:
     def wants(self, optimization: Optimization) -> bool:
         """Whether this plan asks for the optimization."""
         return optimization in self.optimizations
-
-
-PORTABLE = Plan()

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from math import prod
 from typing import Any
 
-from albert_edge.bundle import Bundle, open_bundle
+from albert_edge.bundle import open_bundle
 from albert_edge.config import read_config
 from albert_edge.manifest import Variant
 from albert_edge.onnx_reader import OnnxFile, read_onnx
@@ -70,7 +70,7 @@ def inspect(bundle: str | os.PathLike[str]) -> Inspection:
     opened = open_bundle(bundle)
     manifest = opened.manifest
     config = asdict(read_config(opened.listed("config.json")))
-    files = {variant.name: _read(opened, variant) for variant in manifest.variants}
+    files = {variant.name: read_onnx(opened.model_file(variant)) for variant in manifest.variants}
     groups = _groups(next(iter(files.values())))
     return Inspection(
         task=manifest.task,
@@ -81,11 +81,6 @@ def inspect(bundle: str | os.PathLike[str]) -> Inspection:
         groups=groups,
         variants=[_content(variant, files[variant.name]) for variant in manifest.variants],
     )
-
-
-def _read(bundle: Bundle, variant: Variant) -> OnnxFile:
-    path, *_ = [bundle.checked(record) for record in variant.files]
-    return read_onnx(path)
 
 
 def _groups(file: OnnxFile) -> list[TensorGroup]:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from albert_edge.config import ARCHITECTURES, AlbertConfig
-from albert_edge.errors import MissingExtraError
+from albert_edge.errors import MissingExtraError, QualityError
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 Run = Callable[[Arrays], Arrays]
@@ -25,11 +25,9 @@ class Parity:
 
     Attributes:
         differences: Largest absolute difference of each output.
-        inputs: How many inputs were compared.
     """
 
     differences: dict[str, float]
-    inputs: int
 
     @property
     def largest(self) -> float:
@@ -41,26 +39,36 @@ class Parity:
         """Whether every output is within `TOLERANCE`; NaN never is."""
         return all(difference <= TOLERANCE for difference in self.differences.values())
 
+    def require(self, candidate: str, reference: str, *, tip: str) -> None:
+        """See that it holds.
 
-def compare(reference: Run, candidate: Run, inputs: list[Arrays]) -> Parity:
-    """Run both on the same inputs.
+        Raises:
+            QualityError: It does not; the message names both.
+        """
+        if not self.holds:
+            raise QualityError(
+                f"{candidate} differs from {reference} by {self.largest:.2g}; at most "
+                f"{TOLERANCE:.0e} is float32 rounding.",
+                tip=tip,
+            )
 
-    Every output of the candidate is compared; the reference may have more. The reference is run
-    on all inputs first, so that it can be freed before the candidate is loaded.
+
+def compare(expected: list[Arrays], candidate: Run, inputs: list[Arrays]) -> Parity:
+    """Compare what a run gives with what was expected.
 
     Args:
-        reference: Arrays in, arrays out.
-        candidate: The same.
+        expected: Outputs of the reference for each input. It may have more of them than the
+            candidate, whose outputs are all compared.
+        candidate: Arrays in, arrays out.
         inputs: What to run.
     """
-    expected = [reference(arrays) for arrays in inputs]
     differences: dict[str, float] = {}
     for arrays, right in zip(inputs, expected, strict=True):
         for name, values in candidate(arrays).items():
             apart = float(np.abs(values - right[name]).max(initial=0.0))
             # Unlike max(), this lets a NaN through.
             differences[name] = float(np.maximum(differences.get(name, 0.0), apart))
-    return Parity(differences, len(inputs))
+    return Parity(differences)
 
 
 def sample_inputs(

@@ -69,8 +69,7 @@ class Session(Closable):
             if variant
             else choose_variant(self.bundle, self.device, precision)
         )
-        paths = [self.bundle.checked(record) for record in self.variant.files]
-        self._session = _load(paths[0], self.device, self.threads)
+        self._session = _load(self.bundle.model_file(self.variant), self.device, self.threads)
         self.input_names = tuple(value.name for value in self._session.get_inputs())
         self.output_names = tuple(value.name for value in self._session.get_outputs())
 
@@ -104,14 +103,12 @@ class Session(Closable):
     def _feed(self, inputs: Mapping[str, npt.ArrayLike]) -> Arrays:
         if "input_ids" not in inputs:
             raise InputError("input_ids is missing.", tip="Pass the token ids as input_ids.")
-        shape = _as_ids("input_ids", inputs["input_ids"]).shape
-        feed = {}
+        feed = {name: _as_ids(name, inputs[name]) for name in self.input_names if name in inputs}
+        shape = feed["input_ids"].shape
         for name in self.input_names:
-            if name in inputs:
-                feed[name] = _as_ids(name, inputs[name])
-            else:
+            if name not in feed:
                 feed[name] = np.full(shape, _DEFAULTS[name], dtype=np.int64)
-            if feed[name].shape != shape:
+            elif feed[name].shape != shape:
                 raise _bad_array(name, f"has shape {feed[name].shape}; input_ids has {shape}")
         return feed
 
@@ -135,7 +132,7 @@ def choose_variant(bundle: Bundle, device: Device, precision: str) -> Variant:
         for variant in bundle.manifest.variants
         if variant.precision == wanted
         and variant.target in ("portable", device.target)
-        and "masked-logits" not in variant.optimizations
+        and not variant.has_own_outputs
     ]
     if not candidates:
         offers = sorted({variant.precision for variant in bundle.manifest.variants})

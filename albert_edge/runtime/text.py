@@ -11,6 +11,7 @@ import numpy.typing as npt
 from tokenizers import Encoding, Tokenizer
 
 from albert_edge.bundle import Bundle
+from albert_edge.config import read_config
 from albert_edge.errors import BundleError, InputError, UsageError
 
 Arrays = dict[str, npt.NDArray[np.int64]]
@@ -141,9 +142,8 @@ def load_text_encoder(bundle: Bundle) -> TextEncoder:
     tokenizer = Tokenizer.from_str(text)
     tokenizer.no_padding()
     tokenizer.no_truncation()
-    config = json.loads(bundle.read_text("config.json") or "{}")
     settings = json.loads(bundle.read_text("tokenizer_config.json") or "{}")
-    positions = int(config.get("max_position_embeddings", 512))
+    positions = read_config(bundle.listed("config.json")).max_position_embeddings
     # A tokenizer without a limit of its own says so with a number around 1e30.
     limit = int(min(positions, settings.get("model_max_length") or positions))
     return TextEncoder(tokenizer, limit, settings.get("truncation_side", "right"))
