@@ -23,7 +23,7 @@ lint: $(VENVS)/test/ready
 types: $(VENVS)/test/ready
 	$(VENVS)/test/bin/mypy
 
-unit: $(VENVS)/test/ready $(VENVS)/wheel/ready
+unit: $(VENVS)/test/ready $(VENVS)/wheel/ready emulators
 	$(VENVS)/test/bin/python -m pytest
 
 # The tests that compare with transformers, once more against its newest version.
@@ -59,3 +59,16 @@ $(VENVS)/wheel/ready: $(ENVIRONMENT) LICENSE README.md $(shell find albert_edge 
 
 clean:
 	rm -rf $(VENVS)
+
+# The tests on emulated CPUs alone; unlike `make test`, it fails where there can be no emulators.
+.PHONY: emulate emulators
+emulate: $(VENVS)/test/ready $(VENVS)/emulation/ready
+	$(VENVS)/test/bin/python -m pytest -m emulation
+
+# For the whole suite: without emulators, the tests that need them are skipped.
+emulators: $(VENVS)/test/ready
+	-$(MAKE) --no-print-directory $(VENVS)/emulation/ready
+
+# Python on other CPUs; needs apt-get and dpkg, but not root.
+$(VENVS)/emulation/ready: tests/emulation/prepare.py constraints/pins.txt $(VENVS)/test/ready
+	$(VENVS)/test/bin/python tests/emulation/prepare.py $(VENVS)/emulation

@@ -3,7 +3,7 @@
     import albert_edge
 
     albert_edge.export("path/or/hub-id", "sst2")
-    albert_edge.optimize("sst2")
+    albert_edge.quantize("sst2")
     classify = albert_edge.pipeline("text-classification", model="sst2")
     classify("a great film")
 
@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from albert_edge.runtime.pipeline import pipeline
     from albert_edge.steps.export import export
     from albert_edge.steps.optimize import optimize
+    from albert_edge.steps.quantize import quantize
 
-__all__ = ["AlbertEdgeError", "export", "open_bundle", "optimize", "pipeline"]
+__all__ = ["AlbertEdgeError", "export", "open_bundle", "optimize", "pipeline", "quantize"]
 
 _HOMES = {
     "AlbertEdgeError": "albert_edge.errors",
@@ -30,6 +31,7 @@ _HOMES = {
     "open_bundle": "albert_edge.bundle",
     "optimize": "albert_edge.steps.optimize",
     "pipeline": "albert_edge.runtime.pipeline",
+    "quantize": "albert_edge.steps.quantize",
 }
 
 

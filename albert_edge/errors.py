@@ -16,7 +16,7 @@ Each carries what happened (the message) and what to do next (`tip`).
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class AlbertEdgeError(Exception):
@@ -57,9 +57,19 @@ class InputError(AlbertEdgeError, ValueError):
 
 
 class QualityError(AlbertEdgeError):
-    """A variant's answers are too far from the reference; nothing was written."""
+    """A variant's answers are too far from the reference; nothing was written.
+
+    Args:
+        message: What is too far from what.
+        tip: What the user does next.
+        report: What was measured, such as a `QuantizeReport`, or None.
+    """
 
     exit_code = 3
+
+    def __init__(self, message: str, *, tip: str, report: Any = None) -> None:
+        super().__init__(message, tip=tip)
+        self.report = report
 
 
 class MissingExtraError(AlbertEdgeError):

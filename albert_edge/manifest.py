@@ -42,12 +42,15 @@ class Variant:
     Attributes:
         name: How it is asked for, such as "model" or "model_optimized".
         files: The .onnx file first, then its external data, if any.
-        precision: "fp32" and, once compressed, the others.
+        precision: "fp32" and, once compressed, "int8", "int8-block", "int4", "mixed" or "fp16".
         target: Whose operators it uses, such as "portable" or "cpu".
         layout: "unrolled" or "loop".
         opset: Version of the ONNX operator set.
         exporter: "native" or "optimum".
         optimizations: Names of the rewrites applied, with how often each was.
+        matrices: The precision of each matrix, of a compressed variant.
+        activations: What shares a scale where activations are quantized at run time, "per-token"
+            or "per-tensor"; empty where they are not.
         measured: What was measured when it was written, such as the largest difference to fp32.
     """
 
@@ -59,11 +62,13 @@ class Variant:
     opset: int
     exporter: str = "native"
     optimizations: Mapping[str, int] = field(default_factory=dict)
+    matrices: Mapping[str, str] = field(default_factory=dict)
+    activations: str = ""
     measured: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _check(self, name=str, precision=str, target=str, layout=str, opset=int, exporter=str)
-        _check(self, optimizations=Mapping, measured=Mapping)
+        _check(self, optimizations=Mapping, matrices=Mapping, activations=str, measured=Mapping)
         if not self.files:
             raise ValueError(f"variant {self.name} has no files")
 

@@ -21,7 +21,7 @@ from albert_edge.errors import AlbertEdgeError, BundleError, QualityError, Usage
 from albert_edge.graph import operators
 from albert_edge.graph.build import author
 from albert_edge.graph.onnx_file import write_model
-from albert_edge.graph.plan import Layout, Optimization, Plan, Target
+from albert_edge.graph.plan import CPU_OPTIMIZATIONS, Layout, Optimization, Plan, Target
 from albert_edge.measure import parity
 from albert_edge.onnx_reader import read_onnx
 from albert_edge.runtime.session import Session, run_file
@@ -115,10 +115,12 @@ def expected_counts(task: str, target: str, layout: str, wanted: Iterable[str]) 
         counts["fused-attention"] = layers
     if target == "cpu" and "fused-gelu" in wanted:
         counts["fused-gelu"] = layers + (task in ("fill-mask", "pretraining"))
+    if target == "cpu" and "no-key-bias" in wanted:
+        counts["no-key-bias"] = 4  # two groups of two layers
     return counts
 
 
-ALONE = [Optimization.FUSED_ATTENTION, Optimization.FUSED_GELU, Optimization.FIRST_TOKEN]
+ALONE = sorted(CPU_OPTIMIZATIONS)
 
 
 @pytest.mark.parametrize("optimization", [None, *ALONE])

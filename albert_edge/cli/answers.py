@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from albert_edge.cli.printing import SCHEMA_VERSION
-from albert_edge.cli.records import TSV, Record
 from albert_edge.errors import InputError, UsageError
+from albert_edge.records import TSV, Record
 
 Write = Callable[[Record, Any], None]
 

@@ -12,6 +12,7 @@ import typer
 
 from albert_edge.cli import commands
 from albert_edge.cli.predict import predict
+from albert_edge.cli.quantize import quantize
 from albert_edge.errors import AlbertEdgeError
 
 app = typer.Typer(
@@ -24,6 +25,7 @@ app = typer.Typer(
 for command in (
     commands.export,
     commands.optimize,
+    quantize,
     predict,
     commands.inspect,
     commands.verify,

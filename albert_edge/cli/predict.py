@@ -12,8 +12,8 @@ import typer
 from albert_edge.cli.answers import open_answers
 from albert_edge.cli.commands import BundleFolder, Json
 from albert_edge.cli.printing import count_progress, print_json
-from albert_edge.cli.records import Record, read_records
 from albert_edge.errors import InputError, UsageError
+from albert_edge.records import Record, read_records
 
 
 @dataclass(frozen=True, slots=True)

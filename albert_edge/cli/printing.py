@@ -67,6 +67,23 @@ def byte_progress(label: str, *, quiet: bool) -> Iterator[Callable[[int, int], N
 
 
 @contextlib.contextmanager
+def step_progress(*, quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
+    """A bar for work in steps, on a terminal only; a callback taking (what, done, total)."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda what, done, total: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda what, done, total: bar.update(
+            task, description=what.capitalize(), completed=done, total=total
+        )
+
+
+@contextlib.contextmanager
 def count_progress(label: str, *, quiet: bool) -> Iterator[Callable[[], None]]:
     """A counter for work of unknown length, on a terminal only; a callback per item done."""
     if quiet or not sys.stderr.isatty():

@@ -34,6 +34,11 @@ class Activation(nn.Module):
             self.beta = nn.Parameter([])
             self.eps = nn.Parameter([])
 
+    @property
+    def lower_bound(self) -> float | None:
+        """What its values are never below, at most 0, or None if it is not worth knowing."""
+        return LOWER_BOUNDS.get(self.hidden_act)
+
     def forward(self, op: OpBuilder, x: ir.Value) -> ir.Value:
         """Map (...) to (...)."""
         return ACTIVATIONS[self.hidden_act](op, x, *self.parameters())
@@ -109,4 +114,21 @@ ACTIVATIONS: dict[str, Callable[..., ir.Value]] = {
     "swish": _silu,
     "tanh": lambda op, x: op.Tanh(x),
     "xielu": _xielu,
+}
+
+# Minima, rounded away from zero, of the functions with far more room above zero than below.
+LOWER_BOUNDS = {
+    **dict.fromkeys(GELUS, -0.1701),
+    "gelu_10": -0.1701,
+    "hardswish": -0.3751,
+    "laplace": 0.0,
+    "mish": -0.3089,
+    "quick_gelu": -0.1637,
+    "relu": 0.0,
+    "relu2": 0.0,
+    "relu6": 0.0,
+    "sigmoid": 0.0,
+    "silu": -0.2785,
+    "sqrtsoftplus": 0.0,
+    "swish": -0.2785,
 }

@@ -7,13 +7,18 @@ from dataclasses import dataclass
 from math import prod
 
 import onnx_ir as ir
-from onnx_ir.passes.common import ClearMetadataAndDocStringPass, RemoveUnusedNodesPass
-from onnxscript import GraphBuilder
+from onnx_ir.passes.common import (
+    ClearMetadataAndDocStringPass,
+    RemoveUnusedNodesPass,
+    RemoveUnusedOpsetsPass,
+)
+from onnxscript import GraphBuilder, nn
 
 from albert_edge.config import AlbertConfig
+from albert_edge.graph.blocks import Blocks
 from albert_edge.graph.heads import HEADS, INPUT_NAMES, Head
-from albert_edge.graph.linear import Linear
-from albert_edge.graph.operators import TARGETS
+from albert_edge.graph.linear import Int8Linear, Linear
+from albert_edge.graph.operators import MICROSOFT, TARGETS
 from albert_edge.graph.plan import Optimization, Plan
 
 # The IR version that the opset of each target shipped with.
@@ -22,15 +27,19 @@ _IR_VERSIONS = {17: 8, 23: 11}
 
 @dataclass(frozen=True, slots=True)
 class Weight:
-    """A weight the graph asks for: float32, by its name in the checkpoint.
+    """A weight the graph asks for, by its name in the checkpoint.
 
     Attributes:
         shape: Its shape in the file.
         transposed: Whether the checkpoint keeps it the other way round.
+        dtype: Its type in the file.
+        blocks: How the rows it has in the checkpoint are cut into blocks, if they are.
     """
 
     shape: tuple[int, ...]
     transposed: bool
+    dtype: ir.DataType = ir.DataType.FLOAT
+    blocks: Blocks | None = None
 
     @property
     def checkpoint_shape(self) -> tuple[int, ...]:
@@ -40,7 +49,7 @@ class Weight:
     @property
     def bytes(self) -> int:
         """Its size in the file."""
-        return 4 * prod(self.shape)
+        return int(self.dtype.itemsize) * prod(self.shape)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +87,21 @@ def author(config: AlbertConfig, task: str, plan: Plan) -> Authored:
         ConfigError: hidden_act is not a known activation.
     """
     operators = TARGETS[plan.target](plan)
-    graph = ir.Graph([], [], nodes=[], name=task, opset_imports={"": operators.opset})
+    graph = ir.Graph([], [], nodes=[], name=task, opset_imports={"": operators.opset, MICROSOFT: 1})
     head = HEADS[task](config, operators)
+    if operators.float_type is not ir.DataType.FLOAT:
+        for _, parameter in head.named_parameters():
+            parameter.type = ir.TensorType(operators.float_type)
     _write(graph, head, config)
     weights = _weights(head)
     for name in weights:
         graph.initializers.pop(name)
     model = ir.Model(graph, ir_version=_IR_VERSIONS[operators.opset], producer_name="albert-edge")
-    for tidy in (RemoveUnusedNodesPass(), ClearMetadataAndDocStringPass()):
+    for tidy in (
+        RemoveUnusedNodesPass(),
+        RemoveUnusedOpsetsPass(),
+        ClearMetadataAndDocStringPass(),
+    ):
         tidy(model)
     _shorten(graph)
     return Authored(model, weights, dict(operators.applied))
@@ -96,8 +112,12 @@ def _write(graph: ir.Graph, head: Head, config: AlbertConfig) -> None:
     _name_parameters(builder, head)
     inputs = [builder.input(name, ir.DataType.INT64, head.inputs) for name in INPUT_NAMES]
     for name, value in head(builder.op, *inputs).items():
+        if value.dtype != ir.DataType.FLOAT and value.dtype.is_floating_point():
+            value = builder.op.Cast(value, to=ir.DataType.FLOAT)
         value.shape = ir.Shape([getattr(config, axis, axis) for axis in head.outputs[name]])
         builder.add_output(value, name)
+    for count, (name, value) in enumerate(head.operators.observed):
+        builder.add_output(builder.op.Identity(value), f"{name}:{count}")
 
 
 def _shorten(graph: ir.Graph) -> None:
@@ -126,10 +146,19 @@ def _name_parameters(builder: GraphBuilder, head: Head) -> None:
 
 
 def _weights(head: Head) -> dict[str, Weight]:
-    transposed = {
-        f"{path}.weight" for path, module in head.named_modules() if isinstance(module, Linear)
-    }
-    return {
-        name: Weight(parameter.shape.numpy() if parameter.shape else (), name in transposed)
-        for name, parameter in head.named_parameters()
-    }
+    weights = {}
+    for path, module in head.named_modules():
+        for name, parameter in module.named_parameters(path, recurse=False):
+            is_matrix = name == f"{path}.weight"
+            weights[name] = Weight(
+                shape=parameter.shape.numpy() if parameter.shape else (),
+                transposed=is_matrix and isinstance(module, Linear | Int8Linear),
+                dtype=_type(parameter),
+                blocks=getattr(module, "blocks", None) if is_matrix else None,
+            )
+    return weights
+
+
+def _type(parameter: nn.Parameter) -> ir.DataType:
+    assert parameter.dtype is not None
+    return parameter.dtype

@@ -14,10 +14,11 @@ from onnxscript import OpBuilder, nn
 
 from albert_edge.config import AlbertConfig
 from albert_edge.graph.activations import Activation
+from albert_edge.graph.embedding import Table, embedding
 from albert_edge.graph.layers import AlbertModel, Reads
-from albert_edge.graph.linear import LayerNorm, Linear
+from albert_edge.graph.linear import LayerNorm, linear
 from albert_edge.graph.operators import Portable
-from albert_edge.graph.plan import Optimization
+from albert_edge.graph.plan import Matrix, Optimization
 
 Outputs = dict[str, ir.Value]
 
@@ -59,31 +60,20 @@ class Predictions(nn.Module):
         super().__init__()
         self.operators = operators
         self.embedding_size = config.embedding_size
-        self.dense = Linear(config.hidden_size, config.embedding_size)
+        self.dense = linear(operators, Matrix.HEAD, config.hidden_size, config.embedding_size)
         self.activation = Activation(config.hidden_act)
         self.LayerNorm = LayerNorm(config.embedding_size, config.layer_norm_eps)
         self.bias = nn.Parameter([config.vocab_size])
-        self.decoder = None if config.tie_word_embeddings else UntiedDecoder(config)
+        self.decoder: Table | None = None  # the word embeddings, unless they were untied
+        if not config.tie_word_embeddings:
+            sizes = config.vocab_size, config.embedding_size
+            self.decoder = embedding(operators, Matrix.HEAD, *sizes)
 
-    def forward(self, op: OpBuilder, hidden: ir.Value, word_embeddings: ir.Value) -> ir.Value:
+    def forward(self, op: OpBuilder, hidden: ir.Value, word_embeddings: Table) -> ir.Value:
         """Map (..., hidden_size) to (rows, vocab_size), the leading dimensions flattened."""
         activated = self.operators.activate(op, self.dense(op, hidden), self.activation)
         rows = op.Reshape(self.LayerNorm(op, activated), [-1, self.embedding_size])
-        table = self.decoder(op) if self.decoder else word_embeddings
-        # Gemm reads the table as it lies, so lookup and decoder share one initializer.
-        return op.Gemm(rows, table, self.bias, transB=1)
-
-
-class UntiedDecoder(nn.Module):
-    """A decoder table of its own, for checkpoints with tie_word_embeddings = false."""
-
-    def __init__(self, config: AlbertConfig) -> None:
-        super().__init__()
-        self.weight = nn.Parameter([config.vocab_size, config.embedding_size])
-
-    def forward(self, op: OpBuilder) -> ir.Value:
-        """The table, (vocab_size, embedding_size)."""
-        return self.weight
+        return (self.decoder or word_embeddings).score(op, rows, self.bias)
 
 
 class LanguageModel(Head):
@@ -96,7 +86,7 @@ class LanguageModel(Head):
 
     def score(self, op: OpBuilder, hidden: ir.Value) -> ir.Value:
         """Map (..., hidden_size) to (rows, vocab_size)."""
-        return self.predictions(op, hidden, self.albert.embeddings.word_embeddings.weight)
+        return self.predictions(op, hidden, self.albert.embeddings.word_embeddings)
 
     def score_tokens(self, op: OpBuilder, hidden: ir.Value) -> ir.Value:
         """Map (batch, sequence, hidden_size) to (batch, sequence, vocab_size)."""
@@ -122,9 +112,8 @@ class MaskedLM(LanguageModel):
         stand, as (batch, sequence) index pairs in reading order.
         """
         hidden, _ = self.albert(op, *inputs)
-        if not self.operators.plan.wants(Optimization.MASKED_LOGITS):
+        if not self.operators.applies(Optimization.MASKED_LOGITS):
             return {"logits": self.score_tokens(op, hidden)}
-        self.operators.applied[Optimization.MASKED_LOGITS] += 1
         is_mask = op.Equal(inputs[0], self.operators.plan.mask_token_id)
         positions = op.Transpose(op.NonZero(is_mask), perm=[1, 0])
         logits = self.score(op, op.GatherND(hidden, positions))
@@ -142,7 +131,7 @@ class PreTraining(LanguageModel):
 
     def __init__(self, config: AlbertConfig, operators: Portable) -> None:
         super().__init__(config, operators)
-        self.sop_classifier = SentenceOrder(config)
+        self.sop_classifier = SentenceOrder(config, operators)
 
     def forward(self, op: OpBuilder, *inputs: ir.Value) -> Outputs:
         """Vocabulary logits of every token and the sentence-order logits."""
@@ -156,9 +145,9 @@ class PreTraining(LanguageModel):
 class SentenceOrder(nn.Module):
     """The sentence-order head of the pretraining model."""
 
-    def __init__(self, config: AlbertConfig) -> None:
+    def __init__(self, config: AlbertConfig, operators: Portable) -> None:
         super().__init__()
-        self.classifier = Linear(config.hidden_size, config.num_labels)
+        self.classifier = linear(operators, Matrix.HEAD, config.hidden_size, config.num_labels)
 
     def forward(self, op: OpBuilder, pooled: ir.Value) -> ir.Value:
         """Map (batch, hidden_size) to (batch, num_labels)."""
@@ -173,7 +162,7 @@ class SequenceClassification(Head):
 
     def __init__(self, config: AlbertConfig, operators: Portable) -> None:
         super().__init__(config, operators)
-        self.classifier = Linear(config.hidden_size, config.num_labels)
+        self.classifier = linear(operators, Matrix.HEAD, config.hidden_size, config.num_labels)
 
     def forward(self, op: OpBuilder, *inputs: ir.Value) -> Outputs:
         """Logits of the text."""
@@ -189,7 +178,7 @@ class TokenClassification(Head):
 
     def __init__(self, config: AlbertConfig, operators: Portable) -> None:
         super().__init__(config, operators)
-        self.classifier = Linear(config.hidden_size, config.num_labels)
+        self.classifier = linear(operators, Matrix.HEAD, config.hidden_size, config.num_labels)
 
     def forward(self, op: OpBuilder, *inputs: ir.Value) -> Outputs:
         """Logits of every token."""
@@ -208,7 +197,7 @@ class QuestionAnswering(Head):
 
     def __init__(self, config: AlbertConfig, operators: Portable) -> None:
         super().__init__(config, operators)
-        self.qa_outputs = Linear(config.hidden_size, 2)
+        self.qa_outputs = linear(operators, Matrix.HEAD, config.hidden_size, 2)
 
     def forward(self, op: OpBuilder, *inputs: ir.Value) -> Outputs:
         """How well the answer starts, and ends, at every token."""
@@ -226,7 +215,7 @@ class MultipleChoice(Head):
 
     def __init__(self, config: AlbertConfig, operators: Portable) -> None:
         super().__init__(config, operators)
-        self.classifier = Linear(config.hidden_size, 1)
+        self.classifier = linear(operators, Matrix.HEAD, config.hidden_size, 1)
 
     def forward(self, op: OpBuilder, *inputs: ir.Value) -> Outputs:
         """One logit per choice."""

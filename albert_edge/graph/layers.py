@@ -13,49 +13,62 @@ from onnxscript import OpBuilder, nn
 
 from albert_edge.config import AlbertConfig
 from albert_edge.graph.activations import Activation
-from albert_edge.graph.linear import LayerNorm, Linear
+from albert_edge.graph.embedding import Table, embedding
+from albert_edge.graph.linear import LayerNorm, linear
 from albert_edge.graph.operators import Portable
-from albert_edge.graph.plan import Optimization
-
-
-class Embedding(nn.Module):
-    """A table of vectors, one row per id."""
-
-    def __init__(self, rows: int, features: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter([rows, features])
-
-    def forward(self, op: OpBuilder, ids: ir.Value) -> ir.Value:
-        """Map (batch, sequence) ids to (batch, sequence, features)."""
-        return op.Gather(self.weight, ids)
-
-
-class PositionEmbedding(Embedding):
-    """The leading rows of its table, one per token."""
-
-    def forward(self, op: OpBuilder, ids: ir.Value) -> ir.Value:
-        """Map (batch, sequence) ids, for their length alone, to (sequence, features)."""
-        length = op.Shape(ids, start=1)
-        return op.Slice(self.weight, [0], length, [0])
+from albert_edge.graph.plan import Matrix, Optimization
 
 
 class Embeddings(nn.Module):
     """Word, token type and position embeddings, added and normalized."""
 
-    def __init__(self, config: AlbertConfig) -> None:
+    def __init__(self, config: AlbertConfig, operators: Portable) -> None:
         super().__init__()
         size = config.embedding_size
-        self.word_embeddings = Embedding(config.vocab_size, size)
-        self.token_type_embeddings = Embedding(config.type_vocab_size, size)
-        self.position_embeddings = PositionEmbedding(config.max_position_embeddings, size)
+
+        def table(rows: int) -> Table:
+            return embedding(operators, Matrix.EMBEDDINGS, rows, size)
+
+        self.word_embeddings = table(config.vocab_size)
+        self.token_type_embeddings = table(config.type_vocab_size)
+        self.position_embeddings = table(config.max_position_embeddings)
         self.LayerNorm = LayerNorm(size, config.layer_norm_eps)
 
     def forward(self, op: OpBuilder, input_ids: ir.Value, token_type_ids: ir.Value) -> ir.Value:
         """Map two (batch, sequence) arrays of ids to (batch, sequence, embedding_size)."""
         words = self.word_embeddings(op, input_ids)
         types = self.token_type_embeddings(op, token_type_ids)
-        positions = self.position_embeddings(op, input_ids)
+        positions = self.position_embeddings.leading(op, op.Shape(input_ids, start=1))
         return self.LayerNorm(op, op.Add(op.Add(words, types), positions))
+
+
+class Smoothing(nn.Module):
+    """Scales features before they are quantized (Xiao et al. 2022, https://arxiv.org/abs/2211.10438).
+
+    The rows of the matrices that read them hold the inverse, so nothing changes but how well the
+    features fit one scale. One vector serves every application of a layer.
+    """
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter([features])
+
+    def forward(self, op: OpBuilder, x: ir.Value) -> ir.Value:
+        """Map (..., features) to (..., features)."""
+        return op.Mul(x, self.weight)
+
+
+class Unchanged(nn.Module):
+    """Stands where a plan does not smooth."""
+
+    def forward(self, op: OpBuilder, x: ir.Value) -> ir.Value:
+        """Map anything to itself."""
+        return x
+
+
+def smoothing(config: AlbertConfig, operators: Portable) -> nn.Module:
+    """What a plan wants before the matrices that read hidden states."""
+    return Smoothing(config.hidden_size) if operators.plan.smoothed else Unchanged()
 
 
 class SelfAttention(nn.Module):
@@ -66,10 +79,12 @@ class SelfAttention(nn.Module):
         size = config.hidden_size
         self.heads = config.num_attention_heads
         self.operators = operators
-        self.query = Linear(size, size)
-        self.key = Linear(size, size)
-        self.value = Linear(size, size)
-        self.dense = Linear(size, size)
+        key_bias = operators.adds_key_bias()
+        self.query = linear(operators, Matrix.QUERY_KEY_VALUE, size, size)
+        self.key = linear(operators, Matrix.QUERY_KEY_VALUE, size, size, bias=key_bias)
+        self.value = linear(operators, Matrix.QUERY_KEY_VALUE, size, size)
+        self.dense = linear(operators, Matrix.ATTENTION_OUTPUT, size, size)
+        self.smoothing = smoothing(config, operators)
         self.LayerNorm = LayerNorm(size, config.layer_norm_eps)
 
     def forward(
@@ -86,13 +101,10 @@ class SelfAttention(nn.Module):
         Returns:
             (batch, queries, hidden_size).
         """
+        seen = self.smoothing(op, hidden)
+        asking = seen if queries is hidden else self.smoothing(op, queries)
         mixed = self.operators.attention(
-            op,
-            self.query(op, queries),
-            self.key(op, hidden),
-            self.value(op, hidden),
-            bias,
-            self.heads,
+            op, self.query(op, asking), self.key(op, seen), self.value(op, seen), bias, self.heads
         )
         return self.LayerNorm(op, op.Add(self.dense(op, mixed), queries))
 
@@ -104,9 +116,12 @@ class AlbertLayer(nn.Module):
         super().__init__()
         self.operators = operators
         self.attention = SelfAttention(config, operators)
-        self.ffn = Linear(config.hidden_size, config.intermediate_size)
+        sizes = config.hidden_size, config.intermediate_size
+        self.smoothing = smoothing(config, operators)
+        self.ffn = linear(operators, Matrix.FFN, *sizes)
         self.activation = Activation(config.hidden_act)
-        self.ffn_output = Linear(config.intermediate_size, config.hidden_size)
+        bound = self.activation.lower_bound
+        self.ffn_output = linear(operators, Matrix.FFN_OUTPUT, *reversed(sizes), lower_bound=bound)
         self.full_layer_layer_norm = LayerNorm(config.hidden_size, config.layer_norm_eps)
 
     def forward(
@@ -118,7 +133,8 @@ class AlbertLayer(nn.Module):
             queries = op.Slice(hidden, [0], [1], [1])
             bias = op.Slice(bias, [0], [1], [2])
         attended = self.attention(op, hidden, queries, bias)
-        activated = self.operators.activate(op, self.ffn(op, attended), self.activation)
+        expanded = self.ffn(op, self.smoothing(op, attended))
+        activated = self.operators.activate(op, expanded, self.activation)
         contracted = self.ffn_output(op, activated)
         return self.full_layer_layer_norm(op, op.Add(contracted, attended))
 
@@ -149,7 +165,9 @@ class Encoder(nn.Module):
         super().__init__()
         self.operators = operators
         self.layers_of_groups = config.layers_of_groups
-        self.embedding_hidden_mapping_in = Linear(config.embedding_size, config.hidden_size)
+        self.embedding_hidden_mapping_in = linear(
+            operators, Matrix.PROJECTION, config.embedding_size, config.hidden_size
+        )
         self.albert_layer_groups = nn.ModuleList(
             [AlbertLayerGroup(config, operators) for _ in range(config.num_hidden_groups)]
         )
@@ -192,7 +210,7 @@ def _loop(
         return ir.val(name, ir.DataType.BOOL, [])
 
     def states(name: str) -> ir.Value:
-        return ir.val(name, ir.DataType.FLOAT, hidden.shape)
+        return ir.val(name, hidden.dtype, hidden.shape)
 
     graph = op.builder.subgraph(
         body,
@@ -224,10 +242,11 @@ class AlbertModel(nn.Module):
         super().__init__()
         self.operators = operators
         self.reads = reads
-        self.embeddings = Embeddings(config)
+        self.embeddings = Embeddings(config, operators)
         self.encoder = Encoder(config, operators)
         if reads != "tokens":
-            self.pooler = Linear(config.hidden_size, config.hidden_size)
+            size = config.hidden_size
+            self.pooler = linear(operators, Matrix.HEAD, size, size)
 
     def forward(
         self,

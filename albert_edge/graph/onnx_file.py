@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,7 @@ import onnx_ir as ir
 
 from albert_edge.graph.build import Authored, Weight
 
-TensorSource = Callable[[str], npt.NDArray[np.float32]]
+TensorSource = Callable[[str], npt.NDArray[Any]]
 Progress = Callable[[int, int], None]
 
 # Field numbers of onnx.proto, https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
@@ -41,7 +42,7 @@ def write_model(
 
     Args:
         authored: The graph, and the weights it asks for.
-        source: Gives the values of a weight by name, float32 in the shape of the file.
+        source: Gives the values of a weight by name, in the type and shape of the file.
         path: The .onnx file. A model over 2 GB keeps its weights beside it as external data, in
             a file of the same name with "_data" appended.
         progress: Called with the bytes of weights written so far and in all.
@@ -56,7 +57,7 @@ def write_model(
     def values() -> Iterator[memoryview]:
         done = 0
         for name, weight in weights.items():
-            array = np.asarray(source(name), dtype="<f4", order="C")
+            array = np.asarray(source(name), dtype=weight.dtype.numpy(), order="C")
             assert array.shape == weight.shape, f"{name}: {array.shape} is not {weight.shape}"
             yield array.reshape(-1).view(np.uint8).data
             done += weight.bytes
@@ -116,7 +117,7 @@ def _write_external(
 
 
 def _header(name: str, weight: Weight) -> onnx.TensorProto:
-    return onnx.TensorProto(name=name, dims=weight.shape, data_type=onnx.TensorProto.FLOAT)
+    return onnx.TensorProto(name=name, dims=weight.shape, data_type=weight.dtype)
 
 
 def _key(field: int) -> bytes:

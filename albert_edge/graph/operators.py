@@ -15,7 +15,11 @@ import onnx_ir as ir
 from onnxscript import OpBuilder
 
 from albert_edge.graph.activations import GELUS, Activation
-from albert_edge.graph.plan import Optimization, Plan
+from albert_edge.graph.plan import Optimization, Plan, Precision
+from albert_edge.graph.quantizer import Quantizer
+
+# The domain of onnxruntime's own operators.
+MICROSOFT = "com.microsoft"
 
 
 class Portable:
@@ -24,6 +28,8 @@ class Portable:
     Attributes:
         plan: The plan being followed.
         applied: How often each optimization found its place while the graph was authored.
+        quantizer: Writes how activations are quantized.
+        observed: What enters each matrix, by the name of its weight, where the plan asks for it.
     """
 
     opset = 17
@@ -31,15 +37,41 @@ class Portable:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.applied: Counter[Optimization] = Counter()
+        self.quantizer = Quantizer(plan.activations)
+        self.observed: list[tuple[str, ir.Value]] = []
+
+    @property
+    def float_type(self) -> ir.DataType:
+        """The type of everything that is no integer."""
+        half = Precision.FP16 in self.plan.precisions.values()
+        return ir.DataType.FLOAT16 if half else ir.DataType.FLOAT
+
+    def applies(self, optimization: Optimization) -> bool:
+        """Whether the plan wants an optimization; if so it is counted as applied."""
+        if self.plan.wants(optimization):
+            self.applied[optimization] += 1
+            return True
+        return False
+
+    def observe(self, weight: ir.Value, x: ir.Value) -> None:
+        """Take note of what enters a matrix, (..., features)."""
+        if self.plan.observed:
+            assert weight.name is not None
+            self.observed.append((weight.name, x))
+
+    def adds_key_bias(self) -> bool:
+        """Whether the keys of an attention layer get their bias."""
+        return True
 
     def attention_bias(self, op: OpBuilder, attention_mask: ir.Value) -> ir.Value:
         """Turn a (batch, sequence) mask of 0 and 1 into what `attention` adds to its scores.
 
-        Masked keys get the lowest finite float32 rather than -inf, so that a row with no key left
+        Masked keys get the lowest finite number rather than -inf, so that a row with no key left
         stays finite, as in transformers.
         """
-        lowest = float(np.finfo(np.float32).min)
-        masked = op.Sub(1.0, op.Cast(attention_mask, to=ir.DataType.FLOAT))
+        float_type = self.float_type
+        lowest = float(np.finfo(float_type.numpy()).min)
+        masked = op.Sub(1.0, op.Cast(attention_mask, to=float_type))
         return op.Unsqueeze(op.Mul(masked, lowest), [1, 2])
 
     def attention(
@@ -64,7 +96,7 @@ class Portable:
         Returns:
             (batch, queries, hidden_size).
         """
-        hidden_size = _last_dimension(query)
+        hidden_size = dimension(query, -1)
         head_size = hidden_size // heads
 
         def split(x: ir.Value, order: list[int]) -> ir.Value:
@@ -86,6 +118,10 @@ class Cpu(Portable):
 
     opset = 23
 
+    def adds_key_bias(self) -> bool:
+        """See `Portable.adds_key_bias`; softmax takes out what is added to all of its scores."""
+        return not self.applies(Optimization.NO_KEY_BIAS)
+
     def attention_bias(self, op: OpBuilder, attention_mask: ir.Value) -> ir.Value:
         """See `Portable.attention_bias`; the fused operator wants (batch, 1, queries, keys)."""
         bias = super().attention_bias(op, attention_mask)
@@ -104,9 +140,8 @@ class Cpu(Portable):
         heads: int,
     ) -> ir.Value:
         """See `Portable.attention`; one Attention operator (opset 23) when the plan says so."""
-        if not self.plan.wants(Optimization.FUSED_ATTENTION):
+        if not self.applies(Optimization.FUSED_ATTENTION):
             return super().attention(op, query, key, value, bias, heads)
-        self.applied[Optimization.FUSED_ATTENTION] += 1
         mixed: ir.Value = op.Attention(
             query, key, value, bias, q_num_heads=heads, kv_num_heads=heads
         )
@@ -115,17 +150,25 @@ class Cpu(Portable):
     def activate(self, op: OpBuilder, x: ir.Value, activation: Activation) -> ir.Value:
         """See `Portable.activate`; one Gelu operator (opset 20) when plan and model say so."""
         approximation = GELUS.get(activation.hidden_act)
-        if approximation is None or not self.plan.wants(Optimization.FUSED_GELU):
+        if approximation is None or not self.applies(Optimization.FUSED_GELU):
             return super().activate(op, x, activation)
-        self.applied[Optimization.FUSED_GELU] += 1
         return op.Gelu(x, approximate=approximation)
 
 
 TARGETS: dict[str, type[Portable]] = {"portable": Portable, "cpu": Cpu}
 
 
-def _last_dimension(x: ir.Value) -> int:
+def typed_like(y: ir.Value, x: ir.Value, features: int) -> ir.Value:
+    """Give a product its type and shape, which nobody infers for onnxruntime's own operators."""
     assert x.shape is not None
-    size = x.shape[-1]
+    y.type = ir.TensorType(ir.DataType.FLOAT)
+    y.shape = ir.Shape([*x.shape[:-1], features])
+    return y
+
+
+def dimension(x: ir.Value, axis: int) -> int:
+    """A dimension of a value whose size is known."""
+    assert x.shape is not None
+    size = x.shape[axis]
     assert isinstance(size, int)
     return size

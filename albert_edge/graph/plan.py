@@ -2,12 +2,45 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 
 Target = Literal["portable", "cpu"]
 Layout = Literal["unrolled", "loop"]
+Activations = Literal["per-token", "per-tensor"]
+
+
+class Precision(StrEnum):
+    """How a matrix is stored, and multiplied."""
+
+    FP32 = "fp32"
+    FP16 = "fp16"
+    INT8 = "int8"
+    INT8_BLOCK = "int8-block"
+    INT4 = "int4"
+
+    @property
+    def block(self) -> tuple[int, int]:
+        """Bits of a value and values that share a scale, of the block-wise precisions."""
+        return _BLOCKS[self]
+
+
+# 4 bits need the finer blocks for accuracy. 8 bits do not, and larger blocks multiply faster.
+_BLOCKS = {Precision.INT8_BLOCK: (8, 128), Precision.INT4: (4, 32)}
+
+
+class Matrix(StrEnum):
+    """The distinct matrices of an ALBERT: each may have a precision of its own."""
+
+    EMBEDDINGS = "embeddings"
+    PROJECTION = "projection"
+    QUERY_KEY_VALUE = "query-key-value"
+    ATTENTION_OUTPUT = "attention-output"
+    FFN = "ffn"
+    FFN_OUTPUT = "ffn-output"
+    HEAD = "head"
 
 
 class Optimization(StrEnum):
@@ -17,6 +50,7 @@ class Optimization(StrEnum):
     FUSED_GELU = "fused-gelu"
     FIRST_TOKEN = "first-token"
     MASKED_LOGITS = "masked-logits"
+    NO_KEY_BIAS = "no-key-bias"
 
     @property
     def description(self) -> str:
@@ -29,7 +63,12 @@ _DESCRIPTIONS = {
     Optimization.FUSED_GELU: "the activation of the feed-forward layer as one Gelu operator",
     Optimization.FIRST_TOKEN: "the last layer computed for [CLS] alone, the only token read",
     Optimization.MASKED_LOGITS: "vocabulary logits computed at [MASK] tokens alone",
+    Optimization.NO_KEY_BIAS: "the bias of the keys left out: it adds the same to all scores",
 }
+
+
+# What onnxruntime's CPU execution provider has a use for and changes no answer.
+CPU_OPTIMIZATIONS = frozenset(Optimization) - {Optimization.MASKED_LOGITS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +82,32 @@ class Plan:
             group once, in the body of an ONNX Loop. The weights are stored once either way.
         optimizations: The rewrites to apply where the model has a place for them.
         mask_token_id: The id of [MASK], needed by `Optimization.MASKED_LOGITS`.
+        precisions: Of each matrix; those left out are fp32. fp16 is for all of them or none.
+        activations: What shares a scale where activations are quantized: every token's features
+            ("per-token") or all that enter a matrix ("per-tensor").
+        smoothed: Whether what enters the attention and the feed-forward layer is divided by a
+            vector, which the rows of their matrices were multiplied with.
+        observed: Whether all that enters a matrix is an output too, for calibration.
     """
 
     target: Target = "portable"
     layout: Layout = "unrolled"
     optimizations: frozenset[Optimization] = frozenset()
     mask_token_id: int | None = None
+    precisions: Mapping[Matrix, Precision] = field(default_factory=dict)
+    activations: Activations = "per-token"
+    smoothed: bool = False
+    observed: bool = False
+
+    def precision(self, matrix: Matrix) -> Precision:
+        """The precision of a matrix."""
+        return self.precisions.get(matrix, Precision.FP32)
+
+    @property
+    def quantizes_activations(self) -> bool:
+        """Whether the graph itself turns activations into integers, as int8 matrices need them."""
+        tables = {Matrix.EMBEDDINGS}  # which are looked up, and not multiplied with
+        return any(self.precision(m) is Precision.INT8 for m in Matrix if m not in tables)
 
     def wants(self, optimization: Optimization) -> bool:
         """Whether this plan asks for the optimization."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,6 +12,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from albert_edge.activation_range import (
+    EIGHT_BITS,
+    ONE_SIDED_STEP,
+    STEP,
+    ZERO_POINT,
+    ActivationRange,
+)
 from albert_edge.bundle import Bundle, open_bundle
 from albert_edge.errors import BundleError, DeviceError, InputError, UsageError
 from albert_edge.manifest import Variant
@@ -18,8 +26,12 @@ from albert_edge.runtime.closable import Closable
 from albert_edge.runtime.cpus import usable_cpus
 from albert_edge.runtime.device import CPU, Device, find_device, load_onnxruntime
 from albert_edge.runtime.memory import return_freed_memory
+from albert_edge.runtime.saturation import activation_range
 
 Arrays = dict[str, npt.NDArray[Any]]
+
+# What "auto" takes, the first one there is: the fastest whose answers were checked, then the rest.
+_PREFERENCE = ("int8", "mixed", "int8-block", "int4", "fp32")
 
 # What a caller may leave out, as in transformers: no padding, one segment.
 _DEFAULTS = {"attention_mask": 1, "token_type_ids": 0}
@@ -31,7 +43,8 @@ class Session(Closable):
     Args:
         bundle: A bundle, or the folder of one.
         device: "auto" or "cpu".
-        precision: "auto" or "fp32".
+        precision: "auto", "fp32" or another that the bundle was quantized to. "auto" takes the
+            fastest on the device: int8 if there is one.
         threads: Threads inside one run; by default the processors this process may use.
         variant: The name of one variant, instead of the best one for device and precision.
 
@@ -39,6 +52,8 @@ class Session(Closable):
         bundle: The bundle it came from.
         variant: The variant that was loaded.
         device: The device it runs on.
+        activations: The range that activations are quantized to on this CPU, or None if they are
+            not quantized.
         threads: Threads inside one run.
         input_names: Arrays it takes, in order.
         output_names: Arrays it gives, in order.
@@ -69,7 +84,9 @@ class Session(Closable):
             if variant
             else choose_variant(self.bundle, self.device, precision)
         )
-        self._session = _load(self.bundle.model_file(self.variant), self.device, self.threads)
+        self.activations = activation_range() if self.variant.activations else None
+        path = self.bundle.model_file(self.variant)
+        self._session = _load(path, self.device, self.threads, self.activations)
         self.input_names = tuple(value.name for value in self._session.get_inputs())
         self.output_names = tuple(value.name for value in self._session.get_outputs())
 
@@ -126,26 +143,30 @@ def choose_variant(bundle: Bundle, device: Device, precision: str) -> Variant:
     Raises:
         BundleError: The bundle has none of that precision.
     """
-    wanted = "fp32" if precision == "auto" else precision
-    candidates = [
+    usable = [
         variant
         for variant in bundle.manifest.variants
-        if variant.precision == wanted
-        and variant.target in ("portable", device.target)
-        and not variant.has_own_outputs
+        if variant.target in ("portable", device.target) and not variant.has_own_outputs
     ]
-    if not candidates:
-        offers = sorted({variant.precision for variant in bundle.manifest.variants})
-        raise BundleError(
-            f"{bundle.folder} has no {wanted} variant for {device.name}.",
-            tip=f"It has: {', '.join(offers) or 'none'}.",
-        )
-    return max(candidates, key=lambda variant: variant.target == device.target)
+    for wanted in _PREFERENCE if precision == "auto" else (precision,):
+        candidates = [variant for variant in usable if variant.precision == wanted]
+        if candidates:
+            return max(candidates, key=lambda variant: variant.target == device.target)
+    offers = sorted({variant.precision for variant in bundle.manifest.variants})
+    known = f"It has: {', '.join(offers) or 'none'}."
+    if precision in ("fp16", *_PREFERENCE):
+        known += f" Make one with: albert-edge quantize {bundle.folder} --precision {precision}"
+    raise BundleError(f"{bundle.folder} has no {precision} variant for {device.name}.", tip=known)
 
 
-def run_file(path: Path) -> Callable[[Mapping[str, Any]], Arrays]:
-    """Load an .onnx file that is in no bundle yet, on the CPU, as a function of named arrays."""
-    session = _load(path, CPU, usable_cpus())
+def run_file(path: Path, *, quantized: bool = False) -> Callable[[Mapping[str, Any]], Arrays]:
+    """Load an .onnx file that is in no bundle yet, on the CPU, as a function of named arrays.
+
+    Args:
+        path: The file.
+        quantized: Whether it quantizes activations at run time.
+    """
+    session = _load(path, CPU, usable_cpus(), activation_range() if quantized else None)
     wanted = [value.name for value in session.get_inputs()]
     names = [value.name for value in session.get_outputs()]
 
@@ -161,12 +182,14 @@ def run_file(path: Path) -> Callable[[Mapping[str, Any]], Arrays]:
     return run
 
 
-def _load(path: Path, device: Device, threads: int) -> Any:
+def _load(path: Path, device: Device, threads: int, activations: ActivationRange | None) -> Any:
     ort = load_onnxruntime()
+    options = _options(ort, threads)
+    if activations and activations != EIGHT_BITS:  # which is what the file says
+        for name, value in _scalars(activations).items():
+            options.add_initializer(name, value)
     try:
-        session = ort.InferenceSession(
-            path, _options(ort, threads), providers=list(device.providers)
-        )
+        session = ort.InferenceSession(path, options, providers=list(device.providers))
     except Exception as error:  # onnxruntime has no public base class for its errors
         raise BundleError(
             f"onnxruntime {ort.__version__} cannot load {path}: {error}",
@@ -189,6 +212,21 @@ def _options(ort: ModuleType, threads: int) -> Any:
     # it takes more memory the more often a layer is applied.
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
     return options
+
+
+@functools.cache
+def _scalars(activations: ActivationRange) -> dict[str, Any]:
+    """The initializers that say to which range activations are quantized.
+
+    onnxruntime keeps pointers to them for as long as a session lives, hence the cache.
+    """
+    values = {
+        STEP: np.array(activations.step, np.float32),
+        ZERO_POINT: np.array(activations.zero_point, np.uint8),
+        ONE_SIDED_STEP: np.array(activations.one_sided_step, np.float32),
+    }
+    make = load_onnxruntime().OrtValue.ortvalue_from_numpy
+    return {name: make(value) for name, value in values.items()}
 
 
 def _as_ids(name: str, values: npt.ArrayLike) -> npt.NDArray[np.int64]:

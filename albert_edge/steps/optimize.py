@@ -6,26 +6,27 @@ again from it under another plan.
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from albert_edge.bundle import Bundle, open_bundle
 from albert_edge.change import change
-from albert_edge.config import AlbertConfig, read_config
-from albert_edge.errors import BundleError, MissingExtraError, UsageError
-from albert_edge.graph.plan import Layout, Optimization, Plan, Target
+from albert_edge.config import read_config
+from albert_edge.errors import UsageError
+from albert_edge.graph.plan import CPU_OPTIMIZATIONS, Layout, Optimization, Plan, Target
 from albert_edge.manifest import FileRecord, Variant
 from albert_edge.measure.parity import Arrays, Parity, Run, compare, sample_inputs
 from albert_edge.onnx_reader import read_onnx
 from albert_edge.runtime.session import run_file
-from albert_edge.steps.export import LARGEST_DIFFERENCE, PORTABLE
+from albert_edge.steps.choices import require_choice
+from albert_edge.steps.export import LARGEST_DIFFERENCE
 from albert_edge.steps.exporters import Progress
+from albert_edge.steps.portable import portable_file, require_onnx
+from albert_edge.steps.sample import mask_token_id
 
 if TYPE_CHECKING:
     from albert_edge.graph.build import Authored
@@ -36,9 +37,7 @@ Logits = Literal["all", "masked"]
 # they are applied only when asked for.
 _OPTIMIZATIONS: dict[Target, frozenset[Optimization]] = {
     "portable": frozenset({Optimization.FIRST_TOKEN}),
-    "cpu": frozenset(
-        {Optimization.FUSED_ATTENTION, Optimization.FUSED_GELU, Optimization.FIRST_TOKEN}
-    ),
+    "cpu": CPU_OPTIMIZATIONS,
 }
 _VARIANTS: dict[Target, str] = {
     "portable": "model_optimized_portable",
@@ -93,10 +92,12 @@ def optimize(
         AlbertEdgeError: See `albert_edge.errors`; nothing was written then either.
     """
     folder = open_bundle(bundle).folder
-    author = _load_author()
+    require_onnx("Optimizing")
+    from albert_edge.graph.build import author
+
     with change(folder) as pending:
         opened = open_bundle(folder)  # as it is now that nobody else can change it
-        portable = _portable_file(opened)
+        portable = portable_file(opened)
         config = read_config(opened.listed("config.json"))
         plan = _plan(opened, target, layout, logits)
         authored = author(config, opened.manifest.task, plan)
@@ -133,26 +134,10 @@ def _variant(plan: Plan, authored: Authored, files: list[FileRecord], parity: Pa
     )
 
 
-def _portable_file(bundle: Bundle) -> Path:
-    variant = bundle.variant(PORTABLE)
-    if variant.exporter != "native":
-        raise BundleError(
-            f"{bundle.folder} was exported by {variant.exporter}, whose graph hides its weights.",
-            tip="Export the checkpoint again with --exporter native.",
-        )
-    return bundle.model_file(variant)
-
-
 def _plan(bundle: Bundle, target: Target, layout: Layout, logits: Logits) -> Plan:
-    for option, value, choices in (
-        ("target", target, get_args(Target)),
-        ("layout", layout, get_args(Layout)),
-        ("logits", logits, get_args(Logits)),
-    ):
-        if value not in choices:
-            raise UsageError(
-                f"There is no {option} {value!r}.", tip=f"It is one of: {', '.join(choices)}."
-            )
+    require_choice("target", target, Target)
+    require_choice("layout", layout, Layout)
+    require_choice("logits", logits, Logits)
     optimizations = _OPTIMIZATIONS[target]
     if logits == "all":
         return Plan(target, layout, optimizations)
@@ -161,33 +146,7 @@ def _plan(bundle: Bundle, target: Target, layout: Layout, logits: Logits) -> Pla
             f"{bundle.folder} answers {bundle.manifest.task} and has no vocabulary logits.",
             tip="Leave out --logits masked.",
         )
-    return Plan(
-        target, layout, optimizations | {Optimization.MASKED_LOGITS}, _mask_token_id(bundle)
-    )
-
-
-def _mask_token_id(bundle: Bundle) -> int:
-    special = json.loads(bundle.read_text("special_tokens_map.json") or "{}")
-    token = special.get("mask_token", "[MASK]")
-    content = token["content"] if isinstance(token, dict) else token
-    tokenizer = json.loads(bundle.read_text("tokenizer.json") or '{"added_tokens": []}')
-    for added in tokenizer["added_tokens"]:
-        if added["content"] == content:
-            return int(added["id"])
-    raise BundleError(
-        f"{bundle.folder} has no tokenizer that knows {content}.",
-        tip="Export again from a folder with the tokenizer, or leave out --logits masked.",
-    )
-
-
-def _load_author() -> Callable[[AlbertConfig, str, Plan], Authored]:
-    try:
-        from albert_edge.graph.build import author
-    except ImportError as error:
-        raise MissingExtraError(
-            error.name or "onnx", extra="export", purpose="Optimizing"
-        ) from None
-    return author
+    return Plan(target, layout, optimizations | {Optimization.MASKED_LOGITS}, mask_token_id(bundle))
 
 
 def _write(authored: Authored, store: Path, path: Path, progress: Progress) -> list[Path]:

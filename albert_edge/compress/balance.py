@@ -1,0 +1,96 @@
+"""Exact rewrites of the float weights after which they quantize better.
+
+The answers of the float model stay what they were; only rounding sees a difference. All work on
+weights by their name in the portable file, matrices as (in_features, out_features), and return
+those that changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float32]
+Weights = Mapping[str, Floats]
+
+_EMBEDDING_NORM = "albert.embeddings.LayerNorm"
+_PROJECTION = "albert.encoder.embedding_hidden_mapping_in"
+
+# What a normalized feature rarely exceeds, in standard deviations.
+_SPREAD = np.float32(3)
+
+
+def layers(weights: Weights) -> Iterator[str]:
+    """The path of every distinct layer."""
+    suffix = ".attention.value.weight"
+    yield from (name.removesuffix(suffix) for name in weights if name.endswith(suffix))
+
+
+def balance_values(weights: Weights) -> dict[str, Floats]:
+    """Give every channel between value and attention output the same share of both matrices.
+
+    Cross-layer equalization (Nagel et al. 2019, https://arxiv.org/abs/1906.04721): attention mixes
+    tokens, never channels, so a channel may be divided by any number before it and multiplied
+    after it.
+    """
+    changed = {}
+    for layer in layers(weights):
+        value, dense = f"{layer}.attention.value.weight", f"{layer}.attention.dense.weight"
+        before = np.linalg.norm(weights[value], axis=0)
+        factor = _balance(before, np.abs(weights[dense]).max(axis=1))
+        changed[value] = weights[value] / factor
+        changed[dense] = weights[dense] * factor[:, None]
+        bias = f"{layer}.attention.value.bias"
+        changed[bias] = weights[bias] / factor
+    return changed
+
+
+def balance_embeddings(weights: Weights) -> dict[str, Floats]:
+    """The same between the normalization of the embeddings and their projection."""
+    scale, shift = f"{_EMBEDDING_NORM}.weight", f"{_EMBEDDING_NORM}.bias"
+    matrix = f"{_PROJECTION}.weight"
+    before = _SPREAD * np.abs(weights[scale]) + np.abs(weights[shift])
+    factor = _balance(before, np.abs(weights[matrix]).max(axis=1))
+    return {
+        scale: weights[scale] / factor,
+        shift: weights[shift] / factor,
+        matrix: weights[matrix] * factor[:, None],
+    }
+
+
+def smooth(weights: Weights, largest: Mapping[str, Floats]) -> dict[str, Floats]:
+    """Give every hidden feature the same share of itself and of the matrices that read it.
+
+    SmoothQuant (Xiao et al. 2022, https://arxiv.org/abs/2211.10438) with strength one half. The
+    hidden states are read again by the residual connection, so they are scaled on their way into
+    the matrices alone, by one vector for all applications of a layer.
+
+    Args:
+        weights: The float weights.
+        largest: The largest magnitude of every feature that entered a matrix, by the name of its
+            weight.
+
+    Returns:
+        The matrices, and the vectors their inputs are to be multiplied with.
+    """
+    changed: dict[str, Floats] = {}
+    for layer in layers(weights):
+        attention = [f"{layer}.attention.{part}.weight" for part in ("query", "key", "value")]
+        for path, names in ((f"{layer}.attention", attention), (layer, [f"{layer}.ffn.weight"])):
+            rows = np.max([np.abs(weights[name]).max(axis=1) for name in names], axis=0)
+            factor = _balance(largest[names[0]], rows)
+            changed[f"{path}.smoothing.weight"] = np.float32(1) / factor
+            changed.update({name: weights[name] * factor[:, None] for name in names})
+    return changed
+
+
+def _balance(before: Floats, after: Floats) -> Floats:
+    """What to divide by before, and multiply with after, for both to be equally large."""
+    usable = (before > 0) & (after > 0)
+    ratio = np.divide(before, after, out=np.ones_like(before), where=usable)
+    # Apart from the balance between channels the overall size is left as it is.
+    factor = np.sqrt(ratio)
+    factor /= np.exp(np.log(factor, where=usable, out=np.zeros_like(factor)).mean())
+    return np.where(usable, factor, np.float32(1)).astype(np.float32)

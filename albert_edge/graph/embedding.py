@@ -1,0 +1,89 @@
+"""Embedding tables: one Module per way of storing them.
+
+A table is read by row, and a masked-LM decoder multiplies with it as it lies, so lookup and
+decoder share one initializer in every precision.
+"""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+from onnxscript import OpBuilder, nn
+
+from albert_edge.graph.blocks import Blocks
+from albert_edge.graph.operators import Portable
+from albert_edge.graph.plan import Matrix, Precision
+
+
+class Embedding(nn.Module):
+    """A table of vectors in floating point, (rows, features)."""
+
+    def __init__(self, rows: int, features: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter([rows, features])
+
+    def forward(self, op: OpBuilder, ids: ir.Value) -> ir.Value:
+        """Map (batch, sequence) ids to (batch, sequence, features)."""
+        return op.Gather(self.weight, ids)
+
+    def leading(self, op: OpBuilder, count: ir.Value) -> ir.Value:
+        """The first rows, (count, features)."""
+        return op.Slice(self.weight, [0], count, [0])
+
+    def score(self, op: OpBuilder, x: ir.Value, bias: ir.Value) -> ir.Value:
+        """Multiply (n, features) with every row: (n, rows)."""
+        return op.Gemm(x, self.weight, bias, transB=1)
+
+
+class BlockEmbedding(nn.Module):
+    """A table of integers with a scale for every block of a row."""
+
+    def __init__(self, rows: int, features: int, blocks: Blocks) -> None:
+        super().__init__()
+        self.features = features
+        self.blocks = blocks
+        self.weight, self.weight_scale = blocks.parameters(rows, features)
+
+    def forward(self, op: OpBuilder, ids: ir.Value) -> ir.Value:
+        """Map (batch, sequence) ids to (batch, sequence, features)."""
+        found = (op.Gather(part, ids) for part in (self.weight, self.weight_scale))
+        return self._floats(op, *found, shape=[0, 0, -1])
+
+    def leading(self, op: OpBuilder, count: ir.Value) -> ir.Value:
+        """The first rows, (count, features)."""
+        found = (op.Slice(part, [0], count, [0]) for part in (self.weight, self.weight_scale))
+        return self._floats(op, *found, shape=[0, -1])
+
+    def score(self, op: OpBuilder, x: ir.Value, bias: ir.Value) -> ir.Value:
+        """Multiply (n, features) with every row: (n, rows)."""
+        return self.blocks.multiply(op, x, self.weight, self.weight_scale, bias)
+
+    def _floats(
+        self, op: OpBuilder, integers: ir.Value, scale: ir.Value, *, shape: list[int]
+    ) -> ir.Value:
+        values = self.blocks.floats(op, integers, scale, shape)
+        if self.features % self.blocks.size:  # the last block was filled up
+            values = op.Slice(values, [0], [self.features], [-1])
+        values.shape = ir.Shape([*[None] * (len(shape) - 1), self.features])
+        return values
+
+
+Table = Embedding | BlockEmbedding
+
+
+def embedding(operators: Portable, matrix: Matrix, rows: int, features: int) -> Table:
+    """The table a plan asks for. In int8 a whole row shares its scale.
+
+    Args:
+        operators: The target's operators, and the plan.
+        matrix: Which of the model's matrices it is.
+        rows: Number of vectors.
+        features: Their size.
+    """
+    match operators.plan.precision(matrix):
+        case Precision.INT8:
+            whole_row = max(16, 1 << (features - 1).bit_length())
+            return BlockEmbedding(rows, features, Blocks(8, whole_row, is_table=True))
+        case Precision.INT8_BLOCK | Precision.INT4 as precision:
+            return BlockEmbedding(rows, features, Blocks(*precision.block, is_table=True))
+        case _:
+            return Embedding(rows, features)

@@ -1,0 +1,206 @@
+"""Compressed models of one bundle, made one after the other and judged on the same texts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from albert_edge.compress.balance import Floats, balance_embeddings, balance_values, layers, smooth
+from albert_edge.compress.quality import Judge, Outputs, Quality, thin
+from albert_edge.compress.statistics import Activations, gather
+from albert_edge.compress.store import Cache, CompressedWeights
+from albert_edge.config import AlbertConfig
+from albert_edge.graph.plan import CPU_OPTIMIZATIONS, Layout, Matrix, Optimization, Plan, Precision
+from albert_edge.graph.plan import Activations as Scheme
+from albert_edge.onnx_reader import read_onnx
+from albert_edge.runtime.session import run_file
+from albert_edge.steps.sample import Sample
+
+if TYPE_CHECKING:
+    from albert_edge.graph.build import Authored
+
+Precisions = Mapping[Matrix, Precision]
+Progress = Callable[[str, int, int], None]
+
+# Texts that calibration looks at: means and ranges settle early.
+_CALIBRATION_TEXTS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A compressed model that was made and judged.
+
+    Attributes:
+        precisions: Of each matrix.
+        smoothed: Whether hidden states are smoothed before they are quantized.
+        quality: How good its answers are.
+        bytes: Size of its file.
+        seconds: Mean time to answer a text.
+    """
+
+    precisions: Precisions
+    smoothed: bool
+    quality: Quality
+    bytes: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Weights:
+    """Float weights ready to be rounded, what is known of their inputs, and what was rounded."""
+
+    floats: Mapping[str, Floats]
+    activations: Activations
+    cache: Cache
+
+
+class Compressor:
+    """Makes compressed models from the portable file of a bundle.
+
+    Args:
+        config: The geometry.
+        task: What the model answers.
+        portable: The portable file.
+        sample: What to calibrate and to judge on.
+        scratch: A folder for files that are not kept.
+        layout: How layers are laid out.
+        scheme: What shares a scale where activations are quantized.
+        progress: Told (what, done, total).
+
+    Attributes:
+        origin: What models are judged on, in words.
+        reference_bytes: Size of the portable file.
+    """
+
+    def __init__(
+        self,
+        config: AlbertConfig,
+        task: str,
+        portable: Path,
+        sample: Sample,
+        scratch: Path,
+        layout: Layout,
+        scheme: Scheme,
+        progress: Progress,
+    ) -> None:
+        self._config = config
+        self._task = task
+        self._sample = sample
+        self._scratch = scratch
+        self._layout = layout
+        self._scheme = scheme
+        self._progress = progress
+        self.origin = sample.origin
+        self.reference_bytes = portable.stat().st_size
+        self._floats = {name: t.array() for name, t in read_onnx(portable).tensors.items()}
+        expected, _ = self._answers(portable, "fp32")
+        self._judge = Judge(config, task, expected, sample.labels)
+        self._plain = self._prepare()
+        self._smoothed: _Weights | None = None
+
+    def try_out(self, precisions: Precisions, *, smoothed: bool = False) -> Trial:
+        """Make a model, judge it and throw it away."""
+        path = self._scratch / "trial.onnx"
+        plan = self.plan(precisions, smoothed=smoothed)
+        files, _ = self.write(path, plan)
+        names = " + ".join(sorted(set(precisions.values()))) or "fp32"
+        found, seconds = self._answers(path, names, quantized=plan.quantizes_activations)
+        size = sum(file.stat().st_size for file in files)
+        for file in files:
+            file.unlink()
+        return Trial(precisions, smoothed, self._judge.judge(found), size, seconds)
+
+    def write(self, path: Path, plan: Plan) -> tuple[list[Path], Authored]:
+        """Make a model and keep it: its files, and the graph without its weights."""
+        return self._write(path, plan, self._weights(plan))
+
+    def plan(self, precisions: Precisions, *, smoothed: bool = False) -> Plan:
+        """The plan of a model: fp16 in ONNX's own operators, everything else in those of a CPU."""
+        if Precision.FP16 in precisions.values():
+            optimizations = frozenset({Optimization.FIRST_TOKEN})
+            return Plan("portable", self._layout, optimizations, precisions=precisions)
+        return Plan(
+            "cpu",
+            self._layout,
+            CPU_OPTIMIZATIONS,
+            precisions=precisions,
+            activations=self._scheme,
+            smoothed=smoothed,
+        )
+
+    def rewrites(self, plan: Plan) -> dict[str, int]:
+        """The exact rewrites of the weights that a plan comes with, and how often they apply."""
+        if plan.target != "cpu":
+            return {}
+        count = len(list(layers(self._floats)))
+        made = {"balanced-values": count, "balanced-embeddings": 1}
+        return {**made, "smoothed-hidden-states": 2 * count} if plan.smoothed else made
+
+    def _prepare(self) -> _Weights:
+        """Balance the weights, and see what enters their matrices."""
+        floats = {**self._floats, **balance_values(self._floats)}
+        floats.update(balance_embeddings(floats))
+        unseen = _Weights(floats, Activations({}, {}), {})
+        plan = Plan("cpu", "unrolled", CPU_OPTIMIZATIONS, observed=True)
+        files, _ = self._write(self._scratch / "observed.onnx", plan, unseen)
+        activations = gather(self._observe(files[0]))
+        for file in files:
+            file.unlink()
+        return _Weights(floats, activations, {})
+
+    def _observe(self, path: Path) -> Iterator[Outputs]:
+        run = run_file(path)
+        step = max(1, len(self._sample.inputs) // _CALIBRATION_TEXTS)
+        inputs = self._sample.inputs[::step][:_CALIBRATION_TEXTS]
+        for count, arrays in enumerate(inputs, 1):
+            yield run(arrays)
+            self._progress("calibrating", count, len(inputs))
+
+    def _write(self, path: Path, plan: Plan, weights: _Weights) -> tuple[list[Path], Authored]:
+        from albert_edge.graph.activations import LOWER_BOUNDS
+        from albert_edge.graph.build import author
+        from albert_edge.graph.onnx_file import write_model
+
+        authored = author(self._config, self._task, plan)
+        bound = LOWER_BOUNDS.get(self._config.hidden_act)
+        mean = weights.activations.mean
+        source = CompressedWeights(authored, weights.floats, mean, bound, weights.cache)
+        return write_model(authored, source, path), authored
+
+    def _weights(self, plan: Plan) -> _Weights:
+        if plan.target != "cpu":
+            return _Weights(self._floats, Activations({}, {}), {})
+        if not plan.smoothed:
+            return self._plain
+        if self._smoothed is None:
+            self._smoothed = _smoothed(self._plain)
+        return self._smoothed
+
+    def _answers(
+        self, path: Path, name: str, *, quantized: bool = False
+    ) -> tuple[list[Outputs], float]:
+        """What a model answers to every text, thinned out, and the mean time it takes."""
+        run = run_file(path, quantized=quantized)
+        found, inputs = [], self._sample.inputs
+        run(inputs[0])  # the first run allocates
+        start = perf_counter()
+        for count, arrays in enumerate(inputs, 1):
+            found.append(thin(run(arrays)))
+            self._progress(f"answering in {name}", count, len(inputs))
+        return found, (perf_counter() - start) / len(inputs)
+
+
+def _smoothed(plain: _Weights) -> _Weights:
+    changed = smooth(plain.floats, plain.activations.largest)
+    factors = {}
+    for name, factor in changed.items():
+        if name.endswith("attention.smoothing.weight"):
+            path = name.removesuffix("smoothing.weight")
+            factors.update({f"{path}{part}.weight": factor for part in ("query", "key", "value")})
+        elif name.endswith("smoothing.weight"):
+            factors[name.removesuffix("smoothing.weight") + "ffn.weight"] = factor
+    floats = {**plain.floats, **changed}
+    return _Weights(floats, plain.activations.smoothed(factors), {})

@@ -1,0 +1,264 @@
+"""A bundle's portable model -> a compressed variant, if its answers are good enough."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+from albert_edge.bundle import Bundle, open_bundle
+from albert_edge.change import Staging, change
+from albert_edge.compress.quality import Budget, Quality
+from albert_edge.config import read_config
+from albert_edge.errors import QualityError, UsageError
+from albert_edge.graph.plan import Activations, Layout, Matrix, Precision
+from albert_edge.manifest import Variant
+from albert_edge.steps.choices import require_choice
+from albert_edge.steps.compressor import Compressor, Precisions, Progress, Trial
+from albert_edge.steps.portable import portable_file, require_onnx
+from albert_edge.steps.sample import load_sample
+from albert_edge.steps.search import Found, Goal, MatrixCost, search
+
+Choice = Literal["int8", "int8-block", "int4", "fp16", "mixed"]
+
+# As optimum and transformers.js name them, where they have a name.
+VARIANTS = {
+    "int8": "model_int8",
+    "int8-block": "model_int8_block",
+    "int4": "model_q4",
+    "fp16": "model_fp16",
+    "mixed": "model_mixed",
+}
+
+# What is tried when a precision was refused, from the smallest file up.
+_REMEDIES = (Precision.INT8, Precision.INT8_BLOCK)
+
+
+@dataclass(frozen=True, slots=True)
+class QuantizeReport:
+    """What quantizing did, or why it was refused.
+
+    Attributes:
+        bundle: The bundle.
+        precision: What was asked for; "mixed" for a search.
+        passed: Whether the answers are within the budget. If not, nothing was written.
+        misses: What they lack, in words.
+        tip: What would pass, if they do not.
+        quality: How good they are, or None if a search found nothing to judge.
+        budget: What they may cost.
+        sample: What they were judged on.
+        bytes: Size of the model, or None if a search found none.
+        reference_bytes: Size of the fp32 model.
+        matrices: Precision of each compressed matrix.
+        smoothed: Whether hidden states are smoothed before they are quantized.
+        costs: What each matrix costs alone, if that was looked at.
+        tried: How many assignments of precisions to matrices a search judged.
+        variant: The variant written, or None.
+    """
+
+    bundle: Path
+    precision: Choice
+    passed: bool
+    misses: list[str]
+    tip: str
+    quality: Quality | None
+    budget: Budget
+    sample: str
+    bytes: int | None
+    reference_bytes: int
+    matrices: Precisions
+    smoothed: bool
+    costs: list[MatrixCost] = field(default_factory=list)
+    tried: int = 0
+    variant: Variant | None = None
+
+
+def quantize(
+    bundle: str | os.PathLike[str],
+    *,
+    precision: Choice | None = None,
+    layout: Layout | None = None,
+    activations: Activations = "per-token",
+    texts: Sequence[str] | str | os.PathLike[str] | None = None,
+    data: str | os.PathLike[str] | None = None,
+    min_agreement: float | None = None,
+    min_cosine: float | None = None,
+    max_drop: float | None = None,
+    prefer: Goal = "smallest",
+    progress: Progress = lambda what, done, total: None,
+) -> QuantizeReport:
+    """Write a compressed variant of a bundle, if its answers stay good enough.
+
+    Args:
+        bundle: A bundle exported by the native exporter.
+        precision: "int8": integers with a scale per row or column, the fastest on a CPU;
+            "int8-block" and "int4": a scale per block; "fp16": for GPUs; "mixed": the best
+            precision for each matrix that keeps the answers within the budget. By default int8,
+            or mixed if a budget is given.
+        layout: "loop" holds a layer once, "unrolled" repeats it; by default a loop, but unrolled
+            for fp16, since a GPU waits for the CPU at every turn of a loop.
+        activations: What shares a scale when int8 quantizes activations: each token
+            ("per-token") or all of a run ("per-tensor").
+        texts: What to judge the answers on: texts, or a file of them. By default a sample in
+            twelve languages.
+        data: Instead of texts, a .tsv, .csv or .jsonl file with a column "label", from which the
+            accuracy is known too.
+        min_agreement: Least share of decisions that stay the same, 0 to 1; by default 0.99.
+        min_cosine: Least mean cosine of the outputs; by default 0.999.
+        max_drop: Most points of accuracy that may be lost, in percent; needs `data`.
+        prefer: What a search looks for within the budget: the "smallest" file or the "fastest"
+            model.
+        progress: Told (what, done, total) as work goes on.
+
+    Returns:
+        What was done.
+
+    Raises:
+        QualityError: The answers are not good enough; nothing was written. Its `report` is a
+            `QuantizeReport`, its tip names what would pass.
+        AlbertEdgeError: See `albert_edge.errors`; nothing was written then either.
+    """
+    given = any(limit is not None for limit in (min_agreement, min_cosine, max_drop))
+    chosen: Choice = precision or ("mixed" if given else "int8")
+    layout = layout or ("unrolled" if chosen == "fp16" else "loop")
+    require_choice("precision", chosen, Choice)
+    require_choice("layout", layout, Layout)
+    require_choice("activations", activations, Activations)
+    require_choice("goal", prefer, Goal)
+    budget = _budget(min_agreement, min_cosine, max_drop, data)
+    require_onnx("Quantizing")
+    folder = open_bundle(bundle).folder
+    with change(folder) as pending:
+        opened = open_bundle(folder)  # as it is now that nobody else can change it
+        config = read_config(opened.listed("config.json"))
+        with tempfile.TemporaryDirectory(dir=pending.staging.folder) as scratch:
+            compressor = Compressor(
+                config,
+                opened.manifest.task,
+                portable_file(opened),
+                load_sample(opened, config, texts, data),
+                Path(scratch),
+                layout,
+                activations,
+                progress,
+            )
+            report = _decide(opened, compressor, chosen, budget, prefer)
+        if not report.passed:
+            raise QualityError(_refusal(report), tip=report.tip, report=report)
+        variant = _write(pending.staging, compressor, report)
+        pending.manifest = opened.manifest.with_variant(variant)
+    return replace(report, variant=variant)
+
+
+def _budget(
+    min_agreement: float | None, min_cosine: float | None, max_drop: float | None, data: object
+) -> Budget:
+    for option, value in (("min_agreement", min_agreement), ("min_cosine", min_cosine)):
+        if value is not None and not 0 <= value <= 1:
+            raise UsageError(f"{option} is {value}.", tip="It is a share from 0 to 1.")
+    if max_drop is not None and data is None:
+        raise UsageError(
+            "max_drop needs labels to tell the accuracy from.",
+            tip="Give them with data (--data FILE, with the columns text and label).",
+        )
+    if max_drop is not None and not max_drop >= 0:
+        raise UsageError(f"max_drop is {max_drop}.", tip="It is in percent, from 0 up.")
+    # With labels a user who names the accuracy to keep has said what matters.
+    floor = Budget(0.0, 0.0) if max_drop is not None else Budget()
+    return Budget(
+        floor.min_agreement if min_agreement is None else min_agreement,
+        floor.min_cosine if min_cosine is None else min_cosine,
+        max_drop,
+    )
+
+
+def _decide(
+    bundle: Bundle, compressor: Compressor, precision: Choice, budget: Budget, goal: Goal
+) -> QuantizeReport:
+    """Find the model to write, or what to say instead."""
+    found = Found(None, [], 1)
+    if precision == "mixed":
+        found = search(compressor, budget, goal)
+        trial = found.best
+    else:
+        trial = _best(compressor, Precision(precision), budget)
+    misses = budget.misses(trial.quality) if trial else ["no assignment of precisions is"]
+    tip = ""
+    if misses and precision != "mixed":
+        tip = _remedy(bundle, compressor, Precision(precision), budget)
+    elif misses:
+        tip = "Lower --min-agreement or --min-cosine, or raise --max-drop."
+    return QuantizeReport(
+        bundle=bundle.folder,
+        precision=precision,
+        passed=not misses,
+        misses=misses,
+        tip=tip,
+        quality=trial.quality if trial else None,
+        budget=budget,
+        sample=compressor.origin,
+        bytes=trial.bytes if trial else None,
+        reference_bytes=compressor.reference_bytes,
+        matrices=trial.precisions if trial else {},
+        smoothed=trial.smoothed if trial else False,
+        costs=found.costs,
+        tried=found.tried,
+    )
+
+
+def _best(compressor: Compressor, precision: Precision, budget: Budget) -> Trial:
+    """All matrices in one precision, smoothed if they are not good enough otherwise."""
+    everything = dict.fromkeys(Matrix, precision)
+    plain = compressor.try_out(everything)
+    if precision is Precision.FP16 or not budget.misses(plain.quality):
+        return plain
+    smoothed = compressor.try_out(everything, smoothed=True)
+    return max(plain, smoothed, key=lambda trial: trial.quality.cosine)
+
+
+def _remedy(bundle: Bundle, compressor: Compressor, refused: Precision, budget: Budget) -> str:
+    """Say which plan passes, having seen it pass."""
+    command = f"albert-edge quantize {bundle.folder}"
+    for precision in _REMEDIES:
+        if precision is not refused:
+            trial = _best(compressor, precision, budget)
+            if not budget.misses(trial.quality):
+                return f"{command} --precision {precision} passes: {_figures(trial)}"
+    best = search(compressor, budget, "smallest").best
+    if best is not None:
+        return f"{command} --precision mixed passes: {_figures(best)}"
+    return "Nothing but fp32 passes here. Lower --min-agreement or --min-cosine if you can."
+
+
+def _figures(trial: Trial) -> str:
+    quality = trial.quality
+    agreement = "" if quality.agreement is None else f", agreement {quality.agreement:.2%}"
+    return f"{trial.bytes / 1e6:.1f} MB, cosine {quality.cosine:.5f}{agreement}."
+
+
+def _refusal(report: QuantizeReport) -> str:
+    return f"{report.precision} is not good enough on {report.sample}: {'; '.join(report.misses)}."
+
+
+def _write(staging: Staging, compressor: Compressor, report: QuantizeReport) -> Variant:
+    name = VARIANTS[report.precision]
+    path = staging.path(f"onnx/{name}.onnx")
+    plan = compressor.plan(report.matrices, smoothed=report.smoothed)
+    files, authored = compressor.write(path, plan)
+    applied = {kind.value: count for kind, count in authored.applied.items()}
+    quality = {} if report.quality is None else asdict(report.quality)
+    return Variant(
+        name=name,
+        files=tuple(staging.record(file) for file in files),
+        precision=report.precision,
+        target=plan.target,
+        layout=plan.layout,
+        opset=authored.model.opset_imports[""],
+        optimizations={**applied, **compressor.rewrites(plan)},
+        matrices={matrix.value: plan.precision(matrix).value for matrix in Matrix},
+        activations=plan.activations if plan.quantizes_activations else "",
+        measured={**quality, "sample": report.sample},
+    )

@@ -1,0 +1,62 @@
+"""Run bundles on the CPU this is started on: inputs from one file, outputs to another.
+
+    python forward.py BUNDLES INPUTS.npz OUTPUTS.npz PRECISION...
+
+`BUNDLES` is a folder of bundles. An input named "tiny/3/input_ids" goes to the bundle "tiny"; of
+its outputs in fp32, one is named "fp32/tiny/3/logits". "fp32/tiny/variant" says what was run, and
+"cpu/machine", "cpu/known" and "cpu/has" say where: instructions numpy looks for, and those found.
+"""
+
+from __future__ import annotations
+
+import platform
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from albert_edge.runtime.session import Session
+
+Arrays = dict[str, npt.NDArray[np.generic]]
+
+
+def main(bundles: str, inputs_file: str, outputs_file: str, *precisions: str) -> None:
+    """Run every input in every precision."""
+    inputs = grouped(inputs_file)
+    outputs = cpu()
+    for precision in precisions:
+        for name in inputs:
+            # Where a run dies of an instruction the CPU lacks, this is the last that is known.
+            print(f"{precision} {name}", file=sys.stderr, flush=True)
+            with Session(Path(bundles) / name, precision=precision, threads=1) as session:
+                outputs[f"{precision}/{name}/variant"] = np.array(session.variant.name)
+                for index, arrays in inputs[name].items():
+                    for output, values in session.run(arrays).items():
+                        outputs[f"{precision}/{name}/{index}/{output}"] = values
+    np.savez(outputs_file, allow_pickle=False, **outputs)
+
+
+def grouped(path: str) -> dict[str, dict[str, Arrays]]:
+    """The arrays of a file by bundle and by input."""
+    groups: dict[str, dict[str, Arrays]] = {}
+    with np.load(path) as arrays:
+        for key in arrays:
+            bundle, index, name = key.split("/")
+            groups.setdefault(bundle, {}).setdefault(index, {})[name] = arrays[key]
+    return groups
+
+
+def cpu() -> Arrays:
+    """What the CPU is, and what numpy found on it."""
+    features: dict[str, bool] = import_module("numpy._core._multiarray_umath").__cpu_features__
+    return {
+        "cpu/machine": np.array(platform.machine()),
+        "cpu/known": np.array(sorted(features)),
+        "cpu/has": np.array(sorted(name for name, found in features.items() if found)),
+    }
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
