@@ -120,6 +120,13 @@ def inspect(bundle: BundleFolder, as_json: Json = False) -> None:
         operators = [[name, str(count)] for name, count in variant.operators.items()]
         title = f"\n{variant.name}: {about}, {megabytes(variant.bytes)}"
         print_table(title, ["operator", "times"], operators)
+        if variant.matrices:
+            print_table(
+                "", ["matrix", "precision"], [list(pair) for pair in variant.matrices.items()]
+            )
+    if found.activation_bits is not None:
+        exact = "exactly" if found.activation_bits == 8 else "in 16-bit sums, which 8 bits overflow"
+        print(f"\nActivations: {found.activation_bits} bits; this CPU multiplies bytes {exact}.")
 
 
 def verify(

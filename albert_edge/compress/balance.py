@@ -76,14 +76,23 @@ def smooth(weights: Weights, largest: Mapping[str, Floats]) -> dict[str, Floats]
         The matrices, and the vectors their inputs are to be multiplied with.
     """
     changed: dict[str, Floats] = {}
-    for layer in layers(weights):
-        attention = [f"{layer}.attention.{part}.weight" for part in ("query", "key", "value")]
-        for path, names in ((f"{layer}.attention", attention), (layer, [f"{layer}.ffn.weight"])):
-            rows = np.max([np.abs(weights[name]).max(axis=1) for name in names], axis=0)
-            factor = _balance(largest[names[0]], rows)
-            changed[f"{path}.smoothing.weight"] = np.float32(1) / factor
-            changed.update({name: weights[name] * factor[:, None] for name in names})
+    for vector, names in readers(weights).items():
+        rows = np.max([np.abs(weights[name]).max(axis=1) for name in names], axis=0)
+        factor = _balance(largest[names[0]], rows)
+        changed[vector] = np.float32(1) / factor
+        changed.update({name: weights[name] * factor[:, None] for name in names})
     return changed
+
+
+def readers(weights: Weights) -> dict[str, list[str]]:
+    """The matrices that read hidden states, by the vector that smooths what they read."""
+    found = {}
+    for layer in layers(weights):
+        attention = f"{layer}.attention"
+        parts = [f"{attention}.{part}.weight" for part in ("query", "key", "value")]
+        found[f"{attention}.smoothing.weight"] = parts
+        found[f"{layer}.smoothing.weight"] = [f"{layer}.ffn.weight"]
+    return found
 
 
 def _balance(before: Floats, after: Floats) -> Floats:

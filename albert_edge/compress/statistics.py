@@ -24,7 +24,7 @@ class Activations:
     mean: Mapping[str, Floats]
     largest: Mapping[str, Floats]
 
-    def smoothed(self, factors: Mapping[str, Floats]) -> Activations:
+    def scaled(self, factors: Mapping[str, Floats]) -> Activations:
         """The same with features multiplied by `factors`, by the name of the matrix's weight."""
         return Activations(
             {name: mean * factors.get(name, 1) for name, mean in self.mean.items()},

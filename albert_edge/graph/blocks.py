@@ -38,6 +38,8 @@ class Blocks:
         integers: ir.Value,
         scale: ir.Value,
         bias: ir.Value | None,
+        *,
+        fine: bool = False,
     ) -> ir.Value:
         """Multiply (..., values) with every row: (..., rows).
 
@@ -47,16 +49,18 @@ class Blocks:
             integers: (rows, blocks, bytes); zero is the middle of their range.
             scale: (rows, blocks).
             bias: (rows,), or None.
+            fine: Whether x stays in floating point, which is slower.
         """
         rows = dimension(integers, 0)
-        # With accuracy_level 4 the kernel multiplies integers: it quantizes x by block and token.
+        # At accuracy_level 4 the kernel multiplies integers and quantizes x by block and token; at
+        # 1 it multiplies floats.
         y = op.MatMulNBits(
             *(x, integers, scale, None, None, bias)[: 6 if bias else 3],
             K=dimension(x, -1),
             N=rows,
             bits=self.bits,
             block_size=self.size,
-            accuracy_level=4,
+            accuracy_level=1 if fine else 4,
             _domain=MICROSOFT,
         )
         return typed_like(y, x, rows)

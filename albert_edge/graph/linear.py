@@ -112,16 +112,20 @@ class BlockLinear(nn.Module):
         blocks: Blocks,
         *,
         bias: bool = True,
+        fine: bool = False,
     ) -> None:
         super().__init__()
         self.operators = operators
         self.blocks = blocks
+        self.fine = fine
         self.weight, self.weight_scale = blocks.parameters(out_features, in_features)
         self.bias = nn.Parameter([out_features]) if bias else None
 
     def forward(self, op: OpBuilder, x: ir.Value) -> ir.Value:
         """Map (..., in_features) to (..., out_features)."""
-        return self.blocks.multiply(op, x, self.weight, self.weight_scale, self.bias)
+        return self.blocks.multiply(
+            op, x, self.weight, self.weight_scale, self.bias, fine=self.fine
+        )
 
 
 def linear(
@@ -144,12 +148,12 @@ def linear(
         lower_bound: What comes in is never below this, if that is known.
     """
     sizes = in_features, out_features, operators
+    fine = matrix is Matrix.HEAD  # little work, and the answer is read off it
     match operators.plan.precision(matrix):
         case Precision.INT8:
-            fine = matrix is Matrix.HEAD
             return Int8Linear(*sizes, bias=bias, lower_bound=lower_bound, fine=fine)
         case Precision.INT8_BLOCK | Precision.INT4 as precision:
-            return BlockLinear(*sizes, Blocks(*precision.block), bias=bias)
+            return BlockLinear(*sizes, Blocks(*precision.block), bias=bias, fine=fine)
         case _:
             return Linear(*sizes, bias=bias)
 

@@ -10,7 +10,8 @@ from typing import Any
 
 from albert_edge.bundle import open_bundle
 from albert_edge.config import read_config
-from albert_edge.manifest import Variant
+from albert_edge.errors import MissingExtraError
+from albert_edge.manifest import Manifest, Variant
 from albert_edge.onnx_reader import OnnxFile, read_onnx
 
 
@@ -34,6 +35,8 @@ class VariantContent:
     layout: str
     opset: int
     optimizations: dict[str, int]
+    matrices: dict[str, str]
+    activations: str
     measured: dict[str, Any]
     operators: dict[str, int]
 
@@ -50,6 +53,8 @@ class Inspection:
         parameters: Number of weights, each counted once.
         groups: The weights of the first variant by the module they belong to.
         variants: The ways of running the model.
+        activation_bits: To how many bits activations are quantized at run time on this CPU, or
+            None if no variant quantizes them or onnxruntime is not installed to tell.
     """
 
     task: str
@@ -59,6 +64,7 @@ class Inspection:
     parameters: int
     groups: list[TensorGroup]
     variants: list[VariantContent]
+    activation_bits: int | None
 
 
 def inspect(bundle: str | os.PathLike[str]) -> Inspection:
@@ -80,7 +86,19 @@ def inspect(bundle: str | os.PathLike[str]) -> Inspection:
         parameters=sum(group.parameters for group in groups),
         groups=groups,
         variants=[_content(variant, files[variant.name]) for variant in manifest.variants],
+        activation_bits=_activation_bits(manifest),
     )
+
+
+def _activation_bits(manifest: Manifest) -> int | None:
+    if not any(variant.activations for variant in manifest.variants):
+        return None
+    from albert_edge.runtime.saturation import activation_range
+
+    try:
+        return activation_range().bits
+    except MissingExtraError:
+        return None
 
 
 def _groups(file: OnnxFile) -> list[TensorGroup]:
@@ -104,6 +122,8 @@ def _content(variant: Variant, file: OnnxFile) -> VariantContent:
         layout=variant.layout,
         opset=variant.opset,
         optimizations=dict(variant.optimizations),
+        matrices=dict(variant.matrices),
+        activations=variant.activations,
         measured=dict(variant.measured),
         operators=dict(file.operators.most_common()),
     )

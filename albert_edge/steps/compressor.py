@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from albert_edge.compress.balance import Floats, balance_embeddings, balance_values, layers, smooth
+from albert_edge.compress.balance import (
+    Floats,
+    balance_embeddings,
+    balance_values,
+    layers,
+    readers,
+    smooth,
+)
 from albert_edge.compress.quality import Judge, Outputs, Quality, thin
 from albert_edge.compress.statistics import Activations, gather
 from albert_edge.compress.store import Cache, CompressedWeights
@@ -25,8 +32,8 @@ if TYPE_CHECKING:
 Precisions = Mapping[Matrix, Precision]
 Progress = Callable[[str, int, int], None]
 
-# Texts that calibration looks at: means and ranges settle early.
-_CALIBRATION_TEXTS = 32
+# Texts that calibration looks at, and a first look at a model: means and ranges settle early.
+_FEW = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +42,12 @@ class Trial:
 
     Attributes:
         precisions: Of each matrix.
-        smoothed: Whether hidden states are smoothed before they are quantized.
         quality: How good its answers are.
         bytes: Size of its file.
         seconds: Mean time to answer a text.
     """
 
     precisions: Precisions
-    smoothed: bool
     quality: Quality
     bytes: int
     seconds: float
@@ -96,28 +101,32 @@ class Compressor:
         self.origin = sample.origin
         self.reference_bytes = portable.stat().st_size
         self._floats = {name: t.array() for name, t in read_onnx(portable).tensors.items()}
-        expected, _ = self._answers(portable, "fp32")
-        self._judge = Judge(config, task, expected, sample.labels)
-        self._plain = self._prepare()
-        self._smoothed: _Weights | None = None
+        self._expected, _ = self._answers(portable, "fp32", sample)
+        self._as_exported = _Weights(self._floats, Activations({}, {}), {})
+        self._balanced = self._balance()
 
-    def try_out(self, precisions: Precisions, *, smoothed: bool = False) -> Trial:
-        """Make a model, judge it and throw it away."""
+    def try_out(self, precisions: Precisions, *, briefly: bool = False) -> Trial:
+        """Make a model, judge it, on a few texts if `briefly`, and throw it away."""
         path = self._scratch / "trial.onnx"
-        plan = self.plan(precisions, smoothed=smoothed)
+        plan = self.plan(precisions)
         files, _ = self.write(path, plan)
         names = " + ".join(sorted(set(precisions.values()))) or "fp32"
-        found, seconds = self._answers(path, names, quantized=plan.quantizes_activations)
+        step = _step(self._sample.inputs) if briefly else 1
+        sample = self._sample.every(step)
+        judge = Judge(self._config, self._task, self._expected[::step], sample.labels)
+        found, seconds = self._answers(path, names, sample, quantized=plan.quantizes_activations)
         size = sum(file.stat().st_size for file in files)
         for file in files:
             file.unlink()
-        return Trial(precisions, smoothed, self._judge.judge(found), size, seconds)
+        return Trial(precisions, judge.judge(found), size, seconds)
 
     def write(self, path: Path, plan: Plan) -> tuple[list[Path], Authored]:
         """Make a model and keep it: its files, and the graph without its weights."""
-        return self._write(path, plan, self._weights(plan))
+        return self._write(
+            path, plan, self._balanced if plan.target == "cpu" else self._as_exported
+        )
 
-    def plan(self, precisions: Precisions, *, smoothed: bool = False) -> Plan:
+    def plan(self, precisions: Precisions) -> Plan:
         """The plan of a model: fp16 in ONNX's own operators, everything else in those of a CPU."""
         if Precision.FP16 in precisions.values():
             optimizations = frozenset({Optimization.FIRST_TOKEN})
@@ -128,7 +137,7 @@ class Compressor:
             CPU_OPTIMIZATIONS,
             precisions=precisions,
             activations=self._scheme,
-            smoothed=smoothed,
+            smoothed=True,
         )
 
     def rewrites(self, plan: Plan) -> dict[str, int]:
@@ -136,25 +145,31 @@ class Compressor:
         if plan.target != "cpu":
             return {}
         count = len(list(layers(self._floats)))
-        made = {"balanced-values": count, "balanced-embeddings": 1}
-        return {**made, "smoothed-hidden-states": 2 * count} if plan.smoothed else made
+        return {
+            "balanced-values": count,
+            "balanced-embeddings": 1,
+            "smoothed-hidden-states": 2 * count,
+        }
 
-    def _prepare(self) -> _Weights:
-        """Balance the weights, and see what enters their matrices."""
+    def _balance(self) -> _Weights:
+        """Balance the weights, with what is seen to enter their matrices."""
         floats = {**self._floats, **balance_values(self._floats)}
         floats.update(balance_embeddings(floats))
-        unseen = _Weights(floats, Activations({}, {}), {})
         plan = Plan("cpu", "unrolled", CPU_OPTIMIZATIONS, observed=True)
+        unseen = _Weights(floats, Activations({}, {}), {})
         files, _ = self._write(self._scratch / "observed.onnx", plan, unseen)
-        activations = gather(self._observe(files[0]))
+        seen = gather(self._observe(files[0]))
         for file in files:
             file.unlink()
-        return _Weights(floats, activations, {})
+        smoothed = smooth(floats, seen.largest)
+        factors = {
+            name: smoothed[vector] for vector, names in readers(floats).items() for name in names
+        }
+        return _Weights({**floats, **smoothed}, seen.scaled(factors), {})
 
     def _observe(self, path: Path) -> Iterator[Outputs]:
         run = run_file(path)
-        step = max(1, len(self._sample.inputs) // _CALIBRATION_TEXTS)
-        inputs = self._sample.inputs[::step][:_CALIBRATION_TEXTS]
+        inputs = self._sample.inputs[:: _step(self._sample.inputs)]
         for count, arrays in enumerate(inputs, 1):
             yield run(arrays)
             self._progress("calibrating", count, len(inputs))
@@ -170,21 +185,12 @@ class Compressor:
         source = CompressedWeights(authored, weights.floats, mean, bound, weights.cache)
         return write_model(authored, source, path), authored
 
-    def _weights(self, plan: Plan) -> _Weights:
-        if plan.target != "cpu":
-            return _Weights(self._floats, Activations({}, {}), {})
-        if not plan.smoothed:
-            return self._plain
-        if self._smoothed is None:
-            self._smoothed = _smoothed(self._plain)
-        return self._smoothed
-
     def _answers(
-        self, path: Path, name: str, *, quantized: bool = False
+        self, path: Path, name: str, sample: Sample, *, quantized: bool = False
     ) -> tuple[list[Outputs], float]:
         """What a model answers to every text, thinned out, and the mean time it takes."""
         run = run_file(path, quantized=quantized)
-        found, inputs = [], self._sample.inputs
+        found, inputs = [], sample.inputs
         run(inputs[0])  # the first run allocates
         start = perf_counter()
         for count, arrays in enumerate(inputs, 1):
@@ -193,14 +199,6 @@ class Compressor:
         return found, (perf_counter() - start) / len(inputs)
 
 
-def _smoothed(plain: _Weights) -> _Weights:
-    changed = smooth(plain.floats, plain.activations.largest)
-    factors = {}
-    for name, factor in changed.items():
-        if name.endswith("attention.smoothing.weight"):
-            path = name.removesuffix("smoothing.weight")
-            factors.update({f"{path}{part}.weight": factor for part in ("query", "key", "value")})
-        elif name.endswith("smoothing.weight"):
-            factors[name.removesuffix("smoothing.weight") + "ffn.weight"] = factor
-    floats = {**plain.floats, **changed}
-    return _Weights(floats, plain.activations.smoothed(factors), {})
+def _step(inputs: Sequence[object]) -> int:
+    """Which of many texts to take for a few of them, evenly: every so many."""
+    return max(1, len(inputs) // _FEW)

@@ -53,7 +53,6 @@ class QuantizeReport:
         bytes: Size of the model, or None if a search found none.
         reference_bytes: Size of the fp32 model.
         matrices: Precision of each compressed matrix.
-        smoothed: Whether hidden states are smoothed before they are quantized.
         costs: What each matrix costs alone, if that was looked at.
         tried: How many assignments of precisions to matrices a search judged.
         variant: The variant written, or None.
@@ -70,7 +69,6 @@ class QuantizeReport:
     bytes: int | None
     reference_bytes: int
     matrices: Precisions
-    smoothed: bool
     costs: list[MatrixCost] = field(default_factory=list)
     tried: int = 0
     variant: Variant | None = None
@@ -184,7 +182,7 @@ def _decide(
         found = search(compressor, budget, goal)
         trial = found.best
     else:
-        trial = _best(compressor, Precision(precision), budget)
+        trial = compressor.try_out(_uniform(Precision(precision)))
     misses = budget.misses(trial.quality) if trial else ["no assignment of precisions is"]
     tip = ""
     if misses and precision != "mixed":
@@ -203,20 +201,19 @@ def _decide(
         bytes=trial.bytes if trial else None,
         reference_bytes=compressor.reference_bytes,
         matrices=trial.precisions if trial else {},
-        smoothed=trial.smoothed if trial else False,
         costs=found.costs,
         tried=found.tried,
     )
 
 
-def _best(compressor: Compressor, precision: Precision, budget: Budget) -> Trial:
-    """All matrices in one precision, smoothed if they are not good enough otherwise."""
-    everything = dict.fromkeys(Matrix, precision)
-    plain = compressor.try_out(everything)
-    if precision is Precision.FP16 or not budget.misses(plain.quality):
-        return plain
-    smoothed = compressor.try_out(everything, smoothed=True)
-    return max(plain, smoothed, key=lambda trial: trial.quality.cosine)
+def _uniform(precision: Precision) -> Precisions:
+    """All matrices in one precision, but the head of int8-block as in int8.
+
+    It takes the same room, and the answer is read off it: there int8 quantizes activations twice
+    as finely.
+    """
+    plan = dict.fromkeys(Matrix, precision)
+    return {**plan, Matrix.HEAD: Precision.INT8} if precision is Precision.INT8_BLOCK else plan
 
 
 def _remedy(bundle: Bundle, compressor: Compressor, refused: Precision, budget: Budget) -> str:
@@ -224,7 +221,7 @@ def _remedy(bundle: Bundle, compressor: Compressor, refused: Precision, budget: 
     command = f"albert-edge quantize {bundle.folder}"
     for precision in _REMEDIES:
         if precision is not refused:
-            trial = _best(compressor, precision, budget)
+            trial = compressor.try_out(_uniform(precision))
             if not budget.misses(trial.quality):
                 return f"{command} --precision {precision} passes: {_figures(trial)}"
     best = search(compressor, budget, "smallest").best
@@ -246,7 +243,7 @@ def _refusal(report: QuantizeReport) -> str:
 def _write(staging: Staging, compressor: Compressor, report: QuantizeReport) -> Variant:
     name = VARIANTS[report.precision]
     path = staging.path(f"onnx/{name}.onnx")
-    plan = compressor.plan(report.matrices, smoothed=report.smoothed)
+    plan = compressor.plan(report.matrices)
     files, authored = compressor.write(path, plan)
     applied = {kind.value: count for kind, count in authored.applied.items()}
     quality = {} if report.quality is None else asdict(report.quality)

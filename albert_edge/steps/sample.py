@@ -41,6 +41,11 @@ class Sample:
     labels: list[int] | None
     origin: str
 
+    def every(self, step: int) -> Sample:
+        """The first of every `step` inputs."""
+        labels = None if self.labels is None else self.labels[::step]
+        return Sample(self.inputs[::step], labels, self.origin)
+
 
 def load_sample(
     bundle: Bundle, config: AlbertConfig, texts: Texts | None, data: File | None

@@ -1,9 +1,9 @@
 """The best assignment of precisions to matrices that keeps the answers within a budget.
 
 An ALBERT has seven distinct matrices, so every assignment of four precisions can be looked at:
-16,384 of them. Each matrix is first compressed alone, which tells what it costs. Errors add up
-nearly, so assignments are then tried from the best one down, and none is taken on trust: the one
-chosen was made and judged as a whole.
+16,384 of them. Each matrix is first compressed alone, on a few texts, which tells what it costs.
+Errors add up nearly, so assignments are then tried from the best one down, and none is taken on
+trust: the one chosen was made and judged as a whole, on all texts.
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ from albert_edge.graph.plan import Matrix, Precision
 from albert_edge.steps.compressor import Compressor, Precisions, Trial
 
 Goal = Literal["smallest", "fastest"]
+
+# After a failure only what is predicted to be clearly better is worth the time of a trial.
+_PROGRESS = 0.75
 
 CHOICES = (Precision.INT4, Precision.INT8, Precision.INT8_BLOCK)
 
@@ -70,26 +73,25 @@ def search(compressor: Compressor, budget: Budget, goal: Goal) -> Found:
         goal: What to look for among those within the budget.
     """
     costs = _price(compressor)
-    hopeless = float("inf")  # the least predicted error that was found to be too large
+    hopeless = float("inf")  # a predicted error that is too large, as was seen
     tried = 0
     for precisions, error in _ranked(costs, goal):
-        # What is predicted to be as bad as what failed is not worth trying.
         if error >= hopeless:
             continue
         tried += 1
         trial = compressor.try_out(precisions)
         if not budget.misses(trial.quality):
             return Found(trial, costs, tried)
-        hopeless = error
+        hopeless = _PROGRESS * error
     return Found(None, costs, tried)
 
 
 def _price(compressor: Compressor) -> list[MatrixCost]:
     """Compress every matrix alone."""
-    whole = compressor.try_out({})
+    whole = compressor.try_out({}, briefly=True)
     costs = []
     for matrix, precision in itertools.product(Matrix, CHOICES):
-        trial = compressor.try_out({matrix: precision})
+        trial = compressor.try_out({matrix: precision}, briefly=True)
         saved = whole.bytes - trial.bytes
         faster = whole.seconds - trial.seconds
         costs.append(MatrixCost(matrix, precision, saved, faster, trial.quality))
