@@ -37,6 +37,7 @@ def test_public_names() -> None:
         "open_bundle",
         "optimize",
         "pipeline",
+        "quantize",
     ]
     assert set(albert_edge.__all__) <= set(dir(albert_edge))
     for name in albert_edge.__all__:
@@ -85,32 +86,40 @@ def test_the_package_loads_nothing_heavy(code: str) -> None:
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A Chinese classifier, portable and optimized."""
+    """A Chinese classifier, portable, optimized and quantized."""
     folder = tmp_path_factory.mktemp("imports")
     make_model("text-classification", vocab_size=21_128).save_pretrained(folder / "checkpoint")
     vocabulary = (DATA / "tokenizers" / "vocab.txt").read_bytes()
     (folder / "checkpoint" / "vocab.txt").write_bytes(vocabulary)
     albert_edge.export(folder / "checkpoint", folder / "bundle")
     albert_edge.optimize(folder / "bundle")
+    # What matters here is what is loaded, not how well 24 random features can be rounded.
+    albert_edge.quantize(folder / "bundle", precision="int8", min_agreement=0.9, min_cosine=0.9)
     return folder / "bundle"
 
 
-def test_an_answer_loads_the_runtime_alone(bundle: Path) -> None:
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_an_answer_loads_the_runtime_alone(precision: str, bundle: Path) -> None:
     names = loaded(
         "import albert_edge, sys\n"
-        "answer = albert_edge.pipeline('text-classification', model=sys.argv[1])('今天')\n"
-        "assert set(answer[0]) == {'label', 'score'}",
+        "model, precision = sys.argv[1:]\n"
+        "ask = albert_edge.pipeline('text-classification', model=model, precision=precision)\n"
+        "assert set(ask('今天')[0]) == {'label', 'score'}",
         str(bundle),
+        precision,
     )
     assert set(RUNTIME) <= names  # else nothing was answered
     assert names & {*REFERENCES, "safetensors", "huggingface_hub", "typer", "rich"} == set()
 
 
-def test_export_and_optimize_load_no_torch(bundle: Path, tmp_path: Path) -> None:
+def test_making_a_bundle_loads_no_torch(bundle: Path, tmp_path: Path) -> None:
     names = loaded(
         "import albert_edge, sys\n"
         "albert_edge.export(sys.argv[1], sys.argv[2])\n"
-        "albert_edge.optimize(sys.argv[2])",
+        "albert_edge.optimize(sys.argv[2])\n"
+        "options = {'min_agreement': 0.9, 'min_cosine': 0.9}\n"
+        "albert_edge.quantize(sys.argv[2], precision='int8', **options)\n"
+        "albert_edge.quantize(sys.argv[2], precision='mixed', **options)",
         str(bundle.parent / "checkpoint"),
         str(tmp_path / "out"),
     )
@@ -141,9 +150,11 @@ def under(name: str, *packages: str) -> bool:
 
 # No part may import these others.
 FORBIDDEN = {
+    "albert_edge.activation_range": ["runtime", "graph", "compress", "steps", "cli", "measure"],
+    "albert_edge.records": ["runtime", "graph", "compress", "steps", "cli", "measure"],
     "albert_edge.runtime": ["graph", "compress", "checkpoint", "steps", "cli", "measure"],
-    "albert_edge.graph": ["runtime", "steps", "cli", "measure"],
-    "albert_edge.compress": ["runtime", "steps", "cli"],
+    "albert_edge.graph": ["runtime", "compress", "steps", "cli", "measure"],
+    "albert_edge.compress": ["runtime", "checkpoint", "steps", "cli", "measure"],
     "albert_edge.checkpoint": ["runtime", "graph", "steps", "cli", "measure"],
     "albert_edge.tokenizer": ["runtime", "graph", "checkpoint", "steps", "cli", "measure"],
     "albert_edge.steps": ["cli"],
@@ -172,11 +183,13 @@ def test_the_runtime_needs_its_three_packages_alone() -> None:
 
 
 COMMON = [
+    "albert_edge.activation_range",
     "albert_edge.bundle",
     "albert_edge.change",
     "albert_edge.manifest",
     "albert_edge.errors",
     "albert_edge.config",
+    "albert_edge.records",
 ]
 
 
@@ -194,7 +207,12 @@ def test_what_all_share_needs_the_standard_library_alone(module: str) -> None:
 def test_the_layers_are_really_read() -> None:
     assert "albert_edge.bundle" in imports("albert_edge.runtime.session")
     assert "albert_edge.graph.build" in imports("albert_edge.steps.optimize")  # inside a function
-    assert {"albert_edge.runtime", "albert_edge.graph"} <= set(MODULES)
+    assert "albert_edge.steps.quantize" in imports("albert_edge.cli.quantize")
+    for part in (
+        *FORBIDDEN,
+        *(f"albert_edge.{name}" for names in FORBIDDEN.values() for name in names),
+    ):
+        assert part in MODULES  # else it would forbid nothing, or nothing it should
 
 
 # --- sizes ----------------------------------------------------------------------------------

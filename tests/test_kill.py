@@ -43,11 +43,20 @@ def optimize_step(layout: str) -> Step:
     return {"do": "optimize", "layout": layout}
 
 
+def quantize_step(layout: str) -> Step:
+    return {"do": "quantize", "layout": layout}
+
+
 def perform(step: Step, checkpoints: Path, out: Path) -> None:
     if step["do"] == "export":
         albert_edge.export(checkpoints / step["name"], out, force=step["force"])
-    else:
+    elif step["do"] == "optimize":
         albert_edge.optimize(out, layout=step["layout"])
+    else:
+        # How well 24 random features can be rounded is beside the point here.
+        albert_edge.quantize(
+            out, precision="int8", layout=step["layout"], min_agreement=0, min_cosine=0
+        )
 
 
 # Each step of a list makes a bundle that differs from the one before it. "old" and "new" have the
@@ -61,6 +70,12 @@ SCENARIOS: dict[str, list[Step]] = {
         optimize_step("loop"),
         export_step("new"),
         optimize_step("unrolled"),
+    ],
+    "export-quantize": [
+        export_step("old"),
+        quantize_step("loop"),
+        export_step("new"),
+        quantize_step("unrolled"),
     ],
 }
 
@@ -113,7 +128,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
         assert time.monotonic() < deadline, "the child changes nothing"
 
 
-VARIANT_FILES = ["onnx/model.onnx", "onnx/model_optimized.onnx"]
+VARIANT_FILES = ["onnx/model.onnx", "onnx/model_optimized.onnx", "onnx/model_int8.onnx"]
 WAITS: dict[str, Callable[[Path], None]] = {
     "any": lambda out: None,
     "writing": wait_until_writing,
@@ -141,7 +156,7 @@ def use_one_cpu(choose: Callable[[set[int]], int]) -> None:
 
 def warm_up(checkpoints: Path, scratch: Path) -> None:
     """Import everything, and say how long a step takes."""
-    steps = SCENARIOS["export-optimize"]
+    steps = [*SCENARIOS["export-optimize"], *SCENARIOS["export-quantize"]]
     for _ in range(2):
         start = time.perf_counter()
         for step in steps:

@@ -275,7 +275,7 @@ def test_masked_logits_are_never_chosen_unasked(
     make_model("fill-mask").save_pretrained(tmp_path / "checkpoint")
     albert_edge.export(tmp_path / "checkpoint", tmp_path / "bundle")
     # The tokenizer is beside the point here: only which id [MASK] has is asked of it.
-    monkeypatch.setattr("albert_edge.steps.optimize._mask_token_id", lambda bundle: 4)
+    monkeypatch.setattr("albert_edge.steps.optimize.mask_token_id", lambda bundle: 4)
     albert_edge.optimize(tmp_path / "bundle", logits="masked")
     opened = open_bundle(tmp_path / "bundle")
     assert [v.name for v in opened.manifest.variants] == ["model", "model_optimized_masked"]

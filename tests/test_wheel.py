@@ -53,6 +53,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel") / "langid"
     albert_edge.export("langid-tiny", folder)
     albert_edge.optimize(folder)
+    albert_edge.quantize(folder, precision="int8")
     return folder
 
 
@@ -88,6 +89,7 @@ def test_wheel_is_the_package_and_the_models(wheel: zipfile.ZipFile) -> None:
 def test_wheel_brings_what_a_user_needs(wheel: zipfile.ZipFile) -> None:
     names = wheel.namelist()
     assert "albert_edge/py.typed" in names
+    assert "albert_edge/compress/sample_texts.txt" in names
     assert "albert_edge/models/albert-base-v2.toml" in names
     for file in ("model.safetensors", "config.json", "tokenizer.json", "test.tsv", "LICENSE"):
         assert f"albert_edge/models/langid-tiny/{file}" in names
@@ -152,33 +154,38 @@ def test_package_is_the_installed_one(python: Path, tmp_path: Path) -> None:
     assert version == PROJECT["version"]
 
 
+every_precision = pytest.mark.parametrize("precision", ["fp32", "int8"])
+
 ANSWER = """
 import json, sys
 import albert_edge
-with albert_edge.pipeline(model=sys.argv[1], threads=1) as classify:
-    print(json.dumps(classify(json.loads(sys.argv[2]), top_k=None)))
+bundle, texts, precision = sys.argv[1:]
+with albert_edge.pipeline(model=bundle, precision=precision, threads=1) as classify:
+    print(json.dumps(classify(json.loads(texts), top_k=None)))
 print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
 """
 
 
+@every_precision
 def test_answers_are_those_of_the_whole_installation(
-    python: Path, bundle: Path, tmp_path: Path
+    precision: str, python: Path, bundle: Path, tmp_path: Path
 ) -> None:
-    there = run(python, "-c", ANSWER, bundle, json.dumps(TEXTS), cwd=tmp_path)
+    there = run(python, "-c", ANSWER, bundle, json.dumps(TEXTS), precision, cwd=tmp_path)
     assert (there.returncode, there.stderr) == (0, "")
-    with albert_edge.pipeline(model=bundle, threads=1) as classify:
+    with albert_edge.pipeline(model=bundle, precision=precision, threads=1) as classify:
         here = classify(TEXTS, top_k=None)
     assert json.loads(there.stdout.splitlines()[0]) == here
     assert [answer[0]["label"] for answer in here if answer[0]["score"] > 0.9][:2] == ["en", "de"]
 
 
+@every_precision
 @pytest.mark.parametrize("where", ["wheel", "here"])
 def test_an_answer_loads_nothing_of_the_exporter(
-    where: str, python: Path, bundle: Path, tmp_path: Path
+    where: str, precision: str, python: Path, bundle: Path, tmp_path: Path
 ) -> None:
     """Neither where it is not installed nor, which is the harder half, where it is."""
     interpreter = python if where == "wheel" else sys.executable
-    done = run(interpreter, "-c", ANSWER, bundle, json.dumps(TEXTS[:1]), cwd=tmp_path)
+    done = run(interpreter, "-c", ANSWER, bundle, json.dumps(TEXTS[:1]), precision, cwd=tmp_path)
     assert done.returncode == 0
     loaded = set(json.loads(done.stdout.splitlines()[1]))
     assert {"albert_edge", "onnxruntime", "tokenizers"} <= loaded
@@ -214,6 +221,7 @@ def test_looking_into_a_bundle_needs_no_exporter(
         (["export", "langid-tiny", "out"], "export"),
         (["export", "langid-tiny", "out", "--exporter", "optimum"], "optimum"),
         (["optimize", "BUNDLE"], "export"),
+        (["quantize", "BUNDLE"], "export"),
         (["verify", "BUNDLE", "--against", "langid-tiny"], "reference"),
         (["demo"], "export"),
     ],

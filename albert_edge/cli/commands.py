@@ -154,7 +154,7 @@ def demo(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Export, optimize, run and score the model that ships with albert-edge."""
+    """Export, optimize, quantize, run and score the model that ships with albert-edge."""
     from albert_edge.measure.demo import run_demo
 
     report = run_demo(out, say=(lambda message: None) if as_json else note)

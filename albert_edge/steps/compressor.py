@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -44,7 +46,7 @@ class Trial:
         precisions: Of each matrix.
         quality: How good its answers are.
         bytes: Size of its file.
-        seconds: Mean time to answer a text.
+        seconds: Median time to answer a text.
     """
 
     precisions: Precisions
@@ -102,8 +104,6 @@ class Compressor:
         self.reference_bytes = portable.stat().st_size
         self._floats = {name: t.array() for name, t in read_onnx(portable).tensors.items()}
         self._expected, _ = self._answers(portable, "fp32", sample)
-        self._as_exported = _Weights(self._floats, Activations({}, {}), {})
-        self._balanced = self._balance()
 
     def try_out(self, precisions: Precisions, *, briefly: bool = False) -> Trial:
         """Make a model, judge it, on a few texts if `briefly`, and throw it away."""
@@ -122,9 +122,8 @@ class Compressor:
 
     def write(self, path: Path, plan: Plan) -> tuple[list[Path], Authored]:
         """Make a model and keep it: its files, and the graph without its weights."""
-        return self._write(
-            path, plan, self._balanced if plan.target == "cpu" else self._as_exported
-        )
+        as_exported = _Weights(self._floats, Activations({}, {}), {})
+        return self._write(path, plan, self._balanced if plan.target == "cpu" else as_exported)
 
     def plan(self, precisions: Precisions) -> Plan:
         """The plan of a model: fp16 in ONNX's own operators, everything else in those of a CPU."""
@@ -151,8 +150,9 @@ class Compressor:
             "smoothed-hidden-states": 2 * count,
         }
 
-    def _balance(self) -> _Weights:
-        """Balance the weights, with what is seen to enter their matrices."""
+    @functools.cached_property
+    def _balanced(self) -> _Weights:
+        """The weights ready to be rounded to integers, with what is seen to enter their matrices."""
         floats = {**self._floats, **balance_values(self._floats)}
         floats.update(balance_embeddings(floats))
         plan = Plan("cpu", "unrolled", CPU_OPTIMIZATIONS, observed=True)
@@ -188,15 +188,17 @@ class Compressor:
     def _answers(
         self, path: Path, name: str, sample: Sample, *, quantized: bool = False
     ) -> tuple[list[Outputs], float]:
-        """What a model answers to every text, thinned out, and the mean time it takes."""
+        """What a model answers to every text, thinned out, and the median time it takes."""
         run = run_file(path, quantized=quantized)
-        found, inputs = [], sample.inputs
-        run(inputs[0])  # the first run allocates
-        start = perf_counter()
-        for count, arrays in enumerate(inputs, 1):
-            found.append(thin(run(arrays)))
-            self._progress(f"answering in {name}", count, len(inputs))
-        return found, (perf_counter() - start) / len(inputs)
+        found, seconds = [], []
+        run(sample.inputs[0])  # the first run allocates
+        for count, arrays in enumerate(sample.inputs, 1):
+            start = perf_counter()
+            outputs = run(arrays)
+            seconds.append(perf_counter() - start)
+            found.append(thin(outputs))
+            self._progress(f"answering in {name}", count, len(sample.inputs))
+        return found, median(seconds)
 
 
 def _step(inputs: Sequence[object]) -> int:

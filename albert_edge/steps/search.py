@@ -33,7 +33,7 @@ class MatrixCost:
         matrix: Which one.
         precision: To what.
         bytes_saved: Of the fp32 file.
-        seconds_saved: Of the mean time to answer a text.
+        seconds_saved: Of the median time to answer a text.
         quality: How good the answers still are.
     """
 

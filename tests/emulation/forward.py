@@ -3,8 +3,11 @@
     python forward.py BUNDLES INPUTS.npz OUTPUTS.npz PRECISION...
 
 `BUNDLES` is a folder of bundles. An input named "tiny/3/input_ids" goes to the bundle "tiny"; of
-its outputs in fp32, one is named "fp32/tiny/3/logits". "fp32/tiny/variant" says what was run, and
-"cpu/machine", "cpu/known" and "cpu/has" say where: instructions numpy looks for, and those found.
+its outputs in fp32, one is named "fp32/tiny/3/logits". "fp32/tiny/variant" says what was run,
+"fp32/tiny/bits" how many bits of activations were used (0: they were not quantized), and
+"cpu/machine", "cpu/known" and "cpu/has" where: instructions numpy looks for, and those found.
+
+The precision "int8-forced" is int8 with eight bits, whatever the runtime knows of the CPU.
 """
 
 from __future__ import annotations
@@ -13,13 +16,17 @@ import platform
 import sys
 from importlib import import_module
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import numpy.typing as npt
 
-from albert_edge.runtime.session import Session
+from albert_edge.activation_range import EIGHT_BITS
+from albert_edge.runtime import session as runtime
 
 Arrays = dict[str, npt.NDArray[np.generic]]
+
+FORCED = "-forced"
 
 
 def main(bundles: str, inputs_file: str, outputs_file: str, *precisions: str) -> None:
@@ -30,12 +37,22 @@ def main(bundles: str, inputs_file: str, outputs_file: str, *precisions: str) ->
         for name in inputs:
             # Where a run dies of an instruction the CPU lacks, this is the last that is known.
             print(f"{precision} {name}", file=sys.stderr, flush=True)
-            with Session(Path(bundles) / name, precision=precision, threads=1) as session:
+            with open_session(Path(bundles) / name, precision) as session:
                 outputs[f"{precision}/{name}/variant"] = np.array(session.variant.name)
+                bits = session.activations.bits if session.activations else 0
+                outputs[f"{precision}/{name}/bits"] = np.array(bits)
                 for index, arrays in inputs[name].items():
                     for output, values in session.run(arrays).items():
                         outputs[f"{precision}/{name}/{index}/{output}"] = values
     np.savez(outputs_file, allow_pickle=False, **outputs)
+
+
+def open_session(bundle: Path, precision: str) -> runtime.Session:
+    """Load a bundle, for "int8-forced" as a runtime would that never asks what the CPU can do."""
+    if not precision.endswith(FORCED):
+        return runtime.Session(bundle, precision=precision, threads=1)
+    with mock.patch.object(runtime, "activation_range", lambda: EIGHT_BITS):
+        return runtime.Session(bundle, precision=precision.removesuffix(FORCED), threads=1)
 
 
 def grouped(path: str) -> dict[str, dict[str, Arrays]]:
