@@ -63,8 +63,10 @@ def zero_values(model: Any) -> None:
     """Channels without a value, without a reader, without both; a layer of zeros."""
     for layer in layers_of(model):
         layer.attention.value.weight[:3] = 0
+        layer.attention.value.bias[:3] = 0
         layer.attention.dense.weight[:, 2:5] = 0
     layers_of(model)[1].attention.value.weight.zero_()
+    layers_of(model)[1].attention.value.bias.zero_()
     layers_of(model)[2].attention.dense.weight.zero_()
 
 
@@ -167,12 +169,11 @@ def test_a_channel_gets_the_same_share_of_both_matrices(tmp_path: Path) -> None:
         after = np.abs(balanced[f"{name}.{DENSE}.weight"]).max(axis=1)
         np.testing.assert_allclose(before / after, (before / after)[0], rtol=1e-4)
         # Between them nothing happened; and on the whole neither grew.
-        for first, second in ((weights, balanced), (balanced, weights)):
-            product = [
-                some[f"{name}.{VALUE}.weight"].astype(float) @ some[f"{name}.{DENSE}.weight"]
-                for some in (first, second)
-            ]
-            np.testing.assert_allclose(*product, rtol=0, atol=1e-5)
+        product, as_before = (
+            some[f"{name}.{VALUE}.weight"].astype(float) @ some[f"{name}.{DENSE}.weight"]
+            for some in (balanced, weights)
+        )
+        np.testing.assert_allclose(product, as_before, rtol=0, atol=1e-5)
         factors = weights[f"{name}.{DENSE}.weight"] / balanced[f"{name}.{DENSE}.weight"]
         assert np.log(np.abs(factors)).mean() == pytest.approx(0, abs=1e-4)
 

@@ -59,7 +59,7 @@ def test_columns_by_hand() -> None:
     assert scale.tolist() == [1, 2, 1]
     # Ties go to the even neighbour: -63.5, 2.5 and, of the column with steps of two, -1 and 3.
     assert integers.tolist() == [[127, 127, 0], [-64, 0, 0], [2, 2, 0]]
-    assert (integers.dtype, scale.dtype) == (np.int8, np.float32)
+    assert integers.dtype == np.int8 and scale.dtype == np.float32
 
 
 @settings(deadline=None)
@@ -249,7 +249,10 @@ def test_onnxruntime_takes_a_whole_row_as_a_block(features: int) -> None:
 ROWS: Path = DATA / "embeddings" / "rows.npy"
 
 
-@pytest.mark.parametrize(("bits", "block", "least"), [(8, 128, 0.9999), (4, 32, 0.993)])
+@pytest.mark.parametrize(
+    ("bits", "block", "least"),
+    [(8, 128, 0.9999), (*Precision.INT8_BLOCK.block, 0.9999), (*Precision.INT4.block, 0.993)],
+)
 def test_trained_embeddings(bits: int, block: int, least: float) -> None:
     """Real rows of ALBERT-base; PROVENANCE.md says which, and where from."""
     rows = np.load(ROWS, allow_pickle=False)

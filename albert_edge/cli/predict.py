@@ -35,7 +35,7 @@ def predict(
         Path | None, typer.Option("--output", help=".jsonl, .csv or .tsv.")
     ] = None,
     device: Annotated[str, typer.Option(help="auto or cpu.")] = "auto",
-    precision: Annotated[str, typer.Option(help="auto or fp32.")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, fp32, int8, ... as quantized.")] = "auto",
     threads: Annotated[
         int | None, typer.Option(help="By default the processors this process may use.")
     ] = None,

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import math
 import os
 import sys
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -19,7 +20,16 @@ SCHEMA_VERSION = 1
 def print_json(report: DataclassInstance) -> None:
     """Print one JSON document: the fields of a report and the version of their schema."""
     document = {"schema_version": SCHEMA_VERSION, **dataclasses.asdict(report)}
-    print(json.dumps(document, indent=2, ensure_ascii=False, default=os.fspath))
+    print(json.dumps(_finite(document), indent=2, ensure_ascii=False, default=os.fspath))
+
+
+def _finite(value: Any) -> Any:
+    """The same with null for the numbers that JSON does not know."""
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:

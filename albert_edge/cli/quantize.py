@@ -16,38 +16,47 @@ if TYPE_CHECKING:
     from albert_edge.steps.quantize import QuantizeReport
 
 
+Precision = Annotated[
+    Literal["int8", "int8-block", "int4", "fp16", "mixed"] | None,
+    typer.Option(help="By default int8; with a budget mixed, the best for each matrix."),
+]
+MinAgreement = Annotated[
+    float | None, typer.Option(help="Share of decisions that must stay the same: 0.99.")
+]
+MinCosine = Annotated[float | None, typer.Option(help="Least mean cosine of the outputs: 0.999.")]
+MaxDrop = Annotated[
+    float | None, typer.Option(help="Points of accuracy that may be lost; needs --data.")
+]
+Texts = Annotated[
+    Path | None, typer.Option(help="Texts to judge on, as predict --input takes them.")
+]
+Data = Annotated[
+    Path | None, typer.Option(help='The same with a column "label": .tsv, .csv, .jsonl.')
+]
+Prefer = Annotated[
+    Literal["smallest", "fastest"] | None, typer.Option(help="What mixed looks for: smallest.")
+]
+Activations = Annotated[
+    Literal["per-token", "per-tensor"] | None,
+    typer.Option(help="What shares a scale when int8 quantizes activations: per-token."),
+]
+Layout = Annotated[
+    Literal["unrolled", "loop"] | None,
+    typer.Option(help="By default a loop, which loads faster; unrolled for fp16."),
+]
+
+
 def quantize(
     bundle: BundleFolder,
-    precision: Annotated[
-        Literal["int8", "int8-block", "int4", "fp16", "mixed"] | None,
-        typer.Option(help="By default int8; with a budget mixed, the best for each matrix."),
-    ] = None,
-    min_agreement: Annotated[
-        float | None, typer.Option(help="Share of decisions that must stay the same: 0.99.")
-    ] = None,
-    min_cosine: Annotated[
-        float | None, typer.Option(help="Least mean cosine of the outputs: 0.999.")
-    ] = None,
-    max_drop: Annotated[
-        float | None, typer.Option(help="Points of accuracy that may be lost; needs --data.")
-    ] = None,
-    texts: Annotated[
-        Path | None, typer.Option(help="Texts to judge on, as predict --input takes them.")
-    ] = None,
-    data: Annotated[
-        Path | None, typer.Option(help='The same with a column "label": .tsv, .csv, .jsonl.')
-    ] = None,
-    prefer: Annotated[
-        Literal["smallest", "fastest"], typer.Option(help="What mixed looks for.")
-    ] = "smallest",
-    activations: Annotated[
-        Literal["per-token", "per-tensor"],
-        typer.Option(help="What shares a scale when int8 quantizes activations."),
-    ] = "per-token",
-    layout: Annotated[
-        Literal["unrolled", "loop"] | None,
-        typer.Option(help="By default a loop, which loads faster; unrolled for fp16."),
-    ] = None,
+    precision: Precision = None,
+    min_agreement: MinAgreement = None,
+    min_cosine: MinCosine = None,
+    max_drop: MaxDrop = None,
+    texts: Texts = None,
+    data: Data = None,
+    prefer: Prefer = None,
+    activations: Activations = None,
+    layout: Layout = None,
     as_json: Json = False,
 ) -> None:
     """Compress a bundle, if its answers stay good enough."""

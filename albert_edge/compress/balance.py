@@ -21,6 +21,9 @@ _PROJECTION = "albert.encoder.embedding_hidden_mapping_in"
 # What a normalized feature rarely exceeds, in standard deviations.
 _SPREAD = np.float32(3)
 
+# A share of the median below which a channel counts as faint.
+_FAINT = 1e-3
+
 
 def layers(weights: Weights) -> Iterator[str]:
     """The path of every distinct layer."""
@@ -38,11 +41,11 @@ def balance_values(weights: Weights) -> dict[str, Floats]:
     changed = {}
     for layer in layers(weights):
         value, dense = f"{layer}.attention.value.weight", f"{layer}.attention.dense.weight"
-        before = np.linalg.norm(weights[value], axis=0)
+        bias = f"{layer}.attention.value.bias"
+        before = np.hypot(np.linalg.norm(weights[value], axis=0), weights[bias])
         factor = _balance(before, np.abs(weights[dense]).max(axis=1))
         changed[value] = weights[value] / factor
         changed[dense] = weights[dense] * factor[:, None]
-        bias = f"{layer}.attention.value.bias"
         changed[bias] = weights[bias] / factor
     return changed
 
@@ -78,7 +81,7 @@ def smooth(weights: Weights, largest: Mapping[str, Floats]) -> dict[str, Floats]
     changed: dict[str, Floats] = {}
     for vector, names in readers(weights).items():
         rows = np.max([np.abs(weights[name]).max(axis=1) for name in names], axis=0)
-        factor = _balance(largest[names[0]], rows)
+        factor = _balance(np.max([largest[name] for name in names], axis=0), rows)
         changed[vector] = np.float32(1) / factor
         changed.update({name: weights[name] * factor[:, None] for name in names})
     return changed
@@ -96,10 +99,18 @@ def readers(weights: Weights) -> dict[str, list[str]]:
 
 
 def _balance(before: Floats, after: Floats) -> Floats:
-    """What to divide by before, and multiply with after, for both to be equally large."""
+    """What to divide by before, and multiply with after, for both to be equally large.
+
+    What is far fainter than usual is taken to be less so: calibration may not have seen the text
+    that wakes it up. Apart from the balance between channels the overall size stays as it is.
+    """
     usable = (before > 0) & (after > 0)
-    ratio = np.divide(before, after, out=np.ones_like(before), where=usable)
-    # Apart from the balance between channels the overall size is left as it is.
-    factor = np.sqrt(ratio)
-    factor /= np.exp(np.log(factor, where=usable, out=np.zeros_like(factor)).mean())
-    return np.where(usable, factor, np.float32(1)).astype(np.float32)
+    logs = np.log(_at_least_faint(before)) - np.log(_at_least_faint(after))
+    factor = np.exp(0.5 * (logs - logs[usable].mean())) if usable.any() else np.ones(len(before))
+    return np.where(usable, factor, 1).astype(np.float32)
+
+
+def _at_least_faint(sizes: Floats) -> npt.NDArray[np.float64]:
+    present = sizes[sizes > 0].astype(np.float64)
+    floor = _FAINT * np.median(present) if present.size else 1.0
+    return np.maximum(sizes.astype(np.float64), floor)

@@ -143,7 +143,8 @@ def _thinned(values: Array) -> Array:
         return values
     most = _TOKENS_OF_A_VOCABULARY if values.shape[-1] > _VOCABULARY else _TOKENS
     count = values.shape[1]
-    kept = np.unique(np.linspace(0, count - 1, min(count, most)).astype(int))
+    spread = np.linspace(0, count - 1, min(count, most)).astype(int)
+    kept = np.union1d(spread, count // 2)  # where a sample of fill-mask has its mask
     return values[:, kept].copy()  # a view would keep the rest in memory
 
 

@@ -81,7 +81,8 @@ class CompressedWeights:
         if name in self._made:
             return self._made.pop(name)
         if name + SCALE not in self._weights:
-            return self._floats[name].astype(self._weights[name].dtype.numpy(), copy=False)
+            with np.errstate(over="ignore"):  # what is too large for fp16 fails at the gate
+                return self._floats[name].astype(self._weights[name].dtype.numpy(), copy=False)
         stored = self._stored(name)
         self._made[name + SCALE] = stored.scale
         bias = name.removesuffix("weight") + "bias"

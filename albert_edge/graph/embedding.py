@@ -71,7 +71,7 @@ Table = Embedding | BlockEmbedding
 
 
 def embedding(operators: Portable, matrix: Matrix, rows: int, features: int) -> Table:
-    """The table a plan asks for. In int8 a whole row shares its scale.
+    """The table a plan asks for. In int8 a whole row shares its scale, if a block can be as long.
 
     Args:
         operators: The target's operators, and the plan.
@@ -81,8 +81,9 @@ def embedding(operators: Portable, matrix: Matrix, rows: int, features: int) -> 
     """
     match operators.plan.precision(matrix):
         case Precision.INT8:
-            whole_row = max(16, 1 << (features - 1).bit_length())
-            return BlockEmbedding(rows, features, Blocks(8, whole_row, is_table=True))
+            # Blocks are powers of two from 16 up; a row of another size is cut, not filled up.
+            size = features if features >= 16 and features.bit_count() == 1 else 16
+            return BlockEmbedding(rows, features, Blocks(8, size, is_table=True))
         case Precision.INT8_BLOCK | Precision.INT4 as precision:
             return BlockEmbedding(rows, features, Blocks(*precision.block, is_table=True))
         case _:

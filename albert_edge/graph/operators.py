@@ -71,6 +71,8 @@ class Portable:
         """
         float_type = self.float_type
         lowest = float(np.finfo(float_type.numpy()).min)
+        if float_type is ir.DataType.FLOAT16:
+            lowest /= 2  # a score added to the very lowest would be -inf
         masked = op.Sub(1.0, op.Cast(attention_mask, to=float_type))
         return op.Unsqueeze(op.Mul(masked, lowest), [1, 2])
 

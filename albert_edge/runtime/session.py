@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
@@ -155,7 +156,8 @@ def choose_variant(bundle: Bundle, device: Device, precision: str) -> Variant:
     offers = sorted({variant.precision for variant in bundle.manifest.variants})
     known = f"It has: {', '.join(offers) or 'none'}."
     if precision in ("fp16", *_PREFERENCE):
-        known += f" Make one with: albert-edge quantize {bundle.folder} --precision {precision}"
+        command = shlex.join(["albert-edge", "quantize", str(bundle.folder)])
+        known += f" Make one with: {command} --precision {precision}"
     raise BundleError(f"{bundle.folder} has no {precision} variant for {device.name}.", tip=known)
 
 

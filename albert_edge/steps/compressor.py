@@ -152,7 +152,7 @@ class Compressor:
 
     @functools.cached_property
     def _balanced(self) -> _Weights:
-        """The weights ready to be rounded to integers, with what is seen to enter their matrices."""
+        """The weights ready to be rounded, with what is seen to enter their matrices."""
         floats = {**self._floats, **balance_values(self._floats)}
         floats.update(balance_embeddings(floats))
         plan = Plan("cpu", "unrolled", CPU_OPTIMIZATIONS, observed=True)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import shlex
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from albert_edge.bundle import Bundle, open_bundle
+from albert_edge.bundle import open_bundle
 from albert_edge.change import Staging, change
 from albert_edge.compress.quality import Budget, Quality
 from albert_edge.config import read_config
@@ -79,13 +80,13 @@ def quantize(
     *,
     precision: Choice | None = None,
     layout: Layout | None = None,
-    activations: Activations = "per-token",
+    activations: Activations | None = None,
     texts: Sequence[str] | str | os.PathLike[str] | None = None,
     data: str | os.PathLike[str] | None = None,
     min_agreement: float | None = None,
     min_cosine: float | None = None,
     max_drop: float | None = None,
-    prefer: Goal = "smallest",
+    prefer: Goal | None = None,
     progress: Progress = lambda what, done, total: None,
 ) -> QuantizeReport:
     """Write a compressed variant of a bundle, if its answers stay good enough.
@@ -99,7 +100,8 @@ def quantize(
         layout: "loop" holds a layer once, "unrolled" repeats it; by default a loop, but unrolled
             for fp16, since a GPU waits for the CPU at every turn of a loop.
         activations: What shares a scale when int8 quantizes activations: each token
-            ("per-token") or all of a run ("per-tensor").
+            ("per-token", the default) or all of a run ("per-tensor"), which is a little faster
+            and lets texts of one batch change each other's answers.
         texts: What to judge the answers on: texts, or a file of them. By default a sample in
             twelve languages.
         data: Instead of texts, a .tsv, .csv or .jsonl file with a column "label", from which the
@@ -107,8 +109,8 @@ def quantize(
         min_agreement: Least share of decisions that stay the same, 0 to 1; by default 0.99.
         min_cosine: Least mean cosine of the outputs; by default 0.999.
         max_drop: Most points of accuracy that may be lost, in percent; needs `data`.
-        prefer: What a search looks for within the budget: the "smallest" file or the "fastest"
-            model.
+        prefer: What a search looks for within the budget: the "smallest" file, which is the
+            default, or the "fastest" model.
         progress: Told (what, done, total) as work goes on.
 
     Returns:
@@ -121,14 +123,14 @@ def quantize(
     """
     given = any(limit is not None for limit in (min_agreement, min_cosine, max_drop))
     chosen: Choice = precision or ("mixed" if given else "int8")
-    layout = layout or ("unrolled" if chosen == "fp16" else "loop")
-    require_choice("precision", chosen, Choice)
-    require_choice("layout", layout, Layout)
-    require_choice("activations", activations, Activations)
-    require_choice("goal", prefer, Goal)
+    _check_choices(chosen, layout, activations, prefer)
     budget = _budget(min_agreement, min_cosine, max_drop, data)
     require_onnx("Quantizing")
     folder = open_bundle(bundle).folder
+    limits = {"min_agreement": min_agreement, "min_cosine": min_cosine, "max_drop": max_drop}
+    again = _command(
+        folder, layout=layout, activations=activations, texts=texts, data=data, **limits
+    )
     with change(folder) as pending:
         opened = open_bundle(folder)  # as it is now that nobody else can change it
         config = read_config(opened.listed("config.json"))
@@ -139,16 +141,47 @@ def quantize(
                 portable_file(opened),
                 load_sample(opened, config, texts, data),
                 Path(scratch),
-                layout,
-                activations,
+                layout or ("unrolled" if chosen == "fp16" else "loop"),
+                activations or "per-token",
                 progress,
             )
-            report = _decide(opened, compressor, chosen, budget, prefer)
+            report = _decide(compressor, folder, chosen, budget, prefer or "smallest", again)
         if not report.passed:
             raise QualityError(_refusal(report), tip=report.tip, report=report)
         variant = _write(pending.staging, compressor, report)
         pending.manifest = opened.manifest.with_variant(variant)
     return replace(report, variant=variant)
+
+
+def _check_choices(
+    precision: Choice, layout: Layout | None, activations: Activations | None, prefer: Goal | None
+) -> None:
+    require_choice("precision", precision, Choice)
+    if layout is not None:
+        require_choice("layout", layout, Layout)
+    if activations is not None:
+        require_choice("activations", activations, Activations)
+        if precision not in ("int8", "mixed"):
+            raise UsageError(
+                f"{precision} does not quantize activations in the graph.",
+                tip="Leave out activations, or use precision int8 or mixed.",
+            )
+    if prefer is not None:
+        require_choice("prefer", prefer, Goal)
+        if precision != "mixed":
+            raise UsageError(
+                f"{precision} leaves nothing to prefer.",
+                tip="Leave out prefer, or use precision mixed.",
+            )
+
+
+def _command(folder: Path, **options: object) -> str:
+    """The command that quantizes this bundle with these options, but for the precision."""
+    words = ["albert-edge", "quantize", os.fspath(folder)]
+    for name, value in options.items():
+        if isinstance(value, str | os.PathLike | float | int):  # texts in a list have no command
+            words += [f"--{name.replace('_', '-')}", str(value)]
+    return shlex.join(words)
 
 
 def _budget(
@@ -174,7 +207,7 @@ def _budget(
 
 
 def _decide(
-    bundle: Bundle, compressor: Compressor, precision: Choice, budget: Budget, goal: Goal
+    compressor: Compressor, folder: Path, precision: Choice, budget: Budget, goal: Goal, again: str
 ) -> QuantizeReport:
     """Find the model to write, or what to say instead."""
     found = Found(None, [], 1)
@@ -186,11 +219,11 @@ def _decide(
     misses = budget.misses(trial.quality) if trial else ["no assignment of precisions is"]
     tip = ""
     if misses and precision != "mixed":
-        tip = _remedy(bundle, compressor, Precision(precision), budget)
+        tip = _remedy(compressor, Precision(precision), budget, again)
     elif misses:
         tip = "Lower --min-agreement or --min-cosine, or raise --max-drop."
     return QuantizeReport(
-        bundle=bundle.folder,
+        bundle=folder,
         precision=precision,
         passed=not misses,
         misses=misses,
@@ -216,17 +249,16 @@ def _uniform(precision: Precision) -> Precisions:
     return {**plan, Matrix.HEAD: Precision.INT8} if precision is Precision.INT8_BLOCK else plan
 
 
-def _remedy(bundle: Bundle, compressor: Compressor, refused: Precision, budget: Budget) -> str:
+def _remedy(compressor: Compressor, refused: Precision, budget: Budget, again: str) -> str:
     """Say which plan passes, having seen it pass."""
-    command = f"albert-edge quantize {bundle.folder}"
     for precision in _REMEDIES:
         if precision is not refused:
             trial = compressor.try_out(_uniform(precision))
             if not budget.misses(trial.quality):
-                return f"{command} --precision {precision} passes: {_figures(trial)}"
+                return f"{again} --precision {precision} passes: {_figures(trial)}"
     best = search(compressor, budget, "smallest").best
     if best is not None:
-        return f"{command} --precision mixed passes: {_figures(best)}"
+        return f"{again} --precision mixed passes: {_figures(best)}"
     return "Nothing but fp32 passes here. Lower --min-agreement or --min-cosine if you can."
 
 

@@ -68,12 +68,15 @@ def load_sample(
     """
     if texts is not None and data is not None:
         raise UsageError("quantize takes texts or data, not both.", tip="Leave out one of them.")
-    try:
-        encoder = load_text_encoder(bundle)
-    except BundleError:
-        if texts is not None or data is not None:
-            raise
+    if data is not None and not _has_classes(bundle.manifest.task, config):
+        raise UsageError(
+            f"data gives a label to each text; {bundle.manifest.task} models do not.",
+            tip="Judge on the texts alone, with texts (--texts FILE).",
+        )
+    has_tokenizer = any(record.file == "tokenizer.json" for record in bundle.manifest.files)
+    if texts is None and data is None and not has_tokenizer:
         return Sample(list(_random(bundle, config)), None, "random ids")
+    encoder = load_text_encoder(bundle)
     records, origin = _records(texts, data)
     if not records:
         raise UsageError(f"There are no texts in {origin}.", tip="Give a file with at least one.")
@@ -81,6 +84,13 @@ def load_sample(
     pairs = [(record["text"], record.get("text_pair")) for record in records]
     encoded = [_encode(encoder, pair, index, origin) for index, pair in enumerate(pairs, 1)]
     return Sample(list(_fitted(encoded, bundle)), labels, origin)
+
+
+def _has_classes(task: str, config: AlbertConfig) -> bool:
+    """Whether a model gives every text one of several classes."""
+    if task != "text-classification":
+        return False
+    return config.num_labels > 1 and config.problem_type != "multi_label_classification"
 
 
 def _records(texts: Texts | None, data: File | None) -> tuple[list[dict[str, Any]], str]:
@@ -101,7 +111,7 @@ def _label(bundle: Bundle, record: Mapping[str, Any], data: File) -> int:
     label = str(record.get("label", ""))
     if label in known:
         return known.index(label)
-    if label.isdecimal() and int(label) < len(known):
+    if label.isdecimal() and len(label) < 10 and int(label) < len(known):
         return int(label)
     raise InputError(
         f"{os.fspath(data)}: {label!r} is not a label of this model.",
@@ -123,10 +133,11 @@ def _fitted(encoded: list[Arrays], bundle: Bundle) -> Iterator[Arrays]:
             for first, second in zip(encoded, [*encoded[1:], encoded[0]], strict=True):
                 yield _side_by_side(first, second)
         case "fill-mask":
-            mask = mask_token_id(bundle)
+            mask = find_mask_token_id(bundle)
             for arrays in encoded:
                 ids = arrays["input_ids"].copy()
-                ids[:, ids.shape[1] // 2] = mask
+                if mask is not None:
+                    ids[:, ids.shape[1] // 2] = mask
                 yield {**arrays, "input_ids": ids}
         case _:
             yield from encoded
@@ -153,20 +164,30 @@ def _random(bundle: Bundle, config: AlbertConfig) -> Iterator[Arrays]:
         }
 
 
+def find_mask_token_id(bundle: Bundle) -> int | None:
+    """The id of the token that stands for a hidden word, or None if there is none."""
+    content = _mask_token(bundle)
+    tokenizer = json.loads(bundle.read_text("tokenizer.json") or '{"added_tokens": []}')
+    ids = (added["id"] for added in tokenizer["added_tokens"] if added["content"] == content)
+    return next(ids, None)
+
+
 def mask_token_id(bundle: Bundle) -> int:
     """The id of the token that stands for a hidden word.
 
     Raises:
         BundleError: The bundle has no tokenizer, or one that does not know the token.
     """
+    found = find_mask_token_id(bundle)
+    if found is None:
+        raise BundleError(
+            f"{bundle.folder} has no tokenizer that knows {_mask_token(bundle)}.",
+            tip="Export again from a folder with the tokenizer, or leave out --logits masked.",
+        )
+    return found
+
+
+def _mask_token(bundle: Bundle) -> str:
     special = json.loads(bundle.read_text("special_tokens_map.json") or "{}")
     token = special.get("mask_token", "[MASK]")
-    content = token["content"] if isinstance(token, dict) else token
-    tokenizer = json.loads(bundle.read_text("tokenizer.json") or '{"added_tokens": []}')
-    for added in tokenizer["added_tokens"]:
-        if added["content"] == content:
-            return int(added["id"])
-    raise BundleError(
-        f"{bundle.folder} has no tokenizer that knows {content}.",
-        tip="Export again from a folder with the tokenizer, or leave out --logits masked.",
-    )
+    return str(token["content"] if isinstance(token, dict) else token)

@@ -9,6 +9,7 @@ trust: the one chosen was made and judged as a whole, on all texts.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -46,7 +47,8 @@ class MatrixCost:
     @property
     def error(self) -> float:
         """How far the answers turn, 1 - cosine: errors of several matrices add up."""
-        return max(0.0, 1 - self.quality.cosine)
+        cosine = self.quality.cosine
+        return max(0.0, 1 - cosine) if math.isfinite(cosine) else math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +75,10 @@ def search(compressor: Compressor, budget: Budget, goal: Goal) -> Found:
         goal: What to look for among those within the budget.
     """
     costs = _price(compressor)
+    ranked = list(_ranked(costs, goal))
+    best, rank, tried = _best_uniform(compressor, budget, ranked)
     hopeless = float("inf")  # a predicted error that is too large, as was seen
-    tried = 0
-    for precisions, error in _ranked(costs, goal):
+    for precisions, error in ranked[:rank]:
         if error >= hopeless:
             continue
         tried += 1
@@ -83,7 +86,31 @@ def search(compressor: Compressor, budget: Budget, goal: Goal) -> Found:
         if not budget.misses(trial.quality):
             return Found(trial, costs, tried)
         hopeless = _PROGRESS * error
-    return Found(None, costs, tried)
+    return Found(best, costs, tried)
+
+
+def _best_uniform(
+    compressor: Compressor, budget: Budget, ranked: list[tuple[Precisions, float]]
+) -> tuple[Trial | None, int, int]:
+    """The best of the models with one precision for all: what is to be beaten.
+
+    Returns:
+        The model, or None if none of them is within the budget; its place among the assignments;
+        how many were tried.
+    """
+    for tried, (rank, precisions) in enumerate(
+        ((rank, p) for rank, (p, _) in enumerate(ranked) if len(p) == len(Matrix) == _alike(p)), 1
+    ):
+        trial = compressor.try_out(precisions)
+        if not budget.misses(trial.quality):
+            return trial, rank, tried
+    return None, len(ranked), len(CHOICES)
+
+
+def _alike(precisions: Precisions) -> int:
+    """How many matrices have the precision of the first one."""
+    values = list(precisions.values())
+    return values.count(values[0])
 
 
 def _price(compressor: Compressor) -> list[MatrixCost]:
@@ -110,6 +137,6 @@ def _ranked(costs: list[MatrixCost], goal: Goal) -> Iterator[tuple[Precisions, f
     ]
     assignments.sort(key=lambda chosen: -sum(map(gain, chosen)))
     for chosen in assignments:
-        if chosen:
+        if sum(map(gain, chosen)) > 0:
             precisions = {cost.matrix: cost.precision for cost in chosen}
             yield precisions, sum(cost.error for cost in chosen)

@@ -1,0 +1,352 @@
+"""Compressed models: albert-edge beside its peers on the same random weights, in one run.
+
+    python benchmarks/int8.py [--geometry base] [--rounds 5] [--texts 60] [--json FILE] [--quick]
+
+    pip install 'albert-edge[cpu,export]' optimum-onnx==0.1.0 transformers==4.57.6 torch==2.13.0 \
+        onnxruntime==1.32.0 openvino==2026.4.1 nncf==3.4.0
+
+torch and transformers give the answers that all are compared with; optimum, openvino and nncf are
+left out where they are missing. Every runtime loads in fresh processes, from which its memory is
+read, and answers from a process of its own, with 2 threads; in every round each has one turn, in
+random order, so that a busy machine slows them alike. Read the ratios: each is taken within a
+round, and the median of the rounds is shown.
+
+Calibration (albert-edge, OpenVINO static) sees every fourth text of the built-in sample, quality
+is judged on others. "pooled" are the same weights under a head that passes the pooled output
+through. "outliers" are weights of the same function where one channel of the embeddings and one of
+the values is 50 times larger. min_agreement is 0: random weights have no decisions worth a refusal.
+
+What each peer is set to:
+    optimum          main_export, text-classification; onnxruntime with default options
+    ORT dynamic      quantize_dynamic(weight_type=QInt8) on that, per tensor, as by default
+    ORT pre+dynamic  the same after quant_pre_process(skip_symbolic_shape=True) with which the
+                     weights are seen; with symbolic shapes it stops at an error; per channel
+    ORT O2+dynamic   the same as ORT dynamic on what ORTOptimizer makes of it at level O2
+    torch dynamic    torch.ao.quantization.quantize_dynamic of all Linear, saved whole
+    OpenVINO         converted from torch, LATENCY, f32
+    OpenVINO dynamic compress_weights(INT8_SYM), groups as long as the hidden state, f32: the
+                     fastest of both modes, groups of 32 to the hidden size, torch and ONNX input
+    OpenVINO static  nncf.quantize, model_type TRANSFORMER, all that is float in bf16
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import multiprocessing
+import os
+import platform
+import random
+import sys
+import tempfile
+import time
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict
+from importlib import resources
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+from peers import BASELINE, CONTENDERS, PACKAGES, Array, Built, Inputs, tokenize
+from spine import GEOMETRIES, LAYERS, SHAPES, THREADS, feed, make_checkpoint
+
+SPAWN = multiprocessing.get_context("spawn")
+REST = 0.05  # seconds: threads of the runtime before spin on for a moment
+LAYER = "albert.encoder.albert_layer_groups.0.albert_layers.0"
+MODELS = ("random", "outliers", "random pooled", "outliers pooled")
+
+
+# Processes.
+
+
+def attempt(name: str, folder: Path) -> Built | str:
+    """Build, or say why it fails."""
+    try:
+        return CONTENDERS[name].build(folder)
+    except Exception as error:
+        return f"{type(error).__name__}: {str(error).splitlines()[0][:160]}"
+
+
+def _memory(field: str) -> float:
+    status = Path("/proc/self/status").read_text()
+    lines = dict(line.split(":", 1) for line in status.splitlines())
+    return int(lines[field].split()[0]) * 1024 / 1e6
+
+
+def work(pipe: Any, name: str, path: Path) -> None:
+    """Load a model, tell what that took, and run it as often as asked."""
+    CONTENDERS[name].prepare()
+    Path("/proc/self/clear_refs").write_text("5")  # VmHWM from here on
+    before, start = _memory("VmRSS"), time.perf_counter()
+    run = CONTENDERS[name].load(path)
+    figures = {"load_s": time.perf_counter() - start}
+    figures |= {"grown_mb": _memory("VmRSS") - before, "peak_mb": _memory("VmHWM") - before}
+    run(feed(1, 128))
+    pipe.send(figures | {"answered_mb": _memory("VmRSS") - before})
+    while (order := pipe.recv()) is not None:
+        inputs, times = order
+        if times is None:
+            pipe.send(np.concatenate([run(one) for one in inputs]))
+            continue
+        seconds = []
+        for _ in range(times):
+            start = time.perf_counter()
+            run(inputs)
+            seconds.append(time.perf_counter() - start)
+        pipe.send(seconds)
+
+
+class Worker:
+    """A contender in a process of its own."""
+
+    def __init__(self, name: str, path: Path) -> None:
+        self._pipe, other = SPAWN.Pipe()
+        self._process = SPAWN.Process(target=work, args=(other, name, path), daemon=True)
+        self._process.start()
+        other.close()
+        self.figures: dict[str, float] = self._pipe.recv()
+
+    def answers(self, inputs: Inputs) -> Array:
+        """The logits of every text."""
+        self._pipe.send((inputs, None))
+        found: Array = self._pipe.recv()
+        return found
+
+    def seconds(self, inputs: dict[str, Array], times: int) -> list[float]:
+        """How long each of some runs took."""
+        self._pipe.send((inputs, times))
+        found: list[float] = self._pipe.recv()
+        return found
+
+    def close(self) -> None:
+        """End the process."""
+        self._pipe.send(None)
+        self._process.join()
+
+
+# Measuring.
+
+
+def make_models(
+    folder: Path, geometry: str, names: Iterable[str], calibration: list[str]
+) -> dict[str, Path]:
+    """The same weights, with and without outliers, with logits and pooled output."""
+    from safetensors.numpy import load_file, save_file
+
+    models = {}
+    for name in names:
+        models[name] = folder / name.replace(" ", "-")
+        models[name].mkdir()
+        checkpoint = make_checkpoint(models[name] / "checkpoint", geometry, LAYERS[geometry])
+        (models[name] / "calibration.txt").write_text("\n".join(calibration), encoding="utf-8")
+        tensors = load_file(checkpoint / "model.safetensors")
+        if "outliers" in name:
+            value, dense = f"{LAYER}.attention.value", f"{LAYER}.attention.dense.weight"
+            norm, projection = (
+                "albert.embeddings.LayerNorm",
+                "albert.encoder.embedding_hidden_mapping_in",
+            )
+            _enlarge(tensors, value, dense, 17)
+            _enlarge(tensors, norm, f"{projection}.weight", 5)
+        if "pooled" in name:
+            width = GEOMETRIES[geometry]["hidden_size"]
+            tensors["classifier.weight"] = np.eye(width, dtype=np.float32)
+            tensors["classifier.bias"] = np.zeros(width, np.float32)
+            config = json.loads((checkpoint / "config.json").read_text())
+            config["id2label"] = {str(index): f"LABEL_{index}" for index in range(width)}
+            config["label2id"] = {f"LABEL_{index}": index for index in range(width)}
+            (checkpoint / "config.json").write_text(json.dumps(config))
+        save_file(tensors, checkpoint / "model.safetensors", metadata={"format": "pt"})
+    return models
+
+
+def _enlarge(tensors: dict[str, Array], source: str, target: str, channel: int) -> None:
+    """Scale a channel and take it back in the matrix that reads it."""
+    tensors[f"{source}.weight"][channel] *= 50
+    tensors[f"{source}.bias"][channel] *= 50
+    tensors[target][:, channel] /= 50
+
+
+def quality(expected: Array, found: Array) -> dict[str, float]:
+    """Mean and least cosine, and the share of decisions that are the same."""
+    a, b = expected.astype(np.float64), found.astype(np.float64)
+    cosines = (a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
+    agreement = float((a.argmax(1) == b.argmax(1)).mean())
+    return {"cosine": cosines.mean(), "worst": cosines.min(), "agreement": agreement}
+
+
+def latencies(workers: dict[str, Worker], shapes: Any, rounds: int) -> dict[str, Any]:
+    """Milliseconds of every runtime at every shape, the runtimes taking turns."""
+    table: dict[str, Any] = {}
+    order = random.Random(0)
+    for batch, length in shapes:
+        inputs, tokens = feed(batch, length), batch * length
+        warm, times = (1 if tokens > 128 else 2), max(2, min(16, 1024 // tokens))
+        turns: dict[str, list[list[float]]] = {name: [] for name in workers}
+        for _ in range(rounds):
+            for name in order.sample(list(workers), len(workers)):
+                time.sleep(REST)
+                turns[name].append(workers[name].seconds(inputs, warm + times)[warm:])
+        table[f"{batch}x{length}"] = {name: _summary(turns, name) for name in workers}
+        log(f"latency {batch}x{length}")
+    return table
+
+
+def _summary(turns: dict[str, list[list[float]]], name: str) -> dict[str, float]:
+    flat = [second for turn in turns[name] for second in turn]
+    summary = {"median_ms": 1e3 * median(flat), "best_ms": 1e3 * min(flat)}
+    if BASELINE in turns:
+        pairs = zip(turns[BASELINE], turns[name], strict=True)
+        summary["times_as_fast"] = median(median(peer) / median(own) for peer, own in pairs)
+    return summary
+
+
+def build_all(models: dict[str, Path], names: list[str]) -> dict[str, dict[str, Built | str]]:
+    """What every contender makes of every model; a reason where it fails."""
+    built: dict[str, dict[str, Built | str]] = {}
+    # What the peers print goes to stderr; stdout is for the tables.
+    with ProcessPoolExecutor(1, SPAWN, os.dup2, (2, 1)) as pool:
+        for model, folder in models.items():
+            built[model] = {}
+            for name in names:
+                start = time.perf_counter()
+                built[model][name] = pool.submit(attempt, name, folder).result()
+                log(f"built {name} of {model} in {time.perf_counter() - start:.0f} s")
+    return built
+
+
+def judge_all(built: dict[str, dict[str, Built | str]], inputs: Inputs) -> dict[str, Any]:
+    """How good every contender's answers are, beside torch's in fp32."""
+    table: dict[str, Any] = {}
+    for model, contenders in built.items():
+        expected: Array | None = None
+        for name, made in sorted(contenders.items(), key=lambda item: item[0] != "torch fp32"):
+            if isinstance(made, Built):
+                worker = Worker(name, made.path)
+                found = worker.answers(inputs)
+                worker.close()
+                expected = found if expected is None else expected
+                table.setdefault(name, {})[model] = quality(expected, found)
+        log(f"judged {model}")
+    return table
+
+
+def measure(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """All figures of one geometry."""
+    sample = resources.files("albert_edge.compress").joinpath("sample_texts.txt")
+    lines = sample.read_text(encoding="utf-8").splitlines()
+    calibration = lines[:: 16 if options.quick else 4]
+    rest = [line for index, line in enumerate(lines) if index % 4]
+    step = max(1, len(rest) // (12 if options.quick else options.texts))
+    missing = {need for need in PACKAGES if not importlib.util.find_spec(need)}
+    names = [name for name, one in CONTENDERS.items() if not missing & set(one.needs)]
+    wanted = MODELS[:2] if options.quick else MODELS
+    models = make_models(folder, options.geometry, wanted, calibration)
+    built = build_all(models, names)
+    inputs = tokenize(models["random"] / "checkpoint", rest[::step])
+    figures, workers = {}, {}
+    for name, made in built["random"].items():
+        if isinstance(made, Built):
+            fresh = []
+            for _ in range(1 if options.quick else 3):
+                worker = workers[name] = Worker(name, made.path)
+                fresh.append(worker.figures)
+                if len(fresh) < (1 if options.quick else 3):
+                    worker.close()
+            figures[name] = {key: median(one[key] for one in fresh) for key in fresh[0]}
+    rounds = 1 if options.quick else options.rounds
+    latency = latencies(workers, SHAPES[:3] if options.quick else SHAPES, rounds)
+    for worker in workers.values():
+        worker.close()
+    return {
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {THREADS} threads",
+        "geometry": options.geometry,
+        "texts": len(inputs),
+        "left_out": {name: PACKAGES[name] for name in sorted(missing)},
+        "built": {
+            model: {
+                name: asdict(one) if isinstance(one, Built) else one for name, one in row.items()
+            }
+            for model, row in built.items()
+        },
+        "load": figures,
+        "latency": latency,
+        "quality": judge_all(built, inputs),
+    }
+
+
+def log(text: str) -> None:
+    """Say how far it is."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def show(result: dict[str, Any]) -> None:
+    """Print the figures as Markdown, and what failed."""
+    print(f"{result['geometry']}, random weights, {result['texts']} texts ({result['machine']})\n")
+    models = list(result["built"])
+    titles = (f"{one}: cosine (worst)" + ", agreement" * (" " not in one) for one in models)
+    print("| | file MB | load s | grown MB | peak MB | after 1x128 MB | ", end="")
+    print(" | ".join(titles), "|\n| --- |" + " ---: |" * (5 + len(models)))
+    for name, built in result["built"]["random"].items():
+        if isinstance(built, str):
+            print(f"| {name} | fails |" + " |" * (4 + len(models)))
+            continue
+        load = result["load"][name]
+        cells = [f"{built['bytes'] / 1e6:.1f}", f"{load['load_s']:.2f}"]
+        cells += [f"{load[key]:.0f}" for key in ("grown_mb", "peak_mb", "answered_mb")]
+        for model in models:
+            if found := result["quality"][name].get(model):
+                cell = f"{found['cosine']:.5f} ({found['worst']:.4f})"
+                cells.append(cell + f", {found['agreement']:.0%}" * (" " not in model))
+            else:
+                cells.append("fails")
+        print(f"| {name} | {' | '.join(cells)} |")
+    shapes = result["latency"]
+    print(f"\n| median (best) ms, times as fast as {BASELINE} | {' | '.join(shapes)} |")
+    print("| --- |" + " ---: |" * len(shapes))
+    for name in result["load"]:
+        cells = []
+        for row in shapes.values():
+            cell = f"{row[name]['median_ms']:.1f} ({row[name]['best_ms']:.1f})"
+            ratio = row[name].get("times_as_fast")
+            cells.append(cell + (f", {ratio:.2f} x" if ratio else ""))
+        print(f"| {name} | {' | '.join(cells)} |")
+    print()
+    for model, row in result["built"].items():
+        for name, built in row.items():
+            if isinstance(built, str) or built["note"]:
+                print(f"- {name}, {model}: {built if isinstance(built, str) else built['note']}")
+    for name, line in result["left_out"].items():
+        print(f"- left out without {name}: pip install {line}")
+
+
+def main() -> None:
+    """Measure one geometry and print it."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--geometry", choices=("base", "large", "xlarge"), default="base")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--texts", type=int, default=60, help="how many to judge quality on")
+    parser.add_argument("--json", type=Path, help="also write the figures here")
+    parser.add_argument("--quick", action="store_true", help="a look: little of everything")
+    arguments = parser.parse_args()
+    os.environ |= {
+        "OMP_NUM_THREADS": str(THREADS),
+        "HF_HUB_OFFLINE": "1",
+        "ORT_DISABLE_TELEMETRY": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        result = measure(Path(folder), arguments)
+    show(result)
+    if arguments.json:
+        text = json.dumps(result, indent=2, default=str)
+        arguments.json.write_text(text + "\n")
+
+
+if __name__ == "__main__":
+    main()
