@@ -974,7 +974,7 @@ def test_precision(
 
 
 def test_the_precision_of_choice_is_int8(cli: Cli, compressed: Path) -> None:
-    told = ["predict", compressed, *SENTENCES]
+    told = ["predict", compressed, *SENTENCES, "--json"]
     assert cli(*told).out == cli(*told, "--precision", "int8").out
     assert cli(*told).out != cli(*told, "--precision", "int4").out
 
