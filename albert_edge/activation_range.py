@@ -6,7 +6,7 @@ with a known lower bound, which they were shifted by, use one side.
 
 CPUs without VNNI or the like add two products of a byte and a signed byte in 16 bits, where
 255 * 127 + 255 * 127 does not fit and is silently cut off. With activations up to 127 it always
-fits, so there the runtime replaces four scalars of the file as it loads it. Nothing else changes.
+fits, so there the runtime replaces three scalars of the file as it loads it. Nothing else changes.
 
 Standard library only: the graph and the runtime both stand on this module.
 """

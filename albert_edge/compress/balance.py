@@ -12,7 +12,8 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float32]
+from albert_edge.compress.integer import Floats
+
 Weights = Mapping[str, Floats]
 
 _EMBEDDING_NORM = "albert.embeddings.LayerNorm"

@@ -11,13 +11,13 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from albert_edge.compress.balance import (
-    Floats,
     balance_embeddings,
     balance_values,
     layers,
     readers,
     smooth,
 )
+from albert_edge.compress.integer import Floats
 from albert_edge.compress.quality import Judge, Outputs, Quality, thin
 from albert_edge.compress.statistics import Activations, gather
 from albert_edge.compress.store import Cache, CompressedWeights
@@ -103,10 +103,20 @@ class Compressor:
         self.origin = sample.origin
         self.reference_bytes = portable.stat().st_size
         self._floats = {name: t.array() for name, t in read_onnx(portable).tensors.items()}
+        self._tried: dict[tuple[frozenset[tuple[Matrix, Precision]], bool], Trial] = {}
         self._expected, _ = self._answers(portable, "fp32", sample)
 
     def try_out(self, precisions: Precisions, *, briefly: bool = False) -> Trial:
-        """Make a model, judge it, on a few texts if `briefly`, and throw it away."""
+        """Make a model, judge it, on a few texts if `briefly`, and throw it away.
+
+        What was tried before is remembered: a search and its remedies meet the same models.
+        """
+        key = frozenset(precisions.items()), briefly
+        if key not in self._tried:
+            self._tried[key] = self._try_out(precisions, briefly=briefly)
+        return self._tried[key]
+
+    def _try_out(self, precisions: Precisions, *, briefly: bool) -> Trial:
         path = self._scratch / "trial.onnx"
         plan = self.plan(precisions)
         files, _ = self.write(path, plan)

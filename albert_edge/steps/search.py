@@ -98,19 +98,15 @@ def _best_uniform(
         The model, or None if none of them is within the budget; its place among the assignments;
         how many were tried.
     """
-    for tried, (rank, precisions) in enumerate(
-        ((rank, p) for rank, (p, _) in enumerate(ranked) if len(p) == len(Matrix) == _alike(p)), 1
-    ):
-        trial = compressor.try_out(precisions)
-        if not budget.misses(trial.quality):
-            return trial, rank, tried
-    return None, len(ranked), len(CHOICES)
-
-
-def _alike(precisions: Precisions) -> int:
-    """How many matrices have the precision of the first one."""
-    values = list(precisions.values())
-    return values.count(values[0])
+    uniform = [dict.fromkeys(Matrix, precision) for precision in CHOICES]
+    tried = 0
+    for rank, (precisions, _) in enumerate(ranked):
+        if precisions in uniform:
+            tried += 1
+            trial = compressor.try_out(precisions)
+            if not budget.misses(trial.quality):
+                return trial, rank, tried
+    return None, len(ranked), tried
 
 
 def _price(compressor: Compressor) -> list[MatrixCost]:
