@@ -16,7 +16,7 @@ from hypothesis.extra import numpy as arrays
 
 import albert_edge
 from albert_edge.compress.balance import balance_embeddings, balance_values, smooth
-from albert_edge.compress.statistics import gather
+from albert_edge.compress.statistics import Seen, gather
 from albert_edge.compress.store import CompressedWeights
 from albert_edge.config import read_config
 from albert_edge.graph.build import author
@@ -246,10 +246,14 @@ def test_statistics_by_hand() -> None:
         {"a:7": np.array([[-5, 1]], np.float32), "b:0": np.array([[2.0]], np.float32)},
     ]
     found = gather(runs)
-    np.testing.assert_allclose(found.mean["a"], [-1 / 3, -1], rtol=1e-6)
-    assert found.largest["a"].tolist() == [5, 4]
-    assert (found.mean["b"].tolist(), found.largest["b"].tolist()) == ([2], [2])
-    assert found.mean.keys() == found.largest.keys() == {"a", "b"}
+    np.testing.assert_allclose(found["a"].mean, [-1 / 3, -1], rtol=1e-6)
+    assert found["a"].largest.tolist() == [5, 4]
+    assert (found["b"].mean.tolist(), found["b"].largest.tolist()) == ([2], [2])
+    assert found.keys() == {"a", "b"}
+    np.testing.assert_allclose(
+        found["a"].covariance, [[[104 / 9, -10 / 3], [-10 / 3, 14 / 3]]], 1e-5
+    )
+    assert found["b"].covariance == [[[0]]]
 
 
 @settings(deadline=None)
@@ -265,10 +269,30 @@ def test_statistics_by_hand() -> None:
     )
 )
 def test_statistics_are_those_of_all_rows_together(runs: list[Array]) -> None:
-    found = gather({f"w:{index}": values} for index, values in enumerate(runs))
+    found = gather({f"w:{index}": values.copy()} for index, values in enumerate(runs))["w"]
     rows = np.concatenate([values.reshape(-1, 3) for values in runs]).astype(np.float64)
-    np.testing.assert_allclose(found.mean["w"], rows.mean(axis=0), rtol=1e-5, atol=1e-5)
-    np.testing.assert_array_equal(found.largest["w"], np.abs(rows).max(axis=0))
+    np.testing.assert_allclose(found.mean, rows.mean(axis=0), rtol=1e-5, atol=1e-4)
+    np.testing.assert_array_equal(found.largest, np.abs(rows).max(axis=0))
+    expected = np.cov(rows.T, bias=True)
+    np.testing.assert_allclose(found.covariance[0], expected, rtol=1e-4, atol=1e-1)
+
+
+def test_what_varies_little_about_a_large_mean_is_not_lost() -> None:
+    rows = np.random.default_rng(0).normal(size=(500, 4)).astype(np.float32)
+    found = gather({"w:0": part + np.float32(1000)} for part in np.split(rows, 5))["w"]
+    np.testing.assert_allclose(found.covariance[0], np.cov(rows.T, bias=True), atol=1e-3)
+
+
+def test_statistics_of_many_features_are_kept_by_group() -> None:
+    rows = np.random.default_rng(0).normal(size=(10, 1500)).astype(np.float32)
+    factor = np.linspace(0.5, 2, 1500).astype(np.float32)
+    found = gather([{"w:0": rows.copy()}])["w"].scaled(factor)
+    scaled = rows.astype(np.float64) * factor
+    np.testing.assert_allclose(found.mean, scaled.mean(axis=0), atol=1e-5)
+    np.testing.assert_allclose(found.largest, np.abs(scaled).max(axis=0), rtol=1e-5)
+    parts = (scaled[:, :1024], scaled[:, 1024:])
+    for part, within in zip(parts, found.covariance, strict=True):
+        np.testing.assert_allclose(within, np.cov(part.T, bias=True), atol=1e-4)
 
 
 @pytest.mark.reference
@@ -303,14 +327,40 @@ def test_what_enters_every_matrix_is_what_enters_it_in_transformers(
     with torch.no_grad():
         model.eval()(**{name: torch.from_numpy(array) for name, array in inputs(task).items()})
 
-    assert found.mean.keys() == seen.keys()
+    assert found.keys() == seen.keys()
     for name, values in seen.items():
         rows = np.concatenate(values)
-        np.testing.assert_allclose(found.mean[name], rows.mean(axis=0), atol=TOLERANCE)
-        np.testing.assert_allclose(found.largest[name], np.abs(rows).max(axis=0), atol=TOLERANCE)
+        np.testing.assert_allclose(found[name].mean, rows.mean(axis=0), atol=TOLERANCE)
+        np.testing.assert_allclose(found[name].largest, np.abs(rows).max(axis=0), atol=TOLERANCE)
+        covariance = np.cov(rows.T, bias=True)
+        np.testing.assert_allclose(found[name].covariance, [covariance], atol=10 * TOLERANCE)
+
+
+def test_of_a_long_text_some_tokens_are_observed(tmp_path: Path) -> None:
+    bundle = make_bundle(tmp_path, TASK, max_position_embeddings=200)
+    authored = author(
+        read_config(bundle / "config.json"),
+        TASK,
+        Plan("cpu", "unrolled", CPU_OPTIMIZATIONS, observed=True),
+    )
+    path = tmp_path / "observed.onnx"
+    weights = weights_of(bundle)
+    write_model(authored, lambda name: weights[name], path)
+    run = run_file(path)
+    for length, kept in ((1, 1), (64, 64), (65, 33), (200, 50)):
+        ids = np.ones((1, length), np.int64)
+        outputs = run({"input_ids": ids, "attention_mask": ids, "token_type_ids": ids})
+        lengths = {values.shape[1] for name, values in outputs.items() if ":" in name}
+        assert lengths == {kept}
+        assert outputs["logits"].shape[1] == length
 
 
 # What a file holds
+
+
+def seen_of(rows: Array) -> Seen:
+    """What is known of a matrix that these rows enter."""
+    return gather([{"w:0": rows}])["w"]
 
 
 def dequantized(made: Mapping[str, Array], name: str) -> Array:
@@ -336,19 +386,20 @@ def test_biases_make_up_for_rounding_and_for_the_shift(
     bundle = make_bundle(tmp_path, "pretraining", hidden_act=hidden_act)
     floats = weights_of(bundle)
     random = np.random.default_rng(0)
-    mean = {
-        name: random.normal(size=len(values)).astype(np.float32)
+    seen = {
+        name: seen_of(random.normal(1, 1, (50, len(values))).astype(np.float32))
         for name, values in floats.items()
         if values.ndim == 2 and "embeddings." not in name
     }
     bound = {"gelu": -0.1701, "silu": -0.2785, "relu": 0.0, "tanh": None}[hidden_act]
     plan = Plan("cpu", "loop", CPU_OPTIMIZATIONS, precisions=dict.fromkeys(Matrix, precision))
     authored = author(read_config(bundle / "config.json"), "pretraining", plan)
-    weights = CompressedWeights(authored, floats, mean, bound, {})
+    weights = CompressedWeights(authored, floats, seen, bound, {})
     made = {name: weights(name) for name in authored.weights}
 
     corrected = 0
-    for name, x in mean.items():
+    for name, one in seen.items():
+        x = one.mean
         bias = name.removesuffix("weight") + "bias"
         if bias not in made:  # that of the keys
             assert name.endswith("key.weight")

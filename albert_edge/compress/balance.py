@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import numpy.typing as npt
 
-from albert_edge.compress.integer import Floats
+from albert_edge.compress.rounding import Floats
 
 Weights = Mapping[str, Floats]
 

@@ -1,14 +1,14 @@
-"""One float matrix -> integers and scales. Pure numpy.
-
-Scales are symmetric: zero is stored as zero. Rounding is to nearest, ties to even.
-"""
+"""One float matrix -> integers and scales. Scales are symmetric: zero is stored as zero."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float32]
+from albert_edge.compress.rounding import Floats, round_weights
+
 Int8s = npt.NDArray[np.int8]
 Bytes = npt.NDArray[np.uint8]
 
@@ -17,26 +17,32 @@ Bytes = npt.NDArray[np.uint8]
 _MULTIPLES = np.append(np.linspace(0.7, 1.1, 9), 8 / 7).astype(np.float32)
 
 
-def quantize_columns(matrix: Floats) -> tuple[Int8s, Floats]:
+def quantize_columns(
+    matrix: Floats, covariance: Sequence[Floats] | None = None
+) -> tuple[Int8s, Floats]:
     """Quantize to 8 bits with a scale for each column.
 
     Args:
-        matrix: (rows, columns).
+        matrix: (in_features, out_features).
+        covariance: Of what enters the matrix (see `rounding.round_weights`).
 
     Returns:
-        Integers from -127 to 127, (rows, columns), and scales, (columns,).
+        Integers from -127 to 127, (in_features, out_features), and scales, (out_features,).
     """
     scale = _nonzero(np.abs(matrix).max(axis=0) / np.float32(127))
-    return np.rint(matrix / scale).astype(np.int8), scale
+    return round_weights(matrix, scale, -127, 127, covariance).astype(np.int8), scale
 
 
-def quantize_blocks(matrix: Floats, bits: int, block: int) -> tuple[Bytes, Floats]:
+def quantize_blocks(
+    matrix: Floats, bits: int, block: int, covariance: Sequence[Floats] | None = None
+) -> tuple[Bytes, Floats]:
     """Quantize with a scale for every `block` values of a row, as MatMulNBits lays them out.
 
     Args:
         matrix: (rows, values). Rows are filled up with zeros to a multiple of `block`.
         bits: 8 or 4.
         block: Values that share a scale.
+        covariance: Of what the rows are multiplied with (see `rounding.round_weights`).
 
     Returns:
         Unsigned integers whose zero is the middle of their range, (rows, blocks, bytes), two to
@@ -48,12 +54,14 @@ def quantize_blocks(matrix: Floats, bits: int, block: int) -> tuple[Bytes, Float
     padded = np.zeros((rows, blocks * block), np.float32)
     padded[:, :values] = matrix
     cut = padded.reshape(rows, blocks, block)
+    middle = 1 << bits - 1
+    lowest = -8 if bits == 4 else -127
+    scale = _best_scale(cut) if bits == 4 else _nonzero(np.abs(cut).max(axis=2) / np.float32(127))
+    of_each = np.repeat(scale, block, axis=1)[:, :values]
+    padded[:, :values] = round_weights(matrix.T, of_each.T, lowest, middle - 1, covariance).T
+    integers = (padded + np.float32(middle)).astype(np.uint8).reshape(cut.shape)
     if bits == 8:
-        scale = _nonzero(np.abs(cut).max(axis=2) / np.float32(127))
-        cut /= scale[..., None]
-        return np.rint(cut + np.float32(128)).astype(np.uint8), scale
-    scale = _best_scale(cut)
-    integers = (_round_to_4_bits(cut, scale) + 8).astype(np.uint8)
+        return integers, scale
     packed: Bytes = integers[..., 0::2] | integers[..., 1::2] << np.uint8(4)
     return packed, scale
 
@@ -86,16 +94,11 @@ def _best_scale(cut: Floats) -> Floats:
 
 
 def _squared_error(cut: Floats, scale: Floats) -> Floats:
-    error = _round_to_4_bits(cut, scale)
+    error = np.rint(cut / scale[..., None]).clip(-8, 7)
     error *= scale[..., None]
     error -= cut
     sums: Floats = np.einsum("rbv,rbv->rb", error, error)
     return sums
-
-
-def _round_to_4_bits(cut: Floats, scale: Floats) -> Floats:
-    rounded: Floats = np.rint(cut / scale[..., None])
-    return rounded.clip(-8, 7, out=rounded)
 
 
 def _nonzero(scale: Floats) -> Floats:

@@ -10,11 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from albert_edge.compress.integer import (
-    Floats,
     dequantize_blocks,
     quantize_blocks,
     quantize_columns,
 )
+from albert_edge.compress.rounding import Floats
+from albert_edge.compress.statistics import Seen
 
 if TYPE_CHECKING:
     from albert_edge.graph.blocks import Blocks
@@ -55,7 +56,7 @@ class CompressedWeights:
     Args:
         authored: The graph.
         floats: The float weights by name, matrices as (in_features, out_features).
-        mean: Mean of every feature that enters a matrix, by the name of its weight.
+        seen: What is known of what enters a matrix, by the name of its weight.
         lower_bound: What the features that enter the second matrix of the feed-forward layer are
             shifted by where it multiplies integers, if they are.
         cache: Keeps integers from one graph of these floats to the next.
@@ -65,13 +66,13 @@ class CompressedWeights:
         self,
         authored: Authored,
         floats: Mapping[str, Floats],
-        mean: Mapping[str, Floats],
+        seen: Mapping[str, Seen],
         lower_bound: float | None,
         cache: Cache,
     ) -> None:
         self._weights = authored.weights
         self._floats = floats
-        self._mean = mean
+        self._seen = seen
         self._lower_bound = lower_bound
         self._cache = cache
         self._made: dict[str, npt.NDArray[Any]] = {}
@@ -93,7 +94,7 @@ class CompressedWeights:
     def _stored(self, name: str) -> Stored:
         key = (name, self._weights[name].blocks)
         if key not in self._cache:
-            self._cache[key] = _store(self._weights[name], self._floats[name], self._mean.get(name))
+            self._cache[key] = _store(self._weights[name], self._floats[name], self._seen.get(name))
         return self._cache[key]
 
     def _corrected(self, name: str, bias: str, stored: Stored) -> Floats:
@@ -106,16 +107,17 @@ class CompressedWeights:
         return corrected
 
 
-def _store(weight: Weight, matrix: Floats, mean: Floats | None) -> Stored:
+def _store(weight: Weight, matrix: Floats, seen: Seen | None) -> Stored:
+    covariance = seen.covariance if seen else None
     if weight.blocks is None:
-        integers, scale = quantize_columns(matrix)
-        return _with_sums(integers, scale, integers * scale, matrix, mean)
+        integers, scale = quantize_columns(matrix, covariance)
+        return _with_sums(integers, scale, integers * scale, matrix, seen)
     bits, size = weight.blocks.bits, weight.blocks.size
     # Tables are cut along their rows, the matrices of linear layers along their columns.
     rows = matrix if weight.blocks.is_table else matrix.T
-    packed, scale = quantize_blocks(rows, bits, size)
+    packed, scale = quantize_blocks(rows, bits, size, covariance)
     floats = dequantize_blocks(packed, scale, bits, rows.shape[1])
-    return _with_sums(packed, scale, floats.T, rows.T, mean)
+    return _with_sums(packed, scale, floats.T, rows.T, seen)
 
 
 def _with_sums(
@@ -123,7 +125,7 @@ def _with_sums(
     scale: Floats,
     floats: Floats,
     matrix: Floats,
-    mean: Floats | None,
+    seen: Seen | None,
 ) -> Stored:
-    shift = None if mean is None else (mean @ (floats - matrix)).astype(np.float32)
+    shift = (seen.mean @ (floats - matrix)).astype(np.float32) if seen else None
     return Stored(integers, scale, shift, floats.sum(axis=0, dtype=np.float64).astype(np.float32))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -17,9 +17,10 @@ from albert_edge.compress.balance import (
     readers,
     smooth,
 )
-from albert_edge.compress.integer import Floats
+from albert_edge.compress.offset import correct, offsets, without
 from albert_edge.compress.quality import Judge, Outputs, Quality, thin
-from albert_edge.compress.statistics import Activations, gather
+from albert_edge.compress.rounding import Floats
+from albert_edge.compress.statistics import Seen, gather
 from albert_edge.compress.store import Cache, CompressedWeights
 from albert_edge.config import AlbertConfig
 from albert_edge.graph.plan import CPU_OPTIMIZATIONS, Layout, Matrix, Optimization, Plan, Precision
@@ -47,12 +48,14 @@ class Trial:
         quality: How good its answers are.
         bytes: Size of its file.
         seconds: Median time to answer a text.
+        offsets: What biases of the head take back from the outputs, by output.
     """
 
     precisions: Precisions
     quality: Quality
     bytes: int
     seconds: float
+    offsets: Mapping[str, Floats]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,7 @@ class _Weights:
     """Float weights ready to be rounded, what is known of their inputs, and what was rounded."""
 
     floats: Mapping[str, Floats]
-    activations: Activations
+    seen: Mapping[str, Seen]
     cache: Cache
 
 
@@ -119,21 +122,32 @@ class Compressor:
     def _try_out(self, precisions: Precisions, *, briefly: bool) -> Trial:
         path = self._scratch / "trial.onnx"
         plan = self.plan(precisions)
-        files, _ = self.write(path, plan)
+        files, _ = self._write(path, plan, self._weights(plan))
         names = " + ".join(sorted(set(precisions.values()))) or "fp32"
         step = _step(self._sample.inputs) if briefly else 1
         sample = self._sample.every(step)
-        judge = Judge(self._config, self._task, self._expected[::step], sample.labels)
+        expected = self._expected[::step]
         found, seconds = self._answers(path, names, sample, quantized=plan.quantizes_activations)
+        few = _step(found)
+        off = offsets(self._task, self._floats, expected[::few], found[::few])
+        found = [without(outputs, off) for outputs in found]
+        judge = Judge(self._config, self._task, expected, sample.labels)
         size = sum(file.stat().st_size for file in files)
         for file in files:
             file.unlink()
-        return Trial(precisions, judge.judge(found), size, seconds)
+        return Trial(precisions, judge.judge(found), size, seconds, off)
 
-    def write(self, path: Path, plan: Plan) -> tuple[list[Path], Authored]:
-        """Make a model and keep it: its files, and the graph without its weights."""
-        as_exported = _Weights(self._floats, Activations({}, {}), {})
-        return self._write(path, plan, self._balanced if plan.target == "cpu" else as_exported)
+    def write(self, path: Path, precisions: Precisions) -> tuple[list[Path], Authored]:
+        """Make a model that was tried and keep it: its files, and the graph without weights."""
+        plan = self.plan(precisions)
+        weights = self._weights(plan)
+        corrected = correct(self._task, weights.floats, self.try_out(precisions).offsets)
+        weights = replace(weights, floats={**weights.floats, **corrected})
+        return self._write(path, plan, weights)
+
+    def _weights(self, plan: Plan) -> _Weights:
+        as_exported = _Weights(self._floats, {}, {})
+        return self._balanced if plan.target == "cpu" else as_exported
 
     def plan(self, precisions: Precisions) -> Plan:
         """The plan of a model: fp16 in ONNX's own operators, everything else in those of a CPU."""
@@ -166,16 +180,15 @@ class Compressor:
         floats = {**self._floats, **balance_values(self._floats)}
         floats.update(balance_embeddings(floats))
         plan = Plan("cpu", "unrolled", CPU_OPTIMIZATIONS, observed=True)
-        unseen = _Weights(floats, Activations({}, {}), {})
+        unseen = _Weights(floats, {}, {})
         files, _ = self._write(self._scratch / "observed.onnx", plan, unseen)
         seen = gather(self._observe(files[0]))
         for file in files:
             file.unlink()
-        smoothed = smooth(floats, seen.largest)
-        factors = {
-            name: smoothed[vector] for vector, names in readers(floats).items() for name in names
-        }
-        return _Weights({**floats, **smoothed}, seen.scaled(factors), {})
+        smoothed = smooth(floats, {name: one.largest for name, one in seen.items()})
+        for vector, names in readers(floats).items():
+            seen.update({name: seen[name].scaled(smoothed[vector]) for name in names})
+        return _Weights({**floats, **smoothed}, seen, {})
 
     def _observe(self, path: Path) -> Iterator[Outputs]:
         run = run_file(path)
@@ -191,8 +204,7 @@ class Compressor:
 
         authored = author(self._config, self._task, plan)
         bound = LOWER_BOUNDS.get(self._config.hidden_act)
-        mean = weights.activations.mean
-        source = CompressedWeights(authored, weights.floats, mean, bound, weights.cache)
+        source = CompressedWeights(authored, weights.floats, weights.seen, bound, weights.cache)
         return write_model(authored, source, path), authored
 
     def _answers(

@@ -276,7 +276,7 @@ def _write(staging: Staging, compressor: Compressor, report: QuantizeReport) -> 
     name = VARIANTS[report.precision]
     path = staging.path(f"onnx/{name}.onnx")
     plan = compressor.plan(report.matrices)
-    files, authored = compressor.write(path, plan)
+    files, authored = compressor.write(path, report.matrices)
     applied = {kind.value: count for kind, count in authored.applied.items()}
     quality = {} if report.quality is None else asdict(report.quality)
     return Variant(
