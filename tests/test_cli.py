@@ -24,6 +24,7 @@ import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from importlib import resources
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -531,7 +532,9 @@ def test_a_refusal_is_one_json_document(cli: Cli, own: Path) -> None:
 def test_what_the_tip_of_a_refusal_says_passes(cli: Cli, own: Path, tmp_path: Path) -> None:
     """Copied to a shell it does what it says, on what was judged on before."""
     folder = own.rename(tmp_path / "two words")
-    texts = write_records(tmp_path / "in.txt", ("text",), [(text,) for text in SENTENCES])
+    lines = resources.files("albert_edge.compress").joinpath("sample_texts.txt").read_text("utf-8")
+    some = [(line,) for line in lines.splitlines()[::4]]
+    texts = write_records(tmp_path / "in.txt", ("text",), some)
     told = ["quantize", folder, *REFUSED, "--texts", texts, "--layout", "unrolled", "--json"]
     tip = strict_json(cli(*told).out)["tip"]
     name, *arguments = shlex.split(tip.partition(" passes: ")[0])

@@ -11,7 +11,7 @@ Floats = npt.NDArray[np.float32]
 
 # Features whose errors are weighed against each other. Larger groups were measured to gain nothing
 # (768 to 3072 features), and cost grows with their size.
-_GROUP = 1024
+_GROUP = 512
 
 # Rows rounded one by one before what they did is passed on to the others in one product.
 _BLOCK = 128
@@ -88,5 +88,6 @@ def _shares(covariance: Floats) -> Floats:
     variance = np.diag(covariance) * (1 + _DAMPING)
     # A feature that never varied takes nothing up, and gives nothing away.
     np.fill_diagonal(damped, np.where(variance > 0, variance, 1))
-    upper = np.linalg.cholesky(damped).T
-    return (upper / np.diag(upper)[:, None]).astype(np.float32)
+    upper = np.linalg.cholesky(damped).T.astype(np.float32)
+    upper /= np.diag(upper)[:, None].copy()
+    return upper

@@ -26,6 +26,7 @@ from albert_edge.config import AlbertConfig
 from albert_edge.graph.plan import CPU_OPTIMIZATIONS, Layout, Matrix, Optimization, Plan, Precision
 from albert_edge.graph.plan import Activations as Scheme
 from albert_edge.onnx_reader import read_onnx
+from albert_edge.runtime.memory import return_freed_memory
 from albert_edge.runtime.session import run_file
 from albert_edge.steps.sample import Sample
 
@@ -195,6 +196,7 @@ class Compressor:
         inputs = self._sample.inputs[:: _step(self._sample.inputs)]
         for count, arrays in enumerate(inputs, 1):
             yield run(arrays)
+            return_freed_memory()  # of activations of all sizes little would be used again
             self._progress("calibrating", count, len(inputs))
 
     def _write(self, path: Path, plan: Plan, weights: _Weights) -> tuple[list[Path], Authored]:
