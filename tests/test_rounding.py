@@ -129,3 +129,8 @@ def test_features_that_were_never_seen_to_vary() -> None:
 def test_activations_that_overflowed_say_nothing(value: float) -> None:
     covariance = np.full((2, 2), value, np.float32)
     assert round_weights(column(0.4, 0.4), SCALE, -8, 7, [covariance]).ravel().tolist() == [0, 0]
+
+
+def test_what_is_no_covariance_says_nothing() -> None:
+    covariance = np.array([[1, 2], [2, 1]], np.float32)
+    assert round_weights(column(0.4, 0.4), SCALE, -8, 7, [covariance]).ravel().tolist() == [0, 0]
