@@ -855,6 +855,30 @@ def test_arrays_are_answers_too(cli: Cli, features: Path, tmp_path: Path) -> Non
     assert_error(cli("predict", features, SENTENCES[0], "--output", table), 2, ".csv", ".jsonl")
 
 
+@pytest.mark.parametrize("task", ["token-classification", "fill-mask"])
+def test_answers_of_many_parts(
+    cli: Cli, task: str, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp(task)
+    make_model(task, vocab_size=4000, num_labels=3).save_pretrained(folder / "checkpoint")
+    for path in SHIPPED.glob("*token*.json"):
+        shutil.copyfile(path, folder / "checkpoint" / path.name)
+    bundle = folder / "bundle"
+    albert_edge.export(folder / "checkpoint", bundle)
+    text = "Where is the [MASK]?"
+    expected = albert_edge.pipeline(model=bundle)(text)
+    assert len(expected) > 3
+    [record] = predictions(cli("predict", bundle, text, "--json"))
+    assert record["prediction"] == expected
+    told, _, shown = cli("predict", bundle, text).out.partition("\t")
+    assert (json.loads(told), shown) == (expected, f"{text}\n")
+    lines = tmp_path / "out.jsonl"
+    assert cli("predict", bundle, text, "--output", lines).code == 0
+    assert json.loads(lines.read_text("utf-8"))["prediction"] == expected
+    table = tmp_path / "out.tsv"
+    assert_error(cli("predict", bundle, text, "--output", table), 2, ".tsv", ".jsonl")
+
+
 def test_an_option_the_task_does_not_have(cli: Cli, features: Path) -> None:
     assert_error(cli("predict", features, "a", "--top-k", 3), 2, "top")
 

@@ -70,11 +70,9 @@ def _json_document() -> Iterator[Write]:
 
 
 def _print_line(record: Record, answer: Any) -> None:
-    entries = answer if isinstance(answer, list) else [answer]
-    if entries and isinstance(entries[0], dict):
-        told = "  ".join(f"{entry['label']} {entry['score']:.4f}" for entry in entries)
-    else:
-        told = json.dumps(answer)
+    labels = _labels(answer)
+    told = "  ".join(f"{entry['label']} {entry['score']:.4f}" for entry in labels)
+    told = told or json.dumps(answer, ensure_ascii=False)
     text = " ".join(record["text"].splitlines())
     print(f"{told}\t{text}", flush=True)  # whoever reads us may wait for this very answer
 
@@ -108,10 +106,17 @@ def _table_writer(file: TextIO, suffix: str) -> Write:
 
 def _row(record: Record, answer: Any, suffix: str) -> Record:
     """The record's columns and the best answer's, which never take a column of the record's."""
-    best = answer[0] if isinstance(answer, list) else answer
-    if not isinstance(best, dict):
+    labels = _labels(answer)
+    if not labels:
         raise UsageError(
             f"These answers are no rows of a {suffix} table.", tip="Write them as .jsonl."
         )
+    best = labels[0]
     columns = {f"predicted_{key}" if key in record else key: best[key] for key in best}
     return {**record, **columns}
+
+
+def _labels(answer: Any) -> list[dict[str, Any]]:
+    """The labels a text as a whole was given, best first; none if the task gives it none."""
+    entries = answer if isinstance(answer, list) else [answer]
+    return [entry for entry in entries if isinstance(entry, dict) and "label" in entry]

@@ -12,6 +12,7 @@ from albert_edge.errors import InputError, UsageError
 from albert_edge.runtime.closable import Closable
 from albert_edge.runtime.session import Session
 from albert_edge.runtime.tasks import TASKS, find_task
+from albert_edge.runtime.tasks.base import ArrangesInputs, WindowOutputs, Windows
 from albert_edge.runtime.text import load_text_encoder
 
 
@@ -63,6 +64,8 @@ class Pipeline(Closable):
             TypeError: An item is not of the type the task takes.
         """
         checked = self._task.parameters(**{**self._defaults, **parameters})
+        if isinstance(self._task, ArrangesInputs):
+            inputs = self._task.arrange(inputs, checked)
         if isinstance(inputs, GeneratorType):
             return self._stream(inputs, checked)
         if isinstance(inputs, list):
@@ -79,8 +82,11 @@ class Pipeline(Closable):
         return self._answer(item, self._task.parameters(**{**self._defaults, **parameters}))
 
     def _answer(self, item: Any, parameters: Any) -> Any:
-        arrays = self._task.encode(self._encoder, item, parameters)
-        return self._task.answer(self.session.run(arrays), parameters)
+        encoded = self._task.encode(self._encoder, item, parameters)
+        if not isinstance(encoded, Windows):
+            return self._task.answer(self.session.run(encoded), parameters)
+        outputs = tuple(self.session.run(inputs) for inputs in encoded.inputs)
+        return self._task.answer(WindowOutputs(outputs, encoded.context), parameters)
 
     def _stream(self, items: Iterator[Any], parameters: Any) -> Iterator[Any]:
         for index, item in enumerate(items):
@@ -112,7 +118,7 @@ def pipeline(
             exported for.
         model: A bundle, or the folder of one.
         device: "auto" or "cpu".
-        precision: "auto" or "fp32".
+        precision: "auto", "fp32" or another that the bundle was quantized to; see `Session`.
         threads: Threads inside one run; by default the processors this process may use.
         **parameters: Defaults for the parameters of every call, such as top_k.
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 from albert_edge.errors import UsageError
 from albert_edge.runtime.tasks.base import Task
 from albert_edge.runtime.tasks.feature_extraction import FeatureExtraction
+from albert_edge.runtime.tasks.fill_mask import FillMask
 from albert_edge.runtime.tasks.text_classification import TextClassification
+from albert_edge.runtime.tasks.token_classification import TokenClassification
 
 TASKS: dict[str, type[Task]] = {
     "feature-extraction": FeatureExtraction,
+    "fill-mask": FillMask,
     "text-classification": TextClassification,
+    "token-classification": TokenClassification,
 }
-_ALIASES = {"sentiment-analysis": "text-classification"}
+_ALIASES = {"sentiment-analysis": "text-classification", "ner": "token-classification"}
 
 
 def find_task(name: str) -> str:

@@ -1,0 +1,163 @@
+"""From the scores of tokens to entities: tokens -> words -> groups -> windows merged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Scores = npt.NDArray[np.float32]
+Entity = dict[str, Any]
+Join = Callable[[list[str]], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token of a text.
+
+    Attributes:
+        word: Its piece of the vocabulary, or what it stands for in the text if it is unknown.
+        index: Its place in the window.
+        start: Where it starts in the text, in characters.
+        end: Where it ends.
+        continues: Whether it continues the word of the token before it.
+    """
+
+    word: str
+    index: int
+    start: int
+    end: int
+    continues: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A token or a word, and the label the model gives it."""
+
+    label: str
+    score: np.float32
+    word: str
+    start: int
+    end: int
+
+
+def find_entities(
+    tokens: Sequence[Token], scores: Scores, labels: Sequence[str], strategy: str, join: Join
+) -> list[Entity]:
+    """The entities of a window.
+
+    Args:
+        tokens: Its tokens, special tokens left out.
+        scores: A row for each token of the window, special tokens included.
+        labels: The names of the columns.
+        strategy: One of `STRATEGIES`.
+        join: What makes a text of pieces of the vocabulary.
+    """
+    if strategy in _WORD_SCORES:
+        reduce = _WORD_SCORES[strategy]
+        spans = []
+        for word in _words(tokens):
+            word_scores = reduce(scores[[token.index for token in word]])
+            text = join([token.word for token in word])
+            spans.append(_span(labels, word_scores, text, word[0].start, word[-1].end))
+    else:
+        spans = [
+            _span(labels, scores[token.index], token.word, token.start, token.end)
+            for token in tokens
+        ]
+    if strategy == "none":
+        return [_token_entity(span, token.index) for span, token in zip(spans, tokens, strict=True)]
+    return [_group_entity(group, join) for group in _groups(spans)]
+
+
+def merge_windows(entities: Sequence[Entity]) -> list[Entity]:
+    """Of entities of several windows that overlap, keep the longest, then the surest."""
+    ordered = sorted(entities, key=lambda entity: int(entity["start"]))
+    # The first one is met twice: as in transformers, one of no length is then answered twice.
+    kept = ordered[:1]
+    for entity in ordered:
+        best = kept[-1]
+        if not best["start"] <= entity["start"] < best["end"]:
+            kept.append(entity)
+        elif _rank(entity) > _rank(best):
+            kept[-1] = entity
+    return kept
+
+
+def _rank(entity: Entity) -> tuple[int, float]:
+    return entity["end"] - entity["start"], entity["score"]
+
+
+def _span(labels: Sequence[str], scores: Scores, word: str, start: int, end: int) -> Span:
+    best = int(scores.argmax())
+    return Span(labels[best], scores[best], word, start, end)
+
+
+def _words(tokens: Sequence[Token]) -> list[list[Token]]:
+    words: list[list[Token]] = []
+    for token in tokens:
+        if token.continues and words:
+            words[-1].append(token)
+        else:
+            words.append([token])
+    return words
+
+
+def _mean(scores: Scores) -> Scores:
+    mean: Scores = scores.mean(axis=0)
+    return mean
+
+
+def _surest(scores: Scores) -> Scores:
+    surest: Scores = scores[scores.max(axis=-1).argmax()]
+    return surest
+
+
+# The scores of a word from those of its tokens, (tokens, num_labels).
+_WORD_SCORES: dict[str, Callable[[Scores], Scores]] = {
+    "first": lambda scores: scores[0],
+    "average": _mean,
+    "max": _surest,
+}
+STRATEGIES = ("none", "simple", *_WORD_SCORES)
+
+
+def _groups(spans: Sequence[Span]) -> list[list[Span]]:
+    """Neighbours of one label, apart where the label says that it begins (B-)."""
+    groups: list[list[Span]] = []
+    for span in spans:
+        begins = span.label.startswith("B-")
+        if groups and not begins and _tag(span.label) == _tag(groups[-1][-1].label):
+            groups[-1].append(span)
+        else:
+            groups.append([span])
+    return groups
+
+
+def _tag(label: str) -> str:
+    return label[2:] if label.startswith(("B-", "I-")) else label
+
+
+def _token_entity(span: Span, index: int) -> Entity:
+    return {
+        "entity": span.label,
+        "score": span.score.item(),
+        "index": index,
+        "word": span.word,
+        "start": span.start,
+        "end": span.end,
+    }
+
+
+def _group_entity(group: Sequence[Span], join: Join) -> Entity:
+    return {
+        # Not its tag: transformers cuts at the first hyphen whatever is before it.
+        "entity_group": group[0].label.split("-", 1)[-1],
+        "score": np.mean([span.score for span in group]).item(),
+        "word": join([span.word for span in group]),
+        "start": group[0].start,
+        "end": group[-1].end,
+    }

@@ -1,0 +1,192 @@
+"""Fill-mask: the tokens that fit best where a text has a mask."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from albert_edge.errors import InputError, UsageError
+from albert_edge.manifest import Manifest
+from albert_edge.runtime.tasks.base import WindowOutputs, Windows
+from albert_edge.runtime.text import Cut, TextEncoder, cut
+
+Ids = npt.NDArray[np.int64]
+
+# What loses its spaces in the texts transformers shows, in its order: each acts on the last result.
+_CLEAN_UP = (" .", " ?", " !", " ,", " ' ", " n't", " 'm", " 's", " 've", " 're")
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """The parameters of a call."""
+
+    top_k: int
+    targets: tuple[str, ...] | None
+    cut: Cut
+
+
+class FillMask:
+    """See `transformers.FillMaskPipeline`, whose answers these are."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        pass
+
+    def parameters(
+        self,
+        *,
+        top_k: int | None = None,
+        targets: str | Collection[str] | None = None,
+        truncation: bool | str = False,
+        max_length: int | None = None,
+        padding: bool | str = False,
+        tokenizer_kwargs: dict[str, Any] | None = None,
+    ) -> Parameters:
+        """Check the parameters of a call.
+
+        Args:
+            top_k: How many tokens to return for a mask, best first; by default 5.
+            targets: A word or words to choose from instead of all tokens. Of a word that is not a
+                token the first token counts, with a warning.
+            truncation: See `albert_edge.runtime.text.cut`, as the next two.
+            max_length: A limit below the model's own, in tokens.
+            padding: Taken, and without effect.
+            tokenizer_kwargs: The three above, the other way transformers takes them.
+
+        Raises:
+            UsageError: top_k or targets has no meaning.
+        """
+        top_k = 5 if top_k is None else top_k
+        if not isinstance(top_k, int) or isinstance(top_k, bool) or top_k < 1:
+            raise UsageError(f"top_k is {top_k!r}.", tip="Give a whole number from 1 up.")
+        words = (targets,) if isinstance(targets, str) else targets
+        if words is not None and not (
+            isinstance(words, Collection) and all(isinstance(word, str) for word in words)
+        ):
+            raise UsageError(f"targets is {targets!r}.", tip="Give a string or a list of strings.")
+        cutting = {"truncation": truncation, "max_length": max_length, "padding": padding}
+        return Parameters(
+            top_k=top_k,
+            targets=None if words is None else tuple(words),
+            cut=cut(**{**cutting, **(tokenizer_kwargs or {})}),
+        )
+
+    def arrange(self, inputs: Any, parameters: Parameters) -> Any:
+        """The text of a list of one, whose answer transformers gives without a list around it."""
+        alone = isinstance(inputs, list) and len(inputs) == 1 and isinstance(inputs[0], str)
+        return inputs[0] if alone else inputs
+
+    def encode(self, encoder: TextEncoder, item: Any, parameters: Parameters) -> Windows:
+        """Tokenize a text and find its masks."""
+        words = parameters.targets
+        targets = None if words is None else _target_ids(words, encoder)
+        inputs = encoder.encode(item, cut=parameters.cut)
+        return Windows((inputs,), _masked_text(encoder, inputs["input_ids"][0], targets))
+
+    def answer(self, outputs: WindowOutputs, parameters: Parameters) -> Any:
+        """Map logits, (1, sequence, vocab_size), to the tokens that fit best."""
+        text: MaskedText = outputs.context
+        logits = outputs.outputs[0]["logits"][0]
+        answers = [
+            [
+                text.proposal(mask, token, score)
+                for token, score in _best(logits[mask], parameters.top_k, text.targets)
+            ]
+            for mask in text.masks
+        ]
+        return answers[0] if len(answers) == 1 else answers
+
+    def single(self, item: Any, answer: Any, given: Mapping[str, Any]) -> Any:
+        """The bare answer."""
+        return answer
+
+
+@dataclass(frozen=True, slots=True)
+class MaskedText:
+    """A tokenized text, the positions of its masks, and the ids to choose from, if not all."""
+
+    encoder: TextEncoder
+    ids: Ids
+    masks: tuple[int, ...]
+    targets: Ids | None
+
+    def proposal(self, mask: int, token: int, score: float) -> dict[str, Any]:
+        """The answer that puts a token in place of the mask at one position."""
+        ids = self.ids.copy()
+        ids[mask] = token
+        padding = self.encoder.tokenizer.token_to_id(self.encoder.setting("pad_token", ""))
+        shown = ids[ids != padding].tolist()
+        return {
+            "score": score,
+            "token": token,
+            "token_str": self._decode([token]),
+            # Other masks are special tokens too, and have to show.
+            "sequence": self._decode(shown, skip_special_tokens=len(self.masks) == 1),
+        }
+
+    def _decode(self, ids: list[int], *, skip_special_tokens: bool = False) -> str:
+        tokenizer = self.encoder.tokenizer
+        text: str = tokenizer.decode(ids, skip_special_tokens=skip_special_tokens)
+        if self.encoder.setting("clean_up_tokenization_spaces", False):
+            for spaced in _CLEAN_UP:
+                text = text.replace(spaced, spaced.strip())
+        return text
+
+
+def _masked_text(encoder: TextEncoder, ids: Ids, targets: Ids | None) -> MaskedText:
+    mask = encoder.setting("mask_token", "[MASK]")
+    masks = np.flatnonzero(ids == encoder.tokenizer.token_to_id(mask)).tolist()
+    if not masks:
+        raise InputError(
+            f"The text has no {mask}, so there is nothing to fill.",
+            tip=f"Write {mask} where a word is missing, within what truncation leaves.",
+        )
+    return MaskedText(encoder, ids, tuple(masks), targets)
+
+
+def _target_ids(words: tuple[str, ...], encoder: TextEncoder) -> Ids:
+    """The ids of words, each once."""
+    found = {_target_id(word, encoder) for word in words}
+    ids = sorted(token for token in found if token is not None)
+    if not ids:
+        raise UsageError(
+            f"targets is {list(words)!r}, and nothing in it is a token.",
+            tip="Give at least one word, or leave targets out to choose from all tokens.",
+        )
+    return np.array(ids, dtype=np.int64)
+
+
+def _target_id(word: str, encoder: TextEncoder) -> int | None:
+    """The id of a token, or of the first token of another word; None if a word has no tokens."""
+    try:
+        known: int | None = encoder.tokenizer.token_to_id(word)
+        encoding = encoder.tokenizer.encode(word, add_special_tokens=False)
+    except (TypeError, UnicodeError) as error:
+        raise UsageError(
+            f"The target {word!r} is not valid Unicode.", tip="Replace its lone surrogates."
+        ) from error
+    if known is not None:
+        return known
+    encoding.truncate(1, direction=encoder.truncation_side)
+    first = next(zip(encoding.ids, encoding.tokens, strict=True), None)
+    instead = f"{first[1]!r} stands in for it" if first else "it is ignored"
+    warnings.warn(f"The target {word!r} is not in the vocabulary; {instead}.", stacklevel=2)
+    return first and first[0]
+
+
+def _best(logits: npt.NDArray[Any], top_k: int, targets: Ids | None) -> list[tuple[int, float]]:
+    """The best tokens at a mask with their scores, best first."""
+    if targets is None and top_k > len(logits):
+        tip = "Lower top_k, or choose from targets."
+        raise UsageError(f"top_k is {top_k}; the model has {len(logits)} tokens.", tip=tip)
+    exponentials = np.exp(logits - logits.max())
+    tokens = np.arange(len(logits)) if targets is None else targets
+    scores = (exponentials / exponentials.sum())[tokens]
+    # Sorting a whole vocabulary would take longer than finding the few best of it.
+    best = np.argpartition(-scores, min(top_k, len(scores)) - 1)[:top_k]
+    best = best[np.argsort(-scores[best], kind="stable")]
+    return list(zip(tokens[best].tolist(), scores[best].tolist(), strict=True))
