@@ -56,7 +56,11 @@ def checkpoint(folder: Path, task: str, vocabulary: str, **config: Any) -> Path:
 
 def both(folder: Path, task: str, vocabulary: str = "spiece.model", **config: Any) -> Both:
     source = checkpoint(folder / "checkpoint", task, vocabulary, **config)
-    bundle = folder / "bundle"
+    return pair(task, source, folder / "bundle")
+
+
+def pair(task: str, source: Path, bundle: Path, **options: Any) -> Both:
+    """Both pipelines of a checkpoint, with `options` as their defaults."""
     albert_edge.export(source, bundle)
     albert_edge.optimize(bundle)
     # The bundle's tokenizer is compared elsewhere; taken from the checkpoint, transformers 5 would
@@ -66,8 +70,9 @@ def both(folder: Path, task: str, vocabulary: str = "spiece.model", **config: An
         model=str(source),
         tokenizer=REFERENCE.AutoTokenizer.from_pretrained(bundle),
         device="cpu",
+        **options,
     )
-    return Both(bundle, albert_edge.pipeline(task, model=bundle, threads=1), theirs)
+    return Both(bundle, albert_edge.pipeline(task, model=bundle, threads=1, **options), theirs)
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -21,11 +21,15 @@ from test_pipelines import (
     assert_same,
     both,
     checkpoint,
+    one_thread,
+    pair,
     words,
 )
 
 import albert_edge
 from albert_edge.errors import InputError, UsageError
+
+__all__ = ["one_thread"]  # a fixture of every test here
 
 pytestmark = [
     pytest.mark.reference,
@@ -39,15 +43,6 @@ GROUPS = ["simple", "first", "average", "max"]
 STRATEGIES = ["none", *GROUPS]
 IGNORED: list[Any] = [None, [], ["O"], ["PER"], ["O", "I-LOC", "LOC", "A"], ("B-PER",)]
 LONG = " ".join(SENTENCES)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """On models this small torch's threads wait for each other most of the time."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def varied(folder: Path, vocabulary: str = "spiece.model", **config: Any) -> Both:
@@ -64,17 +59,7 @@ def varied(folder: Path, vocabulary: str = "spiece.model", **config: Any) -> Bot
         model.classifier.bias /= logits.std(0)
         model.classifier.weight /= logits.std(0)[:, None]
     model.save_pretrained(source)
-    return pair(source, folder / "bundle")
-
-
-def pair(source: Path, bundle: Path, **options: Any) -> Both:
-    albert_edge.export(source, bundle)
-    # Taken from the checkpoint, transformers 5 would make another tokenizer of spiece.model.
-    tokenizer = REFERENCE.AutoTokenizer.from_pretrained(bundle)
-    theirs = REFERENCE.pipeline(
-        TASK, model=str(source), tokenizer=tokenizer, device="cpu", **options
-    )
-    return Both(bundle, albert_edge.pipeline("ner", model=bundle, threads=1, **options), theirs)
+    return pair(TASK, source, folder / "bundle")
 
 
 @pytest.fixture(scope="module")
@@ -186,7 +171,7 @@ def test_ignored_labels(english: Both, ignored: Any, strategy: str | None) -> No
 
 def test_defaults_given_when_the_pipeline_is_made(english: Both, tmp_path: Path) -> None:
     defaults = {"aggregation_strategy": "average", "ignore_labels": ["LOC"]}
-    pipelines = pair(english.bundle.parent / "checkpoint", tmp_path / "bundle", **defaults)
+    pipelines = pair("ner", english.bundle.parent / "checkpoint", tmp_path / "bundle", **defaults)
     assert compare(pipelines, SENTENCES[:3]) == english.ours(SENTENCES[:3], **defaults)
     compare(pipelines, SENTENCES[:3], aggregation_strategy="none")
     compare(pipelines, SENTENCES[0], ignore_labels=[])
@@ -276,7 +261,7 @@ def test_windows_from_the_side_that_the_tokenizer_cuts(tmp_path: Path) -> None:
     folder = tmp_path / "checkpoint"
     source = checkpoint(folder, TASK, "spiece.model", max_position_embeddings=POSITIONS, **CONFIG)
     (source / "tokenizer_config.json").write_text('{"truncation_side": "left"}')
-    pipelines = pair(source, tmp_path / "bundle")
+    pipelines = pair(TASK, source, tmp_path / "bundle")
     assert pipelines.theirs.tokenizer.truncation_side == "left"  # type: ignore[attr-defined]
     compare(pipelines, LONG[:300], stride=5, aggregation_strategy="simple", ignore_labels=[])
     compare(pipelines, LONG[:300], truncation=True, ignore_labels=[])

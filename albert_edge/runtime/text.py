@@ -67,14 +67,12 @@ class TextEncoder:
         tokenizer: The tokenizer, without padding and truncation of its own.
         max_length: The most tokens the model takes, special tokens included.
         truncation_side: Which end is cut off: "left" or "right".
-        unknown_id: The id of the token for what is not in the vocabulary, if it has one.
         settings: What tokenizer_config.json says.
     """
 
     tokenizer: Tokenizer
     max_length: int
     truncation_side: str = "right"
-    unknown_id: int | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def setting(self, name: str, default: T) -> T:
@@ -216,14 +214,7 @@ def load_text_encoder(bundle: Bundle) -> TextEncoder:
     positions = read_config(bundle.listed("config.json")).max_position_embeddings
     # A tokenizer without a limit of its own says so with a number around 1e30.
     limit = int(min(positions, settings.get("model_max_length") or positions))
-    unknown = settings.get("unk_token")
-    return TextEncoder(
-        tokenizer,
-        limit,
-        settings.get("truncation_side", "right"),
-        tokenizer.token_to_id(unknown) if isinstance(unknown, str) else None,
-        settings,
-    )
+    return TextEncoder(tokenizer, limit, settings.get("truncation_side", "right"), settings)
 
 
 def _check_types(text: Any, text_pair: Any, split: bool) -> None:

@@ -113,7 +113,7 @@ class Compressor:
     def try_out(self, precisions: Precisions, *, briefly: bool = False) -> Trial:
         """Make a model, judge it, on a few texts if `briefly`, and throw it away.
 
-        What was tried before is remembered: a search and its remedies meet the same models.
+        What was tried is remembered: a search meets a model twice, and what is kept was tried.
         """
         key = frozenset(precisions.items()), briefly
         if key not in self._tried:

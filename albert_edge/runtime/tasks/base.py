@@ -60,6 +60,13 @@ class Task(Protocol):
         """What a call with one item and the keyword arguments `given` returns."""
 
 
+def softmax(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Turn (..., classes) logits into probabilities."""
+    exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    probabilities: npt.NDArray[np.float32] = exponentials / exponentials.sum(axis=-1, keepdims=True)
+    return probabilities
+
+
 @runtime_checkable
 class ArrangesInputs(Protocol):
     """A task that does not take every list in a call for a list of items."""

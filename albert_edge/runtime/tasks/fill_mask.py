@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from albert_edge.errors import InputError, UsageError
 from albert_edge.manifest import Manifest
-from albert_edge.runtime.tasks.base import WindowOutputs, Windows
+from albert_edge.runtime.tasks.base import WindowOutputs, Windows, softmax
 from albert_edge.runtime.text import Cut, TextEncoder, cut
 
 Ids = npt.NDArray[np.int64]
@@ -183,9 +183,8 @@ def _best(logits: npt.NDArray[Any], top_k: int, targets: Ids | None) -> list[tup
     if targets is None and top_k > len(logits):
         tip = "Lower top_k, or choose from targets."
         raise UsageError(f"top_k is {top_k}; the model has {len(logits)} tokens.", tip=tip)
-    exponentials = np.exp(logits - logits.max())
     tokens = np.arange(len(logits)) if targets is None else targets
-    scores = (exponentials / exponentials.sum())[tokens]
+    scores = softmax(logits)[tokens]
     # Sorting a whole vocabulary would take longer than finding the few best of it.
     best = np.argpartition(-scores, min(top_k, len(scores)) - 1)[:top_k]
     best = best[np.argsort(-scores[best], kind="stable")]

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from albert_edge.errors import UsageError
 from albert_edge.manifest import Manifest
-from albert_edge.runtime.tasks.base import Inputs, Outputs
+from albert_edge.runtime.tasks.base import Inputs, Outputs, softmax
 from albert_edge.runtime.text import Cut, TextEncoder, cut
 
 Function = Literal["softmax", "sigmoid", "none"]
@@ -120,19 +120,13 @@ def _default_function(manifest: Manifest) -> Function:
     return "softmax"
 
 
-def _softmax(logits: Scores) -> Scores:
-    exponentials = np.exp(logits - logits.max())
-    scores: Scores = exponentials / exponentials.sum()
-    return scores
-
-
 def _sigmoid(logits: Scores) -> Scores:
     scores: Scores = np.reciprocal(1.0 + np.exp(-logits))
     return scores
 
 
 _FUNCTIONS: dict[Function, Callable[[Scores], Scores]] = {
-    "softmax": _softmax,
+    "softmax": softmax,
     "sigmoid": _sigmoid,
     "none": lambda logits: logits,
 }

@@ -7,17 +7,15 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
-import numpy as np
 from tokenizers import Encoding, Tokenizer
 
 from albert_edge.errors import UsageError
 from albert_edge.manifest import Manifest
-from albert_edge.runtime.tasks.base import WindowOutputs, Windows
+from albert_edge.runtime.tasks.base import WindowOutputs, Windows, softmax
 from albert_edge.runtime.tasks.entities import (
     STRATEGIES,
     Entity,
     Join,
-    Scores,
     Token,
     find_entities,
     merge_windows,
@@ -133,7 +131,7 @@ class TokenClassification:
         context: Context = outputs.context
         entities: list[Entity] = []
         for tokens, window in zip(context.windows, outputs.outputs, strict=True):
-            scores = _softmax(window["logits"][0])
+            scores = softmax(window["logits"][0])
             strategy = parameters.aggregation_strategy
             found = find_entities(tokens, scores, self.labels, strategy, context.join)
             entities += (entity for entity in found if _kept(entity, parameters.ignore_labels))
@@ -151,13 +149,14 @@ def _tokens(
     # WordPiece marks the pieces inside a word. With another vocabulary a token continues a word
     # if no space is before it, as transformers has it.
     marks_pieces = bool(getattr(encoder.tokenizer.model, "continuing_subword_prefix", None))
+    unknown = encoder.tokenizer.token_to_id(encoder.setting("unk_token", ""))
     columns = (encoding.ids, encoding.special_tokens_mask, encoding.offsets, encoding.word_ids)
     for index, (token, special, (start, end), word) in enumerate(zip(*columns, strict=True)):
         if special:
             continue
         if starts is not None and word is not None:
             start, end = start + starts[word], end + starts[word]
-        if token == encoder.unknown_id:
+        if token == unknown:
             yield Token(text[start:end], index, start, end, continues=False)
             continue
         piece = encoder.tokenizer.id_to_token(token)
@@ -171,12 +170,6 @@ def _tokens(
 def _joiner(tokenizer: Tokenizer) -> Join:
     decoder = tokenizer.decoder
     return " ".join if decoder is None else decoder.decode
-
-
-def _softmax(logits: Scores) -> Scores:
-    exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    scores: Scores = exponentials / exponentials.sum(axis=-1, keepdims=True)
-    return scores
 
 
 def _kept(entity: Entity, ignored: Collection[str]) -> bool:
