@@ -132,7 +132,6 @@ def _ranked(costs: list[MatrixCost], goal: Goal) -> Iterator[tuple[Precisions, f
         [cost for cost in chosen if cost is not None] for chosen in itertools.product(*options)
     ]
     assignments.sort(key=lambda chosen: -sum(map(gain, chosen)))
-    for chosen in assignments:
-        if sum(map(gain, chosen)) > 0:
-            precisions = {cost.matrix: cost.precision for cost in chosen}
-            yield precisions, sum(cost.error for cost in chosen)
+    for chosen in filter(None, assignments):
+        precisions = {cost.matrix: cost.precision for cost in chosen}
+        yield precisions, sum(cost.error for cost in chosen)
