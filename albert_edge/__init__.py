@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from albert_edge.bundle import open_bundle
     from albert_edge.errors import AlbertEdgeError
-    from albert_edge.runtime.pipeline import pipeline
+    from albert_edge.runtime.load import pipeline
     from albert_edge.steps.export import export
     from albert_edge.steps.optimize import optimize
     from albert_edge.steps.quantize import quantize
@@ -30,7 +30,7 @@ _HOMES = {
     "export": "albert_edge.steps.export",
     "open_bundle": "albert_edge.bundle",
     "optimize": "albert_edge.steps.optimize",
-    "pipeline": "albert_edge.runtime.pipeline",
+    "pipeline": "albert_edge.runtime.load",
     "quantize": "albert_edge.steps.quantize",
 }
 

@@ -83,7 +83,7 @@ def _refuse_confusion(texts: list[str] | None, source: Path | None, target: Path
 def _load(
     bundle: Path, device: str, precision: str, threads: int | None, parameters: dict[str, Any]
 ) -> Any:
-    from albert_edge.runtime.pipeline import pipeline
+    from albert_edge.runtime.load import pipeline
 
     try:
         return pipeline(

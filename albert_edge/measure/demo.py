@@ -12,7 +12,8 @@ from time import perf_counter
 
 from albert_edge.bundle import open_bundle
 from albert_edge.manifest import MANIFEST
-from albert_edge.runtime.pipeline import Pipeline, pipeline
+from albert_edge.runtime.load import pipeline
+from albert_edge.runtime.pipeline import Pipeline
 from albert_edge.runtime.session import Session
 from albert_edge.source import models_folder
 from albert_edge.steps.export import export

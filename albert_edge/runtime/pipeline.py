@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from types import GeneratorType
 from typing import Any
 
-from albert_edge.bundle import Bundle, open_bundle
-from albert_edge.errors import InputError, UsageError
+from albert_edge.errors import InputError
 from albert_edge.runtime.closable import Closable
 from albert_edge.runtime.session import Session
-from albert_edge.runtime.tasks import TASKS, find_task
+from albert_edge.runtime.tasks import TASKS
 from albert_edge.runtime.tasks.base import ArrangesInputs, WindowOutputs, Windows
 from albert_edge.runtime.text import load_text_encoder
 
 
 class Pipeline(Closable):
-    """Answers texts with the model of a bundle. Made by `pipeline`.
+    """Answers texts with the model of a bundle. Made by `albert_edge.pipeline`.
 
     Call it with one text, a list of texts or a generator of texts; what comes back has the shape
     transformers.pipeline gives for the same call: one answer, a list, or an iterator. On a CPU
@@ -34,7 +32,7 @@ class Pipeline(Closable):
         self.task = task
         self.session = session
         self.device = session.device.name
-        self._task = TASKS[task](session.bundle.manifest)
+        self._task = TASKS[task](session.bundle)
         self._defaults = defaults
         self._task.parameters(**defaults)
         self._encoder = load_text_encoder(session.bundle)
@@ -100,44 +98,3 @@ class Pipeline(Closable):
     def close(self) -> None:
         """Free the memory of the model."""
         self.session.close()
-
-
-def pipeline(
-    task: str | None = None,
-    model: Bundle | str | os.PathLike[str] | None = None,
-    *,
-    device: str = "auto",
-    precision: str = "auto",
-    threads: int | None = None,
-    **parameters: Any,
-) -> Pipeline:
-    """Load a bundle for answering texts.
-
-    Args:
-        task: What to answer, as transformers.pipeline calls it; by default what the bundle was
-            exported for.
-        model: A bundle, or the folder of one.
-        device: "auto" or "cpu".
-        precision: "auto", "fp32" or another that the bundle was quantized to; see `Session`.
-        threads: Threads inside one run; by default the processors this process may use.
-        **parameters: Defaults for the parameters of every call, such as top_k.
-
-    Returns:
-        The pipeline.
-
-    Raises:
-        UsageError: No model, an unknown task, or one the bundle was not exported for.
-        BundleError: The bundle is missing, damaged or has no tokenizer.
-        DeviceError: The device is not available.
-    """
-    if model is None:
-        raise UsageError("pipeline needs a model.", tip="Pass model='FOLDER', a bundle.")
-    bundle = model if isinstance(model, Bundle) else open_bundle(model)
-    wanted = find_task(task or bundle.manifest.task)
-    if wanted != bundle.manifest.task:
-        raise UsageError(
-            f"{bundle.folder} was exported for {bundle.manifest.task}, not {wanted}.",
-            tip=f"Export the checkpoint with --task {wanted}.",
-        )
-    session = Session(bundle, device=device, precision=precision, threads=threads)
-    return Pipeline(wanted, session, **parameters)

@@ -26,9 +26,25 @@ def find_task(name: str) -> str:
     """
     task = _ALIASES.get(name, name)
     if task not in TASKS:
-        raise UsageError(
-            f"There is no pipeline for {name!r} yet.",
-            tip=f"Pipelines are: {', '.join(TASKS)}. Other tasks run through "
-            "albert_edge.runtime.session.Session, arrays in, arrays out.",
-        )
+        raise _no_pipeline(name)
     return task
+
+
+def default_task(head: str) -> str:
+    """What a bundle exported for `head` answers when no task is named.
+
+    Raises:
+        UsageError: No pipeline is made for such a bundle.
+    """
+    for task, kind in TASKS.items():
+        if kind.head == head:
+            return task
+    raise _no_pipeline(head)
+
+
+def _no_pipeline(name: str) -> UsageError:
+    return UsageError(
+        f"There is no pipeline for {name!r}.",
+        tip=f"Pipelines are: {', '.join(TASKS)}. Other models run through "
+        "albert_edge.runtime.session.Session, arrays in, arrays out.",
+    )

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
-from albert_edge.manifest import Manifest
+from albert_edge.bundle import Bundle
 from albert_edge.runtime.text import TextEncoder
 
 Inputs = dict[str, npt.NDArray[np.int64]]
@@ -43,8 +43,11 @@ class Task(Protocol):
     Its methods see the parameters of a call as `parameters` returned them.
     """
 
-    def __init__(self, manifest: Manifest) -> None:
-        """Take from the manifest what the answers need."""
+    head: ClassVar[str]
+    """The task a bundle must have been exported for."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        """Take from the bundle what the answers need."""
 
     @property
     def parameters(self) -> Callable[..., Any]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
-from albert_edge.manifest import Manifest
+from albert_edge.bundle import Bundle
 from albert_edge.runtime.tasks.base import Inputs, Outputs
 from albert_edge.runtime.text import Cut, TextEncoder, cut
 
@@ -22,7 +22,9 @@ class Parameters:
 class FeatureExtraction:
     """See `transformers.FeatureExtractionPipeline`, whose answers these are."""
 
-    def __init__(self, manifest: Manifest) -> None:
+    head: ClassVar = "feature-extraction"
+
+    def __init__(self, bundle: Bundle) -> None:
         pass
 
     def parameters(

@@ -5,13 +5,13 @@ from __future__ import annotations
 import warnings
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
+from albert_edge.bundle import Bundle
 from albert_edge.errors import InputError, UsageError
-from albert_edge.manifest import Manifest
 from albert_edge.runtime.tasks.base import WindowOutputs, Windows, softmax
 from albert_edge.runtime.text import Cut, TextEncoder, cut
 
@@ -33,7 +33,9 @@ class Parameters:
 class FillMask:
     """See `transformers.FillMaskPipeline`, whose answers these are."""
 
-    def __init__(self, manifest: Manifest) -> None:
+    head: ClassVar = "fill-mask"
+
+    def __init__(self, bundle: Bundle) -> None:
         pass
 
     def parameters(

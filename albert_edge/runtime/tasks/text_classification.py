@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from albert_edge.bundle import Bundle
 from albert_edge.errors import UsageError
 from albert_edge.manifest import Manifest
 from albert_edge.runtime.tasks.base import Inputs, Outputs, softmax
@@ -31,9 +32,11 @@ class Parameters:
 class TextClassification:
     """See `transformers.TextClassificationPipeline`, whose answers these are."""
 
-    def __init__(self, manifest: Manifest) -> None:
-        self.labels = manifest.labels
-        self.default_function = _default_function(manifest)
+    head: ClassVar = "text-classification"
+
+    def __init__(self, bundle: Bundle) -> None:
+        self.labels = bundle.manifest.labels
+        self.default_function = _default_function(bundle.manifest)
 
     def parameters(
         self,

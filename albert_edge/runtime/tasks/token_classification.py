@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any
+from typing import Any, ClassVar
 
 from tokenizers import Encoding, Tokenizer
 
+from albert_edge.bundle import Bundle
 from albert_edge.errors import UsageError
-from albert_edge.manifest import Manifest
 from albert_edge.runtime.tasks.base import WindowOutputs, Windows, softmax
 from albert_edge.runtime.tasks.entities import (
     STRATEGIES,
@@ -45,8 +45,10 @@ class Context:
 class TokenClassification:
     """See `transformers.TokenClassificationPipeline`, whose answers these are."""
 
-    def __init__(self, manifest: Manifest) -> None:
-        self.labels = manifest.labels
+    head: ClassVar = "token-classification"
+
+    def __init__(self, bundle: Bundle) -> None:
+        self.labels = bundle.manifest.labels
 
     def parameters(
         self,

@@ -1,0 +1,57 @@
+"""`albert_edge.pipeline`: a bundle and the name of a task -> the object that answers."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from albert_edge.bundle import Bundle, open_bundle
+from albert_edge.errors import UsageError
+from albert_edge.runtime.pipeline import Pipeline
+from albert_edge.runtime.session import Session
+from albert_edge.runtime.tasks import TASKS, default_task, find_task
+
+# Pipelines with a method of their own beside the call.
+_CLASSES: dict[str, type[Pipeline]] = {}
+
+
+def pipeline(
+    task: str | None = None,
+    model: Bundle | str | os.PathLike[str] | None = None,
+    *,
+    device: str = "auto",
+    precision: str = "auto",
+    threads: int | None = None,
+    **parameters: Any,
+) -> Pipeline:
+    """Load a bundle for answering texts.
+
+    Args:
+        task: What to answer, as transformers.pipeline calls it; by default what the bundle was
+            exported for.
+        model: A bundle, or the folder of one.
+        device: "auto" or "cpu".
+        precision: "auto", "fp32" or another that the bundle was quantized to; see `Session`.
+        threads: Threads inside one run; by default the processors this process may use.
+        **parameters: Defaults for the parameters of every call, such as top_k.
+
+    Returns:
+        The pipeline.
+
+    Raises:
+        UsageError: No model, an unknown task, or one the bundle was not exported for.
+        BundleError: The bundle is missing, damaged or has no tokenizer.
+        DeviceError: The device is not available.
+    """
+    if model is None:
+        raise UsageError("pipeline needs a model.", tip="Pass model='FOLDER', a bundle.")
+    bundle = model if isinstance(model, Bundle) else open_bundle(model)
+    wanted = find_task(task) if task else default_task(bundle.manifest.task)
+    head = TASKS[wanted].head
+    if head != bundle.manifest.task:
+        raise UsageError(
+            f"{bundle.folder} was exported for {bundle.manifest.task}, not {wanted}.",
+            tip=f"Export the checkpoint with --task {head}.",
+        )
+    session = Session(bundle, device=device, precision=precision, threads=threads)
+    return _CLASSES.get(wanted, Pipeline)(wanted, session, **parameters)
