@@ -24,7 +24,7 @@ from albert_edge.graph.onnx_file import write_model
 from albert_edge.graph.plan import CPU_OPTIMIZATIONS, Layout, Matrix, Plan, Precision
 from albert_edge.measure.parity import transformers_run
 from albert_edge.onnx_reader import read_onnx
-from albert_edge.runtime.session import run_file
+from albert_edge.runtime.engine import run_file
 
 Array = npt.NDArray[Any]
 Weights = dict[str, Array]

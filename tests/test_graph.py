@@ -33,7 +33,8 @@ from albert_edge.graph.build import Authored, Weight, author
 from albert_edge.graph.onnx_file import write_model
 from albert_edge.graph.plan import Layout, Optimization, Plan, Target
 from albert_edge.onnx_reader import read_onnx
-from albert_edge.runtime.session import Session, run_file
+from albert_edge.runtime.engine import run_file
+from albert_edge.runtime.session import Session
 from albert_edge.steps.export import ExportReport
 
 TOLERANCE = 1e-4

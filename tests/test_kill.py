@@ -25,7 +25,8 @@ from conftest import make_model
 import albert_edge
 from albert_edge.bundle import open_bundle
 from albert_edge.errors import BundleError
-from albert_edge.runtime.session import Arrays, Session
+from albert_edge.runtime.engine import Arrays
+from albert_edge.runtime.session import Session
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and SIGKILL")
 

@@ -24,7 +24,8 @@ from albert_edge.graph.onnx_file import write_model
 from albert_edge.graph.plan import CPU_OPTIMIZATIONS, Layout, Optimization, Plan, Target
 from albert_edge.measure import parity
 from albert_edge.onnx_reader import read_onnx
-from albert_edge.runtime.session import Session, run_file
+from albert_edge.runtime.engine import run_file
+from albert_edge.runtime.session import Session
 
 TOLERANCE = 1e-5  # these models are tiny; the same arithmetic in another order is this close
 VOCABULARY: Any = TINY["vocab_size"]

@@ -301,7 +301,7 @@ def test_an_unknown_variant_or_precision_lists_what_there_is(bundle: Bundle) -> 
 def test_it_runs_on_the_cpu_alone(session: Session) -> None:
     assert session.device.name == "cpu"
     # What onnxruntime says, not what was asked of it.
-    assert session._session.get_providers() == ["CPUExecutionProvider"]
+    assert session._engine.get_providers() == ["CPUExecutionProvider"]
 
 
 @pytest.mark.parametrize("name", ["auto", "cpu"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 from albert_edge.bundle import Bundle, open_bundle
@@ -22,6 +23,8 @@ def pipeline(
     device: str = "auto",
     precision: str = "auto",
     threads: int | None = None,
+    workers: int | None = None,
+    provider_options: Mapping[str, Any] | None = None,
     **parameters: Any,
 ) -> Pipeline:
     """Load a bundle for answering texts.
@@ -30,9 +33,13 @@ def pipeline(
         task: What to answer, as transformers.pipeline calls it; by default what the bundle was
             exported for.
         model: A bundle, or the folder of one.
-        device: "auto" or "cpu".
+        device: "auto", "cpu", "cuda", "cuda:1" or an execution provider, such as "openvino"; see
+            `albert_edge.runtime.device.find_devices`.
         precision: "auto", "fp32" or another that the bundle was quantized to; see `Session`.
-        threads: Threads inside one run; by default the processors this process may use.
+        threads: Threads to answer with on a CPU; by default the processors this process may use.
+        workers: Texts of a list that are worked on at once on a CPU, sharing these threads; see
+            `Pipeline`.
+        provider_options: What the execution provider is told, in its own words.
         **parameters: Defaults for the parameters of every call, such as top_k.
 
     Returns:
@@ -53,5 +60,11 @@ def pipeline(
             f"{bundle.folder} was exported for {bundle.manifest.task}, not {wanted}.",
             tip=f"Export the checkpoint with --task {head}.",
         )
-    session = Session(bundle, device=device, precision=precision, threads=threads)
-    return _CLASSES.get(wanted, Pipeline)(wanted, session, **parameters)
+    session = Session(
+        bundle,
+        device=device,
+        precision=precision,
+        threads=threads,
+        provider_options=provider_options,
+    )
+    return _CLASSES.get(wanted, Pipeline)(wanted, session, workers=workers, **parameters)

@@ -13,7 +13,7 @@ import functools
 import numpy as np
 
 from albert_edge.activation_range import EIGHT_BITS, SEVEN_BITS, ActivationRange
-from albert_edge.runtime.device import load_onnxruntime
+from albert_edge.runtime.providers import load_onnxruntime
 
 _INNER, _COLUMNS = 32, 32
 

@@ -2,52 +2,49 @@
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import os
-import shlex
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from types import ModuleType
+import threading
+import weakref
+from collections.abc import Mapping
+from concurrent.futures import CancelledError
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from albert_edge.activation_range import (
-    EIGHT_BITS,
-    ONE_SIDED_STEP,
-    STEP,
-    ZERO_POINT,
-    ActivationRange,
-)
 from albert_edge.bundle import Bundle, open_bundle
 from albert_edge.errors import BundleError, DeviceError, InputError, UsageError
-from albert_edge.manifest import Variant
 from albert_edge.runtime.closable import Closable
 from albert_edge.runtime.cpus import usable_cpus
-from albert_edge.runtime.device import CPU, Device, find_device, load_onnxruntime
-from albert_edge.runtime.memory import return_freed_memory
+from albert_edge.runtime.device import Device, find_devices
+from albert_edge.runtime.engine import Arrays, load_engine
+from albert_edge.runtime.providers import PROVIDERS, load_onnxruntime
 from albert_edge.runtime.saturation import activation_range
-
-Arrays = dict[str, npt.NDArray[Any]]
-
-# What "auto" takes, the first one there is: the fastest whose answers were checked, then the rest.
-_PREFERENCE = ("int8", "mixed", "int8-block", "int4", "fp32")
+from albert_edge.runtime.seats import Seats
+from albert_edge.runtime.variants import choose_variant
 
 # What a caller may leave out, as in transformers: no padding, one segment.
 _DEFAULTS = {"attention_mask": 1, "token_type_ids": 0}
 
 
 class Session(Closable):
-    """A model in memory. Safe to use from many threads.
+    """A model in memory. Safe to use from many threads, and in a child process after a fork.
+
+    Over all sessions of a process, no more runs go on at once than there are processors for their
+    threads; the others wait their turn.
 
     Args:
         bundle: A bundle, or the folder of one.
-        device: "auto" or "cpu".
+        device: "auto", "cpu", "cuda", "cuda:1" or an execution provider; see
+            `albert_edge.runtime.device.find_devices`.
         precision: "auto", "fp32" or another that the bundle was quantized to. "auto" takes the
-            fastest on the device: int8 if there is one.
+            fastest on the device: int8 if there is one on a CPU, fp16 elsewhere.
         threads: Threads inside one run; by default the processors this process may use.
         variant: The name of one variant, instead of the best one for device and precision.
+        provider_options: What the execution provider is told, in its own words.
 
     Attributes:
         bundle: The bundle it came from.
@@ -58,6 +55,7 @@ class Session(Closable):
         threads: Threads inside one run.
         input_names: Arrays it takes, in order.
         output_names: Arrays it gives, in order.
+        token_outputs: Those with a row for every token, (batch, sequence, ...).
 
     Raises:
         BundleError: The bundle is missing or damaged, or has no such variant.
@@ -74,22 +72,52 @@ class Session(Closable):
         precision: str = "auto",
         threads: int | None = None,
         variant: str | None = None,
+        provider_options: Mapping[str, Any] | None = None,
     ) -> None:
         self.bundle = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
-        self.device = find_device(device)
+        devices = find_devices(device, provider_options)
         if threads is not None and threads < 1:
             raise UsageError(f"threads is {threads}.", tip="Give 1 or more, or leave it out.")
         self.threads = threads or usable_cpus()
+        self._engine = self._open(devices, precision, variant)
+        self.input_names = tuple(value.name for value in self._engine.get_inputs())
+        self.output_names = tuple(value.name for value in self._engine.get_outputs())
+        self.token_outputs = _token_outputs(self._engine)
+        self._runs: set[Any] = set()
+        self._forked = False
+        self._reloading = threading.Lock()
+        _SESSIONS.add(self)
+
+    def _open(self, devices: list[Device], precision: str, variant: str | None) -> Any:
+        """Load on the first device that can be loaded on."""
+        for device in devices[:-1]:
+            try:
+                return self._open([device], precision, variant)
+            except (BundleError, DeviceError) as error:
+                devices = [replace(devices[-1], note=str(error))]
+        self.device = devices[-1]
         self.variant = (
             self.bundle.variant(variant)
             if variant
             else choose_variant(self.bundle, self.device, precision)
         )
         self.activations = activation_range() if self.variant.activations else None
+        return self._load()
+
+    def _load(self) -> Any:
         path = self.bundle.model_file(self.variant)
-        self._session = _load(path, self.device, self.threads, self.activations)
-        self.input_names = tuple(value.name for value in self._session.get_inputs())
-        self.output_names = tuple(value.name for value in self._session.get_outputs())
+        return load_engine(path, self.device, self.threads, self.activations)
+
+    def sibling(self, threads: int) -> Session:
+        """Another session of the same variant on the same device, with other threads."""
+        device, options = self.device.name, dict(self.device.options)
+        return Session(
+            self.bundle,
+            device=device,
+            variant=self.variant.name,
+            threads=threads,
+            provider_options=options,
+        )
 
     def run(self, inputs: Mapping[str, npt.ArrayLike]) -> Arrays:
         """Run the model once.
@@ -103,20 +131,47 @@ class Session(Closable):
             The outputs by name, float32.
 
         Raises:
+            CancelledError: `stop` was called.
+            DeviceError: This is a child of the process that loaded the model on a GPU.
             InputError: An array is missing, of another shape or type, or has an id out of range.
             UsageError: The session was closed.
         """
-        if self._session is None:
+        if self._forked:
+            self._reload()
+        options = load_onnxruntime().RunOptions()
+        self._runs.add(options)  # before the engine is taken, or `close` could miss this run
+        try:
+            outputs = self._run(self._engine, inputs, options)
+        finally:
+            self._runs.discard(options)
+        return dict(zip(self.output_names, outputs, strict=True))
+
+    def _run(self, engine: Any, inputs: Mapping[str, npt.ArrayLike], options: Any) -> Any:
+        if engine is None:
             raise UsageError("This session was closed.", tip="Open a new one.")
         feed = self._feed(inputs)
         try:
-            outputs = self._session.run(None, feed)
+            if not self.device.is_cpu:
+                return self._run_bound(engine, feed, options)
+            with _seats().taken(self.threads):
+                return engine.run(None, feed, options)
         except Exception as error:  # onnxruntime has no public base class for its errors
+            if options.terminate:
+                raise CancelledError from error
             raise InputError(
                 f"onnxruntime could not run input_ids of shape {feed['input_ids'].shape}: {error}",
                 tip="Ids must be below vocab_size, the length at most max_position_embeddings.",
             ) from error
-        return dict(zip(self.output_names, outputs, strict=True))
+
+    def _run_bound(self, engine: Any, feed: Arrays, options: Any) -> Any:
+        """Run with the inputs copied to the device and the outputs back, each once."""
+        binding = engine.io_binding()
+        for name, array in feed.items():
+            binding.bind_cpu_input(name, array)
+        for name in self.output_names:
+            binding.bind_output(name)
+        engine.run_with_iobinding(binding, options)
+        return binding.copy_outputs_to_cpu()
 
     def _feed(self, inputs: Mapping[str, npt.ArrayLike]) -> Arrays:
         if "input_ids" not in inputs:
@@ -130,107 +185,64 @@ class Session(Closable):
                 raise _bad_array(name, f"has shape {feed[name].shape}; input_ids has {shape}")
         return feed
 
+    def stop(self) -> None:
+        """End the runs that are going on, which raise CancelledError, and no later ones."""
+        for options in tuple(self._runs):
+            options.terminate = True
+
     def close(self) -> None:
-        """Free the memory of the model; later runs raise UsageError."""
-        self._session = None
+        """Free the memory of the model. Runs that are going on end; later ones are UsageErrors."""
+        self._engine = None
+        self._forked = False
+        self.stop()
+
+    def _forget(self) -> None:
+        """In a child after a fork, where the threads inside onnxruntime are no more.
+
+        Its session cannot run there, and to free it would wait for these threads for ever; so it
+        is left in memory, which the child shares with its parent anyway.
+        """
+        if self._engine is not None:
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._engine))
+            self._engine = None
+            self._forked = True
+        self._runs = set()
+        self._reloading = threading.Lock()
+
+    def _reload(self) -> None:
+        with self._reloading:
+            if not self._forked:
+                return
+            if self.device.provider is PROVIDERS["cuda"]:
+                raise DeviceError(
+                    "This process was forked from one that uses CUDA, which cannot be shared.",
+                    tip="Start processes with multiprocessing's 'spawn', or fork before loading.",
+                )
+            self._engine = self._load()
+            self._forked = False
 
 
-def choose_variant(bundle: Bundle, device: Device, precision: str) -> Variant:
-    """The best variant of a bundle for a device and a precision.
-
-    One authored for the device wins over a portable one; those whose outputs differ from the
-    task's own (such as logits at [MASK] alone) are used only when named.
-
-    Raises:
-        BundleError: The bundle has none of that precision.
-    """
-    usable = [
-        variant
-        for variant in bundle.manifest.variants
-        if variant.target in ("portable", device.target) and not variant.has_own_outputs
-    ]
-    for wanted in _PREFERENCE if precision == "auto" else (precision,):
-        candidates = [variant for variant in usable if variant.precision == wanted]
-        if candidates:
-            return max(candidates, key=lambda variant: variant.target == device.target)
-    offers = sorted({variant.precision for variant in bundle.manifest.variants})
-    known = f"It has: {', '.join(offers) or 'none'}."
-    if precision in ("fp16", *_PREFERENCE):
-        command = shlex.join(["albert-edge", "quantize", str(bundle.folder)])
-        known += f" Make one with: {command} --precision {precision}"
-    raise BundleError(f"{bundle.folder} has no {precision} variant for {device.name}.", tip=known)
-
-
-def run_file(path: Path, *, quantized: bool = False) -> Callable[[Mapping[str, Any]], Arrays]:
-    """Load an .onnx file that is in no bundle yet, on the CPU, as a function of named arrays.
-
-    Args:
-        path: The file.
-        quantized: Whether it quantizes activations at run time.
-    """
-    session = _load(path, CPU, usable_cpus(), activation_range() if quantized else None)
-    wanted = [value.name for value in session.get_inputs()]
-    names = [value.name for value in session.get_outputs()]
-
-    def run(inputs: Mapping[str, Any]) -> Arrays:
-        try:
-            outputs = session.run(names, {name: inputs[name] for name in wanted})
-        except Exception as error:  # onnxruntime has no public base class for its errors
-            raise BundleError(
-                f"onnxruntime cannot run {path.name}: {error}", tip="Update onnxruntime."
-            ) from error
-        return dict(zip(names, outputs, strict=True))
-
-    return run
-
-
-def _load(path: Path, device: Device, threads: int, activations: ActivationRange | None) -> Any:
-    ort = load_onnxruntime()
-    options = _options(ort, threads)
-    if activations and activations != EIGHT_BITS:  # which is what the file says
-        for name, value in _scalars(activations).items():
-            options.add_initializer(name, value)
-    try:
-        session = ort.InferenceSession(path, options, providers=list(device.providers))
-    except Exception as error:  # onnxruntime has no public base class for its errors
-        raise BundleError(
-            f"onnxruntime {ort.__version__} cannot load {path}: {error}",
-            tip="Update onnxruntime, or export the model again.",
-        ) from error
-    if session.get_providers()[0] != device.providers[0]:
-        raise DeviceError(
-            f"onnxruntime loaded {session.get_providers()[0]}, not {device.providers[0]}.",
-            tip="Choose another device.",
-        )
-    return_freed_memory()
-    return session
-
-
-def _options(ort: ModuleType, threads: int) -> Any:
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    # Beyond the basics, onnxruntime's optimizer fuses into operators that are slower on a CPU, and
-    # it takes more memory the more often a layer is applied.
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
-    # Threads rest as soon as a run is over, and leave the cores to whatever the program does next.
-    options.add_session_config_entry("session.force_spinning_stop", "1")
-    return options
+_SESSIONS: weakref.WeakSet[Session] = weakref.WeakSet()
 
 
 @functools.cache
-def _scalars(activations: ActivationRange) -> dict[str, Any]:
-    """The initializers that say to which range activations are quantized.
+def _seats() -> Seats:
+    return Seats(usable_cpus())
 
-    onnxruntime keeps pointers to them for as long as a session lives, hence the cache.
-    """
-    values = {
-        STEP: np.array(activations.step, np.float32),
-        ZERO_POINT: np.array(activations.zero_point, np.uint8),
-        ONE_SIDED_STEP: np.array(activations.one_sided_step, np.float32),
-    }
-    make = load_onnxruntime().OrtValue.ortvalue_from_numpy
-    return {name: make(value) for name, value in values.items()}
+
+def _after_fork() -> None:
+    _seats.cache_clear()  # some were taken by threads of the parent
+    for session in tuple(_SESSIONS):
+        session._forget()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def _token_outputs(engine: Any) -> frozenset[str]:
+    sequence = engine.get_inputs()[0].shape[-1]  # its name, as the graph gives it
+    return frozenset(value.name for value in engine.get_outputs() if sequence in value.shape[1:2])
 
 
 def _as_ids(name: str, values: npt.ArrayLike) -> npt.NDArray[np.int64]:

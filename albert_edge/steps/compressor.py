@@ -26,8 +26,8 @@ from albert_edge.config import AlbertConfig
 from albert_edge.graph.plan import CPU_OPTIMIZATIONS, Layout, Matrix, Optimization, Plan, Precision
 from albert_edge.graph.plan import Activations as Scheme
 from albert_edge.onnx_reader import read_onnx
+from albert_edge.runtime.engine import run_file
 from albert_edge.runtime.memory import return_freed_memory
-from albert_edge.runtime.session import run_file
 from albert_edge.steps.sample import Sample
 
 if TYPE_CHECKING:

@@ -119,7 +119,7 @@ class _Job:
             QualityError: They are further apart than float32 rounding explains.
         """
         from albert_edge.measure.parity import compare, sample_inputs, transformers_run
-        from albert_edge.runtime.session import run_file
+        from albert_edge.runtime.engine import run_file
 
         inputs = sample_inputs(self.config, self.task)
         expected = list(map(transformers_run(self.source.folder, self.task), inputs))

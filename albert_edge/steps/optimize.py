@@ -21,7 +21,7 @@ from albert_edge.graph.plan import CPU_OPTIMIZATIONS, Layout, Optimization, Plan
 from albert_edge.manifest import FileRecord, Variant
 from albert_edge.measure.parity import Arrays, Parity, Run, compare, sample_inputs
 from albert_edge.onnx_reader import read_onnx
-from albert_edge.runtime.session import run_file
+from albert_edge.runtime.engine import run_file
 from albert_edge.steps.choices import require_choice
 from albert_edge.steps.export import LARGEST_DIFFERENCE
 from albert_edge.steps.exporters import Progress

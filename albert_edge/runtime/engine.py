@@ -1,0 +1,138 @@
+"""An .onnx file, loaded by onnxruntime on one device. Nothing falls back in silence."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from albert_edge.activation_range import (
+    EIGHT_BITS,
+    ONE_SIDED_STEP,
+    STEP,
+    ZERO_POINT,
+    ActivationRange,
+)
+from albert_edge.errors import BundleError, DeviceError
+from albert_edge.runtime.cpus import usable_cpus
+from albert_edge.runtime.device import CPU, Device
+from albert_edge.runtime.memory import return_freed_memory
+from albert_edge.runtime.providers import PROVIDERS, load_onnxruntime, plugin_devices
+from albert_edge.runtime.saturation import activation_range
+
+Arrays = dict[str, npt.NDArray[Any]]
+
+
+def load_engine(
+    path: Path, device: Device, threads: int, activations: ActivationRange | None
+) -> Any:
+    """Load a file.
+
+    Args:
+        path: The file.
+        device: Where it is to run.
+        threads: Threads inside one run, of operators that run on the CPU.
+        activations: The range activations are quantized to, or None if they are not.
+
+    Returns:
+        An onnxruntime.InferenceSession.
+
+    Raises:
+        BundleError: onnxruntime cannot load the file.
+        DeviceError: The execution provider did not load.
+    """
+    ort = load_onnxruntime()
+    options = _options(ort, threads)
+    if activations and activations != EIGHT_BITS:  # which is what the file says
+        for name, value in _scalars(activations).items():
+            options.add_initializer(name, value)
+    try:
+        engine = _load(ort, path, options, device)
+    except Exception as error:  # onnxruntime has no public base class for its errors
+        if device.is_cpu:
+            raise BundleError(
+                f"onnxruntime {ort.__version__} cannot load {path}: {error}",
+                tip="Update onnxruntime, or export the model again.",
+            ) from error
+        raise _not_loaded(device, str(error)) from error
+    if engine.get_providers()[0] != device.provider.name:
+        raise _not_loaded(device, "onnxruntime's own messages above say why")
+    return_freed_memory()
+    return engine
+
+
+def _load(ort: ModuleType, path: Path, options: Any, device: Device) -> Any:
+    told = dict(device.options)
+    if device.provider.name not in ort.get_available_providers():
+        options.add_provider_for_devices(plugin_devices(device.provider)[:1], told)
+        return ort.InferenceSession(path, options, enable_fallback=0)
+    if device.provider is PROVIDERS["cuda"] and hasattr(ort, "preload_dlls"):
+        ort.preload_dlls()  # CUDA and cuDNN, where pip installed them
+    providers: list[Any] = [(device.provider.name, told)]
+    if not device.is_cpu:  # which runs what the other has no kernel for
+        providers.append(CPU.provider.name)
+    return ort.InferenceSession(path, options, providers=providers, enable_fallback=0)
+
+
+def _not_loaded(device: Device, why: str) -> DeviceError:
+    tip = f"Check its driver and libraries. {device.provider.how_to_get_it}"
+    if device.provider is PROVIDERS["cuda"]:
+        tip = "See nvidia-smi for the driver; CUDA and cuDNN: pip install 'albert-edge[gpu]'"
+    return DeviceError(
+        f"device {device.name!r}: {device.provider.name} did not load: {why}.", tip=tip
+    )
+
+
+def run_file(path: Path, *, quantized: bool = False) -> Callable[[Mapping[str, Any]], Arrays]:
+    """Load an .onnx file that is in no bundle yet, on the CPU, as a function of named arrays.
+
+    Args:
+        path: The file.
+        quantized: Whether it quantizes activations at run time.
+    """
+    engine = load_engine(path, CPU, usable_cpus(), activation_range() if quantized else None)
+    wanted = [value.name for value in engine.get_inputs()]
+    names = [value.name for value in engine.get_outputs()]
+
+    def run(inputs: Mapping[str, Any]) -> Arrays:
+        try:
+            outputs = engine.run(names, {name: inputs[name] for name in wanted})
+        except Exception as error:  # onnxruntime has no public base class for its errors
+            raise BundleError(
+                f"onnxruntime cannot run {path.name}: {error}", tip="Update onnxruntime."
+            ) from error
+        return dict(zip(names, outputs, strict=True))
+
+    return run
+
+
+def _options(ort: ModuleType, threads: int) -> Any:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    # Beyond the basics, onnxruntime's optimizer fuses into operators that are slower on a CPU, and
+    # it takes more memory the more often a layer is applied.
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    # Threads rest as soon as a run is over, and leave the cores to whatever the program does next.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    return options
+
+
+@functools.cache
+def _scalars(activations: ActivationRange) -> dict[str, Any]:
+    """The initializers that say to which range activations are quantized.
+
+    onnxruntime keeps pointers to them for as long as a session lives, hence the cache.
+    """
+    values = {
+        STEP: np.array(activations.step, np.float32),
+        ZERO_POINT: np.array(activations.zero_point, np.uint8),
+        ONE_SIDED_STEP: np.array(activations.one_sided_step, np.float32),
+    }
+    make = load_onnxruntime().OrtValue.ortvalue_from_numpy
+    return {name: make(value) for name, value in values.items()}

@@ -1,0 +1,166 @@
+"""How many texts become runs of a model: in order, in bounded memory, on all processors.
+
+Items come from an iterator and answers leave in the same order. No more is read ahead than keeps
+the device busy, and nothing from a source that is slower than the model: what such a source gave
+is answered before it is asked again.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+
+from albert_edge.runtime.engine import Arrays
+from albert_edge.runtime.session import Session
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+
+# A source that takes longer than this for an item, in seconds, is not read ahead.
+_PATIENCE = 0.005
+# Items that are read ahead for each worker, and batches that are sorted by length together.
+_ITEMS_AHEAD = 2
+_BATCHES_AHEAD = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """An item ready to run.
+
+    Attributes:
+        runs: The inputs of each run of the model.
+        finish: Makes the answer of their outputs.
+    """
+
+    runs: tuple[Arrays, ...]
+    finish: Callable[[Sequence[Arrays]], Any]
+
+
+class _Source(Generic[Item]):
+    """Items, each with whether to answer it at once; an error of theirs is kept for the end."""
+
+    def __init__(self, items: Iterator[Item]) -> None:
+        self._items = items
+        self.error: Exception | None = None
+
+    def __iter__(self) -> Iterator[tuple[Item, bool]]:
+        at_once = True  # the first answer is what somebody waits for
+        while True:
+            started = perf_counter()
+            try:
+                item = next(self._items)
+            except StopIteration:
+                return
+            except Exception as error:
+                self.error = error
+                return
+            yield item, at_once or perf_counter() - started > _PATIENCE
+            at_once = False
+
+
+def in_workers(
+    items: Iterator[Item], work: Callable[[Item], Answer], workers: int
+) -> Iterator[Answer]:
+    """Answer items in threads, each item in one of them.
+
+    Args:
+        items: The items.
+        work: Answers one; called from several threads.
+        workers: How many items are worked on at once.
+
+    Yields:
+        The answers, in order; what `work` or `items` raises is raised in its place.
+    """
+    source = _Source(items)
+    pending: deque[Future[Answer]] = deque()
+    pool = ThreadPoolExecutor(workers, "albert-edge")
+    try:
+        for item, at_once in source:
+            pending.append(pool.submit(work, item))
+            most = 0 if at_once else _ITEMS_AHEAD * workers
+            while pending and (len(pending) > most or pending[0].done()):
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+    if source.error:
+        raise source.error
+
+
+def in_batches(jobs: Iterator[Job], session: Session, batch_size: int) -> Iterator[Any]:
+    """Answer items in batches of runs of nearly one length, padded to the longest of each.
+
+    Args:
+        jobs: The items, ready to run.
+        session: The model.
+        batch_size: Most runs in a batch.
+
+    Yields:
+        The answers, in order; what `jobs` raises is raised in its place.
+    """
+    source = _Source(jobs)
+    portion: list[Job] = []
+    for job, at_once in source:
+        portion.append(job)
+        if at_once or sum(len(job.runs) for job in portion) >= _BATCHES_AHEAD * batch_size:
+            yield from _portion(portion, session, batch_size)
+            portion = []
+    yield from _portion(portion, session, batch_size)
+    if source.error:
+        raise source.error
+
+
+def _portion(jobs: list[Job], session: Session, batch_size: int) -> Iterator[Any]:
+    runs = [run for job in jobs for run in job.runs]
+    longest_first = sorted(range(len(runs)), key=lambda index: -_length(runs[index]))
+    outputs: list[Arrays] = [{}] * len(runs)
+    for start in range(0, len(runs), batch_size):
+        batch = longest_first[start : start + batch_size]
+        found = run_batch(session, [runs[index] for index in batch])
+        for index, output in zip(batch, found, strict=True):
+            outputs[index] = output
+    remaining = iter(outputs)
+    for job in jobs:
+        yield job.finish([next(remaining) for _ in job.runs])
+
+
+def run_batch(session: Session, runs: Sequence[Arrays]) -> list[Arrays]:
+    """Run inputs of different lengths as one batch, padded to the longest.
+
+    Args:
+        session: The model.
+        runs: Inputs of batch size 1, attention_mask among them.
+
+    Returns:
+        The outputs of each, without what padding added.
+    """
+    longest = max(map(_length, runs))
+    batch = {
+        name: np.concatenate([_padded(run[name], longest) for run in runs]) for name in runs[0]
+    }
+    outputs = session.run(batch)
+    return [
+        {
+            name: values[row : row + 1, : _length(run)]
+            if name in session.token_outputs
+            else values[row : row + 1]
+            for name, values in outputs.items()
+        }
+        for row, run in enumerate(runs)
+    ]
+
+
+def _length(run: Arrays) -> int:
+    return int(run["input_ids"].shape[-1])
+
+
+def _padded(ids: Any, length: int) -> Any:
+    # With zeros: attention_mask says that they are padding.
+    return np.pad(ids, [(0, 0)] * (ids.ndim - 1) + [(0, length - ids.shape[-1])])

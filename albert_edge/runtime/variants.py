@@ -1,0 +1,41 @@
+"""Which variant of a bundle to load for a device and a precision."""
+
+from __future__ import annotations
+
+import shlex
+
+from albert_edge.bundle import Bundle
+from albert_edge.errors import BundleError
+from albert_edge.manifest import Variant
+from albert_edge.runtime.device import Device
+
+# What "auto" takes, the first one there is: the fastest whose answers were checked, then the rest.
+_ON_CPU = ("int8", "mixed", "int8-block", "int4", "fp32")
+_ELSEWHERE = ("fp16", "fp32")  # which have no kernels for these integers
+
+
+def choose_variant(bundle: Bundle, device: Device, precision: str) -> Variant:
+    """The best variant of a bundle for a device and a precision.
+
+    One authored for the device wins over a portable one; those whose outputs differ from the
+    task's own (such as logits at [MASK] alone) are used only when named.
+
+    Raises:
+        BundleError: The bundle has none of that precision.
+    """
+    usable = [
+        variant
+        for variant in bundle.manifest.variants
+        if variant.target in ("portable", device.provider.target) and not variant.has_own_outputs
+    ]
+    best_first = _ON_CPU if device.is_cpu else _ELSEWHERE
+    for wanted in best_first if precision == "auto" else (precision,):
+        candidates = [variant for variant in usable if variant.precision == wanted]
+        if candidates:
+            return max(candidates, key=lambda variant: variant.target == device.provider.target)
+    offers = sorted({variant.precision for variant in bundle.manifest.variants})
+    known = f"It has: {', '.join(offers) or 'none'}."
+    if precision in ("fp16", *_ON_CPU):
+        command = shlex.join(["albert-edge", "quantize", str(bundle.folder)])
+        known += f" Make one with: {command} --precision {precision}"
+    raise BundleError(f"{bundle.folder} has no {precision} variant for {device.name}.", tip=known)
