@@ -48,6 +48,8 @@ def load_engine(
     """
     ort = load_onnxruntime()
     options = _options(ort, threads)
+    if not device.is_cpu:
+        options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
     if activations and activations != EIGHT_BITS:  # which is what the file says
         for name, value in _scalars(activations).items():
             options.add_initializer(name, value)
@@ -60,8 +62,8 @@ def load_engine(
                 tip="Update onnxruntime, or export the model again.",
             ) from error
         raise _not_loaded(device, str(error)) from error
-    if engine.get_providers()[0] != device.provider.name:
-        raise _not_loaded(device, "onnxruntime's own messages above say why")
+    if not device.is_cpu:
+        _require_use(engine, device)
     return_freed_memory()
     return engine
 
@@ -77,6 +79,22 @@ def _load(ort: ModuleType, path: Path, options: Any, device: Device) -> Any:
     if not device.is_cpu:  # which runs what the other has no kernel for
         providers.append(CPU.provider.name)
     return ort.InferenceSession(path, options, providers=providers, enable_fallback=0)
+
+
+def _require_use(engine: Any, device: Device) -> None:
+    """Raise DeviceError unless the provider was loaded and runs at least a part of the graph."""
+    provider = device.provider.name
+    if provider not in engine.get_providers():
+        raise _not_loaded(device, "onnxruntime's own messages above say why")
+    # Some providers are loaded, take no operator and leave all to the CPU, as OpenVINO does for a
+    # device_type there is not. onnxruntime tells since 1.24.
+    if hasattr(engine, "get_provider_graph_assignment_info"):
+        parts = engine.get_provider_graph_assignment_info()
+        if all(part.ep_name != provider for part in parts):
+            raise DeviceError(
+                f"device {device.name!r}: {provider} took no operator of the model.",
+                tip="Check the provider options, or use device 'cpu'.",
+            )
 
 
 def _not_loaded(device: Device, why: str) -> DeviceError:

@@ -80,7 +80,7 @@ def plugin_devices(provider: Provider) -> list[Any]:
     """The devices of a provider that is a plugin, which is registered if it is installed.
 
     Raises:
-        DeviceError: onnxruntime cannot load the plugin.
+        DeviceError: onnxruntime cannot load the plugin, or it found no device.
     """
     ort = load_onnxruntime()
     if not hasattr(ort, "get_ep_devices"):  # before onnxruntime 1.23
@@ -100,7 +100,13 @@ def plugin_devices(provider: Provider) -> list[Any]:
             f"onnxruntime {ort.__version__} cannot load {provider.plugin}: {error}",
             tip=f"pip install --upgrade onnxruntime {provider.plugin}",
         ) from error
-    return _devices(ort, provider)
+    found = _devices(ort, provider)
+    if not found:
+        raise DeviceError(
+            f"{provider.plugin} is installed and found no device here.",
+            tip="Update the driver of the device, or use device 'cpu'.",
+        )
+    return found
 
 
 def _devices(ort: ModuleType, provider: Provider) -> list[Any]:
