@@ -7,7 +7,8 @@ import csv
 import io
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -23,37 +24,96 @@ TSV: dict[str, Any] = {"delimiter": "\t", "quoting": csv.QUOTE_NONE, "quotechar"
 _DECODING = {"encoding": "utf-8-sig", "errors": "surrogateescape", "newline": ""}
 
 
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """The fields of a record that an item of a task is made of; others are kept with it.
+
+    Attributes:
+        texts: What every record has, each a text.
+        lists: What every record has, each a list of texts, which .jsonl alone can hold.
+        optional: What a record may have, each a text; an empty one is none.
+    """
+
+    texts: tuple[str, ...] = ("text",)
+    lists: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """What every record has."""
+        return self.texts + self.lists
+
+    @property
+    def bare(self) -> bool:
+        """Whether a text alone is an item."""
+        return self.needed == ("text",)
+
+    @property
+    def example(self) -> str:
+        """A record, as a line of .jsonl."""
+        texts = dict.fromkeys(self.texts, "...")
+        return json.dumps({**texts, **{name: ["...", "..."] for name in self.lists}})
+
+    def item(self, record: Mapping[str, Any]) -> Any:
+        """A record as a pipeline takes it: its text, or a dict of these fields."""
+        names = self.needed + tuple(name for name in self.optional if record.get(name))
+        return record["text"] if names == ("text",) else {name: record[name] for name in names}
+
+    def fault(self, record: Mapping[str, Any]) -> str | None:
+        """What keeps a record from being an item."""
+        for name in self.texts:
+            if not isinstance(record.get(name), str):
+                return f'has no {name}: every record needs a field or column "{name}"'
+        for name in self.lists:
+            values = record.get(name)
+            if not (isinstance(values, list) and all(isinstance(value, str) for value in values)):
+                return f'has no {name}: every record needs a field "{name}", a list of texts'
+        for name in self.optional:
+            if not isinstance(record.get(name), str | None):
+                return f"has a {name} that is no text"
+        # Half a pair would be answered as if it were the whole.
+        if record.get("text_pair") and "text_pair" not in self.needed + self.optional:
+            return f"has a text_pair; an item is made of {' and '.join(self.needed)} alone"
+        return None
+
+
+TEXT = Fields()
+TEXT_OR_PAIR = Fields(optional=("text_pair",))
+
+
 @contextlib.contextmanager
-def read_records(path: Path | None, texts: list[str]) -> Iterator[Iterator[Record]]:
-    """Open a file of texts, or take the texts of the command line.
+def read_records(
+    path: Path | None, texts: list[str], fields: Fields = TEXT_OR_PAIR
+) -> Iterator[Iterator[Record]]:
+    """Open a file of records, or take those of the command line.
 
     Args:
-        path: .txt has a text a line; .jsonl an object with "text" and perhaps "text_pair" a line;
-            .csv and .tsv a header with those columns. "-" reads lines from stdin.
-        texts: What to use where there is no file.
+        path: .txt has a text a line; .jsonl an object with the fields a line; .csv and .tsv a
+            header with those columns. "-" reads lines from stdin.
+        texts: What to use where there is no file. They and the lines of stdin are texts where a
+            text alone is an item, else objects as in .jsonl.
+        fields: What every record is checked to have.
 
     Yields:
-        The records, each with a "text". One that cannot be used raises InputError, which names it
-        by its number, counted from 1.
+        The records. One that cannot be used raises InputError, which names it by its number,
+        counted from 1.
 
     Raises:
-        UsageError: The file cannot be opened or has another suffix.
+        UsageError: The file cannot be opened, or has a suffix that cannot hold the fields.
     """
     if path is None:
-        yield _checked("argument", ({"text": text} for text in texts))
+        parse = _record if fields.bare else json.loads
+        yield _checked("argument", map(parse, texts), fields)
     elif str(path) == "-":
         # Lines come as they are typed or piped in, whatever encoding the terminal has.
         stdin = io.TextIOWrapper(sys.stdin.buffer, **_DECODING)  # type: ignore[arg-type]
         try:
-            yield _checked("stdin: record", _lines(stdin))
+            lines = _lines(stdin) if fields.bare else _json_lines(stdin)
+            yield _checked("stdin: record", lines, fields)
         finally:
             stdin.detach()
     else:
-        read = _READERS.get(path.suffix.lower())
-        if read is None:
-            raise UsageError(
-                f"{path} is none of the formats known here.", tip=f"Name it {', '.join(_READERS)}."
-            )
+        read = _reader(path, fields)
         csv.field_size_limit(2**31 - 1)  # a text may be longer than csv's default of 128 kB
         try:
             file = path.open(**_DECODING)  # type: ignore[call-overload]
@@ -62,12 +122,31 @@ def read_records(path: Path | None, texts: list[str]) -> Iterator[Iterator[Recor
                 f"{path} cannot be opened: {error.strerror}.", tip="Check its name and permissions."
             ) from error
         with file:
-            yield _checked(f"{path}: record", read(file))
+            yield _checked(f"{path}: record", read(file), fields)
+
+
+def _reader(path: Path, fields: Fields) -> Callable[[TextIO], Iterator[Any]]:
+    suffix = path.suffix.lower()
+    if suffix not in _READERS:
+        raise UsageError(
+            f"{path} is none of the formats known here.", tip=f"Name it {', '.join(_READERS)}."
+        )
+    fitting = [".jsonl"] if fields.lists else [".jsonl", ".csv", ".tsv"]
+    if not fields.bare and suffix not in fitting:
+        raise UsageError(
+            f"A {suffix} file cannot hold {' and '.join(fields.needed)}.",
+            tip=f"Give {' or '.join(fitting)} with these fields, such as {fields.example}",
+        )
+    return _READERS[suffix]
+
+
+def _record(text: str) -> Record:
+    return {"text": text}
 
 
 def _lines(file: TextIO) -> Iterator[Record]:
     for line in file:
-        yield {"text": line.rstrip("\r\n")}
+        yield _record(line.rstrip("\r\n"))
 
 
 def _json_lines(file: TextIO) -> Iterator[Any]:
@@ -92,32 +171,34 @@ _READERS: dict[str, Callable[[TextIO], Iterator[Any]]] = {
 }
 
 
-def _checked(place: str, records: Iterator[Any]) -> Iterator[Record]:
+def _checked(place: str, records: Iterator[Any], fields: Fields) -> Iterator[Record]:
+    tip = "Correct it, or take it out."
+    if not fields.bare:
+        tip = f"Correct it, or take it out; one looks like {fields.example}"
     number = 0
     while True:
         number += 1
         try:
-            record = next(records, None)
-        except (ValueError, RecursionError, csv.Error) as error:
-            raise InputError(
-                f"{place} {number} cannot be read: {error}", tip="Correct it, or take it out."
-            ) from error
-        if record is None:
+            record = next(records)
+        except StopIteration:
             return
-        fault = _fault(record)
+        except (ValueError, RecursionError, csv.Error) as error:
+            raise InputError(f"{place} {number} cannot be read: {error}", tip=tip) from error
+        fault = _fault(record, fields)
         if fault:
-            raise InputError(f"{place} {number} {fault}.", tip="Correct it, or take it out.")
+            raise InputError(f"{place} {number} {fault}.", tip=tip)
         yield record
 
 
-def _fault(record: Any) -> str | None:
+def _fault(record: Any, fields: Fields) -> str | None:
     """What keeps a record from being used."""
-    if not isinstance(record, dict) or not isinstance(record.get("text"), str):
-        return 'has no text: every record needs a field or column "text"'
-    if not isinstance(record.get("text_pair"), str | None):
-        return "has a text_pair that is no text"
+    if not isinstance(record, dict):
+        return f"is no object with the fields {' and '.join(fields.needed)}"
+    fault = fields.fault(record)
+    if fault:
+        return fault
     if None in record:  # where csv puts what has no column
         return "has more cells than the header; a text with the separator in it needs quotes"
-    if any("\udc80" <= letter <= "\udcff" for letter in record["text"]):
+    if any("\udc80" <= letter <= "\udcff" for name in fields.texts for letter in record[name]):
         return "is not UTF-8"
     return None

@@ -50,6 +50,7 @@ ROOT = Path(__file__).parents[1]
 SCRIPT = Path(sys.executable).with_name("albert-edge")
 SHIPPED = models_folder() / "langid-tiny"
 SENTENCES = ["Where is the station?", "Wo ist der Bahnhof?", "¿Dónde está la estación?"]
+GOOD_RECORD = {".txt": b"Guten Tag", ".jsonl": b'{"text": "Guten Tag"}', ".csv": b"Guten Tag,1"}
 ESCAPE = "\x1b"
 COLOUR = re.compile(r"\x1b\[(\d+;)*(3[0-8]|4[0-8]|9[0-7]|10[0-7])(;\d+)*m")
 
@@ -61,7 +62,10 @@ COMMANDS = {
         *("--precision", "--min-agreement", "--min-cosine", "--max-drop", "--texts", "--data"),
         *("--prefer", "--activations", "--layout"),
     },
-    "predict": {"--input", "--output", "--device", "--precision", "--threads", "--top-k"},
+    "predict": {
+        *("--input", "--output", "--task", "--device", "--precision", "--threads", "--top-k"),
+        *("--truncate", "--parameter"),
+    },
     "inspect": set[str](),
     "verify": {"--against"},
     "demo": set[str](),
@@ -143,20 +147,28 @@ def classify(langid: Path) -> Callable[..., Any]:
     return albert_edge.pipeline(model=langid)
 
 
-@pytest.fixture(scope="module")
-def features(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bundle whose answers are arrays, with the tokenizer of the shipped model."""
-    folder = tmp_path_factory.mktemp("features")
-    make_model("feature-extraction", vocab_size=4000).save_pretrained(folder / "checkpoint")
-    for path in SHIPPED.glob("*token*.json"):
-        shutil.copyfile(path, folder / "checkpoint" / path.name)
-    albert_edge.export(folder / "checkpoint", folder / "bundle")
-    return folder / "bundle"
-
-
 def contents(folder: Path) -> dict[str, bytes]:
     files = (path for path in folder.rglob("*") if path.is_file())
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+def predictions(done: Outcome) -> list[dict[str, Any]]:
+    """The records of a --json document."""
+    assert (done.code, done.err) == (0, "")
+    document = json.loads(done.out)
+    assert document["schema_version"] == 1
+    assert list(document) == ["schema_version", "predictions"]
+    found: list[dict[str, Any]] = document["predictions"]
+    return found
+
+
+def read_table(path: Path) -> list[dict[str, str]]:
+    """A table as the formats are read here: .csv as everywhere, .tsv without any quoting."""
+    with path.open(encoding="utf-8", newline="") as file:
+        if path.suffix == ".csv":
+            return list(csv.DictReader(file))
+        rows = [line.rstrip("\r\n").split("\t") for line in file]
+        return [dict(zip(rows[0], row, strict=True)) for row in rows[1:]]
 
 
 # --- export ---------------------------------------------------------------------------------
@@ -699,427 +711,6 @@ def test_quantize_shows_progress_on_a_terminal(own: Path) -> None:
     written = on_a_terminal("quantize", own, "--precision", "int8")
     assert "Answering in int8" in written or "Calibrating" in written
     assert "became" in written
-
-
-# --- predict: what goes in ------------------------------------------------------------------
-
-CRLF = "text\r\nWhere is the station?\r\nWo ist der Bahnhof?\r\n"
-QUOTES = 'She said "no", twice.'
-# file name, content, texts in it
-INPUTS: dict[str, tuple[str, str, list[str]]] = {
-    "txt": ("a.txt", "Hello there\nGuten Tag\n", ["Hello there", "Guten Tag"]),
-    "txt-no-last-newline": ("a.txt", "Hello there\nGuten Tag", ["Hello there", "Guten Tag"]),
-    "txt-crlf": ("a.txt", "Hello there\r\nGuten Tag\r\n", ["Hello there", "Guten Tag"]),
-    # A line is a text, so that answers stay beside their lines.
-    "txt-blank": ("a.txt", "Hello there\n\nGuten Tag\n", ["Hello there", "", "Guten Tag"]),
-    "txt-quotes": ("a.txt", QUOTES + "\n", [QUOTES]),
-    # str.splitlines would end lines at these.
-    "txt-separators": ("a.txt", "a\u2028b\x85c\x0cd\n", ["a\u2028b\x85c\x0cd"]),
-    "txt-bom": ("a.txt", "\ufeffGuten Tag\n", ["Guten Tag"]),
-    "txt-empty": ("a.txt", "", []),
-    "txt-upper-case-suffix": ("A.TXT", "Guten Tag\n", ["Guten Tag"]),
-    "jsonl": (
-        "a.jsonl",
-        '{"text": "Guten Tag"}\n{"text": "\\u00a1Hola!"}\n',
-        ["Guten Tag", "¡Hola!"],
-    ),
-    "jsonl-blank": ("a.jsonl", '\n{"text": "Guten Tag"}\n  \n', ["Guten Tag"]),
-    "jsonl-crlf": ("a.jsonl", '{"text": "Guten Tag"}\r\n', ["Guten Tag"]),
-    "jsonl-newline-inside": ("a.jsonl", '{"text": "Guten\\nTag"}\n', ["Guten\nTag"]),
-    "jsonl-bom": ("a.jsonl", '\ufeff{"text": "Guten Tag"}\n', ["Guten Tag"]),
-    "jsonl-empty": ("a.jsonl", "", []),
-    "csv": ("a.csv", 'id,text\n1,"Ja, gerne"\n2,Oui\n', ["Ja, gerne", "Oui"]),
-    "csv-crlf": ("a.csv", CRLF, SENTENCES[:2]),
-    "csv-blank": ("a.csv", "text\n\nOui\n\n", ["Oui"]),
-    "csv-quotes": ("a.csv", 'text\n"She said ""no"", twice."\n', [QUOTES]),
-    "csv-newline-inside": ("a.csv", 'text,id\n"Guten\nTag",1\n', ["Guten\nTag"]),
-    # As spreadsheets save "CSV UTF-8".
-    "csv-bom": ("a.csv", "\ufefftext\nOui\n", ["Oui"]),
-    "csv-header-only": ("a.csv", "text,id\n", []),
-    "csv-empty": ("a.csv", "", []),
-    "tsv": ("a.tsv", "text\tid\nJa, gerne\t1\n", ["Ja, gerne"]),
-    "tsv-crlf": ("a.tsv", CRLF, SENTENCES[:2]),
-    "tsv-quotes": ("a.tsv", f'text\n{QUOTES}\n"Ja" sagt sie\n', [QUOTES, '"Ja" sagt sie']),
-}
-
-
-def predictions(done: Outcome) -> list[dict[str, Any]]:
-    """The records of a --json document."""
-    assert (done.code, done.err) == (0, "")
-    document = json.loads(done.out)
-    assert document["schema_version"] == 1
-    assert list(document) == ["schema_version", "predictions"]
-    found: list[dict[str, Any]] = document["predictions"]
-    return found
-
-
-@pytest.mark.parametrize(("name", "text", "texts"), INPUTS.values(), ids=list(INPUTS))
-def test_texts_of_a_file(
-    name: str,
-    text: str,
-    texts: list[str],
-    cli: Cli,
-    langid: Path,
-    tmp_path: Path,
-    classify: Callable[..., Any],
-) -> None:
-    path = tmp_path / name
-    path.write_text(text, encoding="utf-8", newline="")
-    found = predictions(cli("predict", langid, "--input", path, "--json"))
-    assert [record["text"] for record in found] == texts
-    assert [record["prediction"] for record in found] == classify(texts)
-
-
-@pytest.mark.parametrize("newline", ["\n", "\r\n"])
-def test_texts_of_stdin(newline: str, cli: Cli, langid: Path, classify: Callable[..., Any]) -> None:
-    stdin = newline.join([*SENTENCES, ""]).encode()
-    found = predictions(cli("predict", langid, "--input", "-", "--json", stdin=stdin))
-    assert [record["text"] for record in found] == SENTENCES
-    assert [record["prediction"] for record in found] == classify(SENTENCES)
-
-
-@pytest.mark.parametrize("texts", [SENTENCES, ["--", "-x"], [""]])
-def test_texts_of_the_command_line(
-    texts: list[str], cli: Cli, langid: Path, classify: Callable[..., Any]
-) -> None:
-    found = predictions(cli("predict", langid, "--json", "--", *texts))
-    assert [record["text"] for record in found] == texts
-    assert [record["prediction"] for record in found] == classify(texts)
-
-
-@pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".tsv"])
-def test_text_pairs(
-    suffix: str, cli: Cli, langid: Path, tmp_path: Path, classify: Callable[..., Any]
-) -> None:
-    pairs = [("Guten Tag", "Where is it?"), ("Guten Tag", ""), ("Where is it?", "Guten Tag")]
-    path = tmp_path / f"pairs{suffix}"
-    fields = [{"text": text, "text_pair": pair} for text, pair in pairs]
-    if suffix == ".jsonl":
-        path.write_text("".join(json.dumps(record) + "\n" for record in fields))
-    else:
-        separator = "," if suffix == ".csv" else "\t"
-        rows = [("text", "text_pair"), *pairs]
-        path.write_text("".join(separator.join(row) + "\n" for row in rows))
-    found = predictions(cli("predict", langid, "--input", path, "--json"))
-    expected = [
-        classify({"text": text, "text_pair": pair}) if pair else classify(text)[0]
-        for text, pair in pairs
-    ]
-    assert [record["prediction"] for record in found] == expected
-    assert expected[0]["score"] != pytest.approx(expected[1]["score"])
-
-
-@pytest.mark.parametrize("suffix", [".txt", ".jsonl", ".csv", ".tsv"])
-def test_a_text_longer_than_csv_allows_by_default(
-    suffix: str, cli: Cli, langid: Path, tmp_path: Path, classify: Callable[..., Any]
-) -> None:
-    long = "Wo ist der Bahnhof? " * 8000
-    assert len(long) > 131072
-    csv.field_size_limit(131072)  # the default, which earlier tests may have raised
-    path = tmp_path / f"long{suffix}"
-    head = "" if suffix == ".txt" else "text\n"
-    path.write_text(json.dumps({"text": long}) if suffix == ".jsonl" else f"{head}{long}\n")
-    assert_error(cli("predict", langid, "--input", path), 1, "256", "--truncate")
-    [record] = predictions(cli("predict", langid, "--input", path, "--truncate", "--json"))
-    assert record["prediction"] == classify(long, truncation=True)[0]
-
-
-def test_top_k(cli: Cli, langid: Path, classify: Callable[..., Any]) -> None:
-    told = ["predict", langid, SENTENCES[0], "--top-k", 3]
-    [record] = predictions(cli(*told, "--json"))
-    assert record["prediction"] == classify(SENTENCES[0], top_k=3)
-    assert len(record["prediction"]) == 3
-    line = cli(*told).out
-    assert re.fullmatch(
-        r"(\w\w \d\.\d{4}  ?){3}\tWhere is the station\?\n", line.replace("\t", " \t")
-    )
-    assert [found["label"] for found in record["prediction"]] == re.findall(r"(\w\w) \d", line)
-
-
-def test_a_line_per_text(cli: Cli, langid: Path) -> None:
-    done = cli("predict", langid, *SENTENCES)
-    lines = [line.split("\t") for line in done.out.splitlines()]
-    assert (done.code, done.err) == (0, "")
-    assert [text for _, text in lines] == SENTENCES
-    assert [answer.split()[0] for answer, _ in lines] == ["en", "de", "es"]
-    assert all(0.5 < float(answer.split()[1]) <= 1 for answer, _ in lines)
-
-
-def test_arrays_are_answers_too(cli: Cli, features: Path, tmp_path: Path) -> None:
-    expected = albert_edge.pipeline(model=features)(SENTENCES[0])
-    [record] = predictions(cli("predict", features, SENTENCES[0], "--json"))
-    assert record["prediction"] == expected
-    assert json.loads(cli("predict", features, SENTENCES[0]).out.split("\t")[0]) == expected
-    # but no rows of a table
-    table = tmp_path / "out.csv"
-    assert_error(cli("predict", features, SENTENCES[0], "--output", table), 2, ".csv", ".jsonl")
-
-
-@pytest.mark.parametrize("task", ["token-classification", "fill-mask"])
-def test_answers_of_many_parts(
-    cli: Cli, task: str, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    folder = tmp_path_factory.mktemp(task)
-    make_model(task, vocab_size=4000, num_labels=3).save_pretrained(folder / "checkpoint")
-    for path in SHIPPED.glob("*token*.json"):
-        shutil.copyfile(path, folder / "checkpoint" / path.name)
-    bundle = folder / "bundle"
-    albert_edge.export(folder / "checkpoint", bundle)
-    text = "Where is the [MASK]?"
-    expected = albert_edge.pipeline(model=bundle)(text)
-    assert len(expected) > 3
-    [record] = predictions(cli("predict", bundle, text, "--json"))
-    assert record["prediction"] == expected
-    told, _, shown = cli("predict", bundle, text).out.partition("\t")
-    assert (json.loads(told), shown) == (expected, f"{text}\n")
-    lines = tmp_path / "out.jsonl"
-    assert cli("predict", bundle, text, "--output", lines).code == 0
-    assert json.loads(lines.read_text("utf-8"))["prediction"] == expected
-    table = tmp_path / "out.tsv"
-    assert_error(cli("predict", bundle, text, "--output", table), 2, ".tsv", ".jsonl")
-
-
-def test_an_option_the_task_does_not_have(cli: Cli, features: Path) -> None:
-    assert_error(cli("predict", features, "a", "--top-k", 3), 2, "top")
-
-
-# --- predict: what comes out ----------------------------------------------------------------
-
-
-def read_table(path: Path) -> list[dict[str, str]]:
-    """A table as the formats are read here: .csv as everywhere, .tsv without any quoting."""
-    with path.open(encoding="utf-8", newline="") as file:
-        if path.suffix == ".csv":
-            return list(csv.DictReader(file))
-        rows = [line.rstrip("\r\n").split("\t") for line in file]
-        return [dict(zip(rows[0], row, strict=True)) for row in rows[1:]]
-
-
-def test_output_jsonl_keeps_the_record(
-    cli: Cli, langid: Path, tmp_path: Path, classify: Callable[..., Any]
-) -> None:
-    records: list[dict[str, Any]] = [
-        {"id": 7, "text": "Guten Tag"},
-        {"text": "¿Dónde?", "tags": ["a", None]},
-    ]
-    source, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
-    source.write_text("".join(json.dumps(record) + "\n" for record in records))
-    done = cli("predict", langid, "--input", source, "--output", out)
-    assert (done.code, done.out, done.err) == (0, "", "")
-    text = out.read_text(encoding="utf-8")
-    assert "¿Dónde?" in text
-    assert [json.loads(line) for line in text.splitlines()] == [
-        {**record, "prediction": classify(record["text"])[0]} for record in records
-    ]
-
-
-@pytest.mark.parametrize("suffix", [".csv", ".tsv"])
-@pytest.mark.parametrize("text", ["Guten Tag", "Ja, gerne", QUOTES, '"Ja" sagt sie', "¿Qué?"])
-def test_output_tables_hold_the_text_as_it_is(
-    suffix: str, text: str, cli: Cli, langid: Path, tmp_path: Path, classify: Callable[..., Any]
-) -> None:
-    out = tmp_path / f"out{suffix}"
-    assert cli("predict", langid, text, "--output", out).code == 0
-    best = classify(text)[0]
-    assert read_table(out) == [{"text": text, "label": best["label"], "score": str(best["score"])}]
-    # What was written can be read again.
-    [again] = predictions(cli("predict", langid, "--input", out, "--json"))
-    assert again["text"] == text
-
-
-def test_output_table_has_the_best_of_top_k(cli: Cli, langid: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out.csv"
-    assert cli("predict", langid, *SENTENCES, "--top-k", 2, "--output", out).code == 0
-    assert [row["label"] for row in read_table(out)] == ["en", "de", "es"]
-
-
-@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl"])
-def test_output_of_no_texts_is_empty(suffix: str, cli: Cli, langid: Path, tmp_path: Path) -> None:
-    (tmp_path / "in.txt").touch()
-    out = tmp_path / f"out{suffix}"
-    assert cli("predict", langid, "--input", tmp_path / "in.txt", "--output", out).code == 0
-    assert out.read_text() == ""
-
-
-def test_output_keeps_a_column_named_as_one_of_the_answer(
-    cli: Cli, langid: Path, tmp_path: Path
-) -> None:
-    """Labelled data has a column "label"; whoever compares needs both."""
-    source, out = tmp_path / "in.csv", tmp_path / "out.csv"
-    source.write_text("text,label\nWo ist der Bahnhof?,gold\n")
-    assert cli("predict", langid, "--input", source, "--output", out).code == 0
-    [row] = read_table(out)
-    assert {"gold", "de"} <= set(row.values())
-
-
-def test_output_table_of_records_with_other_fields(cli: Cli, langid: Path, tmp_path: Path) -> None:
-    """The header is written with the first record; a later one that does not fit is an error."""
-    source, out = tmp_path / "in.jsonl", tmp_path / "out.csv"
-    source.write_text('{"text": "a"}\n{"text": "b", "id": 1}\n')
-    assert_error(cli("predict", langid, "--input", source, "--output", out), 1, "record 2", "id")
-    assert [row["text"] for row in read_table(out)] == ["a"]
-
-
-def test_a_row_with_more_cells_than_the_header(cli: Cli, langid: Path, tmp_path: Path) -> None:
-    """Most likely an unquoted comma in the text: half a text must not be answered."""
-    source = tmp_path / "in.csv"
-    source.write_text("id,text\n1,Ja\n2,Nein, danke\n")
-    assert_error(cli("predict", langid, "--input", source), 1, "record 2")
-
-
-def test_input_is_never_overwritten_by_output(cli: Cli, langid: Path, tmp_path: Path) -> None:
-    path = tmp_path / "texts.jsonl"
-    path.write_text('{"text": "Guten Tag"}\n')
-    assert_error(cli("predict", langid, "--input", path, "--output", path), 2, str(path))
-    assert path.read_text() == '{"text": "Guten Tag"}\n'
-
-
-@pytest.fixture(scope="module")
-def compressed(langid: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The shipped model in several precisions; not to be changed."""
-    folder = Path(shutil.copytree(langid, tmp_path_factory.mktemp("compressed") / "langid"))
-    albert_edge.quantize(folder, precision="int8")
-    albert_edge.quantize(folder, precision="int4", min_cosine=0.99)
-    return folder
-
-
-@pytest.mark.parametrize(
-    ("precision", "variant"),
-    [("fp32", "model_optimized"), ("int8", "model_int8"), ("int4", "model_q4")],
-)
-def test_precision(
-    precision: str, variant: str, cli: Cli, compressed: Path, classify: Callable[..., Any]
-) -> None:
-    told = ["predict", compressed, *SENTENCES, "--json", "--precision", precision]
-    answers = [record["prediction"] for record in predictions(cli(*told))]
-    assert [answer["label"] for answer in answers] == ["en", "de", "es"]
-    rows = logits(compressed, variant, SENTENCES)
-    chances = np.exp(rows) / np.exp(rows).sum(axis=1, keepdims=True)
-    assert [answer["score"] for answer in answers] == pytest.approx(chances.max(axis=1), abs=1e-3)
-    exact = [answer["score"] for answer in classify(SENTENCES)]
-    assert ([answer["score"] for answer in answers] == exact) == (precision == "fp32")
-
-
-def test_the_precision_of_choice_is_int8(cli: Cli, compressed: Path) -> None:
-    told = ["predict", compressed, *SENTENCES, "--json"]
-    assert cli(*told).out == cli(*told, "--precision", "int8").out
-    assert cli(*told).out != cli(*told, "--precision", "int4").out
-
-
-@pytest.mark.parametrize("precision", ["int3", "int8-block", ""])
-def test_a_precision_the_bundle_does_not_have(precision: str, cli: Cli, compressed: Path) -> None:
-    done = cli("predict", compressed, "a", "--precision", precision)
-    assert_error(done, 1, precision, "fp32, int4, int8")
-    known = precision == "int8-block"
-    assert (f"albert-edge quantize {compressed} --precision {precision}" in done.err) == known
-    assert done.out == ""
-
-
-# --- predict: errors ------------------------------------------------------------------------
-
-LONG = "Wo ist der Bahnhof? " * 100
-# name of the input, its last record, words of the message
-BAD_RECORDS: dict[str, tuple[str, bytes, str]] = {
-    "txt-too-long": (".txt", LONG.encode(), "256"),
-    "txt-utf8": (".txt", b"caf\xe9", "UTF-8"),
-    "jsonl-too-long": (".jsonl", json.dumps({"text": LONG}).encode(), "256"),
-    "jsonl-syntax": (".jsonl", b'{"text": ', "cannot be read"),
-    "jsonl-nested": (".jsonl", b'{"text": ' + b"[" * 50_000, "cannot be read"),
-    "jsonl-list": (".jsonl", b'["Guten Tag"]', "text"),
-    "jsonl-no-text": (".jsonl", b'{"texts": "Guten Tag"}', "text"),
-    "jsonl-null": (".jsonl", b'{"text": null}', "text"),
-    "jsonl-number": (".jsonl", b'{"text": 5}', "text"),
-    "jsonl-pair-number": (".jsonl", b'{"text": "a", "text_pair": 5}', "text_pair"),
-    "jsonl-surrogate": (".jsonl", b'{"text": "\\ud800"}', "Unicode"),
-    "jsonl-utf8": (".jsonl", b'{"text": "caf\xe9"}', "UTF-8"),
-    "csv-too-long": (".csv", f'"{LONG}",1'.encode(), "256"),
-    "csv-utf8": (".csv", b"caf\xe9,1", "UTF-8"),
-}
-GOOD_RECORD = {".txt": b"Guten Tag", ".jsonl": b'{"text": "Guten Tag"}', ".csv": b"Guten Tag,1"}
-
-
-@pytest.mark.parametrize(("suffix", "bad", "told"), BAD_RECORDS.values(), ids=list(BAD_RECORDS))
-def test_a_bad_record_is_named_and_those_before_it_are_answered(
-    suffix: str, bad: bytes, told: str, cli: Cli, langid: Path, tmp_path: Path
-) -> None:
-    good = 30
-    head = [b"text,id"] if suffix == ".csv" else []
-    source, out = tmp_path / f"in{suffix}", tmp_path / "out.jsonl"
-    source.write_bytes(b"\n".join([*head, *[GOOD_RECORD[suffix]] * good, bad, b""]))
-    done = cli("predict", langid, "--input", source, "--output", out)
-    assert_error(done, 1, told)
-    assert re.search(rf"record {good + 1}\b", done.err)
-    lines = out.read_text(encoding="utf-8")
-    assert lines.endswith("\n")
-    assert [json.loads(line)["prediction"]["label"] for line in lines.splitlines()] == ["de"] * good
-
-
-@pytest.mark.parametrize("suffix", [".csv", ".tsv"])
-def test_a_table_is_a_complete_prefix_after_an_error(
-    suffix: str, cli: Cli, langid: Path, tmp_path: Path
-) -> None:
-    source, out = tmp_path / "in.txt", tmp_path / f"out{suffix}"
-    source.write_text(f"Guten Tag\nBonjour à tous\n{LONG}\n¡Hola!\n", encoding="utf-8")
-    assert_error(cli("predict", langid, "--input", source, "--output", out), 1, "record 3")
-    assert [row["text"] for row in read_table(out)] == ["Guten Tag", "Bonjour à tous"]
-    assert out.read_text(encoding="utf-8").endswith("\n")
-
-
-def test_a_bad_text_on_stdin_is_named(cli: Cli, langid: Path) -> None:
-    done = cli("predict", langid, "--input", "-", stdin=b"Guten Tag\n" + LONG.encode())
-    assert_error(done, 1, "record 2")
-    assert done.out.endswith("\tGuten Tag\n")
-
-
-@pytest.mark.parametrize("name", ["a.csv", "a.tsv"])
-def test_a_table_without_a_text_column(name: str, cli: Cli, langid: Path, tmp_path: Path) -> None:
-    (tmp_path / name).write_text("sentence\nGuten Tag\n")
-    done = cli("predict", langid, "--input", tmp_path / name)
-    assert_error(done, 1, name, '"text"')
-    assert done.out == ""
-
-
-@pytest.mark.parametrize(
-    ("arguments", "code", "told"),
-    [
-        ([], 2, "--input"),
-        (["a", "--input", "in.txt"], 2, "--input"),
-        (["--input", "in.docx"], 2, "in.docx"),
-        (["--input", "in"], 2, ".jsonl"),
-        (["--input", "missing.txt"], 2, "missing.txt"),
-        (["--input", "folder.txt"], 2, "folder.txt"),
-        (["a", "--output", "out.txt"], 2, "out.txt"),
-        (["a", "--output", "missing/out.csv"], 2, "missing/out.csv"),
-        (["a", "--top-k", "0"], 2, "top_k"),
-        (["a", "--threads", "0"], 2, "threads"),
-        (["a", "--device", "cuda"], 4, "cuda"),
-        (["a", "--device", "toaster"], 2, "toaster"),
-        (["a", "--precision", "int8"], 1, "int8"),
-    ],
-    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
-)
-def test_predict_errors(
-    arguments: list[str],
-    code: int,
-    told: str,
-    cli: Cli,
-    langid: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "in.txt").write_text("Guten Tag\n")
-    (tmp_path / "folder.txt").mkdir()
-    done = cli("predict", langid, *arguments)
-    assert_error(done, code, told)
-    assert done.out == ""
-
-
-def test_a_wrong_option_does_not_empty_the_output(cli: Cli, langid: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out.jsonl"
-    out.write_text("yesterday's answers\n")
-    assert cli("predict", langid, "a", "--top-k", 0, "--output", out).code == 2
-    assert out.read_text() == "yesterday's answers\n"
 
 
 # --- inspect --------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import contextlib
 import csv
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -20,13 +20,14 @@ _SUFFIXES = (".jsonl", ".csv", ".tsv")
 
 
 @contextlib.contextmanager
-def open_answers(path: Path | None, *, as_json: bool) -> Iterator[Write]:
+def open_answers(path: Path | None, *, as_json: bool, shown: Sequence[str]) -> Iterator[Write]:
     """Open where answers go.
 
     Args:
         path: .jsonl gets a record a line with the answer as "prediction"; .csv and .tsv get the
             record's columns and those of the best answer. None is stdout.
         as_json: Whether stdout gets one JSON document instead of lines.
+        shown: The fields of a record that a line on stdout has after the answer.
 
     Yields:
         What writes a record and its answer.
@@ -35,7 +36,8 @@ def open_answers(path: Path | None, *, as_json: bool) -> Iterator[Write]:
         UsageError: The file cannot be opened or has another suffix.
     """
     if path is None:
-        with _json_document() if as_json else contextlib.nullcontext(_print_line) as write:
+        lines = contextlib.nullcontext(_line_printer(shown))
+        with _json_document() if as_json else lines as write:
             yield write
         return
     suffix = path.suffix.lower()
@@ -60,7 +62,7 @@ def _json_document() -> Iterator[Write]:
 
     def write(record: Record, answer: Any) -> None:
         nonlocal separator
-        item = json.dumps({**record, "prediction": answer}, ensure_ascii=False)
+        item = _json({**record, "prediction": answer})
         sys.stdout.write(f"{separator}    {item}")
         separator = ",\n"
 
@@ -69,17 +71,23 @@ def _json_document() -> Iterator[Write]:
     sys.stdout.write("\n  ]\n}\n")
 
 
-def _print_line(record: Record, answer: Any) -> None:
-    labels = _labels(answer)
-    told = "  ".join(f"{entry['label']} {entry['score']:.4f}" for entry in labels)
-    told = told or json.dumps(answer, ensure_ascii=False)
-    text = " ".join(record["text"].splitlines())
-    print(f"{told}\t{text}", flush=True)  # whoever reads us may wait for this very answer
+def _line_printer(shown: Sequence[str]) -> Write:
+    def write(record: Record, answer: Any) -> None:
+        ranked = [f"{_one_line(_name(entry))} {entry['score']:.4f}" for entry in _ranked(answer)]
+        told = "  ".join(ranked) or _json(answer)
+        # Whoever reads us may wait for this very answer.
+        print(told, *(_one_line(record[field]) for field in shown), sep="\t", flush=True)
+
+    return write
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.splitlines())
 
 
 def _json_line_writer(file: TextIO) -> Write:
     def write(record: Record, answer: Any) -> None:
-        file.write(json.dumps({**record, "prediction": answer}, ensure_ascii=False) + "\n")
+        file.write(_json({**record, "prediction": answer}) + "\n")
 
     return write
 
@@ -106,17 +114,34 @@ def _table_writer(file: TextIO, suffix: str) -> Write:
 
 def _row(record: Record, answer: Any, suffix: str) -> Record:
     """The record's columns and the best answer's, which never take a column of the record's."""
-    labels = _labels(answer)
-    if not labels:
+    ranked = _ranked(answer)
+    if not ranked:
         raise UsageError(
             f"These answers are no rows of a {suffix} table.", tip="Write them as .jsonl."
         )
-    best = labels[0]
+    best = ranked[0]
     columns = {f"predicted_{key}" if key in record else key: best[key] for key in best}
-    return {**record, **columns}
+    return {key: _cell(value) for key, value in {**record, **columns}.items()}
 
 
-def _labels(answer: Any) -> list[dict[str, Any]]:
-    """The labels a text as a whole was given, best first; none if the task gives it none."""
+def _cell(value: Any) -> Any:
+    return _json(value) if isinstance(value, list | dict) else value
+
+
+def _ranked(answer: Any) -> list[dict[str, Any]]:
+    """The answers to an item as a whole, best first; none if the task answers its parts."""
+    if isinstance(answer, dict) and {"labels", "scores"} <= answer.keys():  # as zero-shot has them
+        pairs = zip(answer["labels"], answer["scores"], strict=True)
+        return [{"label": label, "score": score} for label, score in pairs]
     entries = answer if isinstance(answer, list) else [answer]
-    return [entry for entry in entries if isinstance(entry, dict) and "label" in entry]
+    return [entry for entry in entries if isinstance(entry, dict) and _name(entry) is not None]
+
+
+def _name(entry: dict[str, Any]) -> Any:
+    """What an answer says, a label or words of the text; None if it says neither."""
+    return entry.get("label", entry.get("answer"))
+
+
+def _json(value: Any) -> str:
+    """One line of JSON; arrays are lists."""
+    return json.dumps(value, ensure_ascii=False, default=lambda array: array.tolist())

@@ -6,12 +6,16 @@ from albert_edge.errors import UsageError
 from albert_edge.runtime.tasks.base import Task
 from albert_edge.runtime.tasks.feature_extraction import FeatureExtraction
 from albert_edge.runtime.tasks.fill_mask import FillMask
+from albert_edge.runtime.tasks.multiple_choice import MultipleChoice
+from albert_edge.runtime.tasks.sentence_order import SentenceOrder
 from albert_edge.runtime.tasks.text_classification import TextClassification
 from albert_edge.runtime.tasks.token_classification import TokenClassification
 
 TASKS: dict[str, type[Task]] = {
     "feature-extraction": FeatureExtraction,
     "fill-mask": FillMask,
+    "multiple-choice": MultipleChoice,
+    "sentence-order": SentenceOrder,
     "text-classification": TextClassification,
     "token-classification": TokenClassification,
 }
