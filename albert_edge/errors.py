@@ -6,6 +6,7 @@
     ├── CheckpointError             1   tensors or tokenizer files that do not fit the configuration
     ├── BundleError                 1   a bundle that is missing, damaged or changed underneath
     ├── InputError (ValueError)     1   a text or array the model cannot take
+    │   └── RecordError             1   a record that cannot be read; the message says which
     ├── QualityError                3   answers too far from the reference; nothing was written
     ├── MissingExtraError           4   an optional dependency is not installed
     ├── DeviceError                 4   the device asked for is not there
@@ -54,6 +55,10 @@ class BundleError(AlbertEdgeError):
 
 class InputError(AlbertEdgeError, ValueError):
     """A text or an array that the model cannot take."""
+
+
+class RecordError(InputError):
+    """A record of a file that cannot be read or has not the fields it needs."""
 
 
 class QualityError(AlbertEdgeError):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from albert_edge.errors import InputError, UsageError
+from albert_edge.errors import RecordError, UsageError
 
 Record = dict[str, Any]
 
@@ -95,7 +95,7 @@ def read_records(
         fields: What every record is checked to have.
 
     Yields:
-        The records. One that cannot be used raises InputError, which names it by its number,
+        The records. One that cannot be used raises RecordError, which names it by its number,
         counted from 1.
 
     Raises:
@@ -183,10 +183,10 @@ def _checked(place: str, records: Iterator[Any], fields: Fields) -> Iterator[Rec
         except StopIteration:
             return
         except (ValueError, RecursionError, csv.Error) as error:
-            raise InputError(f"{place} {number} cannot be read: {error}", tip=tip) from error
+            raise RecordError(f"{place} {number} cannot be read: {error}", tip=tip) from error
         fault = _fault(record, fields)
         if fault:
-            raise InputError(f"{place} {number} {fault}.", tip=tip)
+            raise RecordError(f"{place} {number} {fault}.", tip=tip)
         yield record
 
 

@@ -157,7 +157,8 @@ def predictions(done: Outcome) -> list[dict[str, Any]]:
     assert (done.code, done.err) == (0, "")
     document = json.loads(done.out)
     assert document["schema_version"] == 1
-    assert list(document) == ["schema_version", "predictions"]
+    assert list(document) == ["schema_version", "device", "variant", "predictions"]
+    assert document["device"] == "cpu"
     found: list[dict[str, Any]] = document["predictions"]
     return found
 

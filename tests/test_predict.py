@@ -658,11 +658,11 @@ def test_forms_of_answers(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     record = {"question": "Where\nis it?", "context": "It is."}
-    with open_answers(None, as_json=False, shown=("question", "context")) as write:
+    with open_answers(None, as_json=False, about={}, shown=("question", "context")) as write:
         write(record, answer)
     assert capsys.readouterr().out == f"{line}\tWhere is it?\tIt is.\n"
     table = tmp_path / "out.csv"
-    with open_answers(table, as_json=False, shown=()) as write:
+    with open_answers(table, as_json=False, about={}, shown=()) as write:
         if row is None:
             with pytest.raises(UsageError, match="no rows"):
                 write(record, answer)
@@ -776,3 +776,68 @@ def test_a_wrong_option_does_not_empty_the_output(cli: Cli, langid: Path, tmp_pa
     out.write_text("yesterday's answers\n")
     assert cli("predict", langid, "a", "--top-k", 0, "--output", out).code == 2
     assert out.read_text() == "yesterday's answers\n"
+
+
+# --- devices --------------------------------------------------------------------------------
+
+
+def test_verbose_says_what_answers(cli: Cli, langid: Path) -> None:
+    done = cli("predict", langid, "Guten Tag", "--verbose")
+    assert done.code == 0
+    assert done.err == "cpu (this onnxruntime is for CPUs), model_optimized\n"
+    done = cli("predict", langid, "Guten Tag", "--verbose", "--device", "cpu")
+    assert done.err == "cpu (as asked), model_optimized\n"
+
+
+def test_the_report_says_what_answered(cli: Cli, langid: Path, tmp_path: Path) -> None:
+    done = cli("predict", langid, "Guten Tag", "--output", tmp_path / "out.jsonl", "--json")
+    assert json.loads(done.out)["device"] == "cpu"
+    assert json.loads(done.out)["variant"] == "model_optimized"
+
+
+@pytest.mark.parametrize(
+    "options, code, told",
+    [
+        (["--device", "cuda"], 4, "albert-edge[gpu]"),
+        (["--device", "openvino"], 4, "onnxruntime-openvino"),
+        (["--device", "tpu"], 2, "Devices are"),
+        (["--device", "AzureExecutionProvider"], 4, "took no operator"),
+        (["--provider-option", "device_id=1"], 2, "Name the device"),
+        (["--device", "cuda", "--provider-option", "1"], 2, "device_type=GPU"),
+        (["--workers", "0"], 2, "workers is 0"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_devices_that_are_not_there(
+    cli: Cli, langid: Path, tmp_path: Path, options: list[str], code: int, told: str
+) -> None:
+    out = tmp_path / "out.jsonl"
+    done = cli("predict", langid, "Guten Tag", "--output", out, *options)
+    assert (done.code, done.out) == (code, "")
+    assert told in done.err
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("workers", ["1", "3"])
+def test_workers_answer_a_file_in_order(
+    cli: Cli, langid: Path, tmp_path: Path, workers: str
+) -> None:
+    texts = tmp_path / "texts.txt"
+    texts.write_text("".join(f"Guten Tag {i}\n" for i in range(100)), encoding="utf-8")
+    out = tmp_path / "out.jsonl"
+    done = cli("predict", langid, "--input", texts, "--output", out, "--workers", workers)
+    assert (done.code, done.err) == (0, "")
+    lines = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
+    assert [line["text"] for line in lines] == [f"Guten Tag {i}" for i in range(100)]
+    alone = albert_edge.pipeline(model=langid)
+    assert [line["prediction"] for line in lines] == [alone.answer(line["text"]) for line in lines]
+
+
+def test_a_bad_record_leaves_the_answers_before_it(cli: Cli, langid: Path, tmp_path: Path) -> None:
+    texts = tmp_path / "texts.txt"
+    texts.write_text("Guten Tag\n" * 30 + "wort " * 600 + "\n" + "Guten Tag\n" * 9)
+    out = tmp_path / "out.jsonl"
+    done = cli("predict", langid, "--input", texts, "--output", out)
+    assert done.code == 1
+    assert f"{texts}: record 31: The text has" in done.err
+    assert len(out.read_text(encoding="utf-8").splitlines()) == 30

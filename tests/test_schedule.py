@@ -50,6 +50,10 @@ def refusing(bad: int) -> Callable[[int], int]:
     return work
 
 
+def never() -> None:
+    raise AssertionError("nothing was interrupted")
+
+
 # --- workers --------------------------------------------------------------------------------
 
 
@@ -63,7 +67,7 @@ def test_answers_come_in_the_order_of_the_items(delays: list[int], workers: int)
         time.sleep(delay / 3000)
         return delay
 
-    assert list(in_workers(iter(delays), work, workers)) == delays
+    assert list(in_workers(iter(delays), work, workers, never)) == delays
 
 
 @pytest.mark.parametrize("workers", [1, 2, 4])
@@ -79,14 +83,14 @@ def test_so_many_items_are_worked_on_at_once(workers: int) -> None:
         with lock:
             running -= 1
 
-    assert len(list(in_workers(iter(range(30)), work, workers))) == 30
+    assert len(list(in_workers(iter(range(30)), work, workers, never))) == 30
     assert most == workers
 
 
 @pytest.mark.parametrize("workers", [1, 3])
 def test_the_first_item_is_answered_before_the_second_is_read(workers: int) -> None:
     source = Source(10)
-    answers = in_workers(iter(source), refusing(99), workers)
+    answers = in_workers(iter(source), refusing(99), workers, never)
     assert source.taken == 0
     assert next(answers) == 0
     assert source.taken == 1
@@ -95,7 +99,7 @@ def test_the_first_item_is_answered_before_the_second_is_read(workers: int) -> N
 @pytest.mark.parametrize("workers", [1, 3])
 def test_little_is_read_ahead(workers: int) -> None:
     source = Source(1000)
-    for answered, _ in enumerate(in_workers(iter(source), refusing(-1), workers), 1):
+    for answered, _ in enumerate(in_workers(iter(source), refusing(-1), workers, never), 1):
         assert source.taken - answered <= 2 * workers + 1
     assert source.taken == answered == 1000
 
@@ -108,13 +112,13 @@ def test_a_slow_source_is_not_read_ahead() -> None:
             time.sleep(0.02)
             yield item
 
-    for answered, _ in enumerate(in_workers(slowly(), refusing(-1), 3), 1):
+    for answered, _ in enumerate(in_workers(slowly(), refusing(-1), 3, never), 1):
         assert source.taken == answered
 
 
 @pytest.mark.parametrize("bad", [0, 1, 7])
 def test_an_error_comes_after_the_answers_before_it(bad: int) -> None:
-    answers = in_workers(iter(range(20)), refusing(bad), 3)
+    answers = in_workers(iter(range(20)), refusing(bad), 3, never)
     assert [next(answers) for _ in range(bad)] == [-item for item in range(bad)]
     with pytest.raises(ValueError, match=f"bad {bad}"):
         next(answers)
@@ -123,7 +127,7 @@ def test_an_error_comes_after_the_answers_before_it(bad: int) -> None:
 
 @pytest.mark.parametrize("after", [0, 1, 7])
 def test_an_error_of_the_source_comes_after_all_its_answers(after: int) -> None:
-    answers = in_workers(iter(Source(20, error_after=after)), refusing(-1), 3)
+    answers = in_workers(iter(Source(20, error_after=after)), refusing(-1), 3, never)
     assert list(itertools.islice(answers, after)) == [-item for item in range(after)]
     with pytest.raises(OSError, match="gone"):
         next(answers)
@@ -131,12 +135,32 @@ def test_an_error_of_the_source_comes_after_all_its_answers(after: int) -> None:
 
 def test_no_thread_is_left_behind() -> None:
     before = threading.active_count()
-    abandoned = in_workers(iter(range(100)), refusing(-1), 4)
+    abandoned = in_workers(iter(range(100)), refusing(-1), 4, never)
     next(abandoned)
     abandoned.close()  # type: ignore[attr-defined]  # it is a generator
     with pytest.raises(ValueError, match="bad 3"):
-        list(in_workers(iter(range(100)), refusing(3), 4))
+        list(in_workers(iter(range(100)), refusing(3), 4, never))
     assert threading.active_count() == before
+
+
+@pytest.mark.parametrize("interruption", [KeyboardInterrupt, SystemExit])
+def test_an_interruption_stops_what_is_going_on(interruption: type[BaseException]) -> None:
+    stopped = threading.Event()
+
+    def items() -> Iterator[int]:
+        yield from range(3)
+        raise interruption
+
+    def work(item: int) -> int:
+        if item:
+            assert stopped.wait(10)
+        return item
+
+    answers = in_workers(items(), work, 2, stopped.set)
+    assert next(answers) == 0
+    with pytest.raises(interruption):
+        list(answers)
+    assert stopped.is_set()
 
 
 # --- batches --------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import contextlib
 import csv
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -20,13 +20,16 @@ _SUFFIXES = (".jsonl", ".csv", ".tsv")
 
 
 @contextlib.contextmanager
-def open_answers(path: Path | None, *, as_json: bool, shown: Sequence[str]) -> Iterator[Write]:
+def open_answers(
+    path: Path | None, *, as_json: bool, about: Mapping[str, Any], shown: Sequence[str]
+) -> Iterator[Write]:
     """Open where answers go.
 
     Args:
         path: .jsonl gets a record a line with the answer as "prediction"; .csv and .tsv get the
             record's columns and those of the best answer. None is stdout.
         as_json: Whether stdout gets one JSON document instead of lines.
+        about: What that document says before the answers.
         shown: The fields of a record that a line on stdout has after the answer.
 
     Yields:
@@ -37,7 +40,7 @@ def open_answers(path: Path | None, *, as_json: bool, shown: Sequence[str]) -> I
     """
     if path is None:
         lines = contextlib.nullcontext(_line_printer(shown))
-        with _json_document() if as_json else lines as write:
+        with _json_document(about) if as_json else lines as write:
             yield write
         return
     suffix = path.suffix.lower()
@@ -56,7 +59,7 @@ def open_answers(path: Path | None, *, as_json: bool, shown: Sequence[str]) -> I
 
 
 @contextlib.contextmanager
-def _json_document() -> Iterator[Write]:
+def _json_document(about: Mapping[str, Any]) -> Iterator[Write]:
     """One JSON document on stdout, written as the answers come."""
     separator = "\n"
 
@@ -66,7 +69,8 @@ def _json_document() -> Iterator[Write]:
         sys.stdout.write(f"{separator}    {item}")
         separator = ",\n"
 
-    sys.stdout.write(f'{{\n  "schema_version": {SCHEMA_VERSION},\n  "predictions": [')
+    head = json.dumps({"schema_version": SCHEMA_VERSION, **about}, indent=2).removesuffix("\n}")
+    sys.stdout.write(f'{head},\n  "predictions": [')
     yield write
     sys.stdout.write("\n  ]\n}\n")
 

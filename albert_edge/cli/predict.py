@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import inspect
 import json
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,12 +15,13 @@ import typer
 
 from albert_edge.cli.answers import open_answers
 from albert_edge.cli.commands import BundleFolder, Json
-from albert_edge.cli.printing import count_progress, print_json
-from albert_edge.errors import InputError, UsageError
-from albert_edge.records import TEXT, TEXT_OR_PAIR, Fields, read_records
+from albert_edge.cli.printing import count_progress, note, print_json
+from albert_edge.errors import InputError, RecordError, UsageError
+from albert_edge.records import TEXT, TEXT_OR_PAIR, Fields, Record, read_records
 
 if TYPE_CHECKING:
     from albert_edge.bundle import Bundle
+    from albert_edge.runtime.pipeline import Pipeline
 
 Texts = Annotated[
     list[str] | None,
@@ -42,6 +44,11 @@ Parameters = Annotated[
     ),
 ]
 
+ProviderOptions = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME=VALUE", help="An option of the execution provider. Repeatable."),
+]
+
 # What an item is made of, by task; of all others it is a text.
 _FIELDS = {
     "multiple-choice": Fields(("prompt",), lists=("choices",)),
@@ -54,10 +61,12 @@ _FIELDS = {
 
 @dataclass(frozen=True, slots=True)
 class PredictReport:
-    """Where the answers went, and how many they are."""
+    """Where the answers went, how many they are, and what gave them."""
 
     output: Path
     predictions: int
+    device: str
+    variant: str
 
 
 def predict(
@@ -66,10 +75,16 @@ def predict(
     input_file: InputFile = None,
     output_file: OutputFile = None,
     task: Task = None,
-    device: Annotated[str, typer.Option(help="auto or cpu.")] = "auto",
+    device: Annotated[
+        str, typer.Option(help="auto, cpu, cuda, cuda:1, openvino, ... or a provider's name.")
+    ] = "auto",
+    provider_option: ProviderOptions = None,
     precision: Annotated[str, typer.Option(help="auto, fp32, int8, ... as quantized.")] = "auto",
     threads: Annotated[
         int | None, typer.Option(help="By default the processors this process may use.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Texts at once, sharing the threads; by default as many.")
     ] = None,
     top_k: Annotated[
         int | None, typer.Option(help="How many labels a text; by default the best.")
@@ -78,6 +93,9 @@ def predict(
         bool, typer.Option("--truncate", help="Cut texts over the model's limit.")
     ] = False,
     parameter: Parameters = None,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="Say which device and variant answer.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Answer texts: [TEXT]... or --input FILE."""
@@ -90,23 +108,60 @@ def predict(
     task = find_task(task) if task else default_task(opened.manifest.task)
     _refuse_unknown(task, parameters)
     fields = _FIELDS.get(task, TEXT)
+    options = dict(_pair("--provider-option", option) for option in provider_option or [])
     count = 0
     with contextlib.ExitStack() as stack:
         records = stack.enter_context(read_records(input_file, texts or [], fields))
-        model = stack.enter_context(_load(task, opened, device, precision, threads, parameters))
-        write = stack.enter_context(open_answers(output_file, as_json=as_json, shown=fields.texts))
+        model = stack.enter_context(
+            _load(
+                task,
+                opened,
+                parameters,
+                device=device,
+                provider_options=options,
+                precision=precision,
+                threads=threads,
+                workers=workers,
+            )
+        )
+        told = {"device": model.device, "variant": model.session.variant.name}
+        if verbose:
+            note(f"{told['device']} ({model.session.device.note or 'as asked'}), {told['variant']}")
+        write = stack.enter_context(
+            open_answers(output_file, as_json=as_json, about=told, shown=fields.texts)
+        )
         advance = stack.enter_context(count_progress("Texts", quiet=as_json))
-        for record in records:
-            count += 1
-            try:
-                write(record, model.answer(fields.item(record)))
-            except (InputError, TypeError) as error:
-                place = f"{input_file}: record" if input_file else "Text"
-                tip = getattr(error, "tip", "Correct it, or take it out.")
-                raise InputError(f"{place} {count}: {error}", tip=tip) from error
-            advance()
+        # From a pipe or a terminal each is answered before the next is asked for.
+        at_once = input_file is not None and not input_file.is_file()
+        try:
+            for record, answer in _answers(model, records, fields, at_once=at_once):
+                write(record, answer)
+                count += 1
+                advance()
+        except RecordError:
+            raise
+        except (InputError, TypeError) as error:
+            place = f"{input_file}: record" if input_file else "Text"
+            tip = getattr(error, "tip", "Correct it, or take it out.")
+            raise InputError(f"{place} {count + 1}: {error}", tip=tip) from error
     if as_json and output_file:
-        print_json(PredictReport(output_file, count))
+        print_json(PredictReport(output_file, count, **told))
+
+
+def _answers(
+    model: Pipeline, records: Iterator[Record], fields: Fields, *, at_once: bool
+) -> Iterator[tuple[Record, Any]]:
+    """Each record with its answer."""
+    waiting: deque[Record] = deque()
+
+    def items() -> Iterator[Any]:
+        for record in records:
+            waiting.append(record)
+            yield fields.item(record)
+
+    answers = map(model.answer, items()) if at_once else model.stream(items())
+    for answer in answers:
+        yield waiting.popleft(), answer
 
 
 def _refuse_confusion(texts: list[str] | None, source: Path | None, target: Path | None) -> None:
@@ -125,16 +180,26 @@ def _read_parameters(top_k: int | None, truncate: bool, options: list[str]) -> d
     if top_k is not None:
         parameters["top_k"] = top_k
     for option in options:
-        name, equals, value = option.partition("=")
-        if not (name and equals):
-            raise UsageError(
-                f"--parameter {option!r} is not NAME=VALUE.",
-                tip="Write, for instance, --parameter max_length=64",
-            )
+        name, value = _pair("--parameter", option)
         if name in parameters:
             raise UsageError(f"{name} is given twice.", tip="Leave out one of them.")
         parameters[name] = _value(value)
     return parameters
+
+
+def _pair(option: str, text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise UsageError(
+            f"{option} {text!r} is not NAME=VALUE.", tip=f"Write, for instance, {_EXAMPLES[option]}"
+        )
+    return name, value
+
+
+_EXAMPLES = {
+    "--parameter": "--parameter max_length=64",
+    "--provider-option": "--provider-option device_type=GPU",
+}
 
 
 def _value(text: str) -> Any:
@@ -154,20 +219,11 @@ def _refuse_unknown(task: str, parameters: Mapping[str, Any]) -> None:
             raise UsageError(f"{task} has no parameter {name}.", tip=f"It has {', '.join(known)}.")
 
 
-def _load(
-    task: str,
-    bundle: Bundle,
-    device: str,
-    precision: str,
-    threads: int | None,
-    parameters: dict[str, Any],
-) -> Any:
+def _load(task: str, bundle: Bundle, parameters: Mapping[str, Any], **options: Any) -> Pipeline:
     from albert_edge.runtime.load import pipeline
 
     try:
-        return pipeline(
-            task, bundle, device=device, precision=precision, threads=threads, **parameters
-        )
+        return pipeline(task, bundle, **options, **parameters)
     except (TypeError, AttributeError) as error:  # a value is of a type the task does not expect
         given = ", ".join(f"{name}={json.dumps(value)}" for name, value in parameters.items())
         raise UsageError(

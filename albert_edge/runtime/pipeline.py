@@ -158,10 +158,10 @@ class Pipeline(Closable):
             return self._answer(item, parameters, self._session_of_a_worker())
 
         if self._workers == 1:
-            yield from in_workers(items, alone, 1)
+            yield from in_workers(items, alone, 1, self._stop)
             return
-        yield from in_workers(itertools.islice(items, _FIRST), alone, 1)
-        yield from in_workers(items, beside_others, self._workers)
+        yield from in_workers(itertools.islice(items, _FIRST), alone, 1, self._stop)
+        yield from in_workers(items, beside_others, self._workers, self._stop)
 
     def _session_of_a_worker(self) -> Session:
         threads = max(1, self.session.threads // self._workers)
@@ -188,9 +188,15 @@ class Pipeline(Closable):
 
     def close(self) -> None:
         """Free the memory of the model. Runs that are going on end."""
-        self.session.close()
-        if self._worker_session is not None:
-            self._worker_session.close()
+        for session in self._sessions():
+            session.close()
+
+    def _stop(self) -> None:
+        for session in self._sessions():
+            session.stop()
+
+    def _sessions(self) -> list[Session]:
+        return [session for session in (self.session, self._worker_session) if session]
 
 
 def _numbered(answers: Iterator[Any]) -> Iterator[Any]:

@@ -65,7 +65,7 @@ class _Source(Generic[Item]):
 
 
 def in_workers(
-    items: Iterator[Item], work: Callable[[Item], Answer], workers: int
+    items: Iterator[Item], work: Callable[[Item], Answer], workers: int, stop: Callable[[], None]
 ) -> Iterator[Answer]:
     """Answer items in threads, each item in one of them.
 
@@ -73,6 +73,7 @@ def in_workers(
         items: The items.
         work: Answers one; called from several threads.
         workers: How many items are worked on at once.
+        stop: Makes `work` end soon; called when the program is interrupted.
 
     Yields:
         The answers, in order; what `work` or `items` raises is raised in its place.
@@ -88,6 +89,9 @@ def in_workers(
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()
+    except (KeyboardInterrupt, SystemExit):
+        stop()
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
     if source.error:
