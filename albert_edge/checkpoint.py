@@ -186,7 +186,7 @@ def open_checkpoint(folder: Path) -> Checkpoint:
     """
     config = read_config(folder / "config.json")
     stored: dict[str, StoredTensor] = {}
-    for tensor in _read_headers(folder):
+    for tensor in read_headers(folder):
         name = canonical_name(tensor.name)
         if name in stored:
             raise CheckpointError(
@@ -213,7 +213,13 @@ def canonical_name(name: str) -> str:
     return name
 
 
-def _read_headers(folder: Path) -> Iterable[StoredTensor]:
+def read_headers(folder: Path) -> Iterable[StoredTensor]:
+    """The tensors of a folder: of model.safetensors or pytorch_model.bin, in shards or not.
+
+    Raises:
+        CheckpointError: No weights, or a damaged or hostile file.
+        MissingExtraError: Reading the weights needs a package that is not installed.
+    """
     for file, read in (
         ("model.safetensors", _safetensors),
         ("pytorch_model.bin", _pickled),

@@ -19,6 +19,7 @@ from albert_edge.errors import (
     SourceUnreachableError,
     UsageError,
 )
+from albert_edge.sentence_layout import MODEL_CONFIG, MODULES, transformer_folder
 
 # Everything a bundle can need and nothing that could run: weights come as safetensors if any.
 _SMALL_FILES = (
@@ -29,7 +30,16 @@ _SMALL_FILES = (
     "spiece.model",
     "vocab.txt",
     "*.safetensors.index.json",
+    # The layout of sentence-transformers, with a folder for each module.
+    MODULES,
+    MODEL_CONFIG,
+    "sentence_*_config.json",
+    "[0-9]_*/*.json",
+    "[0-9]_*/spiece.model",
+    "[0-9]_*/vocab.txt",
+    "[1-9]_*/pytorch_model.bin",
 )
+_PICKLES = ("pytorch_model*.bin", "pytorch_model.bin.index.json")
 _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 
@@ -38,12 +48,14 @@ class Source:
     """A checkpoint found.
 
     Attributes:
-        folder: Where its files are.
+        root: The folder found.
+        folder: Where in it config.json, weights and tokenizer are.
         name: The hub id, or the name of the folder.
         revision: The commit of the hub, or None for a folder.
         task: The task its recipe names, or None.
     """
 
+    root: Path
     folder: Path
     name: str
     revision: str | None = None
@@ -100,7 +112,7 @@ def find_source(source: str, revision: str | None = None) -> Source:
 
     Raises:
         UsageError: A revision for a folder, or a name that can be neither folder nor hub id.
-        CheckpointError: The folder does not exist.
+        CheckpointError: The folder does not exist, or its modules.json is damaged.
         SourceUnreachableError: The hub cannot be reached or does not have it.
         MissingExtraError: huggingface_hub is not installed.
         ConfigError: The checkpoint is not the one its recipe describes.
@@ -118,9 +130,10 @@ def find_source(source: str, revision: str | None = None) -> Source:
                 f"--revision {revision} has no meaning for the folder {source}.",
                 tip="Leave it out, or name a model on the hub.",
             )
-        return Source(folder, folder.resolve().name)
+        return Source(folder, transformer_folder(folder), folder.resolve().name)
     if source in _shipped():
-        return Source(models_folder() / source, source)
+        shipped = models_folder() / source
+        return Source(shipped, shipped, source)
     if source.startswith((".", "/", "~")) or not _HUB_ID.fullmatch(source):
         raise CheckpointError(
             f"{source!r} is not a folder.",
@@ -128,10 +141,11 @@ def find_source(source: str, revision: str | None = None) -> Source:
         )
     recipe = read_recipes().get(source)
     name = recipe.source if recipe else source
-    local = _download(name, revision)
+    root = _download(name, revision)
+    folder = transformer_folder(root)
     if recipe:
-        _check_geometry(recipe, local)
-    return Source(local, name, revision=local.name, task=recipe.task if recipe else None)
+        _check_geometry(recipe, folder)
+    return Source(root, folder, name, revision=root.name, task=recipe.task if recipe else None)
 
 
 def _download(name: str, revision: str | None) -> Path:
@@ -153,8 +167,8 @@ def _download(name: str, revision: str | None) -> Path:
 
     try:
         folder = fetch(*_SMALL_FILES, "*.safetensors")
-        if not any(folder.glob("*.safetensors")):
-            folder = fetch("pytorch_model*.bin", "pytorch_model.bin.index.json")
+        if not any(transformer_folder(folder).glob("*.safetensors")):
+            folder = fetch(*_PICKLES, *(f"0_*/{file}" for file in _PICKLES))
     except HFValidationError as error:
         raise UsageError(
             f"{name} is not a hub id: {error}", tip="Write it as owner/name."

@@ -426,7 +426,7 @@ def test_truncation_equals_transformers(tokenizers: Tokenizers, limit: int | Non
 def test_truncation_of_any_text(
     tokenizers: Tokenizers, text: str, pair: str | None, limit: int
 ) -> None:
-    got = tokenizers.ours.encode(text, pair, cut(True, limit, False))
+    got = tokenizers.ours.encode(text, pair or None, cut(True, limit, False))
     wanted = tokenizers.theirs(text, pair or None, truncation=True, max_length=limit)
     assert_same_tokens(got, wanted)
 

@@ -48,7 +48,8 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def load(bundle: Path, **options: Any) -> Pipeline:
-    return albert_edge.pipeline(model=bundle, top_k=None, truncation=True, **options)
+    made: Pipeline = albert_edge.pipeline(model=bundle, top_k=None, truncation=True, **options)
+    return made
 
 
 # --- threads --------------------------------------------------------------------------------

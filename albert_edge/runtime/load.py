@@ -4,21 +4,61 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal, overload
 
 from albert_edge.bundle import Bundle, open_bundle
 from albert_edge.errors import UsageError
+from albert_edge.runtime.embedding import EmbeddingPipeline
 from albert_edge.runtime.pipeline import Pipeline
+from albert_edge.runtime.ranking import RankingPipeline
 from albert_edge.runtime.session import Session
 from albert_edge.runtime.tasks import TASKS, default_task, find_task
+from albert_edge.runtime.zero_shot import ZeroShotPipeline
 
-# Pipelines with a method of their own beside the call.
-_CLASSES: dict[str, type[Pipeline]] = {}
+# Pipelines with a method of their own, or a call of their own.
+_CLASSES: dict[str, type[Pipeline]] = {
+    "sentence-embeddings": EmbeddingPipeline,
+    "text-ranking": RankingPipeline,
+    "zero-shot-classification": ZeroShotPipeline,
+}
+Model = Bundle | str | os.PathLike[str]
+
+
+@overload
+def pipeline(
+    task: Literal["sentence-embeddings"], model: Model | None = None, **options: Any
+) -> EmbeddingPipeline: ...
+
+
+@overload
+def pipeline(
+    task: Literal["text-ranking"], model: Model | None = None, **options: Any
+) -> RankingPipeline: ...
+
+
+@overload
+def pipeline(
+    task: Literal["zero-shot-classification"], model: Model | None = None, **options: Any
+) -> ZeroShotPipeline: ...
+
+
+@overload
+def pipeline(
+    task: str | None = None,
+    model: Model | None = None,
+    *,
+    device: str = "auto",
+    precision: str = "auto",
+    threads: int | None = None,
+    workers: int | None = None,
+    provider_options: Mapping[str, Any] | None = None,
+    **parameters: Any,
+) -> Pipeline: ...
 
 
 def pipeline(
     task: str | None = None,
-    model: Bundle | str | os.PathLike[str] | None = None,
+    model: Model | None = None,
     *,
     device: str = "auto",
     precision: str = "auto",

@@ -66,7 +66,7 @@ class Pipeline(Closable):
 
     def __call__(
         self,
-        inputs: Any,
+        inputs: Any = None,
         *,
         batch_size: int | None = None,
         num_workers: int | None = None,
@@ -75,7 +75,8 @@ class Pipeline(Closable):
         """Answer one item, a list of items, or a generator of items.
 
         Args:
-            inputs: What the task takes, such as a text; see the task's `encode`.
+            inputs: What the task takes, such as a text; see the task's `encode`. Left out where
+                keyword arguments give it, as question and context do.
             batch_size: Most texts in a batch, by default 32 on CUDA. Without effect on a CPU, where
                 each text runs alone.
             num_workers: Taken as transformers takes it, and without effect.
@@ -97,7 +98,7 @@ class Pipeline(Closable):
             return list(answers) if isinstance(inputs, list) else answers
         return self._task.single(inputs, self._answer(inputs, checked, self.session), parameters)
 
-    async def acall(self, inputs: Any, **parameters: Any) -> Any:
+    async def acall(self, inputs: Any = None, **parameters: Any) -> Any:
         """Answer as a call does, in a thread, so that an event loop goes on meanwhile.
 
         Args:

@@ -85,7 +85,7 @@ class TextEncoder:
 
         Args:
             text: The text.
-            text_pair: A second segment; none if None or empty.
+            text_pair: A second segment, or None.
             cut: What to do with what is over the limit.
 
         Returns:
@@ -104,7 +104,7 @@ class TextEncoder:
 
         Args:
             text: The text; a list of its words if `split`.
-            text_pair: A second segment, of a text that is not split; none if None or empty.
+            text_pair: A second segment, of a text that is not split, or None.
             cut: What to do with what is over the limit.
             split: Whether the text is split into words.
 
@@ -112,17 +112,33 @@ class TextEncoder:
             TypeError: A text is not a string, or not a list of strings if `split`.
             InputError: A text is not valid Unicode, or over the limit and not to be cut.
         """
-        text_pair = text_pair or None  # as transformers takes an empty second text
-        encoding = self._tokenize(text, text_pair, split=split)
+        first = self._tokenize(text, split=split)
+        second = None if text_pair is None else self._tokenize(text_pair)
+        segments = [first] if second is None else [first, second]
+        self._fit(segments, cut)
+        return self.tokenizer.post_process(*segments)
+
+    def _fit(self, segments: list[Encoding], cut: Cut) -> None:
+        """Cut one or two segments, without special tokens yet, to the limit."""
         limit = self._limit(cut)
-        if len(encoding.ids) <= limit:
-            return encoding
+        special = self.tokenizer.num_special_tokens_to_add(len(segments) == 2)
+        lengths = [len(segment.ids) for segment in segments]
+        if sum(lengths) + special <= limit:
+            return
         if cut.strategy == "do_not_truncate":
             raise InputError(
-                f"The text has {len(encoding.ids)} tokens; the model takes at most {limit}.",
+                f"The text has {sum(lengths) + special} tokens; the model takes at most {limit}.",
                 tip="Pass truncation=True (--truncate) to cut it, or split it.",
             )
-        return self._truncated(text, text_pair, cut.strategy, limit, split)
+        kept = _STRATEGIES[cut.strategy](lengths[0], sum(lengths[1:]), limit - special)
+        if limit < special or min(kept) < 0:
+            raise InputError(
+                f"Cut to {limit} tokens, {cut.strategy}, no room is left for text.",
+                tip="Raise max_length, or use truncation='longest_first' to cut the longer.",
+            )
+        # Tokenizer.enable_truncation would change the tokenizer under other threads.
+        for segment, count in zip(segments, kept, strict=False):
+            segment.truncate(count, direction=self.truncation_side)
 
     def windows(
         self, text: Any, stride: int, *, cut: Cut = Cut(), split: bool = False
@@ -141,48 +157,60 @@ class TextEncoder:
             UsageError: A window has no room for more than the stride.
         """
         room = self._limit(cut) - self.tokenizer.num_special_tokens_to_add(False)
-        if not 0 <= stride < room:
-            raise UsageError(
-                f"stride is {stride}; a window has {max(room, 0)} tokens beside the special ones.",
-                tip="Give at least 0 and less than a window has.",
-            )
-        whole = self._tokenize(text, None, split=split, special=False)
+        _check_stride(stride, room)
+        whole = self._tokenize(text, split=split)
         whole.truncate(room, stride, self.truncation_side)
         first = self.tokenizer.post_process(whole)
         return [first, *first.overflowing]
 
+    def pair_windows(self, text: str, text_pair: str, stride: int, *, cut: Cut) -> list[Encoding]:
+        """Tokenize two segments: one whole in every window, one through overlapping windows.
+
+        Args:
+            text: The first segment.
+            text_pair: The second segment; it may be empty.
+            stride: How many tokens of the one segment each window shares with the one before it.
+            cut: Its `max_length` bounds the windows; its `strategy`, "only_first" or
+                "only_second", says which segment they pass over. Nothing is cut off.
+
+        Raises:
+            TypeError: A segment is not a string.
+            InputError: A segment is not valid Unicode, or the whole one leaves the windows no room
+                for more than the stride.
+            UsageError: A window has no room for more than the stride, whatever the segments are.
+        """
+        limit = self._limit(cut)
+        _check_stride(stride, limit - self.tokenizer.num_special_tokens_to_add(False))
+        first = self._tokenize(text)
+        second = self._tokenize(text_pair)
+        long, whole = (first, second) if cut.strategy == "only_first" else (second, first)
+        room = limit - self.tokenizer.num_special_tokens_to_add(True) - len(whole.ids)
+        if len(long.ids) > room:
+            if room <= stride:
+                raise InputError(
+                    f"Beside a text of {len(whole.ids)} tokens a window of {limit} has room for "
+                    f"{max(room, 0)}, which is not more than the stride, {stride}.",
+                    tip="Shorten that text, allow longer windows or choose a smaller stride.",
+                )
+            long.truncate(room, stride, self.truncation_side)
+        # One by one: in overflowing parts post_process leaves the token types as they are.
+        parts = [long, *long.overflowing]
+        if long is first:
+            return [self.tokenizer.post_process(part, second) for part in parts]
+        return [self.tokenizer.post_process(first, part) for part in parts]
+
     def _limit(self, cut: Cut) -> int:
         return min(self.max_length, cut.max_length or self.max_length)
 
-    def _tokenize(
-        self, text: Any, pair: str | None, *, split: bool, special: bool = True
-    ) -> Encoding:
-        _check_types(text, pair, split)
+    def _tokenize(self, text: Any, *, split: bool = False) -> Encoding:
+        """Tokenize a segment, without special tokens."""
+        _check_types(text, split)
         try:
-            return self.tokenizer.encode(
-                text, pair, is_pretokenized=split, add_special_tokens=special
-            )
+            return self.tokenizer.encode(text, is_pretokenized=split, add_special_tokens=False)
         except TypeError as error:  # all that is left for tokenizers to object to
             raise InputError(
                 f"The text is not valid Unicode: {error}", tip="Replace its lone surrogates."
             ) from error
-
-    def _truncated(
-        self, text: Any, pair: str | None, strategy: str, limit: int, split: bool
-    ) -> Encoding:
-        # Tokenizer.enable_truncation would change the tokenizer under other threads.
-        first = self.tokenizer.encode(text, is_pretokenized=split, add_special_tokens=False)
-        second = self.tokenizer.encode(pair or "", add_special_tokens=False)
-        room = limit - self.tokenizer.num_special_tokens_to_add(pair is not None)
-        kept = _STRATEGIES[strategy](len(first.ids), len(second.ids), room)
-        if room < 0 or min(kept) < 0:
-            raise InputError(
-                f"Cut to {limit} tokens, {strategy}, no room is left beside the special tokens.",
-                tip="Raise max_length, or use truncation=True, which cuts the longer segment.",
-            )
-        first.truncate(kept[0], direction=self.truncation_side)
-        second.truncate(kept[1], direction=self.truncation_side)
-        return self.tokenizer.post_process(first, None if pair is None else second)
 
 
 def token_arrays(encoding: Encoding) -> Arrays:
@@ -217,13 +245,21 @@ def load_text_encoder(bundle: Bundle) -> TextEncoder:
     return TextEncoder(tokenizer, limit, settings.get("truncation_side", "right"), settings)
 
 
-def _check_types(text: Any, text_pair: Any, split: bool) -> None:
+def _check_types(text: Any, split: bool) -> None:
     if split and not isinstance(text, list):
         raise TypeError(f"a text split into words must be a list, not {type(text).__name__}")
-    for part in (*(text if split else [text]), *([] if text_pair is None else [text_pair])):
+    for part in text if split else [text]:
         if not isinstance(part, str):
             name = "word" if split else "text"
             raise TypeError(f"a {name} must be a string, not {type(part).__name__}")
+
+
+def _check_stride(stride: int, room: int) -> None:
+    if not 0 <= stride < room:
+        raise UsageError(
+            f"stride is {stride}; a window has {max(room, 0)} tokens beside the special ones.",
+            tip="Give at least 0 and less than a window has.",
+        )
 
 
 def _longest_first(first: int, second: int, room: int) -> tuple[int, int]:
@@ -233,10 +269,15 @@ def _longest_first(first: int, second: int, room: int) -> tuple[int, int]:
     return (shorter, longer) if first <= second else (longer, shorter)
 
 
+def _rest(room: int) -> int:
+    """What is kept of the one segment that is cut; to keep nothing of it, there is no room."""
+    return room if room > 0 else -1
+
+
 # How many tokens of two segments each strategy keeps, given the room there is for both.
 _STRATEGIES: dict[str, Callable[[int, int, int], tuple[int, int]]] = {
     "longest_first": _longest_first,
-    "only_first": lambda first, second, room: (room - second, second),
-    "only_second": lambda first, second, room: (first, room - first),
+    "only_first": lambda first, second, room: (_rest(room - second), second),
+    "only_second": lambda first, second, room: (first, _rest(room - first)),
     "do_not_truncate": lambda first, second, room: (first, second),
 }

@@ -12,9 +12,10 @@ from typing import Literal
 from albert_edge.change import Staging, change, is_decided
 from albert_edge.config import ARCHITECTURES, AlbertConfig, read_config
 from albert_edge.errors import UsageError
-from albert_edge.manifest import MANIFEST, FileRecord, Manifest, Variant
+from albert_edge.manifest import MANIFEST, Manifest, Variant
 from albert_edge.source import Source, find_source
 from albert_edge.steps.exporters import Progress, Written, native, optimum
+from albert_edge.steps.sentence_files import write_ranking_files, write_sentence_files
 from albert_edge.tokenizer import TokenizerFiles, read_tokenizer
 
 Exporter = Literal["native", "optimum"]
@@ -149,9 +150,17 @@ class _Job:
             problem_type=self.config.problem_type,
             source=self.source.name,
             revision=self.source.revision,
-            files=_write_neighbours(staging, self.source.folder, self.tokenizer),
+            files=tuple(staging.record(staging.path(file)) for file in self._neighbours(staging)),
             variants=(variant,),
         )
+
+    def _neighbours(self, staging: Staging) -> list[str]:
+        files = _write_neighbours(staging, self.source.folder, self.tokenizer)
+        if self.task == "feature-extraction":
+            files += write_sentence_files(staging, self.source, self.config)
+        if self.task == "text-classification":
+            files += write_ranking_files(staging, self.source)
+        return files
 
     def report(self, folder: Path, written: Written, variant: Variant) -> ExportReport:
         """Say what was done."""
@@ -204,7 +213,7 @@ def _choose_task(task: str, config: AlbertConfig, source: Source) -> str:
 
 def _write_neighbours(
     staging: Staging, checkpoint: Path, tokenizer: TokenizerFiles | None
-) -> tuple[FileRecord, ...]:
+) -> list[str]:
     """Lay configuration and tokenizer beside the model, as Hugging Face does."""
     shutil.copyfile(checkpoint / "config.json", staging.path("config.json"))
     files = ["config.json"]
@@ -216,7 +225,7 @@ def _write_neighbours(
         ):
             staging.path(name).write_bytes(text.encode())
             files.append(name)
-    return tuple(staging.record(staging.path(file)) for file in files)
+    return files
 
 
 def _json(value: object) -> str:

@@ -81,7 +81,7 @@ def load_sample(
     if not records:
         raise UsageError(f"There are no texts in {origin}.", tip="Give a file with at least one.")
     labels = None if data is None else [_label(bundle, record, data) for record in records]
-    pairs = [(record["text"], record.get("text_pair")) for record in records]
+    pairs = [(record["text"], record.get("text_pair") or None) for record in records]
     encoded = [_encode(encoder, pair, index, origin) for index, pair in enumerate(pairs, 1)]
     return Sample(list(_fitted(encoded, bundle)), labels, origin)
 

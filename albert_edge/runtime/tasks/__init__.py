@@ -7,17 +7,26 @@ from albert_edge.runtime.tasks.base import Task
 from albert_edge.runtime.tasks.feature_extraction import FeatureExtraction
 from albert_edge.runtime.tasks.fill_mask import FillMask
 from albert_edge.runtime.tasks.multiple_choice import MultipleChoice
+from albert_edge.runtime.tasks.question_answering import QuestionAnswering
+from albert_edge.runtime.tasks.sentence_embeddings import SentenceEmbeddings
 from albert_edge.runtime.tasks.sentence_order import SentenceOrder
 from albert_edge.runtime.tasks.text_classification import TextClassification
+from albert_edge.runtime.tasks.text_ranking import TextRanking
 from albert_edge.runtime.tasks.token_classification import TokenClassification
+from albert_edge.runtime.tasks.zero_shot_classification import ZeroShotClassification
 
+# Of several tasks of one head the first is what a bundle answers if none is named.
 TASKS: dict[str, type[Task]] = {
     "feature-extraction": FeatureExtraction,
     "fill-mask": FillMask,
     "multiple-choice": MultipleChoice,
+    "question-answering": QuestionAnswering,
+    "sentence-embeddings": SentenceEmbeddings,
     "sentence-order": SentenceOrder,
     "text-classification": TextClassification,
+    "text-ranking": TextRanking,
     "token-classification": TokenClassification,
+    "zero-shot-classification": ZeroShotClassification,
 }
 _ALIASES = {"sentiment-analysis": "text-classification", "ner": "token-classification"}
 

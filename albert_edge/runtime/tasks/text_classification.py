@@ -12,7 +12,7 @@ import numpy.typing as npt
 from albert_edge.bundle import Bundle
 from albert_edge.errors import UsageError
 from albert_edge.manifest import Manifest
-from albert_edge.runtime.tasks.base import Inputs, Outputs, softmax
+from albert_edge.runtime.tasks.base import Inputs, Outputs, sigmoid, softmax
 from albert_edge.runtime.text import Cut, TextEncoder, cut
 
 Function = Literal["softmax", "sigmoid", "none"]
@@ -85,7 +85,8 @@ class TextClassification:
             text, pair = item.get("text"), item.get("text_pair")
         elif _is_nested_pair(item):
             text, pair = item[0]
-        return encoder.encode(text, pair, parameters.cut)
+        # To transformers an empty second text is none.
+        return encoder.encode(text, pair or None, parameters.cut)
 
     def answer(self, outputs: Outputs, parameters: Parameters) -> Any:
         """Map logits, (1, num_labels), to labels with scores."""
@@ -123,13 +124,8 @@ def _default_function(manifest: Manifest) -> Function:
     return "softmax"
 
 
-def _sigmoid(logits: Scores) -> Scores:
-    scores: Scores = np.reciprocal(1.0 + np.exp(-logits))
-    return scores
-
-
 _FUNCTIONS: dict[Function, Callable[[Scores], Scores]] = {
     "softmax": softmax,
-    "sigmoid": _sigmoid,
+    "sigmoid": sigmoid,
     "none": lambda logits: logits,
 }

@@ -39,7 +39,14 @@ def prepare(folder: Path, task: str) -> Writer:
         with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
             try:
                 main_export(
-                    str(folder), scratch, task=task, opset=OPSET, do_validation=False, dtype="fp32"
+                    str(folder),
+                    scratch,
+                    task=task,
+                    opset=OPSET,
+                    do_validation=False,
+                    dtype="fp32",
+                    # Else a folder of sentence-transformers gives other outputs.
+                    library_name="transformers",
                 )
             except Exception as error:  # whatever torch, transformers or optimum raise
                 raise CheckpointError(

@@ -1,0 +1,226 @@
+"""Question answering: where in a context the answer to a question is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from albert_edge.bundle import Bundle
+from albert_edge.errors import InputError, UsageError
+from albert_edge.runtime.tasks.base import WindowOutputs, Windows
+from albert_edge.runtime.tasks.spans import Window, read_window
+from albert_edge.runtime.text import Cut, TextEncoder, token_arrays
+
+Answer = dict[str, Any]
+
+_PADDINGS = (True, False, "longest", "max_length", "do_not_pad")
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """The parameters of a call; `question` and `context` are its inputs, if given by keyword."""
+
+    question: Any
+    context: Any
+    top_k: int
+    max_seq_len: int
+    doc_stride: int | None
+    max_answer_len: int
+    handle_impossible_answer: bool
+    align_to_words: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question and the context its answer is in, out of the keyword arguments of a call."""
+
+    question: Any
+    context: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The context of a question, and the windows it is seen through."""
+
+    text: str
+    windows: tuple[Window, ...]
+
+
+class QuestionAnswering:
+    """See `transformers.QuestionAnsweringPipeline` (transformers 4), whose answers these are."""
+
+    head: ClassVar = "question-answering"
+
+    def __init__(self, bundle: Bundle) -> None:
+        pass
+
+    def parameters(
+        self,
+        *,
+        question: str | list[str] | None = None,
+        context: str | list[str] | None = None,
+        top_k: int | None = None,
+        doc_stride: int | None = None,
+        max_seq_len: int | None = None,
+        max_answer_len: int | None = None,
+        max_question_len: int | None = None,
+        handle_impossible_answer: bool | None = None,
+        align_to_words: bool | None = None,
+        padding: bool | str | None = None,
+    ) -> Parameters:
+        """Check the parameters of a call.
+
+        Args:
+            question: The question of a call without inputs, or a list of questions.
+            context: Its context; for a list of questions one context for all or a list, one each.
+            top_k: How many answers to return, best first; by default 1.
+            doc_stride: How many tokens the windows share that a context too long for one run is
+                seen through; by default 128, or half a window if that is less.
+            max_seq_len: The most tokens of a window, question and special tokens included; by
+                default 384, and never more than the model takes.
+            max_answer_len: The most tokens of an answer; by default 15.
+            max_question_len: Taken, and without effect, as with every fast tokenizer of
+                transformers: questions are never cut. One that leaves a window no room is an error.
+            handle_impossible_answer: Whether "" competes with the answers, by the score the model
+                gives to there being none; by default not.
+            align_to_words: Whether to extend answers to whole words, the default.
+            padding: Taken, and without effect: each window runs alone.
+
+        Raises:
+            UsageError: A parameter has no meaning.
+        """
+        _at_least(1, "max_question_len", max_question_len)
+        if padding is not None and padding not in _PADDINGS:
+            raise UsageError(
+                f"padding is {padding!r}.", tip="Leave it out: each window runs alone."
+            )
+        return Parameters(
+            question=question,
+            context=context,
+            top_k=_at_least(1, "top_k", top_k) or 1,
+            max_seq_len=_at_least(1, "max_seq_len", max_seq_len) or 384,
+            doc_stride=_at_least(0, "doc_stride", doc_stride),
+            max_answer_len=_at_least(1, "max_answer_len", max_answer_len) or 15,
+            handle_impossible_answer=bool(handle_impossible_answer),
+            align_to_words=align_to_words is None or bool(align_to_words),
+        )
+
+    def arrange(self, inputs: Any, parameters: Parameters) -> Any:
+        """One question, a list of them or a generator; a list of one is one, as in transformers.
+
+        Raises:
+            InputError: There are more contexts than questions, or fewer but not one.
+        """
+        if inputs is None:
+            inputs = _questions(parameters.question, parameters.context)
+        if isinstance(inputs, list | tuple):
+            inputs = inputs[0] if len(inputs) == 1 else list(inputs)
+        if isinstance(inputs, dict) and isinstance(inputs.get("question"), list):
+            several = _questions(inputs["question"], inputs.get("context"))
+            return [{"question": each.question, "context": each.context} for each in several]
+        return inputs
+
+    def encode(self, encoder: TextEncoder, item: Any, parameters: Parameters) -> Windows:
+        """Tokenize a {"question": ..., "context": ...}.
+
+        Raises:
+            TypeError: It is not a dict of two strings; other keys are ignored.
+            InputError: The question or the context is empty or not valid Unicode, or the question
+                leaves the windows of a long context no room.
+            UsageError: doc_stride is more than a window has, or the call gives its question and
+                context twice.
+        """
+        question, context = _texts(item, parameters)
+        limit = min(parameters.max_seq_len, encoder.max_length)
+        stride = parameters.doc_stride
+        stride = min(limit // 2, 128) if stride is None else stride
+        # A tokenizer that pads on the left wants the question on the right.
+        first = encoder.setting("padding_side", "right") == "left"
+        strategy = "only_first" if first else "only_second"
+        texts = (context, question) if first else (question, context)
+        encodings = encoder.pair_windows(*texts, stride, cut=Cut(strategy, limit))
+        cls = encoder.tokenizer.token_to_id(encoder.setting("cls_token", "[CLS]"))
+        windows = tuple(read_window(each, context_first=first, cls=cls) for each in encodings)
+        return Windows(tuple(map(token_arrays, encodings)), Context(context, windows))
+
+    def answer(self, outputs: WindowOutputs, parameters: Parameters) -> Answer | list[Answer]:
+        """Map the start and end logits of each window, (1, sequence), to the best answers.
+
+        Returns:
+            The answer, or a list of them unless it is one: its text, where in the context that
+            begins and ends, and its score. That is the sum over all spans of these words, each of
+            which has a probability in its window; over several windows it may exceed 1.
+        """
+        context: Context = outputs.context
+        answers: dict[str, Answer] = {}
+        impossible = math.inf
+        align, top_k = parameters.align_to_words, parameters.top_k
+        for window, logits in zip(context.windows, outputs.outputs, strict=True):
+            start = window.probabilities(logits["start_logits"][0])
+            end = window.probabilities(logits["end_logits"][0])
+            impossible = min(impossible, (start[0] * end[0]).item())
+            start[0] = 0.0  # [CLS] has been counted, and is no span
+            count = top_k * 2 + 10 if align else top_k
+            spans = window.best_spans(start, end, count=count, longest=parameters.max_answer_len)
+            for first, last, score in spans:
+                begin, stop = window.characters(first, last, align_to_words=align)
+                text = context.text[begin:stop]
+                new = {"score": 0.0, "start": begin, "end": stop, "answer": text}
+                answers.setdefault(text.lower(), new)["score"] += score
+        ranked = list(answers.values())
+        if parameters.handle_impossible_answer:
+            ranked.append({"score": impossible, "start": 0, "end": 0, "answer": ""})
+        ranked.sort(key=lambda answer: answer["score"], reverse=True)
+        return ranked[0] if len(ranked[:top_k]) == 1 else ranked[:top_k]
+
+    def single(self, item: Any, answer: Any, given: Mapping[str, Any]) -> Any:
+        """The bare answer."""
+        return answer
+
+
+def _at_least(least: int, name: str, value: int | None) -> int | None:
+    if value is not None and (not isinstance(value, int) or value < least):
+        raise UsageError(f"{name} is {value!r}.", tip=f"Give a whole number, {least} or more.")
+    return value
+
+
+def _questions(question: Any, context: Any) -> list[Question]:
+    """Questions with their contexts, one context for all or one for each."""
+    if isinstance(context, list) and not isinstance(question, list):
+        raise InputError(
+            f"There are {len(context)} contexts and one question.",
+            tip="Give the question once for each context, in a list.",
+        )
+    questions = question if isinstance(question, list) else [question]
+    contexts = context if isinstance(context, list) else [context] * len(questions)
+    if len(questions) != len(contexts):
+        raise InputError(
+            f"There are {len(questions)} questions and {len(contexts)} contexts.",
+            tip="Give one context for each question, or one for all of them.",
+        )
+    return [Question(*each) for each in zip(questions, contexts, strict=True)]
+
+
+def _texts(item: Any, parameters: Parameters) -> tuple[str, str]:
+    """The question and the context of an item."""
+    if isinstance(item, Question):
+        texts = {"question": item.question, "context": item.context}
+    elif parameters.question is not None or parameters.context is not None:
+        raise UsageError(
+            "The call gives its question and context twice.",
+            tip="Give question=... and context=..., or one {'question': ..., 'context': ...}.",
+        )
+    elif isinstance(item, dict):
+        texts = {name: item.get(name) for name in ("question", "context")}
+    else:
+        raise TypeError(
+            f"a question must be a dict with question and context, not {type(item).__name__}"
+        )
+    for name, text in texts.items():
+        if not isinstance(text, str):
+            raise TypeError(f"{name} must be a string, not {type(text).__name__}")
+        if not text:
+            raise InputError(f"The {name} is empty.", tip=f"Give a {name}.")
+    return texts["question"], texts["context"]

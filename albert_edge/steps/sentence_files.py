@@ -1,0 +1,95 @@
+"""The files of a sentence-transformers folder -> the bundle, laid out as there.
+
+Configurations go in as they are; modules this package does not know are the runtime's to name.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+from albert_edge.change import Staging
+from albert_edge.checkpoint import Checkpoint, read_headers
+from albert_edge.config import AlbertConfig
+from albert_edge.sentence_layout import (
+    MODEL_CONFIG,
+    MODULE_CONFIG,
+    MODULE_WEIGHTS,
+    MODULES,
+    TRANSFORMER_CONFIG,
+    parse_modules,
+)
+from albert_edge.source import Source
+
+# Its name now, and the one that the first versions gave it for an ALBERT.
+_TRANSFORMER_CONFIGS = (TRANSFORMER_CONFIG, "sentence_albert_config.json")
+
+
+def write_sentence_files(staging: Staging, source: Source, config: AlbertConfig) -> list[str]:
+    """Lay beside a model what sentence-transformers makes embeddings of its outputs with.
+
+    Args:
+        staging: The bundle.
+        source: The checkpoint.
+        config: Its geometry.
+
+    Returns:
+        The files written; none where the checkpoint is not of that layout.
+
+    Raises:
+        CheckpointError: The weights of a Dense module are missing or damaged.
+    """
+    path = source.root / MODULES
+    if not path.is_file():
+        return []
+    text = path.read_text(encoding="utf-8")
+    _, *modules = parse_modules(text)
+    entries = json.loads(text)
+    entries[0]["path"] = ""  # the model of a bundle is in no folder of its own
+    staging.path(MODULES).write_text(json.dumps(entries, indent=2) + "\n", encoding="utf-8")
+    settings = [source.folder / name for name in _TRANSFORMER_CONFIGS]
+    originals = {
+        MODEL_CONFIG: source.root / MODEL_CONFIG,
+        TRANSFORMER_CONFIG: next(filter(Path.is_file, settings), settings[0]),
+    }
+    for module in modules:
+        config_file = f"{module.folder}/{MODULE_CONFIG}"
+        originals[config_file] = source.root / config_file
+    files = [MODULES]
+    for file, original in originals.items():
+        if original.is_file():
+            shutil.copyfile(original, staging.path(file))
+            files.append(file)
+    for module in modules:
+        if module.kind == "Dense":
+            files.append(f"{module.folder}/{MODULE_WEIGHTS}")
+            _write_weights(source.root / module.folder, config, staging.path(files[-1]))
+    return files
+
+
+def write_ranking_files(staging: Staging, source: Source) -> list[str]:
+    """Lay beside a classifier what a CrossEncoder does to its logits, if the checkpoint says so.
+
+    Args:
+        staging: The bundle.
+        source: The checkpoint.
+
+    Returns:
+        The files written.
+    """
+    path = source.root / MODEL_CONFIG
+    if not path.is_file():
+        return []
+    shutil.copyfile(path, staging.path(MODEL_CONFIG))
+    return [MODEL_CONFIG]
+
+
+def _write_weights(folder: Path, config: AlbertConfig, target: Path) -> None:
+    """Write a module's weights as float32 safetensors, the one form the runtime reads."""
+    from safetensors.numpy import save_file
+
+    stored = {tensor.name: tensor for tensor in read_headers(folder)}
+    checkpoint = Checkpoint(folder, config, stored)
+    checkpoint.fit({name: tensor.shape for name, tensor in stored.items()})  # all of them floats
+    save_file({name: checkpoint.tensor(name) for name in stored}, target)
