@@ -841,3 +841,49 @@ def test_a_bad_record_leaves_the_answers_before_it(cli: Cli, langid: Path, tmp_p
     assert done.code == 1
     assert f"{texts}: record 31: The text has" in done.err
     assert len(out.read_text(encoding="utf-8").splitlines()) == 30
+
+
+# --- the other tasks ------------------------------------------------------------------------
+
+QUESTION = {"question": "Who sat?", "context": "A cat sat on the mat. A dog stood."}
+RANKED = {"query": "cats", "passage": "A cat sat on the mat."}
+LABELS = {"candidate_labels": "animal, city", "hypothesis_template": "It is {}."}
+# The task, the head its bundle has, a record, the parameters.
+OTHERS: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = [
+    ("question-answering", "question-answering", QUESTION, {}),
+    ("question-answering", "question-answering", QUESTION, {"top_k": 2, "max_seq_len": 24}),
+    ("zero-shot-classification", "text-classification", {"text": "A cat."}, LABELS),
+    ("text-ranking", "text-classification", RANKED, {}),
+    ("sentence-embeddings", "feature-extraction", {"text": "A cat."}, {"normalize": True}),
+]
+
+
+@pytest.mark.parametrize(("task", "head", "record", "parameters"), OTHERS)
+def test_every_task_is_answered_as_its_pipeline_answers(
+    task: str,
+    head: str,
+    record: dict[str, Any],
+    parameters: dict[str, Any],
+    cli: Cli,
+    make: Make,
+    tmp_path: Path,
+) -> None:
+    labels = {0: "ENTAILMENT", 1: "NEUTRAL"} if task.startswith("zero") else {0: "RELEVANT"}
+    bundle = make(head, id2label=labels) if head == "text-classification" else make(head)
+    source = tmp_path / "records.jsonl"
+    source.write_text(json.dumps(record) + "\n" + json.dumps({**record, "id": 7}) + "\n")
+    given = [f"--parameter={name}={json.dumps(value)}" for name, value in parameters.items()]
+    done = cli("predict", bundle, "--task", task, "--input", source, "--json", *given)
+    item = record.get("text", record)
+    wanted = albert_edge.pipeline(task, bundle, **parameters).answer(item)
+    found = predictions(done)
+    assert [each.pop("prediction") for each in found] == [
+        wanted.tolist() if hasattr(wanted, "tolist") else wanted
+    ] * 2
+    assert found == [record, {**record, "id": 7}]
+
+
+def test_a_task_of_another_head_says_how_to_export(cli: Cli, features: Path) -> None:
+    done = cli("predict", features, "text", "--task", "text-ranking")
+    assert done.code == 2
+    assert "--task text-classification" in done.err

@@ -6,7 +6,7 @@ import contextlib
 import inspect
 import json
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -49,6 +49,19 @@ ProviderOptions = Annotated[
     typer.Option(metavar="NAME=VALUE", help="An option of the execution provider. Repeatable."),
 ]
 
+Device = Annotated[
+    str, typer.Option(help="auto, cpu, cuda, cuda:1, openvino, ... or a provider's name.")
+]
+Threads = Annotated[
+    int | None, typer.Option(help="By default the processors this process may use.")
+]
+Workers = Annotated[
+    int | None, typer.Option(help="Texts at once, sharing the threads; by default as many.")
+]
+TopK = Annotated[int | None, typer.Option(help="How many labels a text; by default the best.")]
+Truncate = Annotated[bool, typer.Option("--truncate", help="Cut texts over the model's limit.")]
+Verbose = Annotated[bool, typer.Option("--verbose", help="Say which device and variant answer.")]
+
 # What an item is made of, by task; of all others it is a text.
 _FIELDS = {
     "multiple-choice": Fields(("prompt",), lists=("choices",)),
@@ -75,27 +88,15 @@ def predict(
     input_file: InputFile = None,
     output_file: OutputFile = None,
     task: Task = None,
-    device: Annotated[
-        str, typer.Option(help="auto, cpu, cuda, cuda:1, openvino, ... or a provider's name.")
-    ] = "auto",
+    device: Device = "auto",
     provider_option: ProviderOptions = None,
     precision: Annotated[str, typer.Option(help="auto, fp32, int8, ... as quantized.")] = "auto",
-    threads: Annotated[
-        int | None, typer.Option(help="By default the processors this process may use.")
-    ] = None,
-    workers: Annotated[
-        int | None, typer.Option(help="Texts at once, sharing the threads; by default as many.")
-    ] = None,
-    top_k: Annotated[
-        int | None, typer.Option(help="How many labels a text; by default the best.")
-    ] = None,
-    truncate: Annotated[
-        bool, typer.Option("--truncate", help="Cut texts over the model's limit.")
-    ] = False,
+    threads: Threads = None,
+    workers: Workers = None,
+    top_k: TopK = None,
+    truncate: Truncate = False,
     parameter: Parameters = None,
-    verbose: Annotated[
-        bool, typer.Option("--verbose", help="Say which device and variant answer.")
-    ] = False,
+    verbose: Verbose = False,
     as_json: Json = False,
 ) -> None:
     """Answer texts: [TEXT]... or --input FILE."""
@@ -108,48 +109,54 @@ def predict(
     task = find_task(task) if task else default_task(opened.manifest.task)
     _refuse_unknown(task, parameters)
     fields = _FIELDS.get(task, TEXT)
-    options = dict(_pair("--provider-option", option) for option in provider_option or [])
-    count = 0
+    options: dict[str, Any] = {
+        "device": device,
+        "provider_options": _read_options(provider_option or []),
+        "precision": precision,
+        "threads": threads,
+        "workers": workers,
+    }
     with contextlib.ExitStack() as stack:
         records = stack.enter_context(read_records(input_file, texts or [], fields))
-        model = stack.enter_context(
-            _load(
-                task,
-                opened,
-                parameters,
-                device=device,
-                provider_options=options,
-                precision=precision,
-                threads=threads,
-                workers=workers,
-            )
-        )
-        told = {"device": model.device, "variant": model.session.variant.name}
-        if verbose:
-            note(f"{told['device']} ({model.session.device.note or 'as asked'}), {told['variant']}")
+        model = stack.enter_context(_load(task, opened, parameters, options))
+        about = _about(model, verbose)
         write = stack.enter_context(
-            open_answers(output_file, as_json=as_json, about=told, shown=fields.texts)
+            open_answers(output_file, as_json=as_json, about=about, shown=fields.texts)
         )
         advance = stack.enter_context(count_progress("Texts", quiet=as_json))
-        # From a pipe or a terminal each is answered before the next is asked for.
-        at_once = input_file is not None and not input_file.is_file()
-        try:
-            for record, answer in _answers(model, records, fields, at_once=at_once):
+        count = 0
+        with _placed(input_file, lambda: count + 1):
+            for record, answer in _answers(model, records, fields, input_file):
                 write(record, answer)
                 count += 1
                 advance()
-        except RecordError:
-            raise
-        except (InputError, TypeError) as error:
-            place = f"{input_file}: record" if input_file else "Text"
-            tip = getattr(error, "tip", "Correct it, or take it out.")
-            raise InputError(f"{place} {count + 1}: {error}", tip=tip) from error
     if as_json and output_file:
-        print_json(PredictReport(output_file, count, **told))
+        print_json(PredictReport(output_file, count, **about))
+
+
+def _about(model: Pipeline, verbose: bool) -> dict[str, str]:
+    """What answers, for a report; said at once if `verbose`."""
+    about = {"device": model.device, "variant": model.session.variant.name}
+    if verbose:
+        note(f"{model.device} ({model.session.device.note or 'as asked'}), {about['variant']}")
+    return about
+
+
+@contextlib.contextmanager
+def _placed(source: Path | None, number: Callable[[], int]) -> Iterator[None]:
+    """Have an error of an item say which item it is about; one of a record says so itself."""
+    try:
+        yield
+    except RecordError:
+        raise
+    except (InputError, TypeError) as error:
+        place = f"{source}: record" if source else "Text"
+        tip = getattr(error, "tip", "Correct it, or take it out.")
+        raise InputError(f"{place} {number()}: {error}", tip=tip) from error
 
 
 def _answers(
-    model: Pipeline, records: Iterator[Record], fields: Fields, *, at_once: bool
+    model: Pipeline, records: Iterator[Record], fields: Fields, source: Path | None
 ) -> Iterator[tuple[Record, Any]]:
     """Each record with its answer."""
     waiting: deque[Record] = deque()
@@ -159,6 +166,8 @@ def _answers(
             waiting.append(record)
             yield fields.item(record)
 
+    # From a pipe or a terminal each is answered before the next is asked for.
+    at_once = source is not None and not source.is_file()
     answers = map(model.answer, items()) if at_once else model.stream(items())
     for answer in answers:
         yield waiting.popleft(), answer
@@ -202,6 +211,10 @@ _EXAMPLES = {
 }
 
 
+def _read_options(options: list[str]) -> dict[str, str]:
+    return dict(_pair("--provider-option", option) for option in options)
+
+
 def _value(text: str) -> Any:
     try:
         return json.loads(text)
@@ -219,7 +232,9 @@ def _refuse_unknown(task: str, parameters: Mapping[str, Any]) -> None:
             raise UsageError(f"{task} has no parameter {name}.", tip=f"It has {', '.join(known)}.")
 
 
-def _load(task: str, bundle: Bundle, parameters: Mapping[str, Any], **options: Any) -> Pipeline:
+def _load(
+    task: str, bundle: Bundle, parameters: Mapping[str, Any], options: Mapping[str, Any]
+) -> Pipeline:
     from albert_edge.runtime.load import pipeline
 
     try:

@@ -136,6 +136,9 @@ def _options(ort: ModuleType, threads: int) -> Any:
     # Beyond the basics, onnxruntime's optimizer fuses into operators that are slower on a CPU, and
     # it takes more memory the more often a layer is applied.
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    # A plan of memory for each shape seen saves no time here, and with texts of many lengths takes
+    # more memory than it saves.
+    options.enable_mem_pattern = False
     # Threads rest as soon as a run is over, and leave the cores to whatever the program does next.
     options.add_session_config_entry("session.force_spinning_stop", "1")
     return options
