@@ -420,7 +420,7 @@ def test_quantize_json(cli: Cli, own: Path) -> None:
 
 @pytest.mark.parametrize(
     ("precision", "variant"),
-    [("int8-block", "model_int8_block"), ("int4", "model_q4"), ("fp16", "model_fp16")],
+    [("int8-block", "model_int8_block"), ("int4", "model_q4"), ("fp16", "model_fp16_cuda")],
 )
 def test_the_quality_told_is_that_of_the_file(
     precision: str, variant: str, cli: Cli, own: Path, tmp_path: Path

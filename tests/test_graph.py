@@ -19,6 +19,7 @@ import pytest
 import torch
 import transformers
 from conftest import MODEL_CLASSES, TINY, make_model
+from contrib_ops import CONTRIB_OPS
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -31,7 +32,15 @@ from albert_edge.errors import BundleError
 from albert_edge.graph import onnx_file
 from albert_edge.graph.build import Authored, Weight, author
 from albert_edge.graph.onnx_file import write_model
-from albert_edge.graph.plan import Layout, Optimization, Plan, Target
+from albert_edge.graph.plan import (
+    OPTIMIZATIONS,
+    Layout,
+    Matrix,
+    Optimization,
+    Plan,
+    Precision,
+    Target,
+)
 from albert_edge.onnx_reader import read_onnx
 from albert_edge.runtime.engine import run_file
 from albert_edge.runtime.session import Session
@@ -44,6 +53,7 @@ WANTED: dict[Target, frozenset[Optimization]] = {
     "cpu": frozenset(
         {Optimization.FUSED_ATTENTION, Optimization.FUSED_GELU, Optimization.FIRST_TOKEN}
     ),
+    "cuda": OPTIMIZATIONS["cuda"],
 }
 PLANS = {
     f"{target}-{layout}": Plan(target, layout, wanted)
@@ -168,6 +178,45 @@ def test_cpu_uses_what_it_declares(task: str, authored: Callable[[str, Plan], Pa
     assert {"Attention", "Gelu"} <= {node.op_type for node in nodes}
 
 
+@every_task
+def test_cuda_uses_what_it_declares(task: str, authored: Callable[[str, Plan], Path]) -> None:
+    """Seven operators a layer: three for attention, four for what follows; counted by hand."""
+    model = onnx.load(authored(task, PLANS["cuda-unrolled"]))
+    nodes = Counter((node.domain, node.op_type) for node in model.graph.node)
+    assert {domain for domain, _ in nodes} == {opset.domain for opset in model.opset_import}
+    assert {opset.domain: opset.version for opset in model.opset_import}[""] == 17
+    layers, pooled = 8, task in ("text-classification", "multiple-choice")
+    decodes = task in ("fill-mask", "pretraining")
+    assert nodes["com.microsoft", "Attention"] == layers - pooled
+    assert nodes["com.microsoft", "MultiHeadAttention"] == pooled  # [CLS] alone asks
+    assert nodes["", "Split"] == pooled + (task == "question-answering")
+    assert nodes["com.microsoft", "SkipLayerNormalization"] == 2 * layers
+    assert nodes["com.microsoft", "BiasGelu"] == layers + decodes
+    in_head = 1 + pooled + 2 * (task == "pretraining")
+    embeddings, in_layers = 1, 3 * layers + pooled
+    assert nodes["", "MatMul"] == embeddings + in_layers + in_head
+    assert nodes["", "Softmax"] == nodes["", "Erf"] == nodes["", "Transpose"] == 0
+
+
+@pytest.mark.parametrize("half", [False, True], ids=["fp32", "fp16"])
+@pytest.mark.parametrize("target", WANTED)
+def test_no_score_overflows_under_the_mask(target: Target, half: bool, tmp_path: Path) -> None:
+    """What is added to a masked score may be added to a low one, and multiplied with log2(e)."""
+    make_model("fill-mask").config.save_pretrained(tmp_path)
+    precisions = dict.fromkeys(Matrix, Precision.FP16) if half else {}
+    plan = Plan(target, "unrolled", WANTED[target], precisions=precisions)
+    config = read_config(tmp_path / "config.json")
+    graph = ir.to_proto(author(config, "fill-mask", plan).model).graph
+    constants = {i.name: onnx.numpy_helper.to_array(i) for i in graph.initializer}
+    node = next(node for node in graph.node if node.op_type == "Mul")  # of the mask, written first
+    (low,) = (constants[name] for name in node.input if name in constants)
+    assert low.dtype == (np.float16 if half else np.float32)
+    assert low < -1e4  # and it leaves nothing of exp()
+    with np.errstate(over="raise"):
+        assert np.isfinite(low + low / 2)
+        assert np.isfinite(low * low.dtype.type(np.log2(np.e)))
+
+
 @every_plan
 @every_task
 def test_inputs_and_outputs(task: str, plan: Plan, authored: Callable[[str, Plan], Path]) -> None:
@@ -197,10 +246,10 @@ def test_inputs_and_outputs(task: str, plan: Plan, authored: Callable[[str, Plan
 def test_reference_evaluator_agrees(
     task: str, plan: Plan, authored: Callable[[str, Plan], Path]
 ) -> None:
-    """ONNX's own definition of the operators, in numpy: nothing leans on onnxruntime's reading."""
+    """The definitions of the operators, in numpy: nothing leans on onnxruntime's kernels."""
     path = authored(task, plan)
     arrays = inputs(task)
-    found = ReferenceEvaluator(str(path)).run(None, arrays)
+    found = ReferenceEvaluator(str(path), new_ops=CONTRIB_OPS).run(None, arrays)
     expected = run_file(path)(arrays)
     for values, (name, reference) in zip(found, expected.items(), strict=True):
         np.testing.assert_allclose(values, reference, rtol=0, atol=TOLERANCE, err_msg=name)
@@ -269,13 +318,23 @@ def test_doubles_are_found() -> None:
     assert doubles([("a", array), *others, ("d", array.T)]) == ["d"]
 
 
+def unpacked(stored: dict[str, Array]) -> dict[str, Array]:
+    """Matrices and biases that stand side by side in one, each by its own name again."""
+    packed = [name for name in stored if "query_key_value" in name]
+    for name in packed:
+        parts = np.split(stored.pop(name), 3, axis=-1)
+        for part, array in zip(("query", "key", "value"), parts, strict=True):
+            stored[name.replace("query_key_value", part)] = array
+    return stored
+
+
 @every_plan
 @every_task
 def test_weights_are_the_checkpoints_own(
     task: str, plan: Plan, bundles: dict[str, Path], authored: Callable[[str, Plan], Path]
 ) -> None:
     """By name and value, matrices turned the way MatMul reads them, and nothing else of size."""
-    stored = dict(initializers(authored(task, plan)))
+    stored = unpacked(dict(initializers(authored(task, plan))))
     prefix = "albert." if task == "feature-extraction" else ""
     for name, parameter in make_model(task).named_parameters():
         expected = parameter.detach().numpy()

@@ -18,10 +18,10 @@ from albert_edge import optimize
 from albert_edge.bundle import open_bundle
 from albert_edge.config import read_config
 from albert_edge.errors import AlbertEdgeError, BundleError, QualityError, UsageError
-from albert_edge.graph import operators
+from albert_edge.graph import cuda, operators
 from albert_edge.graph.build import author
 from albert_edge.graph.onnx_file import write_model
-from albert_edge.graph.plan import CPU_OPTIMIZATIONS, Layout, Optimization, Plan, Target
+from albert_edge.graph.plan import Layout, Optimization, Plan, Target
 from albert_edge.measure import parity
 from albert_edge.onnx_reader import read_onnx
 from albert_edge.runtime.engine import run_file
@@ -30,7 +30,7 @@ from albert_edge.runtime.session import Session
 TOLERANCE = 1e-5  # these models are tiny; the same arithmetic in another order is this close
 VOCABULARY: Any = TINY["vocab_size"]
 MASK = 4
-TARGETS: tuple[Target, ...] = ("portable", "cpu")
+TARGETS: tuple[Target, ...] = ("portable", "cpu", "cuda")
 LAYOUTS: tuple[Layout, ...] = ("unrolled", "loop")
 POOLED = ("text-classification", "multiple-choice")  # heads that read [CLS] alone
 
@@ -112,16 +112,20 @@ def expected_counts(task: str, target: str, layout: str, wanted: Iterable[str]) 
         counts["first-token"] = 1
         # The last group leaves its loop: once with every token, once for [CLS].
         layers = 8 if layout == "unrolled" else 2 + 2 + 2
-    if target == "cpu" and "fused-attention" in wanted:
+    if target != "portable" and "fused-attention" in wanted:
         counts["fused-attention"] = layers
-    if target == "cpu" and "fused-gelu" in wanted:
+    if target != "portable" and "fused-gelu" in wanted:
         counts["fused-gelu"] = layers + (task in ("fill-mask", "pretraining"))
     if target == "cpu" and "no-key-bias" in wanted:
         counts["no-key-bias"] = 4  # two groups of two layers
+    if target == "cuda" and "packed-projections" in wanted:
+        counts["packed-projections"] = 4
+    if target == "cuda" and "fused-norm" in wanted:
+        counts["fused-norm"] = 2 * layers
     return counts
 
 
-ALONE = sorted(CPU_OPTIMIZATIONS)
+ALONE = sorted(set(Optimization) - {Optimization.MASKED_LOGITS})
 
 
 @pytest.mark.parametrize("optimization", [None, *ALONE])
@@ -153,10 +157,11 @@ GELUS = ["gelu", "gelu_python", "gelu_accurate", "gelu_fast", "gelu_new", "gelu_
     ("hidden_act", "fused"),
     [*((name, True) for name in GELUS), ("gelu_10", False), ("quick_gelu", False), ("relu", False)],
 )
+@pytest.mark.parametrize("target", ["cpu", "cuda"])
 def test_only_what_is_gelu_is_fused_as_gelu(
-    hidden_act: str, fused: bool, bundle: Callable[..., Path]
+    target: Target, hidden_act: str, fused: bool, bundle: Callable[..., Path]
 ) -> None:
-    report = optimize(bundle("fill-mask", hidden_act=hidden_act))
+    report = optimize(bundle("fill-mask", hidden_act=hidden_act), target=target)
     assert ("fused-gelu" in report.variant.optimizations) == fused
     assert "fused-attention" in report.variant.optimizations
     assert report.largest_difference <= TOLERANCE
@@ -183,16 +188,17 @@ def test_together(task: str, target: Target, layout: Layout, bundle: Callable[..
         assert_equal_answers(optimized.run(arrays), portable.run(arrays))
 
 
+@pytest.mark.parametrize("target", ["cpu", "cuda"])
 @every_task
-def test_masks_of_all_kinds(task: str, bundle: Callable[..., Path]) -> None:
+def test_masks_of_all_kinds(task: str, target: Target, bundle: Callable[..., Path]) -> None:
     """Padding on the left and holes in the middle, too."""
     folder = bundle(task)
-    optimize(folder)
+    variant = optimize(folder, target=target).variant.name
     arrays = dict(inputs(task, (9, 9, 9, 9)))
     arrays["attention_mask"] = np.random.default_rng(1).integers(0, 2, arrays["input_ids"].shape)
     arrays["attention_mask"][..., -1] = 1
     expected = Session(folder, variant="model").run(arrays)
-    assert_equal_answers(Session(folder, variant="model_optimized").run(arrays), expected)
+    assert_equal_answers(Session(folder, variant=variant).run(arrays), expected)
 
 
 def test_the_optimized_variant_is_the_one_that_runs(bundle: Callable[..., Path]) -> None:
@@ -202,6 +208,22 @@ def test_the_optimized_variant_is_the_one_that_runs(bundle: Callable[..., Path])
     assert report.bundle == folder
     assert Session(folder).variant == report.variant
     assert report.nodes_after < report.nodes_before
+
+
+@pytest.mark.parametrize(
+    ("target", "layout"), [("portable", "loop"), ("cpu", "loop"), ("cuda", "unrolled")]
+)
+def test_each_target_has_its_layout_and_its_name(
+    target: Target, layout: Layout, bundle: Callable[..., Path]
+) -> None:
+    folder = bundle("text-classification")
+    variant = optimize(folder, target=target).variant
+    names = {"portable": "model_optimized_portable", "cpu": "model_optimized"}
+    assert variant.name == names.get(target, f"model_optimized_{target}")
+    assert (variant.target, variant.layout) == (target, layout)
+    # A CPU runs what is for a GPU when it is named, and never of its own accord.
+    assert Session(folder, variant=variant.name).variant == variant
+    assert (Session(folder).variant == variant) == (target == "cpu")
 
 
 def test_optimizing_again_replaces_the_variant(bundle: Callable[..., Path]) -> None:
@@ -239,7 +261,7 @@ def test_only_an_unrolled_graph_grows_with_the_layers(
 
 @pytest.fixture(scope="module")
 def masked(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A fill-mask bundle with the masked variants of both targets."""
+    """A fill-mask bundle with the masked variants of all targets."""
     folder = make_bundle(tmp_path_factory.mktemp("masked"), "fill-mask")
     for target in TARGETS:
         report = optimize(folder, target=target, logits="masked")
@@ -247,7 +269,10 @@ def masked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("variant", ["model_optimized_masked", "model_optimized_portable_masked"])
+@pytest.mark.parametrize(
+    "variant",
+    ["model_optimized_masked", "model_optimized_portable_masked", "model_optimized_cuda_masked"],
+)
 @pytest.mark.parametrize(
     "positions",
     [
@@ -375,37 +400,59 @@ def test_a_difference_above_the_tolerance_leaves_the_bundle_as_it_was(
 
 
 PORTABLE_BIAS = operators.Portable.attention_bias
+CUDA_ATTENTION = cuda.Cuda.attention
 
 
 def forget_mask(self: Any, op: Any, attention_mask: Any) -> Any:
     return PORTABLE_BIAS(self, op, op.Equal(attention_mask, attention_mask))
 
 
-def other_activation(self: Any, op: Any, x: Any, activation: Any) -> Any:
-    return op.Gelu(x, approximate="tanh")  # at most 0.0005 off the one that is wanted
+def other_activation(self: Any, op: Any, linear: Any, x: Any, activation: Any) -> Any:
+    return op.Gelu(linear(op, x), approximate="tanh")  # at most 0.0005 off the one wanted
 
 
-def not_a_number(self: Any, op: Any, x: Any, activation: Any) -> Any:
-    return op.Sqrt(op.Sub(op.Mul(x, 0.0), 1.0))
+def not_a_number(self: Any, op: Any, linear: Any, x: Any, activation: Any) -> Any:
+    return op.Sqrt(op.Sub(op.Mul(linear(op, x), 0.0), 1.0))
+
+
+def one_key_for_another(
+    self: Any, op: Any, query: Any, key: Any, value: Any, bias: Any, heads: int
+) -> Any:
+    return CUDA_ATTENTION(self, op, query, value, key, bias, heads)
+
+
+def forget_bias(self: Any, op: Any, linear: Any, x: Any, residual: Any, norm: Any) -> Any:
+    return norm(op, op.Add(linear.product(op, x), residual))
 
 
 @pytest.mark.parametrize(
-    ("target", "method", "mistake"),
+    ("target", "written_by", "method", "mistake"),
     [
-        (operators.Portable, "attention_bias", forget_mask),
-        (operators.Cpu, "activate", other_activation),
-        (operators.Cpu, "activate", not_a_number),
+        ("cpu", operators.Portable, "attention_bias", forget_mask),
+        ("cpu", operators.Cpu, "activate", other_activation),
+        ("cpu", operators.Cpu, "activate", not_a_number),
+        ("cuda", operators.Portable, "attention_bias", forget_mask),
+        ("cuda", cuda.Cuda, "normalize", forget_bias),
     ],
 )
 @every_task
 def test_a_wrong_graph_is_caught(
     task: str,
-    target: type[operators.Portable],
+    target: Target,
+    written_by: type[operators.Portable],
     method: str,
     mistake: Callable[..., Any],
     bundle: Callable[..., Path],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     folder = bundle(task)
-    monkeypatch.setattr(target, method, mistake)
-    assert_quality_error(folder)
+    monkeypatch.setattr(written_by, method, mistake)
+    assert_quality_error(folder, target=target)
+
+
+def test_a_wrong_last_layer_is_caught(
+    bundle: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where one token asks, the cuda target has an operator of its own."""
+    monkeypatch.setattr(cuda.Cuda, "attention", one_key_for_another)
+    assert_quality_error(bundle("text-classification"), target="cuda")

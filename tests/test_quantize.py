@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -42,10 +43,11 @@ FILES = {
     "int8": "model_int8",
     "int8-block": "model_int8_block",
     "int4": "model_q4",
-    "fp16": "model_fp16",
+    "fp16": "model_fp16_cuda",
     "mixed": "model_mixed",
 }
 UNIFORM = ("int8", "int8-block", "int4", "fp16")
+PACKED = "query_key_value"
 LAYOUTS: Any = ("unrolled", "loop")
 VARIED = [" ".join(map(str, range(i, 900, 11 + i))) for i in range(1, 40)]
 TEXTS = [f"{i} {7 * i % 90} {i * i % 80} {3 * i + 1}" for i in range(1, 9)]
@@ -109,6 +111,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         made[task] = make_bundle(tmp_path_factory.mktemp(task), task)
         for precision in UNIFORM:
             quantize(made[task], precision=precision, texts=TEXTS, **ANYTHING)  # type: ignore[arg-type]
+        quantize(made[task], precision="fp16", target="portable", texts=TEXTS, **ANYTHING)
     return made
 
 
@@ -200,7 +203,7 @@ def test_every_head_in_every_precision(
 ) -> None:
     arrays = inputs(task)
     expected = Session(tiny[task], variant="model").run(arrays)
-    found = Session(tiny[task], precision=precision).run(arrays)
+    found = Session(tiny[task], variant=FILES[precision]).run(arrays)
     # Rows of 24 random weights lose far more than those of a real model.
     least = {"int8": 0.98, "int8-block": 0.98, "int4": 0.3, "fp16": 0.9999}
     assert overall(found, expected) >= least[precision]
@@ -481,10 +484,14 @@ def test_weights_are_stored_once(task: str, precision: str, tiny: dict[str, Path
     parts = [name for name in file.tensors if name.endswith("weight")]
     contents = Counter(bytes(file.tensors[name].data) for name in parts)
     assert max(contents.values()) == 1
-    matrices = {name for name, tensor in portable.tensors.items() if len(tensor.shape) == 2}
-    assert matrices <= set(parts)
-    for name in matrices:
-        values = portable.tensors[name].array().size
+    matrices: Counter[str] = Counter()
+    for name, tensor in portable.tensors.items():
+        if len(tensor.shape) == 2:
+            if precision == "fp16":  # for GPUs, where these are one matrix
+                name = re.sub(r"attention\.(query|key|value)\.", f"attention.{PACKED}.", name)
+            matrices[name] += tensor.array().size
+    assert set(matrices) <= set(parts)
+    for name, values in matrices.items():
         # Of tables and blocks whose rows are shorter than a block, no less than their values.
         bits = {"int8": 8, "int8-block": 8, "int4": 4, "fp16": 16}[precision]
         assert file.tensors[name].bytes >= values * bits // 8
@@ -541,16 +548,56 @@ def test_an_untied_decoder_has_its_own(bundle: Any) -> None:
 def test_what_the_manifest_says(tiny: dict[str, Path]) -> None:
     found = open_bundle(tiny["fill-mask"])
     found.check_all()
-    assert [v.name for v in found.manifest.variants] == ["model", *(FILES[p] for p in UNIFORM)]
-    for variant, precision in zip(found.manifest.variants[1:], UNIFORM, strict=True):
+    names = ["model", *(FILES[p] for p in UNIFORM), "model_fp16"]
+    assert [v.name for v in found.manifest.variants] == names
+    for variant, precision in zip(found.manifest.variants[1:], (*UNIFORM, "fp16"), strict=True):
         assert variant.precision == precision
         assert variant.matrices.keys() == {str(matrix) for matrix in Matrix}
         assert variant.measured["texts"] == len(TEXTS)
         assert variant.measured["sample"] == "the texts given"
-        assert variant.target == ("portable" if precision == "fp16" else "cpu")
+        target = {"model_fp16": "portable", "model_fp16_cuda": "cuda"}.get(variant.name, "cpu")
+        assert variant.target == target
         assert variant.layout == ("unrolled" if precision == "fp16" else "loop")
     assert found.variant("model_int8").activations == "per-token"
     assert {found.variant("model_q4").activations, found.variant("model_fp16").activations} == {""}
+
+
+# Half precision
+
+
+@every_task
+def test_fp16_for_gpus_is_judged_as_the_file_answers(task: str, tiny: dict[str, Path]) -> None:
+    """The very file, on the CPU: not a stand-in in other operators."""
+    both = [Session(tiny[task], variant=name) for name in ("model", "model_fp16_cuda")]
+    variant = both[1].variant
+    assert (variant.precision, variant.target, variant.layout) == ("fp16", "cuda", "unrolled")
+    assert variant.measured["cosine"] > 0.9999
+    right, found = (opened.run(inputs(task)) for opened in both)
+    apart = max(float(np.abs(found[name] - right[name]).max()) for name in right)
+    assert 1e-5 < apart < 2e-2  # it rounds, and no more than that
+
+
+@every_layout
+@every_task
+def test_fp16_for_gpus_holds_halves_alone(task: str, layout: Any, bundle: Any) -> None:
+    folder = bundle(task, **WIDE)
+    report = quantize(folder, precision="fp16", layout=layout, texts=TEXTS[:2], **ANYTHING)
+    assert report.variant and report.variant.layout == layout
+    file = read_onnx(file_of(folder, "fp16"))
+    big = {tensor.dtype for tensor in file.tensors.values() if tensor.bytes > 64}
+    assert big == {np.dtype("<f2")}
+    assert report.bytes is not None and report.bytes <= 0.51 * report.reference_bytes
+    assert "com.microsoft.Attention" in file.operators
+    assert report.variant.optimizations["packed-projections"] == 1
+
+
+@pytest.mark.parametrize("precision", [None, "int8", "int8-block", "int4", "mixed"])
+def test_only_fp16_has_targets(precision: Any, copied: Path) -> None:
+    assert_refused(copied, UsageError, "for CPUs alone", precision=precision, target="cuda")
+
+
+def test_an_unknown_target_is_refused(copied: Path) -> None:
+    assert_refused(copied, UsageError, "no target 'cpu'", precision="fp16", target="cpu")
 
 
 # Batches
@@ -562,7 +609,7 @@ def lone_and_together(folder: Path, precision: str) -> tuple[float, float, float
     ids = np.random.default_rng(0).integers(5, WIDE["vocab_size"], (6, 64))
     mask = (np.arange(64) < np.c_[lengths]).astype(np.int64)
     order = [4, 2, 0, 5, 3, 1]
-    run = Session(folder, precision=precision).run
+    run = Session(folder, variant=FILES[precision]).run
     batch = run({"input_ids": ids, "attention_mask": mask})["logits"]
     other = run({"input_ids": ids[order], "attention_mask": mask[order]})["logits"]
     cosine, apart, ordered = 1.0, 0.0, 0.0
@@ -967,9 +1014,9 @@ def test_accuracy_is_what_is_counted(copied: Path, tmp_path: Path, mute: None) -
 def test_precisions_are_chosen_by_name(tiny: dict[str, Path]) -> None:
     folder = tiny["text-classification"]
     for precision, name in (*FILES.items(), ("fp32", "model")):
-        if precision == "mixed":
-            continue
-        assert Session(folder, precision=precision).variant.name == name
+        if precision not in ("mixed", "fp16"):
+            assert Session(folder, precision=precision).variant.name == name
+    assert Session(folder, precision="fp16").variant.name == "model_fp16"  # as it is on a CPU
     assert Session(folder).variant.name == "model_int8"
     classify = albert_edge.pipeline("text-classification", model=str(folder), precision="auto")
     by_name = albert_edge.pipeline("text-classification", model=str(folder), precision="int8")

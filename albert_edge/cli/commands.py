@@ -64,13 +64,13 @@ def export(
 def optimize(
     bundle: BundleFolder,
     target: Annotated[
-        Literal["cpu", "portable"],
-        typer.Option(help="cpu: onnxruntime's CPU operators; portable: ONNX's own."),
+        Literal["cpu", "cuda", "portable"],
+        typer.Option(help="cpu, cuda: what onnxruntime does fastest there; portable: ONNX's own."),
     ] = "cpu",
     layout: Annotated[
-        Literal["unrolled", "loop"],
-        typer.Option(help="loop: a layer once, faster to load; unrolled: repeated."),
-    ] = "loop",
+        Literal["unrolled", "loop"] | None,
+        typer.Option(help="By default a loop, which loads faster; unrolled for cuda."),
+    ] = None,
     logits: Annotated[
         Literal["all", "masked"],
         typer.Option(help="masked: fill-mask logits at [MASK] alone, as other outputs."),

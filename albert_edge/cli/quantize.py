@@ -20,6 +20,10 @@ Precision = Annotated[
     Literal["int8", "int8-block", "int4", "fp16", "mixed"] | None,
     typer.Option(help="By default int8; with a budget mixed, the best for each matrix."),
 ]
+Target = Annotated[
+    Literal["cuda", "portable"] | None,
+    typer.Option(help="Whose operators fp16 uses: cuda, or portable for other runtimes."),
+]
 MinAgreement = Annotated[
     float | None, typer.Option(help="Share of decisions that must stay the same: 0.99.")
 ]
@@ -49,6 +53,7 @@ Layout = Annotated[
 def quantize(
     bundle: BundleFolder,
     precision: Precision = None,
+    target: Target = None,
     min_agreement: MinAgreement = None,
     min_cosine: MinCosine = None,
     max_drop: MaxDrop = None,
@@ -67,6 +72,7 @@ def quantize(
             report = quantize(
                 bundle,
                 precision=precision,
+                target=target,
                 min_agreement=min_agreement,
                 min_cosine=min_cosine,
                 max_drop=max_drop,

@@ -81,6 +81,8 @@ class CompressedWeights:
         """The values of a weight; those that belong together are asked for one after the other."""
         if name in self._made:
             return self._made.pop(name)
+        if name not in self._weights:  # part of one, and put together with the others on writing
+            return self._floats[name]
         if name + SCALE not in self._weights:
             with np.errstate(over="ignore"):  # what is too large for fp16 fails at the gate
                 return self._floats[name].astype(self._weights[name].dtype.numpy(), copy=False)

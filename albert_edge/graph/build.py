@@ -16,10 +16,13 @@ from onnxscript import GraphBuilder, OpBuilder, nn
 
 from albert_edge.config import AlbertConfig
 from albert_edge.graph.blocks import Blocks
+from albert_edge.graph.cuda import Cuda
 from albert_edge.graph.heads import HEADS, INPUT_NAMES, Head
 from albert_edge.graph.linear import Int8Linear, Linear
-from albert_edge.graph.operators import MICROSOFT, TARGETS
-from albert_edge.graph.plan import Optimization, Plan
+from albert_edge.graph.operators import MICROSOFT, Cpu, Portable
+from albert_edge.graph.plan import Optimization, Plan, Target
+
+TARGETS: dict[Target, type[Portable]] = {"portable": Portable, "cpu": Cpu, "cuda": Cuda}
 
 # The IR version that the opset of each target shipped with.
 _IR_VERSIONS = {17: 8, 23: 11}
@@ -37,12 +40,14 @@ class Weight:
         transposed: Whether the checkpoint keeps it the other way round.
         dtype: Its type in the file.
         blocks: How the rows it has in the checkpoint are cut into blocks, if they are.
+        parts: Names of the weights that stand side by side in it, if it is not one itself.
     """
 
     shape: tuple[int, ...]
     transposed: bool
     dtype: ir.DataType = ir.DataType.FLOAT
     blocks: Blocks | None = None
+    parts: tuple[str, ...] = ()
 
     @property
     def checkpoint_shape(self) -> tuple[int, ...]:
@@ -163,13 +168,16 @@ def _name_parameters(builder: GraphBuilder, head: Head) -> None:
 def _weights(head: Head) -> dict[str, Weight]:
     weights = {}
     for path, module in head.named_modules():
+        parent = path.rpartition(".")[0]
         for name, parameter in module.named_parameters(path, recurse=False):
             is_matrix = name == f"{path}.weight"
+            kind = name.rpartition(".")[2]
             weights[name] = Weight(
                 shape=parameter.shape.numpy() if parameter.shape else (),
                 transposed=is_matrix and isinstance(module, Linear | Int8Linear),
                 dtype=_type(parameter),
                 blocks=getattr(module, "blocks", None) if is_matrix else None,
+                parts=tuple(f"{parent}.{part}.{kind}" for part in getattr(module, "parts", ())),
             )
     return weights
 

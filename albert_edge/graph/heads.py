@@ -71,7 +71,7 @@ class Predictions(nn.Module):
 
     def forward(self, op: OpBuilder, hidden: ir.Value, word_embeddings: Table) -> ir.Value:
         """Map (..., hidden_size) to (rows, vocab_size), the leading dimensions flattened."""
-        activated = self.operators.activate(op, self.dense(op, hidden), self.activation)
+        activated = self.operators.activate(op, self.dense, hidden, self.activation)
         rows = op.Reshape(self.LayerNorm(op, activated), [-1, self.embedding_size])
         return (self.decoder or word_embeddings).score(op, rows, self.bias)
 

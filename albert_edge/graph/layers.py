@@ -14,7 +14,7 @@ from onnxscript import OpBuilder, nn
 from albert_edge.config import AlbertConfig
 from albert_edge.graph.activations import Activation
 from albert_edge.graph.embedding import Table, embedding
-from albert_edge.graph.linear import LayerNorm, linear
+from albert_edge.graph.linear import LayerNorm, PackedLinear, linear
 from albert_edge.graph.operators import Portable
 from albert_edge.graph.plan import Matrix, Optimization
 
@@ -79,10 +79,16 @@ class SelfAttention(nn.Module):
         size = config.hidden_size
         self.heads = config.num_attention_heads
         self.operators = operators
-        key_bias = operators.adds_key_bias()
-        self.query = linear(operators, Matrix.QUERY_KEY_VALUE, size, size)
-        self.key = linear(operators, Matrix.QUERY_KEY_VALUE, size, size, bias=key_bias)
-        self.value = linear(operators, Matrix.QUERY_KEY_VALUE, size, size)
+        if operators.packs_projections():
+            parts = "query", "key", "value"
+            self.query_key_value = PackedLinear(size, size, operators, parts)
+            self.projections: list[nn.Module] = [self.query_key_value]
+        else:
+            key_bias = operators.adds_key_bias()
+            self.query = linear(operators, Matrix.QUERY_KEY_VALUE, size, size)
+            self.key = linear(operators, Matrix.QUERY_KEY_VALUE, size, size, bias=key_bias)
+            self.value = linear(operators, Matrix.QUERY_KEY_VALUE, size, size)
+            self.projections = [self.query, self.key, self.value]
         self.dense = linear(operators, Matrix.ATTENTION_OUTPUT, size, size)
         self.smoothing = smoothing(config, operators)
         self.LayerNorm = LayerNorm(size, config.layer_norm_eps)
@@ -103,10 +109,8 @@ class SelfAttention(nn.Module):
         """
         seen = self.smoothing(op, hidden)
         asking = seen if queries is hidden else self.smoothing(op, queries)
-        mixed = self.operators.attention(
-            op, self.query(op, asking), self.key(op, seen), self.value(op, seen), bias, self.heads
-        )
-        return self.LayerNorm(op, op.Add(self.dense(op, mixed), queries))
+        mixed = self.operators.self_attention(op, self.projections, seen, asking, bias, self.heads)
+        return self.operators.normalize(op, self.dense, mixed, queries, self.LayerNorm)
 
 
 class AlbertLayer(nn.Module):
@@ -133,10 +137,10 @@ class AlbertLayer(nn.Module):
             queries = op.Slice(hidden, [0], [1], [1])
             bias = op.Slice(bias, [0], [1], [2])
         attended = self.attention(op, hidden, queries, bias)
-        expanded = self.ffn(op, self.smoothing(op, attended))
-        activated = self.operators.activate(op, expanded, self.activation)
-        contracted = self.ffn_output(op, activated)
-        return self.full_layer_layer_norm(op, op.Add(contracted, attended))
+        seen = self.smoothing(op, attended)
+        expanded = self.operators.activate(op, self.ffn, seen, self.activation)
+        norm = self.full_layer_layer_norm
+        return self.operators.normalize(op, self.ffn_output, expanded, attended, norm)
 
 
 class AlbertLayerGroup(nn.Module):

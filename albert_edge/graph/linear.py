@@ -32,8 +32,29 @@ class Linear(nn.Module):
     def forward(self, op: OpBuilder, x: ir.Value) -> ir.Value:
         """Map (..., in_features) to (..., out_features)."""
         self.operators.observe(self.weight, x)
-        y = op.MatMul(x, self.weight)
+        y = self.product(op, x)
         return op.Add(y, self.bias) if self.bias else y
+
+    def product(self, op: OpBuilder, x: ir.Value) -> ir.Value:
+        """The same without the bias, for an operator that adds it itself."""
+        return op.MatMul(x, self.weight)
+
+
+class PackedLinear(Linear):
+    """Linear layers that read the same x, as one matrix with their columns side by side.
+
+    Args:
+        in_features: Features of x.
+        out_features: Features of each layer's y.
+        operators: The target's operators.
+        parts: Names of the layers, siblings of this one in the checkpoint.
+    """
+
+    def __init__(
+        self, in_features: int, out_features: int, operators: Portable, parts: tuple[str, ...]
+    ) -> None:
+        super().__init__(in_features, len(parts) * out_features, operators)
+        self.parts = parts
 
 
 class Int8Linear(nn.Module):

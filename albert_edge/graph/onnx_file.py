@@ -42,7 +42,8 @@ def write_model(
 
     Args:
         authored: The graph, and the weights it asks for.
-        source: Gives the values of a weight by name, in the type and shape of the file.
+        source: Gives the values of a weight by name, in the type and shape of the file; those of
+            the parts of one in any float type.
         path: The .onnx file. A model over 2 GB keeps its weights beside it as external data, in
             a file of the same name with "_data" appended.
         progress: Called with the bytes of weights written so far and in all.
@@ -57,7 +58,7 @@ def write_model(
     def values() -> Iterator[memoryview]:
         done = 0
         for name, weight in weights.items():
-            array = np.asarray(source(name), dtype=weight.dtype.numpy(), order="C")
+            array = _values(name, weight, source)
             assert array.shape == weight.shape, f"{name}: {array.shape} is not {weight.shape}"
             yield array.reshape(-1).view(np.uint8).data
             done += weight.bytes
@@ -70,6 +71,14 @@ def write_model(
     data_path = path.with_name(path.name + EXTERNAL_SUFFIX)
     _write_external(path, data_path, skeleton, weights, values())
     return [path, data_path]
+
+
+def _values(name: str, weight: Weight, source: TensorSource) -> npt.NDArray[Any]:
+    if not weight.parts:
+        return np.asarray(source(name), dtype=weight.dtype.numpy(), order="C")
+    whole = np.concatenate([source(part) for part in weight.parts], axis=-1)
+    with np.errstate(over="ignore"):  # what is too large for fp16 fails at the gate
+        return whole.astype(weight.dtype.numpy(), copy=False)
 
 
 def _write_embedded(

@@ -1,18 +1,20 @@
-"""Which operators each target wants: the one place that knows.
+"""Which operators a target wants: nothing else knows.
 
 `Portable` stays at an opset every runtime reads. `Cpu` overrides what onnxruntime's CPU execution
-provider does faster another way. What it does *not* use is as telling, since each was measured to
-be slower there: com.microsoft.SkipLayerNormalization than Add and LayerNormalization,
+provider does faster another way; `albert_edge.graph.cuda` does so for its CUDA provider. What the
+CPU does *not* use is as telling, since each was measured to be slower there:
+com.microsoft.SkipLayerNormalization than Add and LayerNormalization,
 com.microsoft.MultiHeadAttention than Attention, com.microsoft.BiasGelu than Add and Gelu.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
 import onnx_ir as ir
-from onnxscript import OpBuilder
+from onnxscript import OpBuilder, nn
 
 from albert_edge.graph.activations import GELUS, Activation
 from albert_edge.graph.plan import Optimization, Plan, Precision
@@ -63,18 +65,48 @@ class Portable:
         """Whether the keys of an attention layer get their bias."""
         return True
 
+    def packs_projections(self) -> bool:
+        """Whether one matrix makes queries, keys and values."""
+        return False
+
     def attention_bias(self, op: OpBuilder, attention_mask: ir.Value) -> ir.Value:
         """Turn a (batch, sequence) mask of 0 and 1 into what `attention` adds to its scores.
 
-        Masked keys get the lowest finite number rather than -inf, so that a row with no key left
-        stays finite, as in transformers.
+        Masked keys get a finite number rather than -inf, so that a row with no key left stays
+        finite, as in transformers. It is half the lowest, so that a kernel may add a score to it,
+        or multiply both with log2(e).
         """
         float_type = self.float_type
-        lowest = float(np.finfo(float_type.numpy()).min)
-        if float_type is ir.DataType.FLOAT16:
-            lowest /= 2  # a score added to the very lowest would be -inf
+        low = float(np.finfo(float_type.numpy()).min) / 2
         masked = op.Sub(1.0, op.Cast(attention_mask, to=float_type))
-        return op.Unsqueeze(op.Mul(masked, lowest), [1, 2])
+        return op.Unsqueeze(op.Mul(masked, low), [1, 2])
+
+    def self_attention(
+        self,
+        op: OpBuilder,
+        projections: Sequence[nn.Module],
+        hidden: ir.Value,
+        queries: ir.Value,
+        bias: ir.Value,
+        heads: int,
+    ) -> ir.Value:
+        """Project hidden states, and let `queries` attend to all of them.
+
+        Args:
+            op: The graph being written.
+            projections: The linear layers of query, key and value, or one of all three.
+            hidden: (batch, sequence, hidden_size).
+            queries: `hidden` itself, or its first token, (batch, 1, hidden_size).
+            bias: What `attention_bias` made.
+            heads: Number of attention heads.
+
+        Returns:
+            (batch, queries, hidden_size).
+        """
+        query, key, value = projections
+        return self.attention(
+            op, query(op, queries), key(op, hidden), value(op, hidden), bias, heads
+        )
 
     def attention(
         self,
@@ -110,9 +142,17 @@ class Portable:
         mixed = op.MatMul(weights, split(value, [0, 2, 1, 3]))
         return op.Reshape(op.Transpose(mixed, perm=[0, 2, 1, 3]), [0, 0, hidden_size])
 
-    def activate(self, op: OpBuilder, x: ir.Value, activation: Activation) -> ir.Value:
-        """Apply an activation to (...)."""
-        return activation(op, x)
+    def activate(
+        self, op: OpBuilder, linear: nn.Module, x: ir.Value, activation: Activation
+    ) -> ir.Value:
+        """Apply a linear layer to (..., in_features), and an activation to what comes out."""
+        return activation(op, linear(op, x))
+
+    def normalize(
+        self, op: OpBuilder, linear: nn.Module, x: ir.Value, residual: ir.Value, norm: nn.Module
+    ) -> ir.Value:
+        """Apply a linear layer to (..., in_features), add the residual, and normalize the sum."""
+        return norm(op, op.Add(linear(op, x), residual))
 
 
 class Cpu(Portable):
@@ -127,10 +167,8 @@ class Cpu(Portable):
     def attention_bias(self, op: OpBuilder, attention_mask: ir.Value) -> ir.Value:
         """See `Portable.attention_bias`; the fused operator wants (batch, 1, queries, keys)."""
         bias = super().attention_bias(op, attention_mask)
-        if not self.plan.wants(Optimization.FUSED_ATTENTION):
-            return bias
-        batch, length = op.Shape(attention_mask, start=0, end=1), op.Shape(attention_mask, start=1)
-        return op.Expand(bias, op.Concat(batch, [1], length, length, axis=0))
+        fused = self.plan.wants(Optimization.FUSED_ATTENTION)
+        return for_every_query(op, bias, attention_mask) if fused else bias
 
     def attention(
         self,
@@ -149,15 +187,20 @@ class Cpu(Portable):
         )
         return mixed
 
-    def activate(self, op: OpBuilder, x: ir.Value, activation: Activation) -> ir.Value:
+    def activate(
+        self, op: OpBuilder, linear: nn.Module, x: ir.Value, activation: Activation
+    ) -> ir.Value:
         """See `Portable.activate`; one Gelu operator (opset 20) when plan and model say so."""
         approximation = GELUS.get(activation.hidden_act)
         if approximation is None or not self.applies(Optimization.FUSED_GELU):
-            return super().activate(op, x, activation)
-        return op.Gelu(x, approximate=approximation)
+            return super().activate(op, linear, x, activation)
+        return op.Gelu(linear(op, x), approximate=approximation)
 
 
-TARGETS: dict[str, type[Portable]] = {"portable": Portable, "cpu": Cpu}
+def for_every_query(op: OpBuilder, bias: ir.Value, attention_mask: ir.Value) -> ir.Value:
+    """Repeat an attention bias, (batch, 1, 1, keys), to (batch, 1, queries, keys)."""
+    batch, length = op.Shape(attention_mask, start=0, end=1), op.Shape(attention_mask, start=1)
+    return op.Expand(bias, op.Concat(batch, [1], length, length, axis=0))
 
 
 def typed_like(y: ir.Value, x: ir.Value, features: int) -> ir.Value:

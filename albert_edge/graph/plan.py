@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 
-Target = Literal["portable", "cpu"]
+Target = Literal["portable", "cpu", "cuda"]
 Layout = Literal["unrolled", "loop"]
 Activations = Literal["per-token", "per-tensor"]
 
@@ -51,6 +51,8 @@ class Optimization(StrEnum):
     FIRST_TOKEN = "first-token"
     MASKED_LOGITS = "masked-logits"
     NO_KEY_BIAS = "no-key-bias"
+    PACKED_PROJECTIONS = "packed-projections"
+    FUSED_NORM = "fused-norm"
 
     @property
     def description(self) -> str:
@@ -64,11 +66,43 @@ _DESCRIPTIONS = {
     Optimization.FIRST_TOKEN: "the last layer computed for [CLS] alone, the only token read",
     Optimization.MASKED_LOGITS: "vocabulary logits computed at [MASK] tokens alone",
     Optimization.NO_KEY_BIAS: "the bias of the keys left out: it adds the same to all scores",
+    Optimization.PACKED_PROJECTIONS: "queries, keys and values from one matrix, stored once",
+    Optimization.FUSED_NORM: "bias, residual and normalization as one SkipLayerNormalization",
 }
 
 
 # What onnxruntime's CPU execution provider has a use for and changes no answer.
-CPU_OPTIMIZATIONS = frozenset(Optimization) - {Optimization.MASKED_LOGITS}
+CPU_OPTIMIZATIONS = frozenset(
+    {
+        Optimization.FUSED_ATTENTION,
+        Optimization.FUSED_GELU,
+        Optimization.FIRST_TOKEN,
+        Optimization.NO_KEY_BIAS,
+    }
+)
+
+# The same of every target.
+OPTIMIZATIONS: dict[Target, frozenset[Optimization]] = {
+    "portable": frozenset({Optimization.FIRST_TOKEN}),
+    "cpu": CPU_OPTIMIZATIONS,
+    "cuda": frozenset(
+        {
+            Optimization.FUSED_ATTENTION,
+            Optimization.FUSED_GELU,
+            Optimization.FIRST_TOKEN,
+            Optimization.PACKED_PROJECTIONS,
+            Optimization.FUSED_NORM,
+        }
+    ),
+}
+
+
+def best_layout(target: Target) -> Layout:
+    """How layers are laid out unless somebody says otherwise.
+
+    A loop loads faster. But a GPU waits for the CPU at every turn of one.
+    """
+    return "unrolled" if target == "cuda" else "loop"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +110,9 @@ class Plan:
     """How a graph is authored.
 
     Attributes:
-        target: Whose operators are used: "portable" (the ONNX standard, opset 17) or "cpu"
-            (what measured fastest on onnxruntime's CPU execution provider).
+        target: Whose operators are used: "portable" (the ONNX standard, opset 17), "cpu" (what
+            measured fastest on onnxruntime's CPU execution provider) or "cuda" (what its CUDA
+            execution provider has fused kernels for).
         layout: "unrolled" repeats the nodes of a layer per application; "loop" holds each hidden
             group once, in the body of an ONNX Loop. The weights are stored once either way.
         optimizations: The rewrites to apply where the model has a place for them.

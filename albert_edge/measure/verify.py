@@ -69,7 +69,7 @@ def _compare(bundle: Bundle, against: str) -> dict[str, float]:
     for variant in bundle.manifest.variants:
         if variant.precision != "fp32" or variant.has_own_outputs:
             continue
-        with Session(bundle, variant=variant.name) as session:
+        with Session(bundle, device="cpu", variant=variant.name) as session:
             parity = compare(expected, session.run, inputs)
         parity.require(
             variant.name,

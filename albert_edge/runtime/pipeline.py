@@ -148,7 +148,7 @@ class Pipeline(Closable):
         size = batch_size or (_BATCH_SIZE if device.provider is PROVIDERS["cuda"] else 1)
         if not device.is_cpu and size > 1:
             jobs = (self._job(item, parameters) for item in items)
-            return in_batches(jobs, self.session, size)
+            return in_batches(jobs, self.session, size, self._encoder.max_length)
         return self._in_workers(items, parameters)
 
     def _in_workers(self, items: Iterator[Any], parameters: Any) -> Iterator[Any]:

@@ -22,6 +22,8 @@ from albert_edge.runtime.session import Session
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
+# CUDA's fused attention takes lengths that are multiples of this.
+_MULTIPLE = 8
 # A source that takes longer than this for an item, in seconds, is not read ahead.
 _PATIENCE = 0.005
 # Items that are read ahead for each worker, and batches that are sorted by length together.
@@ -98,13 +100,16 @@ def in_workers(
         raise source.error
 
 
-def in_batches(jobs: Iterator[Job], session: Session, batch_size: int) -> Iterator[Any]:
+def in_batches(
+    jobs: Iterator[Job], session: Session, batch_size: int, longest: int
+) -> Iterator[Any]:
     """Answer items in batches of runs of nearly one length, padded to the longest of each.
 
     Args:
         jobs: The items, ready to run.
         session: The model.
         batch_size: Most runs in a batch.
+        longest: Most tokens the model takes.
 
     Yields:
         The answers, in order; what `jobs` raises is raised in its place.
@@ -114,20 +119,20 @@ def in_batches(jobs: Iterator[Job], session: Session, batch_size: int) -> Iterat
     for job, at_once in source:
         portion.append(job)
         if at_once or sum(len(job.runs) for job in portion) >= _BATCHES_AHEAD * batch_size:
-            yield from _portion(portion, session, batch_size)
+            yield from _portion(portion, session, batch_size, longest)
             portion = []
-    yield from _portion(portion, session, batch_size)
+    yield from _portion(portion, session, batch_size, longest)
     if source.error:
         raise source.error
 
 
-def _portion(jobs: list[Job], session: Session, batch_size: int) -> Iterator[Any]:
+def _portion(jobs: list[Job], session: Session, batch_size: int, longest: int) -> Iterator[Any]:
     runs = [run for job in jobs for run in job.runs]
     longest_first = sorted(range(len(runs)), key=lambda index: -_length(runs[index]))
     outputs: list[Arrays] = [{}] * len(runs)
     for start in range(0, len(runs), batch_size):
         batch = longest_first[start : start + batch_size]
-        found = run_batch(session, [runs[index] for index in batch])
+        found = run_batch(session, [runs[index] for index in batch], longest)
         for index, output in zip(batch, found, strict=True):
             outputs[index] = output
     remaining = iter(outputs)
@@ -135,20 +140,20 @@ def _portion(jobs: list[Job], session: Session, batch_size: int) -> Iterator[Any
         yield job.finish([next(remaining) for _ in job.runs])
 
 
-def run_batch(session: Session, runs: Sequence[Arrays]) -> list[Arrays]:
-    """Run inputs of different lengths as one batch, padded to the longest.
+def run_batch(session: Session, runs: Sequence[Arrays], longest: int) -> list[Arrays]:
+    """Run inputs of different lengths as one batch, padded to one length.
 
     Args:
         session: The model.
         runs: Inputs of batch size 1, attention_mask among them.
+        longest: Most tokens the model takes.
 
     Returns:
         The outputs of each, without what padding added.
     """
-    longest = max(map(_length, runs))
-    batch = {
-        name: np.concatenate([_padded(run[name], longest) for run in runs]) for name in runs[0]
-    }
+    needed = max(map(_length, runs))
+    length = min(needed + -needed % _MULTIPLE, longest)
+    batch = {name: np.concatenate([_padded(run[name], length) for run in runs]) for name in runs[0]}
     outputs = session.run(batch)
     return [
         {

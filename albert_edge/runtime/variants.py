@@ -38,4 +38,6 @@ def choose_variant(bundle: Bundle, device: Device, precision: str) -> Variant:
     if precision in ("fp16", *_ON_CPU):
         command = shlex.join(["albert-edge", "quantize", str(bundle.folder)])
         known += f" Make one with: {command} --precision {precision}"
+        if precision == "fp16" and device.provider.target != "cuda":
+            known += " --target portable"
     raise BundleError(f"{bundle.folder} has no {precision} variant for {device.name}.", tip=known)

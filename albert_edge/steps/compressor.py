@@ -23,7 +23,15 @@ from albert_edge.compress.rounding import Floats
 from albert_edge.compress.statistics import Seen, gather
 from albert_edge.compress.store import Cache, CompressedWeights
 from albert_edge.config import AlbertConfig
-from albert_edge.graph.plan import CPU_OPTIMIZATIONS, Layout, Matrix, Optimization, Plan, Precision
+from albert_edge.graph.plan import (
+    CPU_OPTIMIZATIONS,
+    OPTIMIZATIONS,
+    Layout,
+    Matrix,
+    Plan,
+    Precision,
+    Target,
+)
 from albert_edge.graph.plan import Activations as Scheme
 from albert_edge.onnx_reader import read_onnx
 from albert_edge.runtime.engine import run_file
@@ -79,6 +87,7 @@ class Compressor:
         scratch: A folder for files that are not kept.
         layout: How layers are laid out.
         scheme: What shares a scale where activations are quantized.
+        fp16_target: Whose operators are used in fp16; every other precision is for CPUs.
         progress: Told (what, done, total).
 
     Attributes:
@@ -95,6 +104,7 @@ class Compressor:
         scratch: Path,
         layout: Layout,
         scheme: Scheme,
+        fp16_target: Target,
         progress: Progress,
     ) -> None:
         self._config = config
@@ -103,6 +113,7 @@ class Compressor:
         self._scratch = scratch
         self._layout = layout
         self._scheme = scheme
+        self._fp16_target: Target = fp16_target
         self._progress = progress
         self.origin = sample.origin
         self.reference_bytes = portable.stat().st_size
@@ -151,10 +162,10 @@ class Compressor:
         return self._balanced if plan.target == "cpu" else as_exported
 
     def plan(self, precisions: Precisions) -> Plan:
-        """The plan of a model: fp16 in ONNX's own operators, everything else in those of a CPU."""
+        """The plan of a model: everything but fp16 is written in the operators of a CPU."""
         if Precision.FP16 in precisions.values():
-            optimizations = frozenset({Optimization.FIRST_TOKEN})
-            return Plan("portable", self._layout, optimizations, precisions=precisions)
+            target = self._fp16_target
+            return Plan(target, self._layout, OPTIMIZATIONS[target], precisions=precisions)
         return Plan(
             "cpu",
             self._layout,

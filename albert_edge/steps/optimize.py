@@ -17,7 +17,7 @@ from albert_edge.bundle import Bundle, open_bundle
 from albert_edge.change import change
 from albert_edge.config import read_config
 from albert_edge.errors import UsageError
-from albert_edge.graph.plan import CPU_OPTIMIZATIONS, Layout, Optimization, Plan, Target
+from albert_edge.graph.plan import OPTIMIZATIONS, Layout, Optimization, Plan, Target, best_layout
 from albert_edge.manifest import FileRecord, Variant
 from albert_edge.measure.parity import Arrays, Parity, Run, compare, sample_inputs
 from albert_edge.onnx_reader import read_onnx
@@ -33,15 +33,10 @@ if TYPE_CHECKING:
 
 Logits = Literal["all", "masked"]
 
-# Which optimizations a target has a use for. Logits at [MASK] alone change what comes out, so
-# they are applied only when asked for.
-_OPTIMIZATIONS: dict[Target, frozenset[Optimization]] = {
-    "portable": frozenset({Optimization.FIRST_TOKEN}),
-    "cpu": CPU_OPTIMIZATIONS,
-}
 _VARIANTS: dict[Target, str] = {
     "portable": "model_optimized_portable",
     "cpu": "model_optimized",
+    "cuda": "model_optimized_cuda",
 }
 
 
@@ -68,7 +63,7 @@ def optimize(
     bundle: str | os.PathLike[str],
     *,
     target: Target = "cpu",
-    layout: Layout = "loop",
+    layout: Layout | None = None,
     logits: Logits = "all",
     progress: Progress = lambda done, total: None,
 ) -> OptimizeReport:
@@ -76,10 +71,12 @@ def optimize(
 
     Args:
         bundle: A bundle exported by the native exporter.
-        target: "cpu" for onnxruntime's CPU execution provider, "portable" for ONNX's standard
-            operators.
+        target: "cpu" for onnxruntime's CPU execution provider, "cuda" for its CUDA execution
+            provider, "portable" for ONNX's standard operators. Answers are checked on the CPU
+            whatever the target.
         layout: "loop" holds a layer once, so that the model loads in half the time or less;
-            "unrolled" repeats it, which some tools read more easily.
+            "unrolled" repeats it, which some tools read more easily. By default a loop, but
+            unrolled for cuda, since a GPU waits for the CPU at every turn of a loop.
         logits: "masked" computes a fill-mask model's vocabulary logits at [MASK] alone, as
             outputs mask_positions (masks, 2) and mask_logits (masks, vocab_size).
         progress: Called with the bytes of weights written so far and in all.
@@ -134,11 +131,12 @@ def _variant(plan: Plan, authored: Authored, files: list[FileRecord], parity: Pa
     )
 
 
-def _plan(bundle: Bundle, target: Target, layout: Layout, logits: Logits) -> Plan:
+def _plan(bundle: Bundle, target: Target, layout: Layout | None, logits: Logits) -> Plan:
     require_choice("target", target, Target)
+    layout = layout or best_layout(target)
     require_choice("layout", layout, Layout)
     require_choice("logits", logits, Logits)
-    optimizations = _OPTIMIZATIONS[target]
+    optimizations = OPTIMIZATIONS[target]
     if logits == "all":
         return Plan(target, layout, optimizations)
     if bundle.manifest.task != "fill-mask":
@@ -146,6 +144,7 @@ def _plan(bundle: Bundle, target: Target, layout: Layout, logits: Logits) -> Pla
             f"{bundle.folder} answers {bundle.manifest.task} and has no vocabulary logits.",
             tip="Leave out --logits masked.",
         )
+    # They change what comes out, so they are no optimization of a target but asked for.
     return Plan(target, layout, optimizations | {Optimization.MASKED_LOGITS}, mask_token_id(bundle))
 
 

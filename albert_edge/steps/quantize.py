@@ -24,6 +24,7 @@ from albert_edge.steps.sample import load_sample
 from albert_edge.steps.search import Found, Goal, MatrixCost, search
 
 Choice = Literal["int8", "int8-block", "int4", "fp16", "mixed"]
+Fp16Target = Literal["cuda", "portable"]
 
 # As optimum and transformers.js name them, where they have a name.
 VARIANTS = {
@@ -33,6 +34,9 @@ VARIANTS = {
     "fp16": "model_fp16",
     "mixed": "model_mixed",
 }
+
+# transformers.js loads model_fp16, so that name is for what every runtime reads.
+_CUDA = "_cuda"
 
 # What is tried when a precision was refused, from the smallest file up.
 _REMEDIES = (Precision.INT8, Precision.INT8_BLOCK)
@@ -79,6 +83,7 @@ def quantize(
     bundle: str | os.PathLike[str],
     *,
     precision: Choice | None = None,
+    target: Fp16Target | None = None,
     layout: Layout | None = None,
     activations: Activations | None = None,
     texts: Sequence[str] | str | os.PathLike[str] | None = None,
@@ -97,6 +102,10 @@ def quantize(
             "int8-block" and "int4": a scale per block; "fp16": for GPUs; "mixed": the best
             precision for each matrix that keeps the answers within the budget. By default int8,
             or mixed if a budget is given.
+        target: Whose operators fp16 is written in: "cuda" (the default) for onnxruntime's CUDA
+            execution provider, "portable" for every other runtime that computes in fp16, such as
+            WebGPU in transformers.js. Either is judged on the CPU, where onnxruntime computes the
+            operators in fp32 and rounds what comes out of each to fp16.
         layout: "loop" holds a layer once, "unrolled" repeats it; by default a loop, but unrolled
             for fp16, since a GPU waits for the CPU at every turn of a loop.
         activations: What shares a scale when int8 quantizes activations: each token
@@ -123,7 +132,8 @@ def quantize(
     """
     given = any(limit is not None for limit in (min_agreement, min_cosine, max_drop))
     chosen: Choice = precision or ("mixed" if given else "int8")
-    _check_choices(chosen, layout, activations, prefer)
+    _check_choices(chosen, target, layout, activations, prefer)
+    target = target or "cuda"
     budget = _budget(min_agreement, min_cosine, max_drop, data)
     require_onnx("Quantizing")
     folder = open_bundle(bundle).folder
@@ -143,6 +153,7 @@ def quantize(
                 Path(scratch),
                 layout or ("unrolled" if chosen == "fp16" else "loop"),
                 activations or "per-token",
+                target,
                 progress,
             )
             report = _decide(compressor, folder, chosen, budget, prefer or "smallest", again)
@@ -154,9 +165,20 @@ def quantize(
 
 
 def _check_choices(
-    precision: Choice, layout: Layout | None, activations: Activations | None, prefer: Goal | None
+    precision: Choice,
+    target: Fp16Target | None,
+    layout: Layout | None,
+    activations: Activations | None,
+    prefer: Goal | None,
 ) -> None:
     require_choice("precision", precision, Choice)
+    if target is not None:
+        require_choice("target", target, Fp16Target)
+        if precision != "fp16":
+            raise UsageError(
+                f"{precision} is for CPUs alone.",
+                tip="Leave out target, or use precision fp16.",
+            )
     if layout is not None:
         require_choice("layout", layout, Layout)
     if activations is not None:
@@ -271,9 +293,9 @@ def _refusal(report: QuantizeReport) -> str:
 
 
 def _write(staging: Staging, compressor: Compressor, report: QuantizeReport) -> Variant:
-    name = VARIANTS[report.precision]
-    path = staging.path(f"onnx/{name}.onnx")
     plan = compressor.plan(report.matrices)
+    name = VARIANTS[report.precision] + (_CUDA if plan.target == "cuda" else "")
+    path = staging.path(f"onnx/{name}.onnx")
     files, authored = compressor.write(path, report.matrices)
     applied = {kind.value: count for kind, count in authored.applied.items()}
     quality = {} if report.quality is None else asdict(report.quality)
