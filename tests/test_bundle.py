@@ -367,7 +367,7 @@ def test_a_damaged_model_is_named_before_onnxruntime_sees_it(
     def must_not_be_called() -> None:
         raise AssertionError("onnxruntime was reached")
 
-    monkeypatch.setattr("albert_edge.runtime.session.load_onnxruntime", must_not_be_called)
+    monkeypatch.setattr("albert_edge.runtime.engine.load_onnxruntime", must_not_be_called)
     with pytest.raises(AssertionError, match="was reached"):
         Session(folder, variant="model_optimized")
     damage(folder / file)
