@@ -277,7 +277,18 @@ def test_another_task_is_a_usage_error(classify: Both, task: str) -> None:
         albert_edge.pipeline(task)
 
 
-@pytest.mark.parametrize("options", [{"function_to_apply": "tanh"}, {"top_k": -1}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"function_to_apply": "tanh"},
+        {"function_to_apply": 5},
+        {"top_k": -1},
+        {"top_k": "3"},
+        {"max_length": "x"},
+        {"max_length": 0},
+    ],
+    ids=str,
+)
 def test_parameters_without_meaning_are_refused(classify: Both, options: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         classify.ours("text", **options)

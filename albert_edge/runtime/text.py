@@ -52,8 +52,8 @@ def cut(truncation: bool | str, max_length: int | None, padding: bool | str) -> 
             f"truncation is {truncation!r}.",
             tip=f"It is a bool or one of {', '.join(_STRATEGIES)}.",
         )
-    if max_length is not None and max_length < 1:
-        raise UsageError(f"max_length is {max_length}.", tip="Give 1 or more, or leave it out.")
+    if max_length is not None and (not isinstance(max_length, int) or max_length < 1):
+        raise UsageError(f"max_length is {max_length!r}.", tip="Give 1 or more, or leave it out.")
     if padding not in (True, False, "longest", "do_not_pad"):
         raise UsageError(f"padding is {padding!r}.", tip="Leave it out: each text runs alone.")
     return Cut(truncation, max_length)
@@ -133,7 +133,7 @@ class TextEncoder:
         kept = _STRATEGIES[cut.strategy](lengths[0], sum(lengths[1:]), limit - special)
         if limit < special or min(kept) < 0:
             raise InputError(
-                f"Cut to {limit} tokens, {cut.strategy}, no room is left for text.",
+                f"Cut to {limit} tokens, {cut.strategy}, no room is left beside special tokens.",
                 tip="Raise max_length, or use truncation='longest_first' to cut the longer.",
             )
         # Tokenizer.enable_truncation would change the tokenizer under other threads.

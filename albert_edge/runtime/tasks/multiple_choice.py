@@ -64,8 +64,8 @@ class MultipleChoice:
 
         Raises:
             TypeError: The item has another form.
-            InputError: There are no choices, or a text is empty where it must not be, too long
-                or not valid Unicode; the message counts the choices from 0.
+            InputError: There are no choices, or a text is too long or not valid Unicode; the
+                message counts the choices from 0.
         """
         prompt, choices = _parts(item)
         inputs = tuple(
@@ -105,8 +105,6 @@ def _parts(item: Any) -> tuple[Any, tuple[Any, ...]]:
 def _encode_choice(encoder: TextEncoder, prompt: Any, choice: Any, number: int, cut: Cut) -> Inputs:
     if not isinstance(choice, str):
         raise TypeError(f"choice {number} must be a string, not {type(choice).__name__}")
-    if not choice:  # the encoder would take it for no second segment at all
-        raise InputError(f"Choice {number} is empty.", tip="Give it a text, or take it out.")
     try:
         arrays = encoder.encode(prompt, choice, cut)
     except InputError as error:

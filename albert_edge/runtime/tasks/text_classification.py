@@ -13,6 +13,7 @@ from albert_edge.bundle import Bundle
 from albert_edge.errors import UsageError
 from albert_edge.manifest import Manifest
 from albert_edge.runtime.tasks.base import Inputs, Outputs, sigmoid, softmax
+from albert_edge.runtime.tasks.top_k import TopK, read_top_k
 from albert_edge.runtime.text import Cut, TextEncoder, cut
 
 Function = Literal["softmax", "sigmoid", "none"]
@@ -21,10 +22,9 @@ Scores = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """The parameters of a call; `best_only` is the form without an explicit top_k."""
+    """The parameters of a call."""
 
-    top_k: int | None
-    best_only: bool
+    top_k: TopK
     function_to_apply: Function
     cut: Cut
 
@@ -61,19 +61,15 @@ class TextClassification:
         Raises:
             UsageError: function_to_apply or top_k has no meaning.
         """
-        function = (function_to_apply or self.default_function).lower()
+        function = str(function_to_apply or self.default_function).lower()
         if function not in ("softmax", "sigmoid", "none"):
             raise UsageError(
                 f"function_to_apply is {function_to_apply!r}.",
                 tip="It is one of: softmax, sigmoid, none.",
             )
-        if isinstance(top_k, int) and top_k < 1:
-            raise UsageError(f"top_k is {top_k}.", tip="Give 1 or more, or None for all labels.")
-        explicit = top_k is None or isinstance(top_k, int)
         chosen: Function = function  # type: ignore[assignment]  # checked above
         return Parameters(
-            top_k=top_k if isinstance(top_k, int) else None,
-            best_only=not explicit,
+            top_k=read_top_k(top_k),
             function_to_apply=chosen,
             cut=cut(truncation, max_length, padding),
         )
@@ -91,15 +87,8 @@ class TextClassification:
     def answer(self, outputs: Outputs, parameters: Parameters) -> Any:
         """Map logits, (1, num_labels), to labels with scores."""
         scores = _FUNCTIONS[parameters.function_to_apply](outputs["logits"][0])
-        if parameters.best_only:
-            best = int(scores.argmax())
-            return {"label": self.labels[best], "score": scores[best].item()}
-        ranked = [
-            {"label": label, "score": score.item()}
-            for label, score in zip(self.labels, scores, strict=True)
-        ]
-        ranked.sort(key=lambda entry: entry["score"], reverse=True)
-        return ranked[: parameters.top_k]
+        pairs = zip(self.labels, scores.tolist(), strict=True)
+        return parameters.top_k.of([{"label": label, "score": score} for label, score in pairs])
 
     def single(self, item: Any, answer: Any, given: Mapping[str, Any]) -> Any:
         """A text without top_k in the call gives a list around its answer; a pair does not."""
