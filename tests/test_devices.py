@@ -68,6 +68,19 @@ def test_a_name_is_a_provider(name: str, provider: str, options: dict[str, str])
 
 
 @pytest.mark.usefixtures("everything")
+@pytest.mark.parametrize(
+    "device, name", [(0, "cuda:0"), (3, "cuda:3"), (-1, "cpu"), (None, "auto")]
+)
+def test_devices_as_transformers_takes_them(device: int | None, name: str) -> None:
+    assert find_devices(device) == find_devices(name)
+
+
+def test_a_negative_device_is_a_usage_error() -> None:
+    with pytest.raises(UsageError, match="cuda:-2"):
+        find_devices(-2)
+
+
+@pytest.mark.usefixtures("everything")
 def test_options_are_passed_on_as_texts() -> None:
     (device,) = find_devices("openvino", {"device_type": "GPU", "num_of_threads": 2})
     assert device.options == {"device_type": "GPU", "num_of_threads": "2"}
@@ -97,8 +110,8 @@ def test_options_for_auto_are_a_usage_error() -> None:
         ("cuda", "pip install 'albert-edge[gpu]'"),
         ("cuda:1", "pip install 'albert-edge[gpu]'"),
         ("openvino", "pip install onnxruntime-openvino"),
-        ("webgpu", "pip install onnxruntime-ep-webgpu"),
-        ("qnn", "pip install onnxruntime-qnn"),
+        ("webgpu", "onnxruntime-ep-webgpu"),
+        ("qnn", "onnxruntime-qnn"),
         ("xnnpack", "built with it"),
         ("ROCMExecutionProvider", ""),
         ("MIGraphXExecutionProvider", "built with it"),

@@ -6,6 +6,7 @@ folder, as a reader would run them.
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import re
@@ -15,8 +16,15 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
+from conftest import make_model
+
+import albert_edge
+from albert_edge.runtime import variants
+from albert_edge.runtime.providers import PROVIDERS
+from albert_edge.runtime.tasks import TASKS, find_task
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = ROOT / "models/langid-tiny"
@@ -112,6 +120,82 @@ def follow(steps: list[tuple[str, str]], folder: Path) -> subprocess.CompletedPr
 # --- guides ---------------------------------------------------------------------------------
 
 
+# Bundles that guides speak of and no model ships for: what they are exported for, and what is
+# special about them. They are random, with the tokenizer of the model that ships.
+STAND_INS: dict[str, tuple[str, dict[str, Any]]] = {
+    "choices": ("multiple-choice", {}),
+    "entities": ("token-classification", {"num_labels": 5}),
+    "features": ("feature-extraction", {}),
+    "masked": ("fill-mask", {}),
+    "nli": ("text-classification", {"id2label": {0: "ENTAILMENT", 1: "NEUTRAL", 2: "OTHER"}}),
+    "pretraining": ("pretraining", {}),
+    "ranker": ("text-classification", {"num_labels": 1}),
+    "sentences": ("feature-extraction", {}),
+    "squad": ("question-answering", {}),
+}
+
+# What holds after a guide was followed, in the words of the guide.
+HOLDS = {
+    "pipelines.md": """
+pair_of = {"label", "score"}
+assert [set(entry) for entry in one] == [pair_of] and one[0]["label"] == "en"
+assert [[set(entry) for entry in each] for each in several] == [[pair_of] * 2] * 2
+assert set(pair) == pair_of and pair["label"] == "de"
+place = {"score", "word", "start", "end"}
+assert tokens and all(set(entry) == place | {"entity", "index"} for entry in tokens)
+for entities in (groups, long):
+    assert entities and all(set(entry) == place | {"entity_group"} for entry in entities)
+assert [set(entry) for entry in words[0]] == [place | {"entity", "index"}] * len(words[0])
+assert long[-1]["end"] > 6000
+assert context[answer["start"]:answer["end"]] == answer["answer"]
+assert len(three) == 3 and len(both) == 2
+assert {*answer, *perhaps, *book} == {"score", "start", "end", "answer"}
+filled = {"score", "token", "token_str", "sequence"}
+assert len(best) == 5 and all(set(entry) == filled for entry in best)
+assert [entry["token_str"] for entry in chosen] != [entry["token_str"] for entry in best]
+assert [len(each) for each in two_masks] == [2, 2]
+assert array.tolist() == lists and array.ndim == 3
+assert sorted(topic["labels"]) == ["cooking", "travel"] and len(topics) == 2
+assert abs(sum(topic["scores"]) - 1) < 1e-6 < abs(sum(topics[0]["scores"]) - 1)
+assert vectors.shape == (2, one_vector.size) and abs(similarity[0, 0] - 1) < 1e-6
+assert isinstance(score, float) and [set(entry) for entry in ranked] == [{"corpus_id", "score"}]
+assert choice == order[0] and len(order) == 3 and set(choice) == {"label", "score", "index"}
+assert label == both_labels[0]
+assert {entry["label"] for entry in both_labels} == {"in-order", "swapped"}
+assert a_list == [first, *(next(an_iterator) for _ in range(2))]
+assert (classify_here.session.threads, classify_here.device) == (2, "cpu")
+""",
+    "devices.md": "",
+    "embedding.md": "assert future.result()[0]['label'] == 'fr' and len(answers) == 30",
+}
+
+
+@pytest.fixture(scope="module")
+def stand_ins(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the bundles of `STAND_INS`."""
+    root = tmp_path_factory.mktemp("stand-ins")
+    for name, (task, config) in STAND_INS.items():
+        checkpoint = root.parent / f"{root.name}-checkpoints" / name
+        make_model(task, vocab_size=4000, **config).save_pretrained(checkpoint)
+        for file in SHIPPED.glob("*token*.json"):
+            shutil.copyfile(file, checkpoint / file.name)
+        albert_edge.export(checkpoint, root / name)
+    return root
+
+
+@pytest.mark.parametrize("name", HOLDS)
+def test_guide_works(name: str, stand_ins: Path, tmp_path: Path) -> None:
+    steps = program_of(ROOT / "docs" / name)
+    assert len(steps) >= 4
+    shutil.copytree(stand_ins, tmp_path, dirs_exist_ok=True)
+    done = follow([*steps, ("python", HOLDS[name])], tmp_path)
+    assert done.returncode == 0, done.stdout
+    if name == "pipelines.md":
+        assert "takes at most 256." in done.stdout
+    if name == "embedding.md":
+        assert "not valid Unicode" in done.stdout
+
+
 def test_readme_works(tmp_path: Path) -> None:
     steps = program_of(ROOT / "README.md")
     # Both roads are shown: the command line and Python.
@@ -169,6 +253,71 @@ def test_python_shown_compiles(page: Path) -> None:
             assert compile(block, str(page), "exec")
     text = page.read_text(encoding="utf-8")
     assert text.count("\n```") % 2 == 0  # every fence is closed
+
+
+# --- tables ---------------------------------------------------------------------------------
+
+
+def table(page: Path, header: str) -> list[list[str]]:
+    """The rows of the one table whose header begins so, as cells."""
+    (rows,) = re.findall(
+        rf"^\| {re.escape(header)} \|.*\n\|[-| ]+\n((?:\|.*\n)+)",
+        page.read_text(encoding="utf-8"),
+        re.MULTILINE,
+    )
+    return [[cell.strip() for cell in row[1:-1].split("|")] for row in rows.splitlines()]
+
+
+def code(cell: str) -> list[str]:
+    return re.findall(r"`([^`]+)`", cell)
+
+
+def test_every_pipeline_is_in_the_table_with_its_parameters() -> None:
+    everywhere = {"truncation", "max_length", "padding"}
+    found = []
+    for names, head, _, _, parameters, _ in table(ROOT / "docs/pipelines.md", "task | export head"):
+        task, *aliases = code(names)
+        found.append(task)
+        assert [find_task(alias) for alias in aliases] == [task] * len(aliases)
+        assert head == TASKS[task].head
+        _, *taken = inspect.signature(TASKS[task].parameters).parameters
+        assert set(code(parameters)) == {*taken} - everywhere
+        if task == "question-answering":
+            assert everywhere & {*taken} == {"padding"}
+        else:
+            assert everywhere <= {*taken}
+    assert sorted(found) == sorted(TASKS)
+
+
+def test_every_stand_in_is_explained() -> None:
+    rows = table(ROOT / "docs/pipelines.md", "bundle")
+    assert {name for cell, _ in rows for name in code(cell)} == {*STAND_INS}
+    recipes = {path.stem for path in (ROOT / "models").glob("*.toml")}
+    shown = [code(source)[:1] for _, source in rows]
+    assert sum(name in recipes for names in shown for name in names) >= 5
+
+
+def test_every_device_is_in_the_table_with_what_brings_it() -> None:
+    rows = table(ROOT / "docs/devices.md", "device | execution provider")
+    assert [code(names)[0] for names, _, _ in rows] == list(PROVIDERS)
+    for (names, provider, how), known in zip(rows, PROVIDERS.values(), strict=True):
+        assert provider == known.name
+        assert known.numbered == (len(code(names)) == 2)
+        package = known.plugin or known.package or "albert-edge[cpu]"
+        assert how.startswith("an onnxruntime") or package in how
+
+
+def test_precisions_are_listed_in_the_order_of_auto() -> None:
+    page = (ROOT / "docs/devices.md").read_text(encoding="utf-8")
+    assert f"| `cpu` | {', '.join(variants._ON_CPU)} |" in page
+    assert f"| all others | {', '.join(variants._ELSEWHERE)} |" in page
+
+
+def test_the_map_names_what_is_there() -> None:
+    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = re.findall(r"`((?:albert_edge|models|benchmarks|tests)/[\w./]*)`", page)
+    assert len(named) > 20
+    assert [path for path in named if not (ROOT / path).exists()] == []
 
 
 # --- links ----------------------------------------------------------------------------------

@@ -190,6 +190,7 @@ COMMON = [
     "albert_edge.errors",
     "albert_edge.config",
     "albert_edge.records",
+    "albert_edge.sentence_layout",
 ]
 
 

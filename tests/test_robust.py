@@ -117,13 +117,12 @@ def test_by_default_there_is_a_seat_for_each_usable_processor() -> None:
 def test_a_second_session_is_for_long_lists_alone(bundle: Path) -> None:
     with load(bundle, threads=2) as made:
         made(TEXTS[:16])
-        assert made._worker_session is None
+        assert made.session._siblings == {}
         made(TEXTS[:17])
-        assert made._worker_session is not None
-        assert (made._worker_session.threads, made.session.threads) == (1, 2)
+        assert [each.threads for each in made.session._siblings.values()] == [1]
     with load(bundle, threads=2, workers=1) as made:
         made(TEXTS)
-        assert made._worker_session is None
+        assert made.session._siblings == {}
 
 
 @pytest.mark.parametrize("workers", [0, -1])
@@ -158,6 +157,22 @@ def test_closing_ends_what_is_going_on(bundle: Path) -> None:
         made(TEXTS[0])
 
 
+def test_a_closed_pipeline_ends_its_streams(bundle: Path) -> None:
+    made = load(bundle, threads=2)
+    answers = made.stream(TEXTS)
+    for _ in range(16):
+        next(answers)
+    made.close()
+    with pytest.raises(UsageError, match="closed"):
+        list(answers)
+    assert made.session._siblings == {}
+
+
+def test_a_stream_takes_what_can_be_iterated(bundle: Path) -> None:
+    with load(bundle, threads=2) as made:
+        assert list(made.stream(TEXTS)) == list(made.stream(iter(TEXTS))) == made(TEXTS)
+
+
 def test_a_run_that_is_stopped_raises_and_later_ones_do_not(bundle: Path) -> None:
     with Session(bundle, precision="fp32", threads=1) as session:
         long = {"input_ids": [[5] * 512] * 64}
@@ -181,11 +196,16 @@ import albert_edge
 made = albert_edge.pipeline(model=sys.argv[1], threads=2, workers=2)
 texts = [f"text number {i}" for i in range(40)]
 wanted = made(texts)
+if sys.argv[2] == "loading":  # another thread is about to load the session of the workers
+    made.session._siblings.clear()
+    made.session._lock.acquire()
 busy = threading.Thread(target=lambda: [made(texts) for _ in range(20)], daemon=True)
 if sys.argv[2] == "busy":
     busy.start()
     time.sleep(0.05)
 child = os.fork()
+if child and sys.argv[2] == "loading":
+    made.session._lock.release()
 if child == 0:
     if sys.argv[3] == "closes":
         made.close()
@@ -199,7 +219,7 @@ print("parent goes on")
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-@pytest.mark.parametrize("parent", ["idle", "busy"])
+@pytest.mark.parametrize("parent", ["idle", "busy", "loading"])
 @pytest.mark.parametrize("child", ["uses", "closes", "ignores"])
 def test_after_a_fork_both_go_on(bundle: Path, parent: str, child: str) -> None:
     command = [sys.executable, "-c", FORK, str(bundle), parent, child]

@@ -42,13 +42,15 @@ class Device:
 CPU = Device("cpu", PROVIDERS["cpu"])
 
 
-def find_devices(name: str, options: Mapping[str, Any] | None = None) -> list[Device]:
+def find_devices(
+    device: str | int | None, options: Mapping[str, Any] | None = None
+) -> list[Device]:
     """The devices that a name stands for, in the order in which they are to be tried.
 
     Args:
-        name: "auto": CUDA where there is a GPU, else the CPU. "cpu", "cuda", "cuda:1" and so on,
-            "openvino", "coreml", "directml", "xnnpack", "webgpu", "qnn", or onnxruntime's name of
-            any execution provider.
+        device: "auto" or None: CUDA where there is a GPU, else the CPU. "cpu", "cuda", "cuda:1" and
+            so on, "openvino", "coreml", "directml", "xnnpack", "webgpu", "qnn", or onnxruntime's
+            name of any execution provider. As transformers takes them, 0 is "cuda:0" and -1 "cpu".
         options: What the execution provider is told, in its own words.
 
     Returns:
@@ -58,6 +60,7 @@ def find_devices(name: str, options: Mapping[str, Any] | None = None) -> list[De
         DeviceError: The onnxruntime that is installed has no such execution provider.
         UsageError: There is no such device, or it takes no options.
     """
+    name = _name(device)
     if name == "auto":
         if options:
             raise UsageError(
@@ -81,6 +84,14 @@ def find_devices(name: str, options: Mapping[str, Any] | None = None) -> list[De
         )
     told = {str(key): str(value) for key, value in (options or {}).items()}
     return [Device(name, provider, {"device_id": index, **told} if index else told)]
+
+
+def _name(device: str | int | None) -> str:
+    if device is None:
+        return "auto"
+    if isinstance(device, int):
+        return "cpu" if device == -1 else f"cuda:{device}"
+    return str(device)  # a torch.device has these names too
 
 
 def _automatic() -> list[Device]:

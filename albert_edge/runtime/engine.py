@@ -86,8 +86,8 @@ def _require_use(engine: Any, device: Device) -> None:
     provider = device.provider.name
     if provider not in engine.get_providers():
         raise _not_loaded(device, "onnxruntime's own messages above say why")
-    # Some providers are loaded, take no operator and leave all to the CPU, as OpenVINO does for a
-    # device_type there is not. onnxruntime tells since 1.24.
+    # Some providers are loaded, take no operator and leave all to the CPU, as OpenVINO does where
+    # it does not know the device_type. onnxruntime tells since 1.24.
     if hasattr(engine, "get_provider_graph_assignment_info"):
         parts = engine.get_provider_graph_assignment_info()
         if all(part.ep_name != provider for part in parts):

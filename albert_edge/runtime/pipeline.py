@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from types import GeneratorType
 from typing import Any
 
@@ -57,8 +56,6 @@ class Pipeline(Closable):
         if workers is not None and workers < 1:
             raise UsageError(f"workers is {workers}.", tip="Give 1 or more, or leave it out.")
         self._workers = workers or (session.threads if session.device.is_cpu else 1)
-        self._worker_session: Session | None = None
-        self._opening = threading.Lock()
         self._task = TASKS[task](session.bundle)
         self._defaults = defaults
         self._task.parameters(**defaults)
@@ -123,7 +120,7 @@ class Pipeline(Closable):
         return self._answer(item, self._checked(parameters), self.session)
 
     def stream(
-        self, items: Iterator[Any], *, batch_size: int | None = None, **parameters: Any
+        self, items: Iterable[Any], *, batch_size: int | None = None, **parameters: Any
     ) -> Iterator[Any]:
         """Answer any number of items in bounded memory, each as `answer` does.
 
@@ -136,7 +133,7 @@ class Pipeline(Closable):
             The answers, in order. What is wrong with an item is raised after the answers of those
             before it.
         """
-        return self._stream(items, self._checked(parameters), batch_size)
+        return self._stream(iter(items), self._checked(parameters), batch_size)
 
     def _checked(self, parameters: dict[str, Any]) -> Any:
         return self._task.parameters(**{**self._defaults, **parameters})
@@ -156,22 +153,18 @@ class Pipeline(Closable):
             return self._answer(item, parameters, self.session)
 
         def beside_others(item: Any) -> Any:
-            return self._answer(item, parameters, self._session_of_a_worker())
+            return self._answer(item, parameters, self._session_of_workers())
 
+        stop = self.session.stop
         if self._workers == 1:
-            yield from in_workers(items, alone, 1, self._stop)
+            yield from in_workers(items, alone, 1, stop)
             return
-        yield from in_workers(itertools.islice(items, _FIRST), alone, 1, self._stop)
-        yield from in_workers(items, beside_others, self._workers, self._stop)
+        yield from in_workers(itertools.islice(items, _FIRST), alone, 1, stop)
+        yield from in_workers(items, beside_others, self._workers, stop)
 
-    def _session_of_a_worker(self) -> Session:
+    def _session_of_workers(self) -> Session:
         threads = max(1, self.session.threads // self._workers)
-        if threads == self.session.threads:
-            return self.session
-        with self._opening:
-            if self._worker_session is None:
-                self._worker_session = self.session.sibling(threads)
-            return self._worker_session
+        return self.session if threads == self.session.threads else self.session.sibling(threads)
 
     def _answer(self, item: Any, parameters: Any, session: Session) -> Any:
         job = self._job(item, parameters)
@@ -189,15 +182,7 @@ class Pipeline(Closable):
 
     def close(self) -> None:
         """Free the memory of the model. Runs that are going on end."""
-        for session in self._sessions():
-            session.close()
-
-    def _stop(self) -> None:
-        for session in self._sessions():
-            session.stop()
-
-    def _sessions(self) -> list[Session]:
-        return [session for session in (self.session, self._worker_session) if session]
+        self.session.close()
 
 
 def _numbered(answers: Iterator[Any]) -> Iterator[Any]:

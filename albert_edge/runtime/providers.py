@@ -39,7 +39,7 @@ class Provider:
         if self.system not in ("", sys.platform):
             return f"It exists on {_SYSTEMS[self.system]} only. Use device 'cpu'."
         if self.plugin:
-            return f"pip install {self.plugin}"
+            return f"pip install --upgrade onnxruntime {self.plugin}"
         if self.package:
             return f"pip uninstall -y onnxruntime && pip install {self.package}"
         return "Install an onnxruntime that was built with it, or use device 'cpu'."

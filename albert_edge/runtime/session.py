@@ -68,7 +68,7 @@ class Session(Closable):
         self,
         bundle: Bundle | str | os.PathLike[str],
         *,
-        device: str = "auto",
+        device: str | int | None = "auto",
         precision: str = "auto",
         threads: int | None = None,
         variant: str | None = None,
@@ -85,7 +85,8 @@ class Session(Closable):
         self.token_outputs = _token_outputs(self._engine)
         self._runs: set[Any] = set()
         self._forked = False
-        self._reloading = threading.Lock()
+        self._lock = threading.Lock()
+        self._siblings: dict[int, Session] = {}
         _SESSIONS.add(self)
 
     def _open(self, devices: list[Device], precision: str, variant: str | None) -> Any:
@@ -109,15 +110,25 @@ class Session(Closable):
         return load_engine(path, self.device, self.threads, self.activations)
 
     def sibling(self, threads: int) -> Session:
-        """Another session of the same variant on the same device, with other threads."""
-        device, options = self.device.name, dict(self.device.options)
-        return Session(
-            self.bundle,
-            device=device,
-            variant=self.variant.name,
-            threads=threads,
-            provider_options=options,
-        )
+        """A session of the same variant on the same device, with other threads.
+
+        It is loaded once, and stopped and closed with this one.
+
+        Raises:
+            UsageError: This session was closed.
+        """
+        with self._lock:
+            if self._engine is None and not self._forked:
+                raise _closed()
+            if threads not in self._siblings:
+                self._siblings[threads] = Session(
+                    self.bundle,
+                    device=self.device.name,
+                    variant=self.variant.name,
+                    threads=threads,
+                    provider_options=self.device.options,
+                )
+            return self._siblings[threads]
 
     def run(self, inputs: Mapping[str, npt.ArrayLike]) -> Arrays:
         """Run the model once.
@@ -148,7 +159,7 @@ class Session(Closable):
 
     def _run(self, engine: Any, inputs: Mapping[str, npt.ArrayLike], options: Any) -> Any:
         if engine is None:
-            raise UsageError("This session was closed.", tip="Open a new one.")
+            raise _closed()
         feed = self._feed(inputs)
         try:
             if not self.device.is_cpu:
@@ -189,12 +200,17 @@ class Session(Closable):
         """End the runs that are going on, which raise CancelledError, and no later ones."""
         for options in tuple(self._runs):
             options.terminate = True
+        for sibling in tuple(self._siblings.values()):
+            sibling.stop()
 
     def close(self) -> None:
         """Free the memory of the model. Runs that are going on end; later ones are UsageErrors."""
-        self._engine = None
-        self._forked = False
+        with self._lock:
+            self._engine = None
+            self._forked = False
         self.stop()
+        for sibling in self._siblings.values():
+            sibling.close()
 
     def _forget(self) -> None:
         """In a child after a fork, where the threads inside onnxruntime are no more.
@@ -207,10 +223,10 @@ class Session(Closable):
             self._engine = None
             self._forked = True
         self._runs = set()
-        self._reloading = threading.Lock()
+        self._lock = threading.Lock()
 
     def _reload(self) -> None:
-        with self._reloading:
+        with self._lock:
             if not self._forked:
                 return
             if self.device.provider is PROVIDERS["cuda"]:
@@ -228,6 +244,10 @@ _SESSIONS: weakref.WeakSet[Session] = weakref.WeakSet()
 @functools.cache
 def _seats() -> Seats:
     return Seats(usable_cpus())
+
+
+def _closed() -> UsageError:
+    return UsageError("This session was closed.", tip="Open a new one.")
 
 
 def _after_fork() -> None:
