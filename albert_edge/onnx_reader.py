@@ -29,6 +29,7 @@ _TENSOR_DIMS, _TENSOR_TYPE, _TENSOR_NAME, _TENSOR_RAW, _TENSOR_EXTERNAL = 1, 2, 
 
 # onnx.TensorProto.DataType -> numpy, for the types that weights come in.
 _TYPES = {1: "<f4", 2: "u1", 3: "i1", 6: "<i4", 7: "<i8", 9: "?", 10: "<f2", 11: "<f8"}
+UINT8, INT8 = 2, 3
 
 Value = int | memoryview
 
@@ -85,6 +86,28 @@ def _read(path: Path) -> OnnxFile:
         if field == _MODEL_GRAPH:
             _read_graph(_message(value), path.parent, found)
     return found
+
+
+def signed_tensors(model: bytearray) -> Iterator[tuple[memoryview, memoryview]]:
+    """The int8 initializers of an .onnx file in memory, in place, to be changed there.
+
+    Yields:
+        The byte that tells the type, and the values.
+
+    Raises:
+        ValueError: It is not an .onnx file, or one of these tensors is kept outside of it.
+    """
+    for field, graph in _fields(memoryview(model)):
+        for inner, value in _fields(_message(graph)) if field == _MODEL_GRAPH else ():
+            if inner != _GRAPH_INITIALIZER:
+                continue
+            tensor = _message(value)
+            places = {name: (at, content) for name, at, content in _located(tensor)}
+            at, data_type = places[_TENSOR_TYPE]
+            if data_type == INT8:
+                if _TENSOR_RAW not in places:
+                    raise ValueError("int8 values are not where they can be changed")
+                yield tensor[at : at + 1], _message(places[_TENSOR_RAW][1])
 
 
 def _read_graph(graph: memoryview, folder: Path, found: OnnxFile) -> None:
@@ -154,13 +177,19 @@ def _map(path: Path) -> memoryview:
 
 def _fields(message: memoryview) -> Iterator[tuple[int, Value]]:
     """The fields of a message: numbers as integers, everything else as the bytes it takes."""
+    return ((field, value) for field, _, value in _located(message))
+
+
+def _located(message: memoryview) -> Iterator[tuple[int, int, Value]]:
+    """The same, and in between where what follows a field's key begins."""
     at = 0
     while at < len(message):
         key, at = _varint(message, at)
+        start = at
         match key & 7:
             case 0:
                 number, at = _varint(message, at)
-                yield key >> 3, number
+                yield key >> 3, start, number
                 continue
             case 1:
                 length = 8
@@ -172,7 +201,7 @@ def _fields(message: memoryview) -> Iterator[tuple[int, Value]]:
                 raise ValueError(f"wire type {kind} at byte {at}")
         if at + length > len(message):
             raise ValueError("the file is cut short")
-        yield key >> 3, message[at : at + length]
+        yield key >> 3, start, message[at : at + length]
         at += length
 
 

@@ -159,7 +159,7 @@ def test_a_file_onnxruntime_cannot_read_is_no_error_of_the_device(tmp_path: Path
     damaged = tmp_path / "model.onnx"
     damaged.write_bytes(b"nothing")
     with pytest.raises(BundleError, match="cannot load"):
-        engine.load_engine(damaged, CPU, 1, None)
+        engine.load_engine(damaged, CPU, 1)
 
 
 # --- auto -----------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import json
 import re
 import shutil
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,6 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 import albert_edge
 from albert_edge import quantize
-from albert_edge.activation_range import EIGHT_BITS, SEVEN_BITS
 from albert_edge.bundle import open_bundle
 from albert_edge.errors import AlbertEdgeError, BundleError, InputError, QualityError, UsageError
 from albert_edge.graph.plan import Matrix, Precision
@@ -31,6 +30,7 @@ from albert_edge.measure.parity import transformers_run
 from albert_edge.onnx_reader import OnnxFile, read_onnx
 from albert_edge.runtime import saturation, session
 from albert_edge.runtime.session import Session
+from albert_edge.runtime.unsigned import with_unsigned_weights
 
 Array = npt.NDArray[Any]
 Arrays = dict[str, Array]
@@ -127,12 +127,6 @@ def copied(plain: Path, tmp_path: Path) -> Path:
     return tmp_path / "copied"
 
 
-@pytest.fixture
-def mute(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing here may depend on the CPU but what says so."""
-    monkeypatch.setattr(session, "activation_range", lambda: EIGHT_BITS)
-
-
 def inputs(task: str, vocabulary: Any = TINY["vocab_size"], texts: int = 12) -> Arrays:
     """A padded batch with both segments in use."""
     random = np.random.default_rng(0)
@@ -183,7 +177,7 @@ def file_of(bundle: Path, precision: str) -> Path:
 
 @pytest.mark.reference
 @every_task
-def test_answers_are_those_of_transformers(task: str, tmp_path: Path, mute: None) -> None:
+def test_answers_are_those_of_transformers(task: str, tmp_path: Path) -> None:
     folder = make_bundle(tmp_path, task, **WIDE)
     arrays = inputs(task, WIDE["vocab_size"])
     expected = transformers_run(tmp_path / "checkpoint", task)(arrays)
@@ -198,9 +192,7 @@ def test_answers_are_those_of_transformers(task: str, tmp_path: Path, mute: None
 
 @pytest.mark.parametrize("precision", UNIFORM)
 @every_task
-def test_every_head_in_every_precision(
-    task: str, precision: str, tiny: dict[str, Path], mute: None
-) -> None:
+def test_every_head_in_every_precision(task: str, precision: str, tiny: dict[str, Path]) -> None:
     arrays = inputs(task)
     expected = Session(tiny[task], variant="model").run(arrays)
     found = Session(tiny[task], variant=FILES[precision]).run(arrays)
@@ -227,7 +219,7 @@ def test_every_head_in_every_precision(
     ],
     ids=str,
 )
-def test_models_of_all_kinds(config: dict[str, Any], scheme: Any, bundle: Any, mute: None) -> None:
+def test_models_of_all_kinds(config: dict[str, Any], scheme: Any, bundle: Any) -> None:
     folder = bundle("fill-mask", **config)
     arrays = inputs("fill-mask")
     expected = Session(folder, variant="model").run(arrays)
@@ -274,7 +266,7 @@ def some_zeros(model: Any) -> None:
 
 @pytest.mark.parametrize("scheme", ["per-token", "per-tensor"])
 @pytest.mark.parametrize("change", [only_zeros, some_zeros], ids=lambda change: change.__name__)
-def test_tokens_of_zeros(change: Change, scheme: Any, bundle: Any, mute: None) -> None:
+def test_tokens_of_zeros(change: Change, scheme: Any, bundle: Any) -> None:
     folder = bundle("token-classification", change, hidden_act="relu")
     arrays = inputs("token-classification")
     arrays["input_ids"][:, ::3] = 17
@@ -322,7 +314,7 @@ def outlying(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
 
 
-def test_outliers_do_no_harm(outlying: Path, tmp_path: Path, mute: None) -> None:
+def test_outliers_do_no_harm(outlying: Path, tmp_path: Path) -> None:
     same = make_bundle(tmp_path, "token-classification", **WIDE)
     arrays = inputs("token-classification", WIDE["vocab_size"])
     expected = Session(same, variant="model").run(arrays)
@@ -350,7 +342,7 @@ def test_outliers_do_harm_without_care(outlying: Path, per_channel: bool, tmp_pa
 
 
 @pytest.mark.parametrize("change", [faint_values, faint_embedding], ids=lambda c: c.__name__)
-def test_faint_channels_do_no_harm(change: Change, bundle: Any, mute: None) -> None:
+def test_faint_channels_do_no_harm(change: Change, bundle: Any) -> None:
     folder = bundle("token-classification", change, **WIDE)
     arrays = inputs("token-classification", WIDE["vocab_size"])
     expected = Session(folder, variant="model").run(arrays)
@@ -369,7 +361,7 @@ def accuracy(folder: Path, precision: str, data: Path) -> float:
     return float(right / len(rows))
 
 
-def test_the_model_that_ships(tmp_path: Path, mute: None) -> None:
+def test_the_model_that_ships(tmp_path: Path) -> None:
     data = tmp_path / "test.tsv"
     lines = (ROOT / "models/langid-tiny/test.tsv").read_text(encoding="utf-8").splitlines()
     data.write_text("\n".join([lines[0], *lines[1::2]]) + "\n", encoding="utf-8")
@@ -383,7 +375,7 @@ def test_the_model_that_ships(tmp_path: Path, mute: None) -> None:
     assert accuracy(folder, "fp32", data) == pytest.approx(report.quality.reference_accuracy)
 
 
-def test_a_model_trained_here(tmp_path: Path, mute: None) -> None:
+def test_a_model_trained_here(tmp_path: Path) -> None:
     """Which of two words comes first: nothing that a bag of words can tell."""
     import torch
 
@@ -624,9 +616,7 @@ def lone_and_together(folder: Path, precision: str) -> tuple[float, float, float
 
 
 @pytest.mark.parametrize("precision", ["int8", "int8-block", "int4", "fp16"])
-def test_a_text_is_answered_the_same_in_any_company(
-    precision: Any, bundle: Any, mute: None
-) -> None:
+def test_a_text_is_answered_the_same_in_any_company(precision: Any, bundle: Any) -> None:
     folder = bundle("token-classification", **WIDE)
     quantize(folder, precision=precision, texts=TEXTS, **ANYTHING)
     cosine, apart, ordered = lone_and_together(folder, precision)
@@ -634,7 +624,7 @@ def test_a_text_is_answered_the_same_in_any_company(
     assert apart <= 1e-3 and ordered <= 1e-3
 
 
-def test_but_not_where_all_share_a_scale(bundle: Any, mute: None) -> None:
+def test_but_not_where_all_share_a_scale(bundle: Any) -> None:
     folder = bundle("token-classification", **WIDE)
     quantize(folder, precision="int8", activations="per-tensor", texts=TEXTS, **ANYTHING)
     cosine, apart, ordered = lone_and_together(folder, "int8")
@@ -642,39 +632,97 @@ def test_but_not_where_all_share_a_scale(bundle: Any, mute: None) -> None:
     assert apart > 1e-3 and ordered <= 1e-3
 
 
-# The range of activations
+# Unsigned weights
 
 
-@pytest.mark.parametrize("hidden_act", ["gelu", "relu", "tanh", "prelu"])
+@pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("scheme", ["per-token", "per-tensor"])
-def test_seven_bits(
-    scheme: Any, hidden_act: str, bundle: Any, monkeypatch: pytest.MonkeyPatch
+def test_unsigned_weights_stand_for_the_same_numbers(
+    scheme: Any, layout: Any, bundle: Any, tmp_path: Path
 ) -> None:
-    folder = bundle("token-classification", hidden_act=hidden_act, **WIDE)
+    """Evaluated by ONNX's and our own definitions of the operators: no kernel has a say."""
+    folder = bundle("token-classification")
+    quantize(folder, precision="int8", activations=scheme, layout=layout, texts=TEXTS, **ANYTHING)
+    path = folder / "onnx" / "model_int8.onnx"
+    signed, unsigned = onnx.load(path), onnx.load_from_string(with_unsigned_weights(path))
+    onnx.checker.check_model(unsigned)
+    turned = 0
+    for before, after in zip(signed.graph.initializer, unsigned.graph.initializer, strict=True):
+        was, now = map(onnx.numpy_helper.to_array, (before, after))
+        assert before.name == after.name
+        if was.dtype == np.int8:
+            turned += 1
+            assert now.dtype == np.uint8
+            np.testing.assert_array_equal(was.astype(int), now.astype(int) - 128)
+            after.CopyFrom(before)
+    assert turned > 1
+    assert unsigned == signed  # nothing else changed
+
+
+@pytest.mark.parametrize("task", MODEL_CLASSES)
+def test_int8_is_the_type_of_nothing_but_weights_and_their_zero_point(
+    task: str, tiny: dict[str, Path]
+) -> None:
+    graph = onnx.load(tiny[task] / "onnx" / "model_int8.onnx").graph
+    signed = {one.name for one in graph.initializer if one.data_type == onnx.TensorProto.INT8}
+    assert "weight_zero_point" in signed and len(signed) > 5
+    readers = [
+        (node.op_type, place, name)
+        for node in every_node(graph)
+        for place, name in enumerate(node.input)
+        if name in signed
+    ]
+    assert {(kind, place) for kind, place, _ in readers} == {
+        ("MatMulIntegerToFloat", 1),
+        ("MatMulIntegerToFloat", 5),
+    }
+    assert {name for _, place, name in readers if place == 5} == {"weight_zero_point"}
+
+
+def every_node(graph: Any) -> Iterator[Any]:
+    """The nodes of a graph and of the bodies in it, which have no initializers of their own."""
+    for node in graph.node:
+        yield node
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                assert not attribute.g.initializer
+                yield from every_node(attribute.g)
+
+
+@pytest.mark.parametrize("scheme", ["per-token", "per-tensor"])
+def test_any_cpu_is_right_with_unsigned_weights(
+    scheme: Any, bundle: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And one that adds products of signed weights exactly gives the same bits with either."""
+    folder = bundle("token-classification", **WIDE)
     quantize(folder, precision="int8", activations=scheme, texts=TEXTS, **ANYTHING)
     arrays = inputs("token-classification", WIDE["vocab_size"])
     expected = Session(folder, variant="model").run(arrays)
     found = {}
-    for chosen in (EIGHT_BITS, SEVEN_BITS):
-        monkeypatch.setattr(session, "activation_range", lambda chosen=chosen: chosen)
+    for exact in (True, False):
+        monkeypatch.setattr(session, "adds_signed_weights_exactly", lambda exact=exact: exact)
         with Session(folder) as opened:
-            assert opened.activations is chosen
-            found[chosen.bits] = opened.run(arrays)
-    assert overall(found[8], expected) >= 0.9995
-    assert overall(found[7], expected) >= 0.998
-    assert not np.array_equal(found[7]["logits"], found[8]["logits"])
+            assert opened.unsigned_weights is not exact
+            found[exact] = opened.run(arrays)
+    assert overall(found[False], expected) >= 0.9995
+    same = np.array_equal(found[True]["logits"], found[False]["logits"])
+    assert same is saturation.adds_signed_weights_exactly()
     with Session(folder, variant="model") as opened:
-        assert opened.activations is None
+        assert opened.unsigned_weights is False
 
 
-def test_a_range_holds_the_largest_number_exactly_at_its_end() -> None:
-    for chosen, top in ((EIGHT_BITS, 255), (SEVEN_BITS, 127)):
-        assert chosen.bits == top.bit_length()
-        assert chosen.zero_point + 1 / chosen.step == pytest.approx(top)
-        assert chosen.zero_point - 1 / chosen.step == pytest.approx(1)
-        assert 1 / chosen.one_sided_step == pytest.approx(top)
-    # Two products in 16 bits: what SEVEN_BITS is for.
-    assert 2 * 127 * 127 < 2**15 <= 2 * 255 * 127
+@pytest.mark.parametrize(
+    "content", [b"", b"no model", b"\x3a\x05\x2a\x03\x10\x03"], ids=["empty", "text", "no values"]
+)
+def test_what_has_no_weights_to_turn(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(content)
+    if not content:  # a message without fields is one
+        assert with_unsigned_weights(path) == b""
+        return
+    with pytest.raises(BundleError, match="unsigned weights") as caught:
+        with_unsigned_weights(path)
+    assert caught.value.tip
 
 
 class FakeRuntime:
@@ -713,10 +761,10 @@ def saturating_matrices_alone(x: Array) -> Array:
 @pytest.mark.parametrize(
     ("multiply", "expected"),
     [
-        (exact, EIGHT_BITS),
-        (saturating, SEVEN_BITS),
-        (saturating_matrices_alone, SEVEN_BITS),
-        (lambda x: exact(x) - (np.arange(32) == 31), SEVEN_BITS),
+        (exact, True),
+        (saturating, False),
+        (saturating_matrices_alone, False),
+        (lambda x: exact(x) - (np.arange(32) == 31), False),
     ],
 )
 def test_what_the_probe_makes_of_it(
@@ -724,13 +772,13 @@ def test_what_the_probe_makes_of_it(
 ) -> None:
     fake = FakeRuntime(multiply)
     monkeypatch.setattr(saturation, "load_onnxruntime", lambda: fake)
-    assert saturation.activation_range.__wrapped__() == expected
+    assert saturation.adds_signed_weights_exactly.__wrapped__() is expected
 
 
 def test_the_probe_is_the_model_it_says_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     fake = FakeRuntime(exact)
     monkeypatch.setattr(saturation, "load_onnxruntime", lambda: fake)
-    saturation.activation_range.__wrapped__()
+    saturation.adds_signed_weights_exactly.__wrapped__()
     helper, kinds = onnx.helper, onnx.TensorProto
     weight = onnx.numpy_helper.from_array(np.full((32, 32), 127, np.int8), "w")
     one = onnx.numpy_helper.from_array(np.array(1, np.float32), "one")
@@ -752,7 +800,7 @@ def test_the_probe_is_the_model_it_says_it_is(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_the_real_runtime_multiplies_in_one_of_both_ways() -> None:
-    assert saturation.activation_range() in (EIGHT_BITS, SEVEN_BITS)
+    assert saturation.adds_signed_weights_exactly() in (True, False)
 
 
 # Refusals
@@ -977,7 +1025,7 @@ def test_quantizing_again_replaces_the_variant(copied: Path) -> None:
 # Data
 
 
-def test_accuracy_is_what_is_counted(copied: Path, tmp_path: Path, mute: None) -> None:
+def test_accuracy_is_what_is_counted(copied: Path, tmp_path: Path) -> None:
     """With labels by name and by number, pairs, and texts over the limit."""
     random = np.random.default_rng(0)
     records = []
@@ -1048,7 +1096,7 @@ def test_costs_of_every_matrix(mixed: tuple[Path, Any]) -> None:
     assert report.precision == "mixed" and report.tried >= 1
 
 
-def test_a_mixed_model_is_within_its_budget(mixed: tuple[Path, Any], mute: None) -> None:
+def test_a_mixed_model_is_within_its_budget(mixed: tuple[Path, Any]) -> None:
     """Measured again, by transformers as the reference."""
     folder, report = mixed
     assert set(report.matrices.values()) <= {"int4", "int8", "int8-block"}

@@ -124,9 +124,9 @@ def inspect(bundle: BundleFolder, as_json: Json = False) -> None:
             print_table(
                 "", ["matrix", "precision"], [list(pair) for pair in variant.matrices.items()]
             )
-    if found.activation_bits is not None:
-        exact = "exactly" if found.activation_bits == 8 else "in 16-bit sums, which 8 bits overflow"
-        print(f"\nActivations: {found.activation_bits} bits; this CPU multiplies bytes {exact}.")
+    if found.unsigned_weights is not None:
+        exact = "overflow: int8 is loaded as uint8" if found.unsigned_weights else "are exact"
+        print(f"\nOn this CPU sums of products of signed weights {exact}.")
 
 
 def verify(

@@ -124,7 +124,7 @@ class AlbertLayer(nn.Module):
         self.smoothing = smoothing(config, operators)
         self.ffn = linear(operators, Matrix.FFN, *sizes)
         self.activation = Activation(config.hidden_act)
-        bound = self.activation.lower_bound
+        bound = self.activation.lower_bound if operators.plan.shifts_activations else None
         self.ffn_output = linear(operators, Matrix.FFN_OUTPUT, *reversed(sizes), lower_bound=bound)
         self.full_layer_layer_norm = LayerNorm(config.hidden_size, config.layer_norm_eps)
 

@@ -5,13 +5,14 @@ Each maps (..., in_features) to (..., out_features); `linear` picks the one a pl
 
 from __future__ import annotations
 
+import numpy as np
 import onnx_ir as ir
 from onnxscript import OpBuilder, nn
 
 from albert_edge.graph.blocks import Blocks
 from albert_edge.graph.operators import MICROSOFT, Portable, dimension, typed_like
 from albert_edge.graph.plan import Matrix, Precision
-from albert_edge.graph.quantizer import Quantized
+from albert_edge.graph.quantizer import Quantized, scalar
 
 
 class Linear(nn.Module):
@@ -96,24 +97,24 @@ class Int8Linear(nn.Module):
         quantizer = self.operators.quantizer
         if self.lower_bound is not None:
             shifted = op.Sub(x, self.lower_bound) if self.lower_bound else x
-            return self._product(op, quantizer.one_sided(op, shifted), self.bias)
-        quantized = quantizer.symmetric(op, x)
+            return self._product(op, quantizer.quantize_positive(op, shifted), self.bias)
+        quantized = quantizer.quantize(op, x)
         y = self._product(op, quantized, self.bias)
         if self.fine:
-            rest = quantizer.symmetric(op, quantizer.remainder(op, x, quantized))
+            rest = quantizer.quantize(op, quantizer.remainder(op, x, quantized))
             y = op.Add(y, self._product(op, rest))
         return y
 
     def _product(self, op: OpBuilder, x: Quantized, bias: ir.Value | None = None) -> ir.Value:
-        """Multiply, with scales and bias inside the operator where x has one magnitude."""
-        whole = self.operators.plan.activations == "per-tensor"
-        x_scale = op.Mul(x.magnitude, x.step) if whole else x.step
-        operands = [x.integers, self.weight, x_scale, self.weight_scale, x.zero_point]
-        if whole and bias:
-            operands += [None, bias]
+        """Multiply; the operator itself adds the bias where tokens share their scale."""
+        # Zero, and there for the runtime, which may have to store the weights another way.
+        zero = scalar(op, "weight_zero_point", np.int8(0))
+        operands = [x.integers, self.weight, x.scale, self.weight_scale, x.zero_point, zero]
+        if bias and not x.magnitude:
+            operands.append(bias)
         y = op.MatMulIntegerToFloat(*operands, _domain=MICROSOFT)
         y = typed_like(y, x.integers, dimension(self.weight, 1))
-        if whole:
+        if not x.magnitude:
             return y
         y = op.Mul(y, x.magnitude)
         return op.Add(y, bias) if bias else y

@@ -139,6 +139,11 @@ class Plan:
         return self.precisions.get(matrix, Precision.FP32)
 
     @property
+    def shifts_activations(self) -> bool:
+        """Whether activations with a lower bound are shifted to start at zero when quantized."""
+        return self.activations == "per-token"
+
+    @property
     def quantizes_activations(self) -> bool:
         """Whether the graph itself turns activations into integers, as int8 matrices need them."""
         tables = {Matrix.EMBEDDINGS}  # which are looked up, and not multiplied with

@@ -53,8 +53,9 @@ class Inspection:
         parameters: Number of weights, each counted once.
         groups: The weights of the first variant by the module they belong to.
         variants: The ways of running the model.
-        activation_bits: To how many bits activations are quantized at run time on this CPU, or
-            None if no variant quantizes them or onnxruntime is not installed to tell.
+        unsigned_weights: Whether int8 weights are loaded as uint8, as this CPU's products of
+            signed ones are not exact; None if no variant multiplies integers, or onnxruntime is not
+            installed to tell.
     """
 
     task: str
@@ -64,7 +65,7 @@ class Inspection:
     parameters: int
     groups: list[TensorGroup]
     variants: list[VariantContent]
-    activation_bits: int | None
+    unsigned_weights: bool | None
 
 
 def inspect(bundle: str | os.PathLike[str]) -> Inspection:
@@ -86,17 +87,17 @@ def inspect(bundle: str | os.PathLike[str]) -> Inspection:
         parameters=sum(group.parameters for group in groups),
         groups=groups,
         variants=[_content(variant, files[variant.name]) for variant in manifest.variants],
-        activation_bits=_activation_bits(manifest),
+        unsigned_weights=_unsigned_weights(manifest),
     )
 
 
-def _activation_bits(manifest: Manifest) -> int | None:
+def _unsigned_weights(manifest: Manifest) -> bool | None:
     if not any(variant.activations for variant in manifest.variants):
         return None
-    from albert_edge.runtime.saturation import activation_range
+    from albert_edge.runtime.saturation import adds_signed_weights_exactly
 
     try:
-        return activation_range().bits
+        return not adds_signed_weights_exactly()
     except MissingExtraError:
         return None
 

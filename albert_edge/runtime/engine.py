@@ -2,42 +2,31 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
-from albert_edge.activation_range import (
-    EIGHT_BITS,
-    ONE_SIDED_STEP,
-    STEP,
-    ZERO_POINT,
-    ActivationRange,
-)
 from albert_edge.errors import BundleError, DeviceError
 from albert_edge.runtime.cpus import usable_cpus
 from albert_edge.runtime.device import CPU, Device
 from albert_edge.runtime.memory import return_freed_memory
 from albert_edge.runtime.providers import PROVIDERS, load_onnxruntime, plugin_devices
-from albert_edge.runtime.saturation import activation_range
+from albert_edge.runtime.unsigned import with_unsigned_weights
 
 Arrays = dict[str, npt.NDArray[Any]]
 
 
-def load_engine(
-    path: Path, device: Device, threads: int, activations: ActivationRange | None
-) -> Any:
+def load_engine(path: Path, device: Device, threads: int, *, unsigned_weights: bool = False) -> Any:
     """Load a file.
 
     Args:
         path: The file.
         device: Where it is to run.
         threads: Threads inside one run, of operators that run on the CPU.
-        activations: The range activations are quantized to, or None if they are not.
+        unsigned_weights: Whether int8 weights are turned into uint8 ones on the way.
 
     Returns:
         An onnxruntime.InferenceSession.
@@ -50,11 +39,9 @@ def load_engine(
     options = _options(ort, threads)
     if not device.is_cpu:
         options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
-    if activations and activations != EIGHT_BITS:  # which is what the file says
-        for name, value in _scalars(activations).items():
-            options.add_initializer(name, value)
+    model = with_unsigned_weights(path) if unsigned_weights else path
     try:
-        engine = _load(ort, path, options, device)
+        engine = _load(ort, model, options, device)
     except Exception as error:  # onnxruntime has no public base class for its errors
         if device.is_cpu:
             raise BundleError(
@@ -68,17 +55,17 @@ def load_engine(
     return engine
 
 
-def _load(ort: ModuleType, path: Path, options: Any, device: Device) -> Any:
+def _load(ort: ModuleType, model: Path | bytes, options: Any, device: Device) -> Any:
     told = dict(device.options)
     if device.provider.name not in ort.get_available_providers():
         options.add_provider_for_devices(plugin_devices(device.provider)[:1], told)
-        return ort.InferenceSession(path, options, enable_fallback=0)
+        return ort.InferenceSession(model, options, enable_fallback=0)
     if device.provider is PROVIDERS["cuda"] and hasattr(ort, "preload_dlls"):
         ort.preload_dlls()  # CUDA and cuDNN, where pip installed them
     providers: list[Any] = [(device.provider.name, told)]
     if not device.is_cpu:  # which runs what the other has no kernel for
         providers.append(CPU.provider.name)
-    return ort.InferenceSession(path, options, providers=providers, enable_fallback=0)
+    return ort.InferenceSession(model, options, providers=providers, enable_fallback=0)
 
 
 def _require_use(engine: Any, device: Device) -> None:
@@ -106,14 +93,16 @@ def _not_loaded(device: Device, why: str) -> DeviceError:
     )
 
 
-def run_file(path: Path, *, quantized: bool = False) -> Callable[[Mapping[str, Any]], Arrays]:
+def run_file(
+    path: Path, *, unsigned_weights: bool = False
+) -> Callable[[Mapping[str, Any]], Arrays]:
     """Load an .onnx file that is in no bundle yet, on the CPU, as a function of named arrays.
 
     Args:
         path: The file.
-        quantized: Whether it quantizes activations at run time.
+        unsigned_weights: As in `load_engine`.
     """
-    engine = load_engine(path, CPU, usable_cpus(), activation_range() if quantized else None)
+    engine = load_engine(path, CPU, usable_cpus(), unsigned_weights=unsigned_weights)
     wanted = [value.name for value in engine.get_inputs()]
     names = [value.name for value in engine.get_outputs()]
 
@@ -142,18 +131,3 @@ def _options(ort: ModuleType, threads: int) -> Any:
     # Threads rest as soon as a run is over, and leave the cores to whatever the program does next.
     options.add_session_config_entry("session.force_spinning_stop", "1")
     return options
-
-
-@functools.cache
-def _scalars(activations: ActivationRange) -> dict[str, Any]:
-    """The initializers that say to which range activations are quantized.
-
-    onnxruntime keeps pointers to them for as long as a session lives, hence the cache.
-    """
-    values = {
-        STEP: np.array(activations.step, np.float32),
-        ZERO_POINT: np.array(activations.zero_point, np.uint8),
-        ONE_SIDED_STEP: np.array(activations.one_sided_step, np.float32),
-    }
-    make = load_onnxruntime().OrtValue.ortvalue_from_numpy
-    return {name: make(value) for name, value in values.items()}

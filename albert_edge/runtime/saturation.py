@@ -1,9 +1,8 @@
-"""Whether this CPU's integer products are exact: asked of onnxruntime itself, once a process.
+"""Whether this CPU adds products of signed weights exactly: asked of onnxruntime itself.
 
-A one-node model multiplies the largest byte with the largest signed byte. Where the kernel adds
-two such products in 16 bits, the sum comes out too small, and the runtime then keeps activations
-to 7 bits (see `albert_edge.activation_range`). Reading CPU flags instead would have to follow
-which kernels onnxruntime has for which of them.
+CPUs without VNNI or the like add two products of a byte and a signed byte in 16 bits, where
+255 * 127 + 255 * 127 does not fit and is silently cut off. For unsigned bytes onnxruntime has
+kernels without that step; see `albert_edge.runtime.unsigned`.
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ import functools
 
 import numpy as np
 
-from albert_edge.activation_range import EIGHT_BITS, SEVEN_BITS, ActivationRange
 from albert_edge.runtime.providers import load_onnxruntime
 
 _INNER, _COLUMNS = 32, 32
@@ -31,8 +29,12 @@ _AFTER = bytes.fromhex(
 
 
 @functools.cache
-def activation_range() -> ActivationRange:
-    """The range of quantized activations whose products this CPU computes exactly."""
+def adds_signed_weights_exactly() -> bool:
+    """Multiply the largest byte with the largest signed byte, and see what the sum is.
+
+    Asked once a process. Reading CPU flags instead would have to follow which kernels onnxruntime
+    has for which of them.
+    """
     ort = load_onnxruntime()
     model = _BEFORE + b"\x7f" * (_INNER * _COLUMNS) + _AFTER
     options = ort.SessionOptions()
@@ -41,5 +43,5 @@ def activation_range() -> ActivationRange:
     for rows in (1, 8):  # vectors and matrices may take different kernels
         (products,) = session.run(None, {"x": np.full((rows, _INNER), 255, np.uint8)})
         if not np.all(products == 255 * 127 * _INNER):
-            return SEVEN_BITS
-    return EIGHT_BITS
+            return False
+    return True

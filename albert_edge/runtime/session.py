@@ -22,7 +22,7 @@ from albert_edge.runtime.cpus import usable_cpus
 from albert_edge.runtime.device import Device, find_devices
 from albert_edge.runtime.engine import Arrays, load_engine
 from albert_edge.runtime.providers import PROVIDERS, load_onnxruntime
-from albert_edge.runtime.saturation import activation_range
+from albert_edge.runtime.saturation import adds_signed_weights_exactly
 from albert_edge.runtime.seats import Seats
 from albert_edge.runtime.variants import choose_variant
 
@@ -50,8 +50,8 @@ class Session(Closable):
         bundle: The bundle it came from.
         variant: The variant that was loaded.
         device: The device it runs on.
-        activations: The range that activations are quantized to on this CPU, or None if they are
-            not quantized.
+        unsigned_weights: Whether its int8 weights were loaded as uint8, which a CPU needs that does
+            not add products of signed ones exactly.
         threads: Threads inside one run.
         input_names: Arrays it takes, in order.
         output_names: Arrays it gives, in order.
@@ -102,12 +102,13 @@ class Session(Closable):
             if variant
             else choose_variant(self.bundle, self.device, precision)
         )
-        self.activations = activation_range() if self.variant.activations else None
+        multiplies_integers = self.device.is_cpu and bool(self.variant.activations)
+        self.unsigned_weights = multiplies_integers and not adds_signed_weights_exactly()
         return self._load()
 
     def _load(self) -> Any:
         path = self.bundle.model_file(self.variant)
-        return load_engine(path, self.device, self.threads, self.activations)
+        return load_engine(path, self.device, self.threads, unsigned_weights=self.unsigned_weights)
 
     def sibling(self, threads: int) -> Session:
         """A session of the same variant on the same device, with other threads.

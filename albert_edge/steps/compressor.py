@@ -36,6 +36,7 @@ from albert_edge.graph.plan import Activations as Scheme
 from albert_edge.onnx_reader import read_onnx
 from albert_edge.runtime.engine import run_file
 from albert_edge.runtime.memory import return_freed_memory
+from albert_edge.runtime.saturation import adds_signed_weights_exactly
 from albert_edge.steps.sample import Sample
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ class Compressor:
         step = _step(self._sample.inputs) if briefly else 1
         sample = self._sample.every(step)
         expected = self._expected[::step]
-        found, seconds = self._answers(path, names, sample, quantized=plan.quantizes_activations)
+        found, seconds = self._answers(path, names, sample, integers=plan.quantizes_activations)
         few = _step(found)
         off = offsets(self._task, self._floats, expected[::few], found[::few])
         found = [without(outputs, off) for outputs in found]
@@ -216,15 +217,16 @@ class Compressor:
         from albert_edge.graph.onnx_file import write_model
 
         authored = author(self._config, self._task, plan)
-        bound = LOWER_BOUNDS.get(self._config.hidden_act)
+        bound = LOWER_BOUNDS.get(self._config.hidden_act) if plan.shifts_activations else None
         source = CompressedWeights(authored, weights.floats, weights.seen, bound, weights.cache)
         return write_model(authored, source, path), authored
 
     def _answers(
-        self, path: Path, name: str, sample: Sample, *, quantized: bool = False
+        self, path: Path, name: str, sample: Sample, *, integers: bool = False
     ) -> tuple[list[Outputs], float]:
         """What a model answers to every text, thinned out, and the median time it takes."""
-        run = run_file(path, quantized=quantized)
+        unsigned = integers and not adds_signed_weights_exactly()
+        run = run_file(path, unsigned_weights=unsigned)
         found, seconds = [], []
         run(sample.inputs[0])  # the first run allocates
         for count, arrays in enumerate(sample.inputs, 1):

@@ -4,10 +4,10 @@
 
 `BUNDLES` is a folder of bundles. An input named "tiny/3/input_ids" goes to the bundle "tiny"; of
 its outputs in fp32, one is named "fp32/tiny/3/logits". "fp32/tiny/variant" says what was run,
-"fp32/tiny/bits" how many bits of activations were used (0: they were not quantized), and
+"fp32/tiny/unsigned_weights" whether the runtime turned int8 weights into uint8 ones, and
 "cpu/machine", "cpu/known" and "cpu/has" where: instructions numpy looks for, and those found.
 
-The precision "int8-forced" is int8 with eight bits, whatever the runtime knows of the CPU.
+The precision "int8-forced" is int8 with signed weights, whatever the runtime knows of the CPU.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from unittest import mock
 import numpy as np
 import numpy.typing as npt
 
-from albert_edge.activation_range import EIGHT_BITS
 from albert_edge.runtime import session as runtime
 
 Arrays = dict[str, npt.NDArray[np.generic]]
@@ -39,8 +38,8 @@ def main(bundles: str, inputs_file: str, outputs_file: str, *precisions: str) ->
             print(f"{precision} {name}", file=sys.stderr, flush=True)
             with open_session(Path(bundles) / name, precision) as session:
                 outputs[f"{precision}/{name}/variant"] = np.array(session.variant.name)
-                bits = session.activations.bits if session.activations else 0
-                outputs[f"{precision}/{name}/bits"] = np.array(bits)
+                unsigned = np.array(session.unsigned_weights)
+                outputs[f"{precision}/{name}/unsigned_weights"] = unsigned
                 for index, arrays in inputs[name].items():
                     for output, values in session.run(arrays).items():
                         outputs[f"{precision}/{name}/{index}/{output}"] = values
@@ -51,7 +50,7 @@ def open_session(bundle: Path, precision: str) -> runtime.Session:
     """Load a bundle, for "int8-forced" as a runtime would that never asks what the CPU can do."""
     if not precision.endswith(FORCED):
         return runtime.Session(bundle, precision=precision, threads=1)
-    with mock.patch.object(runtime, "activation_range", lambda: EIGHT_BITS):
+    with mock.patch.object(runtime, "adds_signed_weights_exactly", lambda: True):
         return runtime.Session(bundle, precision=precision.removesuffix(FORCED), threads=1)
 
 
