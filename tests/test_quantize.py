@@ -628,7 +628,7 @@ def test_but_not_where_all_share_a_scale(bundle: Any) -> None:
     folder = bundle("token-classification", **WIDE)
     quantize(folder, precision="int8", activations="per-tensor", texts=TEXTS, **ANYTHING)
     cosine, apart, ordered = lone_and_together(folder, "int8")
-    assert 0.9 <= cosine < 1
+    assert cosine < 0.9999  # what the others keep
     assert apart > 1e-3 and ordered <= 1e-3
 
 

@@ -73,8 +73,8 @@ def _by_magnitude(
     # A token of zeros is 0 / 0 here: whatever integers that gives, they are multiplied by the
     # magnitude again, which is zero.
     magnitude = op.ReduceMax(magnitudes, [-1], keepdims=1)
-    scale = scalar(op, f"activation_scale_{steps}", np.float32(1 / steps))
-    zero = scalar(op, f"activation_zero_point_{zero_point}", np.uint8(zero_point))
+    scale = scalar(op, f"scale_{steps}", np.float32(1 / steps))
+    zero = scalar(op, f"zero_point_{zero_point}", np.uint8(zero_point))
     return Quantized(op.QuantizeLinear(op.Div(x, magnitude), scale, zero), scale, zero, magnitude)
 
 
