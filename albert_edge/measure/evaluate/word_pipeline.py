@@ -19,7 +19,7 @@ _Place = tuple[int, int] | None
 
 
 class WordPipeline(Pipeline):
-    """Answers lists of words with the place of the label of each, -1 of a word without a token.
+    """Answers lists of words with the place of each one's label; None of a word without a token.
 
     A word has the label of its first token, as in the token classification example of transformers
     (run_ner.py). A sentence over the model's limit is seen through windows that overlap by half;
@@ -42,7 +42,7 @@ class _FirstTokens(TokenClassification):
         """Map the logits of each window, (1, sequence, num_labels), to a tuple of places."""
         best = [np.asarray(run["logits"][0]).argmax(axis=-1) for run in outputs.outputs]
         return tuple(
-            -1 if place is None else int(best[place[0]][place[1]]) for place in outputs.context
+            None if place is None else int(best[place[0]][place[1]]) for place in outputs.context
         )
 
 

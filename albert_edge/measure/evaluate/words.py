@@ -19,7 +19,7 @@ from albert_edge.records import find_label
 from albert_edge.runtime.session import Session
 from albert_edge.runtime.text import TextEncoder, load_text_encoder
 
-# Places of labels; OUTSIDE is that of a word the tokenizer makes no token of.
+# Places of labels; OUTSIDE is that of a word without a token, if the model has no label O for it.
 Places = tuple[int, ...]
 OUTSIDE = -1
 
@@ -62,7 +62,9 @@ class Words:
         return len(encoding) > encoder.max_length
 
     def answers(self, session: Session, items: Iterable[Any]) -> Iterator[Places]:
-        return WordPipeline(session).stream(items)
+        outside = self.labels.index("O") if "O" in self.labels else OUTSIDE
+        for found in WordPipeline(session).stream(items):
+            yield tuple(outside if place is None else place for place in found)
 
     def score(self, gold: Sequence[Places], found: Sequence[Places]) -> dict[str, Metric]:
         from sklearn.metrics import accuracy_score, f1_score
