@@ -14,18 +14,25 @@ from conftest import DATA
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_cli import Cli, cli
+from test_docs import blocks, code, table
 from test_pipelines import checkpoint
 
 import albert_edge
-from albert_edge.bundle import open_bundle
+from albert_edge.bundle import Bundle, open_bundle
 from albert_edge.errors import BundleError, InputError, MissingExtraError, RecordError, UsageError
+from albert_edge.manifest import Manifest
 from albert_edge.measure.evaluate import EvaluateReport, evaluate
+from albert_edge.measure.evaluate.answers import Answers
+from albert_edge.measure.evaluate.choices import Choices
 from albert_edge.measure.evaluate.compare import find_disagreements, show_disagreements
 from albert_edge.measure.evaluate.conll import read_sentences
+from albert_edge.measure.evaluate.label_sets import LabelSets
+from albert_edge.measure.evaluate.labels import Labels
 from albert_edge.measure.evaluate.numbers import Numbers
 from albert_edge.measure.evaluate.squad import read_questions
 from albert_edge.measure.evaluate.subject import Example
 from albert_edge.measure.evaluate.subjects import TASKS_EVALUATED
+from albert_edge.measure.evaluate.words import Words
 from albert_edge.source import models_folder
 
 __all__ = ["cli"]  # a fixture of the tests of the command
@@ -572,3 +579,54 @@ def test_exit_codes(
     done = cli("evaluate", langid, tmp_path / first, *rest)
     assert (done.code, done.out) == (code, "")
     assert done.err.startswith("ERROR") and "TIP" in done.err
+
+
+# --- the guide ------------------------------------------------------------------------------
+
+PAGE = Path(__file__).parents[1] / "docs" / "evaluate.md"
+
+
+def test_the_data_that_the_guide_shows_is_read(tmp_path: Path) -> None:
+    shown = {kind: block for kind, block in blocks(PAGE) if kind not in ("console", "python")}
+    files = {kind: write(tmp_path / f"shown.{kind}", block) for kind, block in shown.items()}
+    labels = ("en", "de", "fr", *TAGS)
+    bundle = Bundle(tmp_path, Manifest("", labels, None, "", None, (), ()))
+    golds = {
+        kind: [example.gold for example in subject(bundle).examples(files[kind])]
+        for kind, subject in {
+            "tsv": Labels,
+            "jsonl": LabelSets,
+            "conll": Words,
+            "json": Answers,
+        }.items()
+    }
+    assert set(golds) == set(files)
+    assert golds == {
+        "tsv": [0, 1],
+        "jsonl": [(0, 2), ()],
+        "conll": [(4, 5, 3), (6,)],
+        "json": [("Denver Broncos",), ()],
+    }
+
+
+def test_the_metrics_that_the_guide_lists_are_those_computed() -> None:
+    bundle = Bundle(PAGE, Manifest("", ("O", "B-x"), None, "", None, (), ()))
+    parts = Bundle(PAGE, Manifest("", ("NOUN", "VERB"), None, "", None, (), ()))
+    with_none = Answers(bundle)
+    with_none._impossible = True
+    examples: list[tuple[str, Any, Any]] = [
+        ("text-classification", Labels(bundle), 0),
+        ("with several labels a text", LabelSets(bundle), (0,)),
+        ("with a number", Numbers(bundle), 0.0),
+        ("token-classification", Words(bundle), (0,)),
+        ("with labels that make no entities", Words(parts), (0,)),
+        ("question-answering", Answers(bundle), ("x",)),
+        ("with questions that have no answer", with_none, ("x",)),
+        ("multiple-choice", Choices(bundle), 0),
+        ("sentence-embeddings", Numbers(bundle), 0.0),
+    ]
+    assert [[name, code(metrics)] for name, metrics, _ in table(PAGE, "task | metrics")] == [
+        [name, list(subject.score([gold], ["x" if gold == ("x",) else gold]))]
+        for name, subject, gold in examples
+    ]
+    assert {name for name, _, _ in examples if not name.startswith("with")} == {*TASKS_EVALUATED}
