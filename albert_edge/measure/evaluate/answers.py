@@ -81,8 +81,8 @@ class Answers(Subject):
             columns += [exact * (1 - answered), 1 - answered]
         return of_sums(np.stack(columns, axis=1), _metrics)
 
-    def show(self, gold: Right, answers: Sequence[str]) -> tuple[str, list[str]]:
-        right = " | ".join(dict.fromkeys(gold))
+    def show(self, example: Example, answers: Sequence[str]) -> tuple[str, list[str]]:
+        right = " | ".join(dict.fromkeys(example.gold))
         return right or "no answer", [answer or "no answer" for answer in answers]
 
 

@@ -58,5 +58,5 @@ class Choices(Subject):
         rows = np.array([(right, 1) for (right,) in outcomes], np.float64)
         return of_sums(rows, lambda sums: {"accuracy": divide(sums[0], sums[1])})
 
-    def show(self, gold: int, answers: Sequence[int]) -> tuple[str, list[str]]:
-        return f"choice {gold}", [f"choice {answer}" for answer in answers]
+    def show(self, example: Example, answers: Sequence[int]) -> tuple[str, list[str]]:
+        return f"choice {example.gold}", [f"choice {answer}" for answer in answers]

@@ -79,10 +79,10 @@ class LabelSets(Subject):
         rows = np.concatenate([gold & found, gold, found, right, right | True], axis=1)
         return of_sums(rows.astype(np.float64), _metrics)
 
-    def show(self, gold: Labels, answers: Sequence[Labels]) -> tuple[str, list[str]]:
+    def show(self, example: Example, answers: Sequence[Labels]) -> tuple[str, list[str]]:
         right, *shown = (
             ", ".join(self.labels[place] for place in places) or "none"
-            for places in (gold, *answers)
+            for places in (example.gold, *answers)
         )
         return right, shown
 

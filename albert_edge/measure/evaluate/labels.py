@@ -67,8 +67,8 @@ class Labels(Subject):
         rows = np.concatenate([gold & found, gold, found], axis=1).astype(np.float64)
         return of_sums(rows, _metrics)
 
-    def show(self, gold: int, answers: Sequence[int]) -> tuple[str, list[str]]:
-        return self.labels[gold], [self.labels[answer] for answer in answers]
+    def show(self, example: Example, answers: Sequence[int]) -> tuple[str, list[str]]:
+        return self.labels[example.gold], [self.labels[answer] for answer in answers]
 
 
 def is_long_text(encoder: TextEncoder, item: Any) -> bool:

@@ -73,8 +73,8 @@ class Numbers(Subject):
             "spearman": spearman(weights, gold, found),
         }
 
-    def show(self, gold: float, answers: Sequence[float]) -> tuple[str, list[str]]:
-        return f"{gold:g}", [f"{answer:.4f}" for answer in answers]
+    def show(self, example: Example, answers: Sequence[float]) -> tuple[str, list[str]]:
+        return f"{example.gold:g}", [f"{answer:.4f}" for answer in answers]
 
 
 class Similarities(Numbers):

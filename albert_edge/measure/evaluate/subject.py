@@ -86,5 +86,5 @@ class Subject(Protocol):
     def measure(self, outcomes: Sequence[tuple[Any, ...]]) -> Measure:
         """What computes the same metrics for resamples of examples with these outcomes."""
 
-    def show(self, gold: Any, answers: Sequence[Any]) -> tuple[str, list[str]]:
+    def show(self, example: Example, answers: Sequence[Any]) -> tuple[str, list[str]]:
         """What is right and what was answered, for people."""

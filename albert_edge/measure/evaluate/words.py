@@ -126,14 +126,16 @@ class Words(Subject):
                 row[0, gold] += count * (gold == found)
         return of_sums(sides.reshape(len(outcomes), -1), _word_metrics)
 
-    def show(self, gold: Places, answers: Sequence[Places]) -> tuple[str, list[str]]:
-        """Labels as numbers of words with labels; only of words that are not labelled alike."""
+    def show(self, example: Example, answers: Sequence[Places]) -> tuple[str, list[str]]:
+        """The words that are not labelled alike, with their labels."""
         told = [
-            place for place in range(len(gold)) if len({answer[place] for answer in answers}) > 1
+            (place, word)
+            for place, word in enumerate(example.item)
+            if len({answer[place] for answer in answers}) > 1
         ]
         right, *shown = (
-            ", ".join(f"{place + 1} {self._name(places[place])}" for place in told)
-            for places in (gold, *answers)
+            ", ".join(f"{word} {self._name(places[place])}" for place, word in told)
+            for places in (example.gold, *answers)
         )
         return right, shown
 
