@@ -166,6 +166,10 @@ assert a_list == [first, *(next(an_iterator) for _ in range(2))]
 assert (classify_here.session.threads, classify_here.device) == (2, "cpu")
 """,
     "devices.md": "",
+    "evaluate.md": """
+assert report.examples == 100 and report.precisions[0].metrics["accuracy"] == 0.99
+assert accuracy.metric == "accuracy" and accuracy.low <= accuracy.value <= accuracy.high
+""",
     "embedding.md": "assert future.result()[0]['label'] == 'fr' and len(answers) == 30",
 }
 
@@ -192,6 +196,15 @@ def test_guide_works(name: str, stand_ins: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout
     if name == "pipelines.md":
         assert "takes at most 256." in done.stdout
+    if name == "evaluate.md":
+        shown = [
+            line for line in (ROOT / "docs" / name).read_text().splitlines() if "fp32 " in line
+        ]
+        printed = [line.rstrip() for line in done.stdout.splitlines()]
+        assert len(shown) >= 3  # int4 may round otherwise on other CPUs
+        assert [line for line in shown if line.startswith(("accuracy", "matthews"))] == [
+            line for line in printed if re.match("(accuracy|matthews) .*fp32", line)
+        ][:2]
     if name == "embedding.md":
         assert "not valid Unicode" in done.stdout
 

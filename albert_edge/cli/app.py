@@ -11,6 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from albert_edge.cli import commands
+from albert_edge.cli.evaluate import evaluate
 from albert_edge.cli.predict import predict
 from albert_edge.cli.quantize import quantize
 from albert_edge.errors import AlbertEdgeError
@@ -27,6 +28,7 @@ for command in (
     commands.optimize,
     quantize,
     predict,
+    evaluate,
     commands.inspect,
     commands.verify,
     commands.demo,
