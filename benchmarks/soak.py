@@ -120,7 +120,7 @@ def measure(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
                 count = options.others
             found = fresh(WORK, Path(__file__).parent, bundle, precision, policy, str(count))
             rows[f"{policy}, {precision}"] = {"texts": count, **found}
-            print(f"{policy}, {precision}", file=sys.stderr, flush=True)
+            print(f"{policy}, {precision}: {found}", file=sys.stderr, flush=True)
     return {
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "model": options.model,
