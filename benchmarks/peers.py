@@ -57,15 +57,17 @@ class Contender:
 def tokenize(checkpoint: Path, texts: Iterable[str]) -> Inputs:
     """Each text as the model's inputs, alone and unpadded."""
     tokenizer = import_module("tokenizers").Tokenizer.from_file(str(checkpoint / "tokenizer.json"))
-    ids = [np.array([tokenizer.encode(text).ids], np.int64) for text in texts]
-    return [
-        {
-            "input_ids": one,
-            "attention_mask": np.ones_like(one),
-            "token_type_ids": np.zeros_like(one),
-        }
-        for one in ids
-    ]
+    return [as_inputs(tokenizer, text) for text in texts]
+
+
+def as_inputs(tokenizer: Any, text: str) -> dict[str, Array]:
+    """One text as the model's inputs, unpadded."""
+    ids = np.array([tokenizer.encode(text).ids], np.int64)
+    return {
+        "input_ids": ids,
+        "attention_mask": np.ones_like(ids),
+        "token_type_ids": np.zeros_like(ids),
+    }
 
 
 # Building; in a process of its own, which nothing is measured in.

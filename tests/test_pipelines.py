@@ -103,6 +103,12 @@ def extract(tmp_path_factory: pytest.TempPathFactory) -> Both:
 
 
 @pytest.fixture(scope="module")
+def chinese_extract(tmp_path_factory: pytest.TempPathFactory) -> Both:
+    folder = tmp_path_factory.mktemp("chinese-features")
+    return both(folder, "feature-extraction", "vocab.txt", seed=3)
+
+
+@pytest.fixture(scope="module")
 def short(tmp_path_factory: pytest.TempPathFactory) -> Both:
     folder = tmp_path_factory.mktemp("short")
     return both(folder, "text-classification", max_position_embeddings=POSITIONS)
@@ -372,10 +378,20 @@ def test_features_as_arrays(extract: Both) -> None:
 
 
 @given(text=ANY_TEXT)
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=120)
 def test_features_of_any_text(extract: Both, text: str) -> None:
-    got = extract.ours(text, truncation=True, return_tensors=True)
-    wanted = extract.theirs(text, truncation=True, return_tensors=True)
+    assert_same_features(extract, text)
+
+
+@given(text=ANY_TEXT)
+@settings(deadline=None, max_examples=120)
+def test_features_of_any_chinese_text(chinese_extract: Both, text: str) -> None:
+    assert_same_features(chinese_extract, text)
+
+
+def assert_same_features(pipelines: Both, text: str) -> None:
+    got = pipelines.ours(text, truncation=True, return_tensors=True)
+    wanted = pipelines.theirs(text, truncation=True, return_tensors=True)
     np.testing.assert_allclose(got, wanted.numpy(), rtol=0, atol=1e-5)
 
 

@@ -355,7 +355,7 @@ def test_the_example_of_a_tip_is_a_record() -> None:
         ({"prompt": "a", "choices": "b"}, "no choices"),
         ({"prompt": "a", "choices": ["b", 5]}, "no choices"),
         ({"prompt": "a", "choices": []}, "no choices"),
-        ({"prompt": "a", "choices": ["b", ""]}, "Choice 1 is empty"),
+        ({"prompt": "a", "choices": ["", "b " * 600]}, "Choice 1, with the prompt: The text has"),
         ({"prompt": "a", "choices": ["b"], "text_pair": "c"}, "text_pair"),
         ("Why?", "is no object with the fields prompt and choices"),
     ],
@@ -486,8 +486,8 @@ def test_arrays_are_written_as_lists(cli: Cli, features: Path, tmp_path: Path) -
         (["--parameter", "truncation=false", "--truncate"], ("truncation is given twice",)),
         (["--parameter", "top_k=0"], ("top_k is 0",)),
         (["--parameter", "truncation=shortest"], ("truncation is 'shortest'", "only_first")),
-        (["--parameter", "max_length=long"], ("cannot use", 'max_length="long"', "JSON")),
-        (["--parameter", "function_to_apply=5"], ("cannot use", "function_to_apply=5", "JSON")),
+        (["--parameter", "max_length=long"], ("max_length is 'long'", "1 or more")),
+        (["--parameter", "function_to_apply=5"], ("function_to_apply is 5", "softmax")),
     ],
     ids=lambda value: " ".join(value),
 )
@@ -499,6 +499,11 @@ def test_parameters_that_cannot_be_meant(
     done = cli("predict", langid, "a", "--output", out, *options)
     assert_error(done, 2, *told)
     assert out.read_text() == "yesterday's answers\n"
+
+
+def test_a_parameter_of_a_type_the_task_does_not_expect(cli: Cli, make: Make) -> None:
+    done = cli("predict", make("fill-mask"), "[MASK]", "--parameter", "tokenizer_kwargs=5")
+    assert_error(done, 2, "cannot use", "tokenizer_kwargs=5", "JSON")
 
 
 def test_a_parameter_that_wants_other_items(cli: Cli, make: Make) -> None:

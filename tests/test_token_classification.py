@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from conftest import DATA
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_pipelines import (
@@ -43,6 +45,11 @@ GROUPS = ["simple", "first", "average", "max"]
 STRATEGIES = ["none", *GROUPS]
 IGNORED: list[Any] = [None, [], ["O"], ["PER"], ["O", "I-LOC", "LOC", "A"], ("B-PER",)]
 LONG = " ".join(SENTENCES)
+# Sentences of WNUT-17 as lists of words: user names, links, misspellings, emoji.
+TWEETS: list[list[str]] = [
+    json.loads(line)
+    for line in (DATA / "wnut17-words" / "words.jsonl").read_text(encoding="utf-8").splitlines()
+]
 
 
 def varied(folder: Path, vocabulary: str = "spiece.model", **config: Any) -> Both:
@@ -183,6 +190,30 @@ def test_labels_of_other_forms(tmp_path: Path, labels: list[str]) -> None:
     pipelines = both(tmp_path, TASK, id2label=named, num_labels=len(labels))
     for strategy in STRATEGIES:
         compare(pipelines, SENTENCES[:8], aggregation_strategy=strategy)
+
+
+# --- real sentences -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_noisy_sentences(english: Both, chinese: Both, strategy: str) -> None:
+    assert len(TWEETS) == 220
+    texts = [" ".join(words) for words in TWEETS]
+    found = compare(english, texts, aggregation_strategy=strategy)
+    assert sum(map(len, found)) > len(texts)
+    compare(chinese, texts[::4], aggregation_strategy=strategy)
+    options = {"aggregation_strategy": strategy, "is_split_into_words": True}
+    compare(english, TWEETS, **options)
+    compare(chinese, TWEETS[1::4], **options)
+
+
+def test_noisy_sentences_through_windows(short: Both) -> None:
+    text = " ".join(word for words in TWEETS[:60] for word in words)
+    for strategy in GROUPS:
+        compare(short, text, aggregation_strategy=strategy, stride=6)
+        compare(
+            short, TWEETS[:60], aggregation_strategy=strategy, stride=6, is_split_into_words=True
+        )
 
 
 # --- generated texts ------------------------------------------------------------------------
@@ -333,6 +364,7 @@ def test_words_as_a_default(english: Both) -> None:
         {"aggregation_strategy": "best"},
         {"aggregation_strategy": 1},
         {"ignore_labels": "O"},
+        {"ignore_labels": 5},
         {"stride": -1, "aggregation_strategy": "simple"},
         {"stride": "2", "aggregation_strategy": "simple"},
         {"stride": 2, "aggregation_strategy": "none"},

@@ -83,6 +83,7 @@ class Session(Closable):
         self.input_names = tuple(value.name for value in self._engine.get_inputs())
         self.output_names = tuple(value.name for value in self._engine.get_outputs())
         self.token_outputs = _token_outputs(self._engine)
+        self._run_options = load_onnxruntime().RunOptions
         self._runs: set[Any] = set()
         self._forked = False
         self._lock = threading.Lock()
@@ -150,7 +151,7 @@ class Session(Closable):
         """
         if self._forked:
             self._reload()
-        options = load_onnxruntime().RunOptions()
+        options = self._run_options()
         self._runs.add(options)  # before the engine is taken, or `close` could miss this run
         try:
             outputs = self._run(self._engine, inputs, options)
@@ -166,7 +167,7 @@ class Session(Closable):
             if not self.device.is_cpu:
                 return self._run_bound(engine, feed, options)
             with _seats().taken(self.threads):
-                return engine.run(None, feed, options)
+                return engine.run(self.output_names, feed, options)
         except Exception as error:  # onnxruntime has no public base class for its errors
             if options.terminate:
                 raise CancelledError from error
@@ -273,10 +274,12 @@ def _as_ids(name: str, values: npt.ArrayLike) -> npt.NDArray[np.int64]:
         raise _bad_array(name, f"is not one array: {error}") from error
     if array.dtype.kind not in "iub" or array.size == 0:
         raise _bad_array(name, f"has type {array.dtype} and shape {array.shape}")
-    # ONNX counts negative indices from the end of a table, so they would be answered.
-    if array.min() < 0 or array.max() > np.iinfo(np.int64).max:
+    # ONNX counts negative indices from the end of a table, so they would be answered. Seen without
+    # their sign they are the largest of all, and one pass over the array is enough.
+    ids = array.astype(np.int64, copy=False)
+    if ids.view(np.uint64).max() > np.iinfo(np.int64).max:
         raise _bad_array(name, f"has ids from {array.min()} to {array.max()}")
-    return array.astype(np.int64, copy=False)
+    return ids
 
 
 def _bad_array(name: str, what: str) -> InputError:

@@ -90,7 +90,7 @@ class TokenClassification:
                 f"aggregation_strategy is {aggregation_strategy!r}.",
                 tip=f"It is one of: {', '.join(STRATEGIES)}.",
             )
-        if isinstance(ignore_labels, str):
+        if isinstance(ignore_labels, str) or not isinstance(ignore_labels, Collection | None):
             raise UsageError(f"ignore_labels is {ignore_labels!r}.", tip="Give a list of labels.")
         if stride is not None and (not isinstance(stride, int) or stride < 0):
             raise UsageError(f"stride is {stride!r}.", tip="Give a number of tokens, 0 or more.")
