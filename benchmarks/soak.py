@@ -29,7 +29,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from importlib import resources
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 from spine import LAYERS, fresh, make_checkpoint
@@ -56,24 +56,26 @@ def texts(count: int) -> Iterator[str]:
 def apply(policy: str) -> None:
     """Have all sessions of this process that are loaded from now on follow a policy."""
     from albert_edge.runtime import engine, session
+    from albert_edge.runtime.providers import load_onnxruntime
 
     made = engine._options
 
-    def options(*arguments: Any) -> Any:
-        options = made(*arguments)
+    def options(ort: ModuleType, threads: int) -> Any:
+        options = made(ort, threads)
         options.enable_mem_pattern = policy == "plans"
         options.enable_cpu_mem_arena = policy != "no arena"
         return options
 
     def run_options() -> Any:
-        options = engine.load_onnxruntime().RunOptions()
+        options = load_onnxruntime().RunOptions()
         options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
         return options
 
     if policy != CHOSEN:
         engine._options = options
     if policy == "shrinking arena":
-        session.load_onnxruntime = lambda: SimpleNamespace(RunOptions=run_options)  # type: ignore[assignment, return-value]
+        runtime = SimpleNamespace(RunOptions=run_options)
+        vars(session)["load_onnxruntime"] = lambda: runtime
 
 
 def answer(bundle: str, precision: str, policy: str, count: int, rss: Callable[[], float]) -> Any:

@@ -101,8 +101,9 @@ def install(folder: Path) -> dict[str, float]:
     """MB of 10^6 bytes that every package takes in a fresh virtual environment."""
     venv = folder / "venv"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True)
-    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", venv, "install"]
-    pins = ["--quiet", "--constraint", ROOT / "constraints" / "pins.txt"]
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
+    pip += ["--python", str(venv), "install"]
+    pins = ["--quiet", "--constraint", str(ROOT / "constraints" / "pins.txt")]
     subprocess.run([*pip, *pins, f"{ROOT}[cpu]"], check=True, stdout=sys.stderr)
     packages = next(venv.glob("lib*/**/site-packages"))
     sizes = {each.name: used(each) for each in packages.iterdir()}

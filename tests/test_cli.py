@@ -45,6 +45,7 @@ from albert_edge.bundle import open_bundle
 from albert_edge.cli.app import app, main
 from albert_edge.manifest import MANIFEST
 from albert_edge.runtime.engine import run_file
+from albert_edge.runtime.saturation import adds_signed_weights_exactly
 from albert_edge.source import models_folder
 
 ROOT = Path(__file__).parents[1]
@@ -340,13 +341,14 @@ def strict_json(text: str) -> Any:
 def logits(bundle: Path, variant: str, texts: list[str]) -> Any:
     """Logits of texts through onnxruntime and tokenizers alone.
 
-    But for int8, of which the file is told to which range this processor is to round.
+    But for int8, whose weights this processor may need as unsigned bytes.
     """
     tokenizer = Tokenizer.from_file(str(bundle / "tokenizer.json"))
     tokenizer.no_padding()
     path = bundle / "onnx" / f"{variant}.onnx"
     session = ort.InferenceSession(path)
-    in_int8 = run_file(path, quantized=True) if variant == "model_int8" else None
+    unsigned = not adds_signed_weights_exactly()
+    in_int8 = run_file(path, unsigned_weights=unsigned) if variant == "model_int8" else None
     rows = []
     for text in texts:
         encoded = tokenizer.encode(text)

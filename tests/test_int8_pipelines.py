@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import test_question_answering
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -30,6 +29,7 @@ from test_pipelines import (
     one_thread,
 )
 from test_question_answering import XQUAD, confident
+from test_question_answering import pytestmark as question_answering_marks
 from test_token_classification import STRATEGIES, TWEETS, plain, varied
 
 import albert_edge
@@ -40,7 +40,7 @@ pytestmark = [
     pytest.mark.reference,
     pytest.mark.filterwarnings("ignore:The target"),
     pytest.mark.filterwarnings("ignore:Tokenizer does not support real words"),
-    *test_question_answering.pytestmark[2:],
+    *question_answering_marks[2:],
 ]
 
 LANGUAGES = {"english": "spiece.model", "chinese": "vocab.txt"}
