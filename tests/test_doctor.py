@@ -49,7 +49,8 @@ def test_a_one_node_model_is_what_onnx_makes_of_it(columns: int) -> None:
 
 
 def test_a_one_node_model_of_microsofts_names_its_operators() -> None:
-    weights = {"w": np.ones((4, 4), np.int8), "one": np.array(1, np.float32)}
+    one = np.array(1, np.float32)
+    weights: dict[str, Any] = {"w": np.ones((4, 4), np.int8), "one": one}
     arguments = ["x", "w", "one", "one"]
     message = one_node_model(
         "MatMulIntegerToFloat", arguments, (4, 4), dtype=np.uint8, weights=weights, domain=MICROSOFT
