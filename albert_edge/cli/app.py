@@ -11,6 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from albert_edge.cli import commands
+from albert_edge.cli.bench import bench
 from albert_edge.cli.predict import predict
 from albert_edge.cli.quantize import quantize
 from albert_edge.errors import AlbertEdgeError
@@ -29,6 +30,7 @@ for command in (
     predict,
     commands.inspect,
     commands.verify,
+    bench,
     commands.demo,
 ):
     app.command()(command)
