@@ -11,6 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from albert_edge.cli import commands
+from albert_edge.cli.bench import bench
 from albert_edge.cli.doctor import doctor
 from albert_edge.cli.predict import predict
 from albert_edge.cli.quantize import quantize
@@ -30,6 +31,7 @@ for command in (
     predict,
     commands.inspect,
     commands.verify,
+    bench,
     doctor,
     commands.demo,
 ):
