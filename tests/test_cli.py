@@ -66,8 +66,9 @@ COMMANDS = {
         *("--input", "--output", "--task", "--device", "--precision", "--threads", "--top-k"),
         *("--truncate", "--parameter"),
     },
-    "inspect": set[str](),
+    "inspect": {"--diff", "--variant", "--diff-variant"},
     "verify": {"--against"},
+    "doctor": set[str](),
     "demo": set[str](),
 }
 

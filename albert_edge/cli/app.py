@@ -12,6 +12,7 @@ import typer
 
 from albert_edge.cli import commands
 from albert_edge.cli.bench import bench
+from albert_edge.cli.doctor import doctor
 from albert_edge.cli.predict import predict
 from albert_edge.cli.quantize import quantize
 from albert_edge.errors import AlbertEdgeError
@@ -31,6 +32,7 @@ for command in (
     commands.inspect,
     commands.verify,
     bench,
+    doctor,
     commands.demo,
 ):
     app.command()(command)

@@ -10,6 +10,7 @@ import typer
 
 from albert_edge.cli.commands import BundleFolder, Json
 from albert_edge.cli.printing import megabytes, print_json, print_table, step_progress
+from albert_edge.cli.roofline import print_roofline
 from albert_edge.errors import MissingExtraError, UsageError
 
 if TYPE_CHECKING:
@@ -105,6 +106,8 @@ def _print(report: BenchReport) -> None:
         columns = ["shape", "runtime", "p50 ms", "p95", "best", "sequences/s", "times as fast"]
         columns += ["quartiles", "runs", "left out"]
         print_table(title + report.baseline, columns, _latency_rows(report, threads))
+    if report.roofline:
+        print_roofline(report.roofline)
     print()
     for topic, rule in report.method.items():
         print(f"{topic}: {rule}")
