@@ -214,8 +214,8 @@ def test_the_checkpoint_of_peers_is_the_original(work: Work) -> None:
     assert config["architectures"] == [MODEL_CLASSES[work.task]]
 
 
-# Tracing and converting take seconds: of the tasks those with two outputs, three dimensions, or both
-# a table and a matrix of the same weights.
+# Tracing and converting take seconds: of the tasks those with two outputs, three dimensions, or a
+# table that is a matrix too.
 SLOW = {
     "optimum-int8": {"question-answering", "multiple-choice"},
     "openvino": {"question-answering", "multiple-choice", "fill-mask"},
