@@ -244,9 +244,7 @@ def bench_latency(figures: Figures) -> str:
     order = sorted(groups, key=lambda group: (group[2], group[0], group[1]))
     rows = []
     for runtime in figures["runtimes"]:
-        found = {
-            (one["batch"], one["length"], one["threads"]): one for one in runtime["latencies"]
-        }
+        found = {(one["batch"], one["length"], one["threads"]): one for one in runtime["latencies"]}
         rows.append([runtime["name"], *(_bench_cell(found.get(group)) for group in order)])
     threads = len({group[2] for group in groups}) > 1
     titles = [f"{b}x{n}" + f", {t} threads" * threads for b, n, t in order]

@@ -69,6 +69,7 @@ COMMANDS = {
     "inspect": set[str](),
     "verify": {"--against"},
     "demo": set[str](),
+    "report": {"--output", "--bench", "--against", "--data"},
 }
 
 

@@ -13,6 +13,7 @@ import typer
 from albert_edge.cli import commands
 from albert_edge.cli.predict import predict
 from albert_edge.cli.quantize import quantize
+from albert_edge.cli.report import report
 from albert_edge.errors import AlbertEdgeError
 
 app = typer.Typer(
@@ -30,6 +31,7 @@ for command in (
     commands.inspect,
     commands.verify,
     commands.demo,
+    report,
 ):
     app.command()(command)
 

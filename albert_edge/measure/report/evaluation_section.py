@@ -1,4 +1,4 @@
-"""What a page says of an evaluation: metrics, differences, and texts that are answered otherwise."""
+"""What a page says of an evaluation: metrics, differences, texts that are answered otherwise."""
 
 from __future__ import annotations
 
@@ -46,7 +46,9 @@ def _disagreements(report: EvaluateReport) -> Table:
 def _difference(differences: list[Difference], metric: str) -> str:
     for one in differences:
         if one.metric == metric and one.value is not None:
-            interval = f" ({_signed(one.low)} to {_signed(one.high)})" if one.low is not None else ""
+            interval = (
+                f" ({_signed(one.low)} to {_signed(one.high)})" if one.low is not None else ""
+            )
             return f"{_signed(one.value)}{interval}"
     return ""
 

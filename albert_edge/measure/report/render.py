@@ -6,6 +6,7 @@ from importlib import resources
 from typing import TYPE_CHECKING
 
 from albert_edge.errors import MissingExtraError
+from albert_edge.measure.looks import require_matplotlib
 from albert_edge.measure.plots import inline_svgs
 from albert_edge.measure.report.page import Figure, Page, Section
 
@@ -44,10 +45,18 @@ def environment() -> Environment:
     )
 
 
+def require_libraries() -> None:
+    """Find out early whether pages and figures can be made.
+
+    Raises:
+        MissingExtraError: jinja2 or matplotlib is not installed.
+    """
+    environment()
+    require_matplotlib()
+
+
 def render_plots(report: BenchReport) -> str:
     """The figures of a bench report as a page of their own."""
     figures = [Figure(title, svg) for title, svg in inline_svgs(report)]
     lead = f"{report.model}, on {report.machine.cpu}."
-    return render(
-        Page("Bench", lead, sections=[Section("figures", "Figures", figures=figures)])
-    )
+    return render(Page("Bench", lead, sections=[Section("figures", "Figures", figures=figures)]))

@@ -14,7 +14,9 @@ from albert_edge.measure.report.page import Figure, Section, Table
 def speed_section(report: BenchReport) -> Section:
     """Figures first, then each number: start and memory, latencies, what was left out."""
     tables = [_starts(report)]
-    for threads in sorted({one.threads for runtime in report.runtimes for one in runtime.latencies}):
+    for threads in sorted(
+        {one.threads for runtime in report.runtimes for one in runtime.latencies}
+    ):
         tables += _latencies(report, threads)
     if report.skipped:
         skipped = [[name, why] for name, why in report.skipped.items()]
