@@ -68,6 +68,7 @@ COMMANDS = {
     },
     "inspect": set[str](),
     "verify": {"--against"},
+    "doctor": set[str](),
     "demo": set[str](),
     "report": {"--output", "--bench", "--against", "--data"},
 }

@@ -11,6 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from albert_edge.cli import commands
+from albert_edge.cli.doctor import doctor
 from albert_edge.cli.predict import predict
 from albert_edge.cli.quantize import quantize
 from albert_edge.cli.report import report
@@ -30,6 +31,7 @@ for command in (
     predict,
     commands.inspect,
     commands.verify,
+    doctor,
     commands.demo,
     report,
 ):
