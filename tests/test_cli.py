@@ -66,6 +66,7 @@ COMMANDS = {
         *("--input", "--output", "--task", "--device", "--precision", "--threads", "--top-k"),
         *("--truncate", "--parameter"),
     },
+    "evaluate": {"--task", "--precision", "--device", "--threads", "--disagreements"},
     "inspect": set[str](),
     "verify": {"--against"},
     "doctor": set[str](),

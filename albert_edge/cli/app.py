@@ -12,6 +12,7 @@ import typer
 
 from albert_edge.cli import commands
 from albert_edge.cli.doctor import doctor
+from albert_edge.cli.evaluate import evaluate
 from albert_edge.cli.predict import predict
 from albert_edge.cli.quantize import quantize
 from albert_edge.cli.report import report
@@ -29,6 +30,7 @@ for command in (
     commands.optimize,
     quantize,
     predict,
+    evaluate,
     commands.inspect,
     commands.verify,
     doctor,
