@@ -22,7 +22,7 @@ def model_section(inspection: Inspection) -> Section:
         "model",
         "Model",
         tables=[
-            Table("What it answers", ["", "value"], model, prose=True),
+            Table("What it answers", ["property", "value"], model, prose=True),
             Table("Geometry, as in config.json", ["field", "value"], geometry),
             Table("Weights, each counted once", ["tensors", "parameters", "bytes"], groups),
         ],

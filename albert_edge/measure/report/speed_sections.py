@@ -113,7 +113,9 @@ def machine_section(machine: Machine) -> Section:
         ["packages", ", ".join(f"{name} {number}" for name, number in machine.packages.items())],
     ]
     return Section(
-        "machine", "Machine", tables=[Table("What it ran on", ["", "value"], rows, prose=True)]
+        "machine",
+        "Machine",
+        tables=[Table("What it ran on", ["property", "value"], rows, prose=True)],
     )
 
 
