@@ -47,12 +47,9 @@ def load_engine(
         DeviceError: The execution provider did not load.
     """
     ort = load_onnxruntime()
-    options = _options(ort, threads)
+    options = session_options(threads, activations)
     if not device.is_cpu:
         options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
-    if activations and activations != EIGHT_BITS:  # which is what the file says
-        for name, value in _scalars(activations).items():
-            options.add_initializer(name, value)
     try:
         engine = _load(ort, path, options, device)
     except Exception as error:  # onnxruntime has no public base class for its errors
@@ -129,7 +126,14 @@ def run_file(path: Path, *, quantized: bool = False) -> Callable[[Mapping[str, A
     return run
 
 
-def _options(ort: ModuleType, threads: int) -> Any:
+def session_options(threads: int, activations: ActivationRange | None) -> Any:
+    """The options that every model is loaded with, an onnxruntime.SessionOptions.
+
+    Args:
+        threads: Threads inside one run.
+        activations: The range activations are quantized to, or None if they are not.
+    """
+    ort = load_onnxruntime()
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -141,6 +145,9 @@ def _options(ort: ModuleType, threads: int) -> Any:
     options.enable_mem_pattern = False
     # Threads rest as soon as a run is over, and leave the cores to whatever the program does next.
     options.add_session_config_entry("session.force_spinning_stop", "1")
+    if activations and activations != EIGHT_BITS:  # which is what the file says
+        for name, value in _scalars(activations).items():
+            options.add_initializer(name, value)
     return options
 
 
