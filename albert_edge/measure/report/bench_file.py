@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from albert_edge.errors import InputError
-from albert_edge.measure import machine
-from albert_edge.measure.bench import report as bench
+from albert_edge.measure.bench.report import BenchReport
+from albert_edge.measure.machine import Machine
+from albert_edge.measure.roofline import Roofline
 
 
-def read_bench(path: str | os.PathLike[str]) -> bench.BenchReport:
+def read_bench(path: str | os.PathLike[str]) -> BenchReport:
     """Read a bench report from its JSON document.
 
     Raises:
@@ -32,13 +33,13 @@ def read_bench(path: str | os.PathLike[str]) -> bench.BenchReport:
         ) from error
 
 
-def parse_bench(document: Any) -> bench.BenchReport:
+def parse_bench(document: Any) -> BenchReport:
     """A bench report from its document.
 
     Raises:
         TypeError: It is the document of something else.
     """
-    report: bench.BenchReport = from_json(bench.BenchReport, document)
+    report: BenchReport = from_json(BenchReport, document)
     return report
 
 
@@ -73,7 +74,7 @@ def from_json(kind: Any, value: Any, place: str = "the document") -> Any:
 
 
 def _dataclass(kind: Any, fields: dict[str, Any], place: str) -> Any:
-    names = {"Machine": machine.Machine, "Roofline": Any}
+    names = {"Machine": Machine, "Roofline": Roofline}
     hints = typing.get_type_hints(kind, localns=names)
     missing = [one.name for one in dataclasses.fields(kind) if one.name not in fields]
     if missing:

@@ -9,6 +9,7 @@ from albert_edge.measure.bench.report import BenchReport, Latency, RuntimeResult
 from albert_edge.measure.machine import Machine
 from albert_edge.measure.plots import inline_svgs
 from albert_edge.measure.report.page import Figure, Section, Table
+from albert_edge.measure.roofline import Roofline
 
 
 def speed_section(report: BenchReport) -> Section:
@@ -18,6 +19,8 @@ def speed_section(report: BenchReport) -> Section:
         {one.threads for runtime in report.runtimes for one in runtime.latencies}
     ):
         tables += _latencies(report, threads)
+    if report.roofline:
+        tables += [_limits(report.roofline), _operators(report.roofline)]
     if report.skipped:
         skipped = [[name, why] for name, why in report.skipped.items()]
         tables.append(Table("Peers that were not measured", ["peer", "why"], skipped, prose=True))
@@ -97,6 +100,41 @@ def _ratio(latency: Latency) -> str:
     if latency.ratio_low is None or latency.ratio_high is None:
         return f"{latency.ratio:.2f}"
     return f"{latency.ratio:.2f} ({latency.ratio_low:.2f} to {latency.ratio_high:.2f})"
+
+
+def _limits(found: list[Roofline]) -> Table:
+    columns = [
+        *("variant", "shape", "threads", "10^9 products int8", "10^9 products fp32", "moved, MB"),
+        *("products, ms", "bytes, ms", "measured, ms", "reached", "bound by"),
+    ]
+    rows = [
+        [
+            one.variant,
+            f"{one.batch}x{one.length}",
+            f"{one.threads}",
+            f"{one.int8_macs / 1e9:.3f}",
+            f"{one.fp32_macs / 1e9:.3f}",
+            f"{one.bytes / 1e6:.1f}",
+            milliseconds(one.compute_ms),
+            milliseconds(one.memory_ms),
+            milliseconds(one.ms),
+            f"{one.reached:.0%}",
+            one.bound,
+        ]
+        for one in found
+    ]
+    return Table("What this machine could do at most, and what is reached", columns, rows)
+
+
+def _operators(found: list[Roofline]) -> Table:
+    rows = [
+        [one.variant, f"{one.batch}x{one.length}", f"{one.threads}", share.operator, part]
+        for one in found
+        for share in one.operators
+        if (part := f"{share.share:.0%}") != "0%"
+    ]
+    columns = ["variant", "shape", "threads", "operator", "share of the time"]
+    return Table("Where the time goes", columns, rows)
 
 
 def machine_section(machine: Machine) -> Section:
