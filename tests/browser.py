@@ -53,7 +53,7 @@ function look(window) {
     })),
     svgs: [...page.querySelectorAll("svg")].map(svg => ({
       role: svg.getAttribute("role"),
-      name: words(page.getElementById(svg.getAttribute("aria-labelledby"))),
+      name: words(page.getElementById(svg.getAttribute("aria-labelledby")) ?? svg),
       texts: [...svg.querySelectorAll("text")].map(text => ({words: words(text), ...box(text)})),
       ...box(svg),
     })),
