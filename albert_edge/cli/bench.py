@@ -41,8 +41,6 @@ Roofline = Annotated[
     bool, typer.Option("--roofline", help="Measure what this machine could do at most.")
 ]
 
-PLOTS = (".svg", ".png", ".html")
-
 
 def bench(
     bundle: BundleFolder,
@@ -85,8 +83,10 @@ def _check_plot(path: Path | None) -> None:
     """See that a plot can be drawn, before minutes go into what it shows."""
     if path is None:
         return
-    if path.suffix.lower() not in PLOTS:
-        raise UsageError(f"{path} is no plot.", tip=f"Name it {', '.join(PLOTS)}.")
+    from albert_edge.measure.plots import SUFFIXES
+
+    if path.suffix.lower() not in SUFFIXES:
+        raise UsageError(f"{path} is no plot.", tip=f"Name it {', '.join(SUFFIXES)}.")
     if not path.absolute().parent.is_dir():
         raise UsageError(f"The folder of {path} does not exist.", tip="Make it first.")
     if not find_spec("matplotlib"):
