@@ -89,8 +89,9 @@ def _check_plot(path: Path | None) -> None:
         raise UsageError(f"{path} is no plot.", tip=f"Name it {', '.join(SUFFIXES)}.")
     if not path.absolute().parent.is_dir():
         raise UsageError(f"The folder of {path} does not exist.", tip="Make it first.")
-    if not find_spec("matplotlib"):
-        raise MissingExtraError("matplotlib", extra="report", purpose="--plot")
+    for package in ("matplotlib", *["jinja2"] * (path.suffix.lower() == ".html")):
+        if not find_spec(package):
+            raise MissingExtraError(package, extra="report", purpose="--plot")
 
 
 def _print(report: BenchReport) -> None:
