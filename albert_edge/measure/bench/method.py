@@ -18,7 +18,9 @@ def describe_method(plan: Plan, processors: dict[int, list[int]], starts: int) -
         starts: Fresh processes of each runtime.
     """
     kept = "; ".join(
-        f"{threads}: processors {', '.join(map(str, numbers))}" if numbers else f"{threads}: any"
+        f"{threads} on processor{'s' * (len(numbers) > 1)} {', '.join(map(str, numbers))}"
+        if numbers
+        else f"{threads} on any processor"
         for threads, numbers in processors.items()
     )
     topics = {
