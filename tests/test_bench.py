@@ -357,7 +357,7 @@ def test_table_is_plain_where_it_is_piped(langid: Path) -> None:
     assert "counted" in line
     rows = [line.split() for line in out.splitlines() if line.startswith("1x8")]
     assert [row[1:3] for row in rows] == [["albert-edge", "fp32"]] * len(threads)
-    assert all(row[7:9] == ["1.00", "x"] for row in rows)
+    assert all(row[7:9] == ["1.00", "(1.00-1.00)"] for row in rows)
 
 
 def test_without_fp32_answers_are_still_compared_with_it(langid: Path) -> None:
