@@ -7,7 +7,7 @@ import csv
 import io
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
@@ -123,6 +123,24 @@ def read_records(
             ) from error
         with file:
             yield _checked(f"{path}: record", read(file), fields)
+
+
+def find_label(label: Any, known: Sequence[str]) -> int | None:
+    """The place among known labels of one that a record gives by name or, failing that, by place.
+
+    Args:
+        label: What the record has: a text or a number, or None.
+        known: The labels, in order.
+
+    Returns:
+        The place, counted from 0, or None if there is no such label.
+    """
+    name = "" if label is None else str(label)
+    if name in known:
+        return known.index(name)
+    if name.isdecimal() and len(name) < 10 and int(name) < len(known):
+        return int(name)
+    return None
 
 
 def _reader(path: Path, fields: Fields) -> Callable[[TextIO], Iterator[Any]]:

@@ -66,10 +66,15 @@ COMMANDS = {
         *("--input", "--output", "--task", "--device", "--precision", "--threads", "--top-k"),
         *("--truncate", "--parameter"),
     },
+    "evaluate": {"--task", "--precision", "--device", "--threads", "--disagreements"},
     "inspect": {"--diff", "--variant", "--diff-variant"},
     "verify": {"--against"},
+    "bench": {
+        *("--shapes", "--precision", "--threads", "--against", "--rounds", "--plot", "--roofline"),
+    },
     "doctor": set[str](),
     "demo": set[str](),
+    "report": {"--output", "--bench", "--against", "--data"},
 }
 
 

@@ -166,6 +166,7 @@ assert a_list == [first, *(next(an_iterator) for _ in range(2))]
 assert (classify_here.session.threads, classify_here.device) == (2, "cpu")
 """,
     "devices.md": "",
+    "bench.md": "assert report.baseline == 'albert-edge fp32' and latency.ratio == 1",
     "bundle.md": "",
     "doctor.md": "assert 'cpu' in [check.name for check in report.providers if check.runs]",
     "embedding.md": "assert future.result()[0]['label'] == 'fr' and len(answers) == 30",

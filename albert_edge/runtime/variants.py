@@ -23,11 +23,7 @@ def choose_variant(bundle: Bundle, device: Device, precision: str) -> Variant:
     Raises:
         BundleError: The bundle has none of that precision.
     """
-    usable = [
-        variant
-        for variant in bundle.manifest.variants
-        if variant.target in ("portable", device.provider.target) and not variant.has_own_outputs
-    ]
+    usable = _usable(bundle, device)
     best_first = _ON_CPU if device.is_cpu else _ELSEWHERE
     for wanted in best_first if precision == "auto" else (precision,):
         candidates = [variant for variant in usable if variant.precision == wanted]
@@ -41,3 +37,18 @@ def choose_variant(bundle: Bundle, device: Device, precision: str) -> Variant:
         if precision == "fp16" and device.provider.target != "cuda":
             known += " --target portable"
     raise BundleError(f"{bundle.folder} has no {precision} variant for {device.name}.", tip=known)
+
+
+def offered_precisions(bundle: Bundle, device: Device) -> list[str]:
+    """The precisions a bundle has for a device: fp32 first, then as "auto" would take them."""
+    best_first = _ON_CPU if device.is_cpu else _ELSEWHERE
+    found = {variant.precision for variant in _usable(bundle, device)}
+    return sorted(found & {*best_first}, key=lambda name: (name != "fp32", best_first.index(name)))
+
+
+def _usable(bundle: Bundle, device: Device) -> list[Variant]:
+    return [
+        variant
+        for variant in bundle.manifest.variants
+        if variant.target in ("portable", device.provider.target) and not variant.has_own_outputs
+    ]

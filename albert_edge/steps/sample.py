@@ -16,7 +16,7 @@ import numpy.typing as npt
 from albert_edge.bundle import Bundle
 from albert_edge.config import AlbertConfig
 from albert_edge.errors import BundleError, InputError, UsageError
-from albert_edge.records import read_records
+from albert_edge.records import find_label, read_records
 from albert_edge.runtime.text import Cut, TextEncoder, load_text_encoder
 
 Arrays = Mapping[str, npt.NDArray[Any]]
@@ -108,13 +108,12 @@ def _records(texts: Texts | None, data: File | None) -> tuple[list[dict[str, Any
 def _label(bundle: Bundle, record: Mapping[str, Any], data: File) -> int:
     """The class a record names, by its label or by its number."""
     known = bundle.manifest.labels
-    label = str(record.get("label", ""))
-    if label in known:
-        return known.index(label)
-    if label.isdecimal() and len(label) < 10 and int(label) < len(known):
-        return int(label)
+    label = record.get("label", "")
+    found = find_label(label, known)
+    if found is not None:
+        return found
     raise InputError(
-        f"{os.fspath(data)}: {label!r} is not a label of this model.",
+        f"{os.fspath(data)}: {str(label)!r} is not a label of this model.",
         tip=f'Every record needs a column "label" with one of: {", ".join(known)}.',
     )
 
