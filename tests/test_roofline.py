@@ -436,8 +436,8 @@ def test_it_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     print_roofline([one, dataclasses.replace(one, length=128, operators=parts[:1])])
     told = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     assert "2 200.0 50.0 10.0" in told
-    assert "int8 1x8 2 1.000 0.000 5.0 5.00 0.50 10.00 50% compute" in told
-    assert told[told.index("Where the time goes: int8, 2 threads") + 1 :] == [
+    assert "1x8 1.000 0.000 5.0 5.00 0.50 10.00 50% compute" in told
+    assert told[told.index("Where the time goes, int8, 2 threads") + 1 :] == [
         "operator 1x8 1x128",
         "MatMul 70.0% 70.0%",
         "(between operators) 28.5% 0.0%",

@@ -21,17 +21,23 @@ def print_roofline(found: Sequence[Roofline]) -> None:
         found: What `albert_edge.measure.roofline.measure_roofline` gives.
     """
     _print_rates(found)
+    groups: dict[tuple[str, int], list[Roofline]] = {}
+    for one in found:
+        groups.setdefault((one.precision, one.threads), []).append(one)
+    for (precision, threads), group in groups.items():
+        _print_limits(f"{precision}, {threads} thread{'s' * (threads > 1)}", group)
+
+
+def _print_limits(title: str, group: Sequence[Roofline]) -> None:
     print_table(
-        "\nLimits: the longer of products at those rates and bytes at that of a copy",
+        f"\nLimits in ms, {title}: products at those rates, bytes at that of a copy",
         [
-            *("precision", "shape", "threads", "GMAC int8", "GMAC fp32", "MB moved"),
-            *("products ms", "bytes ms", "measured ms", "reached", "bound by"),
+            *("shape", "GMAC int8", "GMAC fp32", "MB moved", "products", "bytes"),
+            *("measured", "reached", "bound by"),
         ],
         [
             [
-                one.precision,
                 f"{one.batch}x{one.length}",
-                str(one.threads),
                 f"{one.int8_macs / 1e9:.3f}",
                 f"{one.fp32_macs / 1e9:.3f}",
                 f"{one.bytes / 1e6:.1f}",
@@ -41,18 +47,14 @@ def print_roofline(found: Sequence[Roofline]) -> None:
                 f"{one.reached:.0%}",
                 one.bound,
             ]
-            for one in found
+            for one in group
         ],
     )
-    groups: dict[tuple[str, int], list[Roofline]] = {}
-    for one in found:
-        groups.setdefault((one.precision, one.threads), []).append(one)
-    for (precision, threads), group in groups.items():
-        print_table(
-            f"\nWhere the time goes: {precision}, {threads} threads",
-            ["operator", *(f"{one.batch}x{one.length}" for one in group)],
-            _operators(group),
-        )
+    print_table(
+        f"\nWhere the time goes, {title}",
+        ["operator", *(f"{one.batch}x{one.length}" for one in group)],
+        _operators(group),
+    )
 
 
 def _print_rates(found: Sequence[Roofline]) -> None:
