@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from albert_edge.cli.printing import print_table
 
 if TYPE_CHECKING:
+    from albert_edge.measure.rates import Rates
     from albert_edge.measure.roofline import Roofline
 
 # Operators below this share of the time are summed up.
@@ -33,7 +34,7 @@ def _print_limits(title: str, group: Sequence[Roofline]) -> None:
         f"\nLimits in ms, {title}: products at those rates, bytes at that of a copy",
         [
             *("shape", "GMAC int8", "GMAC fp32", "MB moved", "products", "bytes"),
-            *("measured", "reached", "bound by"),
+            *("took", "reached", "bound by"),
         ],
         [
             [
@@ -58,15 +59,29 @@ def _print_limits(title: str, group: Sequence[Roofline]) -> None:
 
 
 def _print_rates(found: Sequence[Roofline]) -> None:
-    rates = {one.threads: one.rates for one in found}
+    rates: dict[int, list[Rates]] = {}
+    for one in found:
+        rates.setdefault(one.threads, []).append(one.rates)
     print_table(
         "\nThis machine: plain products and copies",
         ["threads", "int8 GMAC/s", "fp32 GMAC/s", "copy GB/s"],
         [
-            [str(count), *(f"{x / 1e9:.1f}" for x in (rate.int8, rate.fp32, rate.bandwidth))]
-            for count, rate in rates.items()
+            [
+                str(count),
+                *(
+                    _span([getattr(rate, kind) / 1e9 for rate in group])
+                    for kind in ("int8", "fp32", "bandwidth")
+                ),
+            ]
+            for count, group in rates.items()
         ],
     )
+
+
+def _span(values: Sequence[float]) -> str:
+    """The least and the largest, which are far apart on a machine with other work to do."""
+    least, largest = f"{min(values):.1f}", f"{max(values):.1f}"
+    return least if least == largest else f"{least} to {largest}"
 
 
 def _operators(group: Sequence[Roofline]) -> list[list[str]]:
