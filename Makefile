@@ -25,7 +25,7 @@ lint: $(VENVS)/test/ready
 types: $(VENVS)/test/ready
 	$(VENVS)/test/bin/mypy
 
-unit: $(VENVS)/test/ready $(VENVS)/wheel/ready emulators
+unit: $(VENVS)/test/ready $(VENVS)/wheel/ready emulators browser
 	$(VENVS)/test/bin/python $(PYTEST)
 
 # The tests that compare with transformers, once more against its newest version.
@@ -74,3 +74,21 @@ emulators: $(VENVS)/test/ready
 # Python on other CPUs; needs apt-get and dpkg, but not root.
 $(VENVS)/emulation/ready: tests/emulation/prepare.py constraints/pins.txt $(VENVS)/test/ready
 	$(VENVS)/test/bin/python tests/emulation/prepare.py $(VENVS)/emulation
+
+# The documentation as a site, in site/; a link that leads nowhere ends it.
+.PHONY: docs
+docs: $(VENVS)/test/ready
+	NO_MKDOCS_2_WARNING=1 $(VENVS)/test/bin/python -m mkdocs build --strict
+
+# For the whole suite: without a browser, the tests that look at pages are skipped.
+.PHONY: browser
+browser:
+	-$(MAKE) --no-print-directory $(VENVS)/browser/ready
+
+# Chromium, to look at pages with; where it is missing, Debian's package, which needs root.
+$(VENVS)/browser/ready:
+	mkdir -p $(@D)
+	command -v chromium >/dev/null || \
+		(apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+		apt-get install -y -qq --no-install-recommends chromium)
+	chromium --version > $@

@@ -17,7 +17,7 @@ through. "outliers" are weights of the same function where one channel of the em
 the values is 50 times larger. min_agreement is 0: random weights have no decisions worth a refusal.
 
 What each peer is set to:
-    optimum          main_export, text-classification; onnxruntime with default options
+    optimum          main_export, text-classification; its ORTModel with default options
     ORT dynamic      quantize_dynamic(weight_type=QInt8) on that, per tensor, as by default
     ORT pre+dynamic  the same after quant_pre_process(skip_symbolic_shape=True) with which the
                      weights are seen; with symbolic shapes it stops at an error; per channel
@@ -32,29 +32,30 @@ What each peer is set to:
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
-import multiprocessing
-import os
-import platform
-import random
 import sys
 import tempfile
 import time
 from collections.abc import Iterable
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from importlib import resources
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import numpy as np
-from peers import BASELINE, CONTENDERS, PACKAGES, Array, Built, Inputs, tokenize
+from peers import BASELINE, CALIBRATION, CONTENDERS, Array, Inputs, tokenize
 from spine import GEOMETRIES, LAYERS, SHAPES, THREADS, feed, make_checkpoint
 
-SPAWN = multiprocessing.get_context("spawn")
-REST = 0.05  # seconds: threads of the runtime before spin on for a moment
+from albert_edge.measure.bench.pinning import choose_processors
+from albert_edge.measure.bench.process import Worker, WorkerError
+from albert_edge.measure.bench.runtimes import Built, Work
+from albert_edge.measure.bench.starts import Setting, Start, start, sum_up
+from albert_edge.measure.bench.statistics import compare, summarize
+from albert_edge.measure.bench.turns import take_turns
+from albert_edge.measure.bench.worker import answer
+from albert_edge.measure.machine import describe_machine
+
+TASK = "text-classification"
 LAYER = "albert.encoder.albert_layer_groups.0.albert_layers.0"
 MODELS = ("random", "outliers", "random pooled", "outliers pooled")
 
@@ -62,69 +63,54 @@ MODELS = ("random", "outliers", "random pooled", "outliers pooled")
 # Processes.
 
 
-def attempt(name: str, folder: Path) -> Built | str:
-    """Build, or say why it fails."""
-    try:
-        return CONTENDERS[name].build(folder)
-    except Exception as error:
-        return f"{type(error).__name__}: {str(error).splitlines()[0][:160]}"
+def open_setting(folder: Path) -> Setting:
+    """What is the same for every process."""
+    return Setting(
+        folder=folder,
+        threads=THREADS,
+        processors=choose_processors(THREADS),
+        tokenizer=None,
+        first=feed(1, 16),
+        warm=feed(1, 128),
+    )
 
 
-def _memory(field: str) -> float:
-    status = Path("/proc/self/status").read_text()
-    lines = dict(line.split(":", 1) for line in status.splitlines())
-    return int(lines[field].split()[0]) * 1024 / 1e6
+def build_all(
+    models: dict[str, Path], names: list[str], setting: Setting
+) -> dict[str, dict[str, Built | str]]:
+    """What every contender makes of every model; a reason where it fails."""
+    built: dict[str, dict[str, Built | str]] = {}
+    for model, folder in models.items():
+        built[model] = {}
+        for name in names:
+            begun = time.perf_counter()
+            with setting.open_process(name) as worker:
+                try:
+                    built[model][name] = worker.call(CONTENDERS[name].build, Work(folder, TASK))
+                except WorkerError as error:
+                    built[model][name] = str(error)
+            log(f"built {name} of {model} in {time.perf_counter() - begun:.0f} s")
+    return built
 
 
-def work(pipe: Any, name: str, path: Path) -> None:
-    """Load a model, tell what that took, and run it as often as asked."""
-    CONTENDERS[name].prepare()
-    Path("/proc/self/clear_refs").write_text("5")  # VmHWM from here on
-    before, start = _memory("VmRSS"), time.perf_counter()
-    run = CONTENDERS[name].load(path)
-    figures = {"load_s": time.perf_counter() - start}
-    figures |= {"grown_mb": _memory("VmRSS") - before, "peak_mb": _memory("VmHWM") - before}
-    run(feed(1, 128))
-    pipe.send(figures | {"answered_mb": _memory("VmRSS") - before})
-    while (order := pipe.recv()) is not None:
-        inputs, times = order
-        if times is None:
-            pipe.send(np.concatenate([run(one) for one in inputs]))
+def start_all(
+    built: dict[str, Built | str], setting: Setting, times: int
+) -> tuple[dict[str, Start], dict[str, Worker]]:
+    """What starts take, each in a fresh process; the last one of each is left running."""
+    figures: dict[str, Start] = {}
+    workers: dict[str, Worker] = {}
+    for name, made in built.items():
+        if isinstance(made, str):
             continue
-        seconds = []
+        starts = []
         for _ in range(times):
-            start = time.perf_counter()
-            run(inputs)
-            seconds.append(time.perf_counter() - start)
-        pipe.send(seconds)
-
-
-class Worker:
-    """A contender in a process of its own."""
-
-    def __init__(self, name: str, path: Path) -> None:
-        self._pipe, other = SPAWN.Pipe()
-        self._process = SPAWN.Process(target=work, args=(other, name, path), daemon=True)
-        self._process.start()
-        other.close()
-        self.figures: dict[str, float] = self._pipe.recv()
-
-    def answers(self, inputs: Inputs) -> Array:
-        """The logits of every text."""
-        self._pipe.send((inputs, None))
-        found: Array = self._pipe.recv()
-        return found
-
-    def seconds(self, inputs: dict[str, Array], times: int) -> list[float]:
-        """How long each of some runs took."""
-        self._pipe.send((inputs, times))
-        found: list[float] = self._pipe.recv()
-        return found
-
-    def close(self) -> None:
-        """End the process."""
-        self._pipe.send(None)
-        self._process.join()
+            if name in workers:
+                workers[name].close()
+            workers[name], found, _ = start(CONTENDERS[name], made, setting)
+            starts.append(found)
+        figures[name] = sum_up(starts)
+        log(f"started {name}")
+    return figures, workers
 
 
 # Measuring.
@@ -141,7 +127,7 @@ def make_models(
         models[name] = folder / name.replace(" ", "-")
         models[name].mkdir()
         checkpoint = make_checkpoint(models[name] / "checkpoint", geometry, LAYERS[geometry])
-        (models[name] / "calibration.txt").write_text("\n".join(calibration), encoding="utf-8")
+        (models[name] / CALIBRATION).write_text("\n".join(calibration), encoding="utf-8")
         tensors = load_file(checkpoint / "model.safetensors")
         if "outliers" in name:
             value, dense = f"{LAYER}.attention.value", f"{LAYER}.attention.dense.weight"
@@ -181,53 +167,41 @@ def quality(expected: Array, found: Array) -> dict[str, float]:
 def latencies(workers: dict[str, Worker], shapes: Any, rounds: int) -> dict[str, Any]:
     """Milliseconds of every runtime at every shape, the runtimes taking turns."""
     table: dict[str, Any] = {}
-    order = random.Random(0)
+    failed: dict[str, str] = {}
     for batch, length in shapes:
-        inputs, tokens = feed(batch, length), batch * length
-        warm, times = (1 if tokens > 128 else 2), max(2, min(16, 1024 // tokens))
-        turns: dict[str, list[list[float]]] = {name: [] for name in workers}
-        for _ in range(rounds):
-            for name in order.sample(list(workers), len(workers)):
-                time.sleep(REST)
-                turns[name].append(workers[name].seconds(inputs, warm + times)[warm:])
-        table[f"{batch}x{length}"] = {name: _summary(turns, name) for name in workers}
+        turns = take_turns(
+            workers, feed(batch, length), rounds, failed=failed, tell=lambda name: None
+        )
+        table[f"{batch}x{length}"] = {name: _summary(turns, name) for name in turns}
         log(f"latency {batch}x{length}")
+    for name, reason in failed.items():
+        log(f"{name} failed: {reason}")
     return table
 
 
-def _summary(turns: dict[str, list[list[float]]], name: str) -> dict[str, float]:
-    flat = [second for turn in turns[name] for second in turn]
-    summary = {"median_ms": 1e3 * median(flat), "best_ms": 1e3 * min(flat)}
+def _summary(turns: dict[str, list[list[float]]], name: str) -> dict[str, Any]:
+    found = summarize(turns[name])
+    summary: dict[str, Any] = {"median_ms": 1e3 * found.p50, "best_ms": 1e3 * found.best}
+    summary |= {"runs": found.runs, "outliers": found.outliers}
     if BASELINE in turns:
-        pairs = zip(turns[BASELINE], turns[name], strict=True)
-        summary["times_as_fast"] = median(median(peer) / median(own) for peer, own in pairs)
+        ratio = compare(turns[name], turns[BASELINE])
+        summary |= {"times_as_fast": ratio.median, "quartiles": (ratio.low, ratio.high)}
     return summary
 
 
-def build_all(models: dict[str, Path], names: list[str]) -> dict[str, dict[str, Built | str]]:
-    """What every contender makes of every model; a reason where it fails."""
-    built: dict[str, dict[str, Built | str]] = {}
-    # What the peers print goes to stderr; stdout is for the tables.
-    with ProcessPoolExecutor(1, SPAWN, os.dup2, (2, 1)) as pool:
-        for model, folder in models.items():
-            built[model] = {}
-            for name in names:
-                start = time.perf_counter()
-                built[model][name] = pool.submit(attempt, name, folder).result()
-                log(f"built {name} of {model} in {time.perf_counter() - start:.0f} s")
-    return built
-
-
-def judge_all(built: dict[str, dict[str, Built | str]], inputs: Inputs) -> dict[str, Any]:
+def judge_all(
+    built: dict[str, dict[str, Built | str]], inputs: Inputs, setting: Setting
+) -> dict[str, Any]:
     """How good every contender's answers are, beside torch's in fp32."""
     table: dict[str, Any] = {}
     for model, contenders in built.items():
         expected: Array | None = None
         for name, made in sorted(contenders.items(), key=lambda item: item[0] != "torch fp32"):
             if isinstance(made, Built):
-                worker = Worker(name, made.path)
-                found = worker.answers(inputs)
-                worker.close()
+                worker, _, _ = start(CONTENDERS[name], made, setting)
+                with worker:
+                    logits = [worker.call(answer, one)["logits"] for one in inputs]
+                found = np.concatenate(logits)
                 expected = found if expected is None else expected
                 table.setdefault(name, {})[model] = quality(expected, found)
         log(f"judged {model}")
@@ -241,40 +215,36 @@ def measure(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     calibration = lines[:: 16 if options.quick else 4]
     rest = [line for index, line in enumerate(lines) if index % 4]
     step = max(1, len(rest) // (12 if options.quick else options.texts))
-    missing = {need for need in PACKAGES if not importlib.util.find_spec(need)}
-    names = [name for name, one in CONTENDERS.items() if not missing & set(one.needs)]
+    missing = {name: one for name, one in CONTENDERS.items() if one.missing}
+    names = [name for name in CONTENDERS if name not in missing]
     wanted = MODELS[:2] if options.quick else MODELS
     models = make_models(folder, options.geometry, wanted, calibration)
-    built = build_all(models, names)
+    setting = open_setting(folder)
+    built = build_all(models, names, setting)
     inputs = tokenize(models["random"] / "checkpoint", rest[::step])
-    figures, workers = {}, {}
-    for name, made in built["random"].items():
-        if isinstance(made, Built):
-            fresh = []
-            for _ in range(1 if options.quick else 3):
-                worker = workers[name] = Worker(name, made.path)
-                fresh.append(worker.figures)
-                if len(fresh) < (1 if options.quick else 3):
-                    worker.close()
-            figures[name] = {key: median(one[key] for one in fresh) for key in fresh[0]}
+    figures, workers = start_all(built["random"], setting, 1 if options.quick else 3)
     rounds = 1 if options.quick else options.rounds
     latency = latencies(workers, SHAPES[:3] if options.quick else SHAPES, rounds)
     for worker in workers.values():
         worker.close()
     return {
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {THREADS} threads",
+        "machine": asdict(describe_machine()),
+        "threads": THREADS,
         "geometry": options.geometry,
         "texts": len(inputs),
-        "left_out": {name: PACKAGES[name] for name in sorted(missing)},
+        "left_out": {
+            name: f"{one.missing}: pip install 'albert-edge[cpu,{one.extra}]'"
+            for name, one in missing.items()
+        },
         "built": {
             model: {
                 name: asdict(one) if isinstance(one, Built) else one for name, one in row.items()
             }
             for model, row in built.items()
         },
-        "load": figures,
+        "load": {name: asdict(one) for name, one in figures.items()},
         "latency": latency,
-        "quality": judge_all(built, inputs),
+        "quality": judge_all(built, inputs, setting),
     }
 
 
@@ -285,7 +255,8 @@ def log(text: str) -> None:
 
 def show(result: dict[str, Any]) -> None:
     """Print the figures as Markdown, and what failed."""
-    print(f"{result['geometry']}, random weights, {result['texts']} texts ({result['machine']})\n")
+    machine = f"{result['machine']['cpu']}, {result['threads']} threads"
+    print(f"{result['geometry']}, random weights, {result['texts']} texts ({machine})\n")
     models = list(result["built"])
     titles = (f"{one}: cosine (worst)" + ", agreement" * (" " not in one) for one in models)
     print("| | file MB | load s | grown MB | peak MB | after 1x128 MB | ", end="")
@@ -296,7 +267,7 @@ def show(result: dict[str, Any]) -> None:
             continue
         load = result["load"][name]
         cells = [f"{built['bytes'] / 1e6:.1f}", f"{load['load_s']:.2f}"]
-        cells += [f"{load[key]:.0f}" for key in ("grown_mb", "peak_mb", "answered_mb")]
+        cells += [f"{load[key]:.0f}" for key in ("loaded_mb", "peak_mb", "steady_mb")]
         for model in models:
             if found := result["quality"][name].get(model):
                 cell = f"{found['cosine']:.5f} ({found['worst']:.4f})"
@@ -310,6 +281,9 @@ def show(result: dict[str, Any]) -> None:
     for name in result["load"]:
         cells = []
         for row in shapes.values():
+            if name not in row:
+                cells.append("fails")
+                continue
             cell = f"{row[name]['median_ms']:.1f} ({row[name]['best_ms']:.1f})"
             ratio = row[name].get("times_as_fast")
             cells.append(cell + (f", {ratio:.2f} x" if ratio else ""))
@@ -320,7 +294,7 @@ def show(result: dict[str, Any]) -> None:
             if isinstance(built, str) or built["note"]:
                 print(f"- {name}, {model}: {built if isinstance(built, str) else built['note']}")
     for name, line in result["left_out"].items():
-        print(f"- left out without {name}: pip install {line}")
+        print(f"- {name} is left out without {line}")
 
 
 def main() -> None:
@@ -334,12 +308,6 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="also write the figures here")
     parser.add_argument("--quick", action="store_true", help="a look: little of everything")
     arguments = parser.parse_args()
-    os.environ |= {
-        "OMP_NUM_THREADS": str(THREADS),
-        "HF_HUB_OFFLINE": "1",
-        "ORT_DISABLE_TELEMETRY": "1",
-        "TOKENIZERS_PARALLELISM": "false",
-    }
     with tempfile.TemporaryDirectory() as folder:
         result = measure(Path(folder), arguments)
     show(result)

@@ -29,7 +29,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from importlib import resources
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 from spine import LAYERS, fresh, make_checkpoint
@@ -58,10 +58,10 @@ def apply(policy: str) -> None:
     from albert_edge.runtime import engine, session
     from albert_edge.runtime.providers import load_onnxruntime
 
-    made = engine._options
+    made = engine.session_options
 
-    def options(ort: ModuleType, threads: int) -> Any:
-        options = made(ort, threads)
+    def options(threads: int) -> Any:
+        options = made(threads)
         options.enable_mem_pattern = policy == "plans"
         options.enable_cpu_mem_arena = policy != "no arena"
         return options
@@ -72,7 +72,7 @@ def apply(policy: str) -> None:
         return options
 
     if policy != CHOSEN:
-        engine._options = options
+        engine.session_options = options
     if policy == "shrinking arena":
         runtime = SimpleNamespace(RunOptions=run_options)
         vars(session)["load_onnxruntime"] = lambda: runtime

@@ -48,14 +48,18 @@ from statistics import median
 from typing import Any
 
 import peers
-from peers import PACKAGES, Built
 from spine import GEOMETRIES, LAYERS, THREADS, make_checkpoint
+
+from albert_edge.measure.bench.peers import openvino, optimum, torch
+from albert_edge.measure.bench.runtimes import Built, Work
 
 DATA = Path(__file__).resolve().parent.parent / "tests" / "data"
 SPAWN = multiprocessing.get_context("spawn")
 LONGEST = 512  # tokens
 REST = 0.1  # seconds: threads of the runtime before spin on for a moment
 BATCHES = (1, 8, 32)
+
+PACKAGES = ("optimum", "torch", "openvino", "nncf")
 
 Label = Callable[[list[str]], list[str]]
 Way = tuple[str, str]  # a contender and how it labels
@@ -65,18 +69,12 @@ Way = tuple[str, str]  # a contender and how it labels
 class Contender:
     """How a model is made in a folder with a checkpoint/, and the ways texts are labelled by it."""
 
-    build: Callable[[Path], Built]
+    build: Callable[[Work], Built]
     load: Callable[[Path, Path], dict[str, Label]]
     needs: tuple[str, ...] = ()
 
 
 # Building and loading.
-
-
-def build_ort_dynamic(folder: Path) -> Built:
-    """The quantized export beside the other, where optimum looks for it."""
-    made = peers.build_ort_dynamic(folder)
-    return Built(made.path.rename(folder / "optimum" / "dynamic.onnx"), made.bytes)
 
 
 def load_ours(model: Path, checkpoint: Path, precision: str) -> dict[str, Label]:
@@ -93,10 +91,10 @@ def load_ours(model: Path, checkpoint: Path, precision: str) -> dict[str, Label]
 
 def load_optimum(model: Path, checkpoint: Path) -> dict[str, Label]:
     """The pipeline of transformers on onnxruntime."""
-    ort, optimum = import_module("onnxruntime"), import_module("optimum.onnxruntime")
+    ort, classes = import_module("onnxruntime"), import_module("optimum.onnxruntime")
     options = ort.SessionOptions()
     options.intra_op_num_threads = THREADS
-    loaded = optimum.ORTModelForSequenceClassification.from_pretrained(
+    loaded = classes.ORTModelForSequenceClassification.from_pretrained(
         model.parent, file_name=model.name, session_options=options
     )
     return _transformers_pipeline(loaded, checkpoint)
@@ -125,19 +123,20 @@ def _transformers_pipeline(model: Any, checkpoint: Path) -> dict[str, Label]:
 
 def load_openvino(model: Path, checkpoint: Path) -> dict[str, Label]:
     """A loop over the texts, and a queue of requests that OpenVINO runs side by side."""
-    openvino = import_module("openvino")
+    runtime = import_module("openvino")
     tokenizer = import_module("tokenizers").Tokenizer.from_file(str(checkpoint / "tokenizer.json"))
     tokenizer.enable_truncation(LONGEST)
     config = json.loads((checkpoint / "config.json").read_text())
     settings: dict[str, Any] = {
-        **peers.LATENCY,
-        peers.PRECISION: "f32",
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_NUM_THREADS": THREADS,
+        "INFERENCE_PRECISION_HINT": "f32",
         "DYNAMIC_QUANTIZATION_GROUP_SIZE": config["hidden_size"],
     }
-    core = openvino.Core()
+    core = runtime.Core()
     request = core.compile_model(model, "CPU", settings).create_infer_request()
     settings["PERFORMANCE_HINT"] = "THROUGHPUT"
-    queue = openvino.AsyncInferQueue(core.compile_model(model, "CPU", settings))
+    queue = runtime.AsyncInferQueue(core.compile_model(model, "CPU", settings))
 
     def loop(texts: list[str]) -> list[str]:
         return [
@@ -174,12 +173,10 @@ OURS = "albert-edge int8"
 CONTENDERS = {
     OURS: _ours("int8"),
     "albert-edge fp32": _ours("fp32"),
-    "optimum fp32": Contender(peers.build_optimum, load_optimum, ("optimum", "torch")),
-    "ORT dynamic int8": Contender(build_ort_dynamic, load_optimum, ("optimum", "torch")),
-    "transformers fp32": Contender(peers.build_torch, load_torch, ("torch",)),
-    "OpenVINO int8": Contender(
-        peers.build_openvino_dynamic, load_openvino, ("openvino", "nncf", "torch")
-    ),
+    "optimum fp32": Contender(optimum.build, load_optimum, ("optimum", "torch")),
+    "ORT dynamic int8": Contender(peers.build_ort_dynamic, load_optimum, ("optimum", "torch")),
+    "transformers fp32": Contender(torch.build, load_torch, ("torch",)),
+    "OpenVINO int8": Contender(openvino.build_int8, load_openvino, ("openvino", "nncf", "torch")),
 }
 
 
@@ -188,7 +185,7 @@ CONTENDERS = {
 
 def build(name: str, folder: Path) -> Built:
     """Make the model of a contender."""
-    return CONTENDERS[name].build(folder)
+    return CONTENDERS[name].build(Work(folder, "text-classification"))
 
 
 def work(pipe: Any, name: str, model: Path, checkpoint: Path) -> None:
@@ -267,7 +264,7 @@ def measure(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {THREADS} threads",
         "geometry": options.geometry,
         "texts": len(texts),
-        "left_out": {name: PACKAGES[name] for name in sorted(missing)},
+        "left_out": sorted(missing),
         **summary(seconds, processors, labels, len(texts)),
     }
 
@@ -307,8 +304,8 @@ def show(result: dict[str, Any]) -> None:
         cells = [f"{row['texts_per_second']:.2f}", f"{row['times_as_fast_as_best_peer']:.2f} x"]
         cells.append(f"{1e3 * row['processor_seconds_per_text']:.0f}")
         print(f"| {name} | {' | '.join(cells)} | {'' if same is None else f'{same:.1%}'} |")
-    for name, line in result["left_out"].items():
-        print(f"- left out without {name}: pip install {line}")
+    for name in result["left_out"]:
+        print(f"- left out what needs {name}, which is not installed")
 
 
 def main() -> None:

@@ -22,6 +22,7 @@ import pytest
 from conftest import make_model
 
 import albert_edge
+from albert_edge.measure.bench.peers import PEERS
 from albert_edge.runtime import variants
 from albert_edge.runtime.providers import PROVIDERS
 from albert_edge.runtime.tasks import TASKS, find_task
@@ -166,10 +167,13 @@ assert a_list == [first, *(next(an_iterator) for _ in range(2))]
 assert (classify_here.session.threads, classify_here.device) == (2, "cpu")
 """,
     "devices.md": "",
+    "bench.md": "assert report.baseline == 'albert-edge fp32' and latency.ratio == 1",
     "evaluate.md": """
 assert report.examples == 100 and report.precisions[0].metrics["accuracy"] == 0.99
 assert accuracy.metric == "accuracy" and accuracy.low <= accuracy.value <= accuracy.high
 """,
+    "bundle.md": "",
+    "doctor.md": "assert 'cpu' in [check.name for check in report.providers if check.runs]",
     "embedding.md": "assert future.result()[0]['label'] == 'fr' and len(answers) == 30",
 }
 
@@ -190,7 +194,7 @@ def stand_ins(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("name", HOLDS)
 def test_guide_works(name: str, stand_ins: Path, tmp_path: Path) -> None:
     steps = program_of(ROOT / "docs" / name)
-    assert len(steps) >= 4
+    assert len(steps) >= 3
     shutil.copytree(stand_ins, tmp_path, dirs_exist_ok=True)
     done = follow([*steps, ("python", HOLDS[name])], tmp_path)
     assert done.returncode == 0, done.stdout
@@ -318,6 +322,13 @@ def test_every_device_is_in_the_table_with_what_brings_it() -> None:
         assert known.numbered == (len(code(names)) == 2)
         package = known.plugin or known.package or "albert-edge[cpu]"
         assert how.startswith("an onnxruntime") or package in how
+
+
+def test_every_peer_is_in_the_table_with_its_extra() -> None:
+    rows = table(ROOT / "docs/bench.md", "peer | what it is")
+    assert [code(name) + code(extra) for name, _, extra in rows] == [
+        [peer.name, peer.extra] for peer in PEERS.values()
+    ]
 
 
 def test_precisions_are_listed_in_the_order_of_auto() -> None:

@@ -11,9 +11,12 @@ from typing import Annotated, NoReturn
 import typer
 
 from albert_edge.cli import commands
+from albert_edge.cli.bench import bench
+from albert_edge.cli.doctor import doctor
 from albert_edge.cli.evaluate import evaluate
 from albert_edge.cli.predict import predict
 from albert_edge.cli.quantize import quantize
+from albert_edge.cli.report import report
 from albert_edge.errors import AlbertEdgeError
 
 app = typer.Typer(
@@ -31,7 +34,10 @@ for command in (
     evaluate,
     commands.inspect,
     commands.verify,
+    bench,
+    doctor,
     commands.demo,
+    report,
 ):
     app.command()(command)
 

@@ -32,15 +32,16 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
-    """Print a table to stdout; every column but the first is right-aligned."""
+def print_table(title: str, columns: list[str], rows: list[list[str]], *, words: int = 1) -> None:
+    """Print a table to stdout; the first columns hold words, the others numbers."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False)
     for index, column in enumerate(columns):
-        table.add_column(column, justify="right" if index else "left", overflow="fold")
+        is_word = index < words
+        table.add_column(column, justify="left" if is_word else "right", overflow="fold")
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)

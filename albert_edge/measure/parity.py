@@ -108,8 +108,22 @@ def transformers_run(folder: Path, task: str) -> Run:
     Raises:
         MissingExtraError: torch or transformers is not installed.
     """
+    return torch_run(transformers_model(folder, task))
+
+
+def transformers_model(folder: Path, task: str, **options: Any) -> Any:
+    """The checkpoint of a folder as the model of transformers that answers a task, in float32.
+
+    Args:
+        folder: The checkpoint.
+        task: A value of `ARCHITECTURES`.
+        **options: What else from_pretrained is given.
+
+    Raises:
+        MissingExtraError: torch or transformers is not installed.
+    """
     try:
-        import torch
+        import torch  # noqa: F401
         import transformers
     except ImportError as error:
         raise MissingExtraError(
@@ -117,7 +131,12 @@ def transformers_run(folder: Path, task: str) -> Run:
         ) from None
     (class_name,) = (name for name, answers in ARCHITECTURES.items() if answers == task)
     model_class = getattr(transformers, class_name)
-    model = model_class.from_pretrained(folder, local_files_only=True).float().eval()
+    return model_class.from_pretrained(folder, local_files_only=True, **options).float().eval()
+
+
+def torch_run(model: Any) -> Run:
+    """A model of transformers as a function of named arrays."""
+    import torch
 
     def run(arrays: Arrays) -> Arrays:
         with torch.inference_mode():

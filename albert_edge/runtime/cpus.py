@@ -9,55 +9,37 @@ import math
 import os
 from pathlib import Path
 
-_PROC = Path("/proc/self/cgroup")
-_CGROUPS = Path("/sys/fs/cgroup")
+from albert_edge.runtime import cgroups
+
+_PROC = cgroups.PROC
+_CGROUPS = cgroups.MOUNT
 
 
 def usable_cpus() -> int:
     """The smaller of the CPU affinity and the cgroup quota, at least 1."""
-    return max(1, math.ceil(min(_affinity(), cpu_quota(_PROC, _CGROUPS))))
+    return max(1, math.ceil(min(cpu_affinity(), cpu_quota(_PROC, _CGROUPS))))
 
 
-def _affinity() -> int:
+def cpu_affinity() -> int:
+    """How many processors this process may run on, whatever its share of them is."""
     try:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # not on macOS and Windows
         return os.cpu_count() or 1
 
 
-def cpu_quota(proc: Path, cgroups: Path) -> float:
+def cpu_quota(proc: Path = _PROC, mount: Path = _CGROUPS) -> float:
     """CPUs that the control groups of this process grant, or infinity.
 
     Args:
-        proc: The process's list of control groups (cgroups(7): lines of id:controllers:path).
-        cgroups: Where they are mounted.
+        proc: The process's list of control groups.
+        mount: Where they are mounted.
 
     Returns:
         The least quota of the group and those above it. Both versions are read: cpu.max of v2,
         cpu.cfs_quota_us and cpu.cfs_period_us of v1.
     """
-    least = math.inf
-    for root, group in _groups(proc, cgroups):
-        for folder in (root / group, *(root / group).parents):
-            least = min(least, _quota(folder))
-            if folder == root:
-                break
-    return least
-
-
-def _groups(proc: Path, cgroups: Path) -> list[tuple[Path, str]]:
-    try:
-        lines = proc.read_text().splitlines()
-    except OSError:
-        return []
-    groups = []
-    for line in lines:
-        _, controllers, path = line.split(":", 2)
-        if not controllers:
-            groups.append((cgroups, path.lstrip("/")))
-        elif "cpu" in controllers.split(","):
-            groups.append((cgroups / "cpu", path.lstrip("/")))
-    return groups
+    return min(map(_quota, cgroups.group_folders("cpu", proc, mount)), default=math.inf)
 
 
 def _quota(folder: Path) -> float:

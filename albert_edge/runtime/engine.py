@@ -36,7 +36,7 @@ def load_engine(path: Path, device: Device, threads: int, *, unsigned_weights: b
         DeviceError: The execution provider did not load.
     """
     ort = load_onnxruntime()
-    options = _options(ort, threads)
+    options = session_options(threads)
     if not device.is_cpu:
         options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
     model = with_unsigned_weights(path) if unsigned_weights else path
@@ -118,7 +118,13 @@ def run_file(
     return run
 
 
-def _options(ort: ModuleType, threads: int) -> Any:
+def session_options(threads: int) -> Any:
+    """The options that every model is loaded with, an onnxruntime.SessionOptions.
+
+    Args:
+        threads: Threads inside one run.
+    """
+    ort = load_onnxruntime()
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1

@@ -1,0 +1,176 @@
+"""What this CPU is called, and which instructions it has that matter to onnxruntime's kernels.
+
+Linux is asked through /proc/cpuinfo, macOS through sysctl, Windows through
+IsProcessorFeaturePresent. What a system does not tell is left out, not guessed.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import platform
+import re
+import subprocess
+import sys
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+UNKNOWN = "unknown"
+
+# Each feature: the flags it takes, any of these sets. Flags are lower-case letters and digits, so
+# that Linux's sse4_1 is macOS's SSE4.1.
+_FEATURES: dict[str, dict[str, tuple[set[str], ...]]] = {
+    "x86_64": {
+        "sse4": ({"sse41", "sse42"},),
+        "avx2": ({"avx2"},),
+        "avx512": ({"avx512f", "avx512bw", "avx512dq", "avx512vl"},),
+        "vnni": ({"avx512vnni"}, {"avxvnni"}),
+        "amx": ({"amxtile", "amxint8"},),
+        "bf16": ({"avx512bf16"}, {"amxbf16"}),
+    },
+    "aarch64": {
+        "dotprod": ({"asimddp"}, {"dotprod"}),
+        "i8mm": ({"i8mm"},),
+        "bf16": ({"bf16"},),
+        "sve": ({"sve"},),
+    },
+}
+
+# Linux names no ARM core; these part numbers are Arm's own (MIDR_EL1), as lscpu knows them.
+_ARM_IMPLEMENTER = 0x41
+_ARM_PARTS = {
+    **{0xD03: "Cortex-A53", 0xD04: "Cortex-A35", 0xD05: "Cortex-A55", 0xD07: "Cortex-A57"},
+    **{0xD08: "Cortex-A72", 0xD09: "Cortex-A73", 0xD0A: "Cortex-A75", 0xD0B: "Cortex-A76"},
+    **{0xD0C: "Neoverse-N1", 0xD0D: "Cortex-A77", 0xD40: "Neoverse-V1", 0xD41: "Cortex-A78"},
+    **{0xD42: "Cortex-A78AE", 0xD44: "Cortex-X1", 0xD46: "Cortex-A510", 0xD47: "Cortex-A710"},
+    **{0xD48: "Cortex-X2", 0xD49: "Neoverse-N2", 0xD4B: "Cortex-A78C", 0xD4D: "Cortex-A715"},
+    **{0xD4E: "Cortex-X3", 0xD4F: "Neoverse-V2", 0xD80: "Cortex-A520", 0xD81: "Cortex-A720"},
+    **{0xD82: "Cortex-X4", 0xD84: "Neoverse-V3", 0xD8E: "Neoverse-N3"},
+}
+
+# PF_* of winnt.h. Those of AVX-512 beyond its foundation, VNNI and AMX do not exist.
+_WINDOWS_FLAGS = {
+    "x86_64": {37: "sse41", 38: "sse42", 40: "avx2"},
+    "aarch64": {43: "dotprod", 46: "sve", 66: "i8mm", 68: "bf16"},
+}
+_WINDOWS_UNKNOWN = {"x86_64": {"avx512", "vnni", "amx", "bf16"}}
+
+
+@dataclass(frozen=True, slots=True)
+class Cpu:
+    """A processor.
+
+    Attributes:
+        name: Its model, or "unknown".
+        architecture: "x86_64", "aarch64", or what Python calls another.
+        features: Whether it has each instruction set that matters; what is not known is left out.
+    """
+
+    name: str
+    architecture: str
+    features: dict[str, bool]
+
+
+def describe_cpu() -> Cpu:
+    """The CPU of this machine, as far as its system tells."""
+    architecture = normal_architecture(platform.machine())
+    if sys.platform == "darwin":
+        return read_sysctl(_sysctl(), architecture)
+    if sys.platform == "win32":
+        return _ask_windows(architecture)
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        text = ""
+    return read_cpuinfo(text, architecture)
+
+
+def normal_architecture(machine: str) -> str:
+    """One name for each architecture: Windows says AMD64 and macOS arm64."""
+    return {"amd64": "x86_64", "arm64": "aarch64"}.get(machine.lower(), machine or UNKNOWN)
+
+
+def read_cpuinfo(text: str, architecture: str) -> Cpu:
+    """A CPU from Linux's /proc/cpuinfo.
+
+    Args:
+        text: The file. Where cores differ, as in big.LITTLE, a feature is what all of them have.
+        architecture: "x86_64" or "aarch64"; of others only a name is read.
+    """
+    pairs = [line.partition(":") for line in text.splitlines()]
+    fields = [(key.strip(), value.strip()) for key, _, value in pairs]
+    flags = [_flags(value) for key, value in fields if key in ("flags", "Features")]
+    names = [value for key, value in fields if key == "model name"] or _arm_names(fields)
+    board = [value for key, value in fields if key == "Model"]  # of a Raspberry Pi
+    name = " + ".join(dict.fromkeys(names)) or UNKNOWN
+    if board:
+        name = f"{name} ({board[-1]})" if names else board[-1]
+    features = _features(architecture, set.intersection(*flags)) if flags else {}
+    return Cpu(name, architecture, features)
+
+
+def read_sysctl(text: str, architecture: str) -> Cpu:
+    """A CPU from lines of macOS's sysctl, each "name: value"."""
+    values = dict(line.split(": ", 1) for line in text.splitlines() if ": " in line)
+    flags = {
+        key.rpartition("FEAT_")[2].lower()
+        for key, value in values.items()
+        if "FEAT_" in key and value == "1"
+    }
+    for key in ("machdep.cpu.features", "machdep.cpu.leaf7_features"):
+        flags |= _flags(values.get(key, ""))
+    name = values.get("machdep.cpu.brand_string", UNKNOWN)
+    return Cpu(name, architecture, _features(architecture, flags) if flags else {})
+
+
+def _features(architecture: str, flags: Collection[str]) -> dict[str, bool]:
+    return {
+        name: any(wanted.issubset(flags) for wanted in ways)
+        for name, ways in _FEATURES.get(architecture, {}).items()
+    }
+
+
+def _flags(words: str) -> set[str]:
+    return {re.sub(r"[^a-z0-9]", "", word) for word in words.lower().split()}
+
+
+def _arm_names(fields: list[tuple[str, str]]) -> list[str]:
+    implementers = [value for key, value in fields if key == "CPU implementer"]
+    parts = [value for key, value in fields if key == "CPU part"]
+    return [_arm_name(*pair) for pair in zip(implementers, parts, strict=False)]
+
+
+def _arm_name(implementer: str, part: str) -> str:
+    try:
+        if int(implementer, 16) == _ARM_IMPLEMENTER:
+            return _ARM_PARTS[int(part, 16)]
+    except (KeyError, ValueError):
+        pass
+    return f"part {part} of implementer {implementer}"
+
+
+def _sysctl() -> str:
+    try:
+        done = subprocess.run(
+            ["sysctl", "machdep.cpu", "hw.optional"],
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=10,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout
+
+
+def _ask_windows(architecture: str) -> Cpu:
+    known = _WINDOWS_FLAGS.get(architecture, {})
+    try:
+        asked = ctypes.windll.kernel32.IsProcessorFeaturePresent  # type: ignore[attr-defined]
+        flags = {name for number, name in known.items() if asked(number)}
+    except (AttributeError, OSError):
+        return Cpu(platform.processor() or UNKNOWN, architecture, {})
+    features = _features(architecture, flags)
+    unknown = _WINDOWS_UNKNOWN.get(architecture, set())
+    told = {name: has for name, has in features.items() if name not in unknown}
+    return Cpu(platform.processor() or UNKNOWN, architecture, told)

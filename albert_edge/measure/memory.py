@@ -1,0 +1,107 @@
+"""How much memory this machine has, and how much of it this process may take."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from albert_edge.runtime import cgroups
+
+_MEMINFO = Path("/proc/meminfo")
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Memory in bytes; None where the system does not tell.
+
+    Attributes:
+        total: Of the machine.
+        available: What new programs may take without swapping.
+        limit: What the control groups grant this process; None is no limit.
+    """
+
+    total: int | None
+    available: int | None
+    limit: int | None
+
+
+def describe_memory() -> Memory:
+    """The memory of this machine, as far as its system tells."""
+    if sys.platform == "win32":
+        return _ask_windows()
+    total, available = read_meminfo(_MEMINFO)
+    return Memory(total or _physical(), available, memory_limit(total))
+
+
+def read_meminfo(path: Path) -> tuple[int | None, int | None]:
+    """Total and available memory in bytes from Linux's /proc/meminfo."""
+    try:
+        text = path.read_text()
+    except OSError:
+        return None, None
+    found = dict(re.findall(r"^(\w+): +(\d+) kB$", text, re.MULTILINE))
+    total, available = (found.get(name) for name in ("MemTotal", "MemAvailable"))
+    return (int(total) * 1024 if total else None), (int(available) * 1024 if available else None)
+
+
+def memory_limit(
+    total: int | None, proc: Path = cgroups.PROC, mount: Path = cgroups.MOUNT
+) -> int | None:
+    """Bytes that the control groups of this process grant, or None.
+
+    Args:
+        total: Memory of the machine. Version 1 has no word for "no limit", but a number beyond it.
+        proc: The process's list of control groups.
+        mount: Where they are mounted.
+
+    Returns:
+        The least limit of the group and those above it. Both versions are read: memory.max of v2,
+        memory.limit_in_bytes of v1.
+    """
+    limits = map(_limit, cgroups.group_folders("memory", proc, mount))
+    least = min((limit for limit in limits if limit is not None), default=None)
+    beyond = total if total is not None else 2**62
+    return None if least is None or least >= beyond else least
+
+
+def _limit(folder: Path) -> int | None:
+    for name in ("memory.max", "memory.limit_in_bytes"):
+        try:
+            return int((folder / name).read_text())
+        except (OSError, ValueError):  # "max" is no limit
+            continue
+    return None
+
+
+def _physical() -> int | None:
+    """Memory as POSIX has it, for macOS and others without /proc."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):
+        return None
+
+
+class _MemoryStatus(ctypes.Structure):
+    """MEMORYSTATUSEX of the Windows API."""
+
+    _fields_ = (
+        ("length", ctypes.c_uint32),
+        ("load", ctypes.c_uint32),
+        ("total", ctypes.c_uint64),
+        ("available", ctypes.c_uint64),
+        ("others", ctypes.c_uint64 * 5),
+    )
+
+
+def _ask_windows() -> Memory:
+    status = _MemoryStatus(length=ctypes.sizeof(_MemoryStatus))
+    try:
+        kernel = ctypes.windll.kernel32  # type: ignore[attr-defined]
+        told = kernel.GlobalMemoryStatusEx(ctypes.byref(status))
+    except (AttributeError, OSError):
+        told = 0
+    return Memory(status.total, status.available, None) if told else Memory(None, None, None)

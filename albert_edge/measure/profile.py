@@ -1,0 +1,113 @@
+"""Runs of a model under onnxruntime's own profiler: every operator with its shapes and its time."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+
+from albert_edge.runtime.engine import session_options
+from albert_edge.runtime.providers import load_onnxruntime
+from albert_edge.runtime.unsigned import with_unsigned_weights
+
+# Operators that run graphs of their own, whose operators are told of one by one.
+CONTROL_FLOW = frozenset({"Loop", "If", "Scan"})
+
+_KERNEL = "_kernel_time"
+_RUN = "model_run"
+
+
+@dataclass(frozen=True, slots=True)
+class Array:
+    """An array that an operator took or gave: onnxruntime's name of its type, and its shape."""
+
+    dtype: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRun:
+    """One run of an operator; in the body of a loop there is one for every turn.
+
+    Attributes:
+        operator: Its type, such as "MatMul".
+        inputs: What went in, in order; optional ones that are left out are not listed.
+        outputs: What came out.
+        seconds: How long it took.
+    """
+
+    operator: str
+    inputs: tuple[Array, ...]
+    outputs: tuple[Array, ...]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRun:
+    """One run of a model: its operators, and how long it took with all that is around them."""
+
+    nodes: tuple[NodeRun, ...]
+    seconds: float
+
+
+def profile(
+    path: Path,
+    inputs: Mapping[str, npt.NDArray[Any]],
+    *,
+    threads: int,
+    runs: int,
+    packed: bool = True,
+    unsigned_weights: bool = False,
+) -> list[ModelRun]:
+    """Run a model on the CPU as a session does, and write down what its operators do.
+
+    Args:
+        path: The .onnx file.
+        inputs: Arrays by name; those the model does not take are ignored.
+        threads: Threads inside a run.
+        runs: How often to run it.
+        packed: Whether onnxruntime packs weights, as it does to be fast. A weight that was packed
+            is missing from the inputs of its operator.
+        unsigned_weights: Whether int8 weights are turned into uint8 ones on the way.
+
+    Returns:
+        The runs in order. The first pays for what later ones find done.
+    """
+    ort = load_onnxruntime()
+    options = session_options(threads)
+    options.enable_profiling = True
+    if not packed:
+        options.add_session_config_entry("session.disable_prepacking", "1")
+    with tempfile.TemporaryDirectory() as folder:
+        options.profile_file_prefix = str(Path(folder) / "profile")
+        model = with_unsigned_weights(path) if unsigned_weights else path
+        engine = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        feed = {value.name: inputs[value.name] for value in engine.get_inputs()}
+        for _ in range(runs):
+            engine.run(None, feed)
+        events = json.loads(Path(engine.end_profiling()).read_text(encoding="utf-8"))
+    return read_profile(events)
+
+
+def read_profile(events: list[dict[str, Any]]) -> list[ModelRun]:
+    """The runs told of by the events of an onnxruntime profile, whose times are microseconds."""
+    runs: list[ModelRun] = []
+    nodes: list[NodeRun] = []
+    for event in events:
+        if event["name"] == _RUN:  # written when it is over
+            runs.append(ModelRun(tuple(nodes), event["dur"] / 1e6))
+            nodes = []
+        elif event["cat"] == "Node" and event["name"].endswith(_KERNEL):
+            told = event["args"]
+            taken, given = _arrays(told["input_type_shape"]), _arrays(told["output_type_shape"])
+            nodes.append(NodeRun(told["op_name"], taken, given, event["dur"] / 1e6))
+    return runs
+
+
+def _arrays(told: list[dict[str, list[int]]]) -> tuple[Array, ...]:
+    return tuple(Array(dtype, tuple(shape)) for one in told for dtype, shape in one.items())

@@ -1,0 +1,95 @@
+"""Run a benchmark and keep its figures, with the machine and the command, for the documents.
+
+    python benchmarks/record.py NAME [OPTION ...]
+    python benchmarks/tables.py
+
+NAME is a benchmark of this folder (spine, int8, geometries, gpu), which gets the options, or bench:
+`albert-edge bench` of an albert-base of random weights, made here, with the options given to it.
+Figures go to docs/measured/NAME.json, which appears whole or not at all; tables.py then rewrites
+the tables and pictures of the documents.
+
+    python benchmarks/record.py NAME --figures FILE [OPTION ...]
+
+keeps the JSON that the benchmark wrote earlier, on this machine and with these options.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from spine import LAYERS, make_checkpoint
+
+from albert_edge.measure.machine import describe_machine
+from albert_edge.measure.whole_file import write_whole
+
+HERE = Path(__file__).resolve().parent
+MEASURED = HERE.parent / "docs" / "measured"
+SCRIPTS = ("spine", "int8", "geometries", "gpu")
+
+
+def main() -> None:
+    """Measure, and write one file."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("name", choices=(*SCRIPTS, "bench"))
+    parser.add_argument("--figures", type=Path, help="what the benchmark's --json wrote earlier")
+    arguments, options = parser.parse_known_args()
+    if arguments.figures:
+        figures = json.loads(arguments.figures.read_text(encoding="utf-8"))
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            figures = measure(arguments.name, options, Path(folder))
+    record = keep(arguments.name, options, figures)
+    MEASURED.mkdir(exist_ok=True)
+    text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
+    write_whole(MEASURED / f"{arguments.name}.json", text.encode())
+
+
+def measure(name: str, options: list[str], folder: Path) -> Any:
+    """The JSON document of a benchmark."""
+    if name == "bench":
+        program = [sys.executable, "-m", "albert_edge", "bench", make_base(folder), "--json"]
+        done = subprocess.run([*program, *options], check=True, stdout=subprocess.PIPE)
+        return json.loads(done.stdout)
+    path = folder / "figures.json"
+    program = [sys.executable, str(HERE / f"{name}.py"), *options, "--json", str(path)]
+    subprocess.run(program, check=True)
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def make_base(folder: Path) -> str:
+    """A bundle of albert-base with random weights: fp32 as it was exported, optimized, and int8."""
+    import albert_edge
+
+    checkpoint = make_checkpoint(folder / "checkpoint", "base", LAYERS["base"])
+    albert_edge.export(checkpoint, folder / "albert-base")
+    albert_edge.optimize(folder / "albert-base")
+    # Of random weights many decisions are coin tosses: agreement says nothing of int8.
+    albert_edge.quantize(folder / "albert-base", precision="int8", min_agreement=0.0)
+    return os.fspath(folder / "albert-base")
+
+
+def keep(name: str, options: list[str], figures: Any) -> dict[str, Any]:
+    """The figures with where they come from."""
+    return {
+        "schema_version": 1,
+        "command": shlex.join(["python", "benchmarks/record.py", name, *options]),
+        "date": time.strftime("%Y-%m-%d"),
+        "machine": asdict(describe_machine()),
+        "figures": figures,
+    }
+
+
+if __name__ == "__main__":
+    main()

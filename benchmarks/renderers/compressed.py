@@ -1,0 +1,80 @@
+"""Compressed models and their peers: what benchmarks/int8.py measures."""
+
+from __future__ import annotations
+
+from renderers.markdown import Figures, markdown
+
+_WHEN = {
+    "int8": ("albert-edge int8", "the default, on any CPU"),
+    "int8-block": (
+        "albert-edge int8-block",
+        "the gate refused int8: outliers inside the feed-forward layer",
+    ),
+    "int4": (
+        "albert-edge int4",
+        "the file must be as small as can be, and your data says it is good enough",
+    ),
+    "mixed": ("", "a budget is given instead of a precision"),
+    "fp16": ("", "[GPUs](gpu.md); a CPU computes it in fp32"),
+    "fp32": ("albert-edge fp32", "nothing may change"),
+}
+
+
+def precisions(figures: Figures) -> str:
+    """Size and speed of each precision, and when to take it."""
+    shape = "1x128"
+    rows = []
+    for precision, (name, when) in _WHEN.items():
+        size, speed = "", ""
+        if name:
+            own = figures["latency"][shape]
+            size = f"{figures['built']['random'][name]['bytes'] / 1e6:.1f} MB"
+            ratio = own["albert-edge fp32"]["median_ms"] / own[name]["median_ms"]
+            speed = f"{ratio:.1f} x"
+        rows.append((f"`{precision}`", when, size, speed))
+    rows[3] = (*rows[3][:2], "between", "between")
+    rows[4] = (*rows[4][:2], "half of fp32", "")
+    return markdown(["", "when", "size of base", f"speed at {shape}, fp32 is 1"], rows)
+
+
+def int8_files(figures: Figures) -> str:
+    """File, load, memory and cosine of every contender."""
+    models = [_judged(figures, kind) for kind in ("random", "outliers")]
+    rows = []
+    for name, built in figures["built"]["random"].items():
+        if isinstance(built, str):
+            rows.append([name, "fails", *[""] * (2 + len(models))])
+            continue
+        load = figures["load"][name]
+        cells = [f"{built['bytes'] / 1e6:.1f}", f"{load['load_s']:.2f}", f"{load['loaded_mb']:.0f}"]
+        for model, _ in models:
+            found = figures["quality"][name].get(model)
+            cells.append(f"{found['cosine']:.5f} ({found['worst']:.4f})" if found else "fails")
+        rows.append([name, *cells])
+    titles = [f"{words}: cosine (worst)" for _, words in models]
+    return markdown(["", "file MB", "load s", "grows by MB", *titles], rows)
+
+
+def _judged(figures: Figures, kind: str) -> tuple[str, str]:
+    """Which model of a kind quality is shown of, and in words."""
+    words = {"random": "random weights", "outliers": "the same with outliers"}[kind]
+    pooled = f"{kind} pooled"
+    if pooled in figures["built"]:
+        return pooled, f"{words}, pooled output"
+    return kind, f"{words}, logits"
+
+
+def int8_latency(figures: Figures) -> str:
+    """Milliseconds of every contender at every shape, with the ratio to the baseline."""
+    shapes = figures["latency"]
+    rows = []
+    for name in figures["load"]:
+        cells = [_medians(row[name]) if name in row else "fails" for row in shapes.values()]
+        rows.append([name, *cells])
+    return markdown(["median (best) ms, times as fast as optimum fp32", *shapes], rows)
+
+
+def _medians(row: Figures) -> str:
+    ratio = row.get("times_as_fast")
+    text = f"{row['median_ms']:.1f} ({row['best_ms']:.1f})"
+    return f"{text}, {ratio:.2f} x" if ratio else text

@@ -1,0 +1,54 @@
+"""Tables in Markdown, and where their figures come from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+Figures = dict[str, Any]  # a JSON document, or a part of one
+Cells = Iterable[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Which record of docs/measured/ a table shows, and how."""
+
+    source: str
+    render: Callable[[Any], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """The same of a picture, from the whole record."""
+
+    source: str
+    draw: Callable[[Figures], bytes]
+
+
+def markdown(columns: list[str], rows: Iterable[Cells]) -> str:
+    """A table whose first column is of names and whose others are of figures."""
+    lines = [" | ".join(columns), " | ".join(["---", *["---:"] * (len(columns) - 1)])]
+    lines += [" | ".join(row) for row in rows]
+    return "\n".join(f"| {line} |".replace("|  |", "| |") for line in lines)
+
+
+def source_line(record: Figures) -> str:
+    """Where a table comes from: the machine, the day, the command."""
+    machine = record["machine"]
+    features = machine["features"]
+    words = [f"{machine['cpu']} ({machine['architecture']})", _processors(machine)]
+    if "vnni" in features:
+        words.append("VNNI" if features["vnni"] else "no VNNI")
+    words.append(f"onnxruntime {machine['packages'].get('onnxruntime', 'unknown')}")
+    return f"{', '.join(words)}; {record['date']}; `{record['command']}`"
+
+
+def _processors(machine: Figures) -> str:
+    count = machine["usable_cpus"]
+    return f"{count} processor{'s' * (count != 1)}"
+
+
+def times(ratio: float | None) -> str:
+    """A ratio, or nothing where there is none."""
+    return "" if ratio is None else f"{ratio:.2f} x"
