@@ -346,14 +346,15 @@ def strict_json(text: str) -> Any:
 def logits(bundle: Path, variant: str, texts: list[str]) -> Any:
     """Logits of texts through onnxruntime and tokenizers alone.
 
-    But for int8, whose weights this processor may need as unsigned bytes.
+    But for products of integers, whose weights this processor may need as unsigned bytes.
     """
     tokenizer = Tokenizer.from_file(str(bundle / "tokenizer.json"))
     tokenizer.no_padding()
     path = bundle / "onnx" / f"{variant}.onnx"
     session = ort.InferenceSession(path)
     unsigned = not adds_signed_weights_exactly()
-    in_int8 = run_file(path, unsigned_weights=unsigned) if variant == "model_int8" else None
+    integers = variant in ("model_int8", "model_int8_block")  # of the latter, the head's
+    in_int8 = run_file(path, unsigned_weights=unsigned) if integers else None
     rows = []
     for text in texts:
         encoded = tokenizer.encode(text)
