@@ -166,6 +166,10 @@ assert a_list == [first, *(next(an_iterator) for _ in range(2))]
 assert (classify_here.session.threads, classify_here.device) == (2, "cpu")
 """,
     "devices.md": "",
+    "quickstart.md": """
+assert answer[0]["label"] == "en" and [each[0]["label"] for each in answers] == ["de", "zh"]
+assert open("langid.html", encoding="utf-8").read().startswith("<!doctype html>")
+""",
     "doctor.md": "assert 'cpu' in [check.name for check in report.providers if check.runs]",
     "embedding.md": "assert future.result()[0]['label'] == 'fr' and len(answers) == 30",
 }
