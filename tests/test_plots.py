@@ -60,7 +60,7 @@ def test_lines_are_the_medians_over_the_lengths() -> None:
 def test_each_line_bears_its_name_at_its_end() -> None:
     axes = panels(sample())[0]
     assert axes.get_legend() is None
-    found = {text.get_text(): text.xy for text in axes.texts}  # type: ignore[attr-defined]
+    found = {text.get_text(): text.xy for text in axes.texts}
     assert found == {name: (384, figures[0][3]) for name, figures in FIGURES.items()}
 
 
