@@ -49,10 +49,10 @@ def make_bundle(folder: Path, geometry: str) -> Path:
         # Size and speed are asked for, not quality; random weights have nothing to refuse.
         albert_edge.quantize(
             bundle,
-            precision=precision,  # type: ignore[arg-type]
+            precision=precision,
             texts=["The quick brown fox jumps over the lazy dog."],
             min_agreement=0.0,
-            min_cosine=-1.0,
+            min_cosine=0.0,
         )
     return bundle
 

@@ -67,8 +67,11 @@ COMMANDS = {
         *("--truncate", "--parameter"),
     },
     "evaluate": {"--task", "--precision", "--device", "--threads", "--disagreements"},
-    "inspect": set[str](),
+    "inspect": {"--diff", "--variant", "--diff-variant"},
     "verify": {"--against"},
+    "bench": {
+        *("--shapes", "--precision", "--threads", "--against", "--rounds", "--plot", "--roofline"),
+    },
     "doctor": set[str](),
     "demo": set[str](),
     "report": {"--output", "--bench", "--against", "--data"},

@@ -170,6 +170,8 @@ assert (classify_here.session.threads, classify_here.device) == (2, "cpu")
 assert answer[0]["label"] == "en" and [each[0]["label"] for each in answers] == ["de", "zh"]
 assert open("langid.html", encoding="utf-8").read().startswith("<!doctype html>")
 """,
+    "bench.md": "assert report.baseline == 'albert-edge fp32' and latency.ratio == 1",
+    "bundle.md": "",
     "doctor.md": "assert 'cpu' in [check.name for check in report.providers if check.runs]",
     "embedding.md": "assert future.result()[0]['label'] == 'fr' and len(answers) == 30",
 }

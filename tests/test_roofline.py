@@ -18,6 +18,7 @@ from albert_edge.cli.roofline import print_roofline
 from albert_edge.config import read_config
 from albert_edge.errors import BundleError
 from albert_edge.measure import rates, roofline
+from albert_edge.measure.bench.shapes import make_inputs
 from albert_edge.measure.profile import Array, ModelRun, NodeRun, profile, read_profile
 from albert_edge.measure.rates import Rates
 from albert_edge.measure.roofline import (
@@ -25,7 +26,6 @@ from albert_edge.measure.roofline import (
     OperatorShare,
     Roofline,
     count_work,
-    make_inputs,
     measure_roofline,
 )
 from albert_edge.measure.work import INTEGER_PRODUCTS, moved_bytes, multiply_accumulates
@@ -443,10 +443,3 @@ def test_it_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
         "(between operators) 28.5% 0.0%",
         "2 others 1.5% 0.0%",
     ]
-
-
-def test_inputs_fit_the_task(bundles: Bundles) -> None:
-    config = read_config(open_bundle(bundles("fill-mask")).listed("config.json"))
-    inputs = make_inputs((3, 5), config, "multiple-choice")
-    assert {array.shape for array in inputs.values()} == {(3, 2, 5)}
-    assert make_inputs((3, 5), config, "fill-mask")["input_ids"].max() < SIZES["vocab_size"]

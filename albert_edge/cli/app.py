@@ -34,8 +34,8 @@ for command in (
     evaluate,
     commands.inspect,
     commands.verify,
-    doctor,
     bench,
+    doctor,
     commands.demo,
     report,
 ):

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from albert_edge.cli.commands import BundleFolder, Json
-from albert_edge.cli.printing import megabytes, print_json, print_table, step_progress
+from albert_edge.cli.printing import print_json, print_table, step_progress
+from albert_edge.cli.roofline import print_roofline
 from albert_edge.errors import MissingExtraError, UsageError
 
 if TYPE_CHECKING:
@@ -39,8 +40,6 @@ Plot = Annotated[Path | None, typer.Option(help="Draw it: .svg, .png or .html.")
 Roofline = Annotated[
     bool, typer.Option("--roofline", help="Measure what this machine could do at most.")
 ]
-
-PLOTS = (".svg", ".png", ".html")
 
 
 def bench(
@@ -84,12 +83,15 @@ def _check_plot(path: Path | None) -> None:
     """See that a plot can be drawn, before minutes go into what it shows."""
     if path is None:
         return
-    if path.suffix.lower() not in PLOTS:
-        raise UsageError(f"{path} is no plot.", tip=f"Name it {', '.join(PLOTS)}.")
+    from albert_edge.measure.plots import SUFFIXES
+
+    if path.suffix.lower() not in SUFFIXES:
+        raise UsageError(f"{path} is no plot.", tip=f"Name it {', '.join(SUFFIXES)}.")
     if not path.absolute().parent.is_dir():
         raise UsageError(f"The folder of {path} does not exist.", tip="Make it first.")
-    if not find_spec("matplotlib"):
-        raise MissingExtraError("matplotlib", extra="report", purpose="--plot")
+    for package in ("matplotlib", *["jinja2"] * (path.suffix.lower() == ".html")):
+        if not find_spec(package):
+            raise MissingExtraError(package, extra="report", purpose="--plot")
 
 
 def _print(report: BenchReport) -> None:
@@ -97,14 +99,15 @@ def _print(report: BenchReport) -> None:
     print(f"{report.model}: {sizes}")
     machine = report.machine
     print(f"{machine.cpu}, {machine.usable_cpus} of {machine.cores} processors, {machine.system}")
-    columns = ["runtime", "file", "load", "first answer", "loaded", "steady", "peak"]
-    columns += ["difference", "cosine"]
-    print_table("\nStart, memory, and answers beside fp32", columns, [*map(_row, report.runtimes)])
+    columns = ["runtime", "file", "load", "first", "loaded", "steady", "peak"]
+    title = "\nFile and memory in MB, loading and first answer in s, and answers beside fp32"
+    print_table(title, [*columns, "off by", "cosine"], [*map(_row, report.runtimes)])
     for threads in dict.fromkeys(one.threads for one in report.runtimes[0].latencies):
-        title = f"\nLatency, {threads} thread{'s' * (threads > 1)}; times as fast as "
-        columns = ["shape", "runtime", "p50 ms", "p95", "best", "sequences/s", "times as fast"]
-        columns += ["quartiles", "runs", "left out"]
+        title = f"\nLatency in ms, {threads} thread{'s' * (threads > 1)}; times as fast as "
+        columns = ["shape", "runtime", "p50", "p95", "best", "seq/s", "times as fast", "runs (out)"]
         print_table(title + report.baseline, columns, _latency_rows(report, threads))
+    if report.roofline:
+        print_roofline(report.roofline)
     print()
     for topic, rule in report.method.items():
         print(f"{topic}: {rule}")
@@ -124,10 +127,10 @@ def _shown(geometry: dict[str, Any]) -> dict[str, Any]:
 def _row(one: RuntimeResult) -> list[str]:
     return [
         one.name,
-        megabytes(one.file_bytes),
-        f"{1e3 * one.load_s:.0f} ms",
-        f"{one.cold_start_s:.2f} s",
-        *(f"{size:.0f} MB" for size in (one.loaded_mb, one.steady_mb, one.peak_mb)),
+        f"{one.file_bytes / 1e6:.1f}",
+        f"{one.load_s:.2f}",
+        f"{one.cold_start_s:.2f}",
+        *(f"{size:.0f}" for size in (one.loaded_mb, one.steady_mb, one.peak_mb)),
         f"{one.difference:.1e}",
         f"{one.cosine:.5f}",
     ]
@@ -147,9 +150,12 @@ def _latency_rows(report: BenchReport, threads: int) -> list[list[str]]:
 
 
 def _cells(latency: Latency) -> list[str]:
-    ratio = f"{latency.ratio:.2f} x" if latency.ratio is not None else ""
-    quartiles = f"{latency.ratio_low:.2f} to {latency.ratio_high:.2f}" if ratio else ""
-    times = (latency.p50_ms, latency.p95_ms, latency.best_ms)
-    speed = f"{latency.sequences_per_s:.1f}"
-    runs = [str(latency.runs), str(latency.outliers)]
-    return [*(f"{time:.2f}" for time in times), speed, ratio, quartiles, *runs]
+    ratio = ""
+    if latency.ratio is not None:
+        ratio = f"{latency.ratio:.2f} ({latency.ratio_low:.2f}-{latency.ratio_high:.2f})"
+    figures = (latency.p50_ms, latency.p95_ms, latency.best_ms, latency.sequences_per_s)
+    return [*map(_three_digits, figures), ratio, f"{latency.runs} ({latency.outliers})"]
+
+
+def _three_digits(value: float) -> str:
+    return f"{value:.{max(0, 2 - len(str(int(value))) + 1)}f}"

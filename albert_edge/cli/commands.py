@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from albert_edge.cli.diff import show_diff
 from albert_edge.cli.printing import byte_progress, megabytes, note, print_json, print_table
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
@@ -99,8 +100,24 @@ def optimize(
     print(bundle / report.variant.files[0].file)
 
 
-def inspect(bundle: BundleFolder, as_json: Json = False) -> None:
-    """Show what is in a bundle: geometry, parameters, bytes, operators."""
+def inspect(
+    bundle: BundleFolder,
+    diff: Annotated[
+        Path | None, typer.Option(metavar="BUNDLE", help="Show what differs from this one.")
+    ] = None,
+    variant: Annotated[
+        str | None, typer.Option(help="Compare this variant alone, such as model_int8.")
+    ] = None,
+    diff_variant: Annotated[
+        str | None,
+        typer.Option(help="With this one, of --diff or, without it, of the same bundle."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Show what is in a bundle: geometry, parameters, bytes, operators; or what differs."""
+    if diff or variant or diff_variant:
+        show_diff(bundle, diff, variant, diff_variant, as_json=as_json)
+        return
     from albert_edge.measure.inspect import inspect
 
     found = inspect(bundle)
@@ -115,14 +132,14 @@ def inspect(bundle: BundleFolder, as_json: Json = False) -> None:
     ]
     total = [["total", f"{found.parameters:,}", megabytes(sum(g.bytes for g in found.groups))]]
     print_table("\nWeights", ["tensors", "parameters", "size"], groups + total)
-    for variant in found.variants:
-        about = f"{variant.precision}, {variant.target}, {variant.layout}, opset {variant.opset}"
-        operators = [[name, str(count)] for name, count in variant.operators.items()]
-        title = f"\n{variant.name}: {about}, {megabytes(variant.bytes)}"
+    for content in found.variants:
+        about = f"{content.precision}, {content.target}, {content.layout}, opset {content.opset}"
+        operators = [[name, str(count)] for name, count in content.operators.items()]
+        title = f"\n{content.name}: {about}, {megabytes(content.bytes)}"
         print_table(title, ["operator", "times"], operators)
-        if variant.matrices:
+        if content.matrices:
             print_table(
-                "", ["matrix", "precision"], [list(pair) for pair in variant.matrices.items()]
+                "", ["matrix", "precision"], [list(pair) for pair in content.matrices.items()]
             )
     if found.activation_bits is not None:
         exact = "exactly" if found.activation_bits == 8 else "in 16-bit sums, which 8 bits overflow"

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from albert_edge.cli.printing import print_table
-from albert_edge.measure.roofline import Roofline
+
+if TYPE_CHECKING:
+    from albert_edge.measure.roofline import Roofline
 
 # Operators below this share of the time are summed up.
 _SMALL = 0.02

@@ -7,7 +7,7 @@ those that changed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -26,10 +26,10 @@ _SPREAD = np.float32(3)
 _FAINT = 1e-3
 
 
-def layers(weights: Weights) -> Iterator[str]:
-    """The path of every distinct layer."""
+def layers(names: Iterable[str]) -> Iterator[str]:
+    """The path of every distinct layer, from the names of its weights."""
     suffix = ".attention.value.weight"
-    yield from (name.removesuffix(suffix) for name in weights if name.endswith(suffix))
+    yield from (name.removesuffix(suffix) for name in names if name.endswith(suffix))
 
 
 def balance_values(weights: Weights) -> dict[str, Floats]:
@@ -88,10 +88,10 @@ def smooth(weights: Weights, largest: Mapping[str, Floats]) -> dict[str, Floats]
     return changed
 
 
-def readers(weights: Weights) -> dict[str, list[str]]:
+def readers(names: Iterable[str]) -> dict[str, list[str]]:
     """The matrices that read hidden states, by the vector that smooths what they read."""
     found = {}
-    for layer in layers(weights):
+    for layer in layers(names):
         attention = f"{layer}.attention"
         parts = [f"{attention}.{part}.weight" for part in ("query", "key", "value")]
         found[f"{attention}.smoothing.weight"] = parts

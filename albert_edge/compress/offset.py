@@ -17,7 +17,7 @@ from albert_edge.compress.quality import Outputs
 from albert_edge.compress.rounding import Floats
 
 # The outputs a bias is added to last, one after the other, by task.
-_BIASES: dict[str, dict[str, tuple[str, ...]]] = {
+BIASES: dict[str, dict[str, tuple[str, ...]]] = {
     "text-classification": {"classifier.bias": ("logits",)},
     "token-classification": {"classifier.bias": ("logits",)},
     "multiple-choice": {"classifier.bias": ("logits",)},
@@ -50,7 +50,7 @@ def offsets(
         of its last axis, or for all of it where the bias is a single number.
     """
     off = {}
-    for bias, outputs in _BIASES[task].items():
+    for bias, outputs in BIASES[task].items():
         features = len(weights[bias]) // len(outputs)
         for name in outputs:
             errors = [
@@ -72,6 +72,6 @@ def correct(
     """The biases that take `off` back."""
     return {
         bias: weights[bias] - np.concatenate([off[name] for name in outputs])
-        for bias, outputs in _BIASES[task].items()
+        for bias, outputs in BIASES[task].items()
         if off
     }

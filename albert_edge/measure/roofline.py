@@ -12,13 +12,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
 from albert_edge.activation_range import ActivationRange
 from albert_edge.bundle import Bundle
-from albert_edge.config import AlbertConfig, read_config
+from albert_edge.config import read_config
 from albert_edge.manifest import Variant
+from albert_edge.measure.bench.shapes import Inputs, Shape, make_inputs
 from albert_edge.measure.profile import CONTROL_FLOW, ModelRun, profile
 from albert_edge.measure.rates import Rates, best_time, measure_rates
 from albert_edge.measure.work import INTEGER_PRODUCTS, moved_bytes, multiply_accumulates
@@ -26,9 +24,6 @@ from albert_edge.runtime.device import CPU
 from albert_edge.runtime.saturation import activation_range
 from albert_edge.runtime.session import Session
 from albert_edge.runtime.variants import choose_variant
-
-Shape = tuple[int, int]  # sequences, tokens of each
-Inputs = dict[str, npt.NDArray[np.int64]]
 
 # What is between operators, by this name among them: onnxruntime handing out memory and threads,
 # and the turns of loops.
@@ -123,18 +118,6 @@ def measure_roofline(
         for count, rate in rates.items()
         for shape in shapes
     ]
-
-
-def make_inputs(shape: Shape, config: AlbertConfig, task: str) -> Inputs:
-    """Random ids of a shape, nothing padded; multiple-choice models get two choices a sequence."""
-    batch, length = shape
-    choices = (2,) if task == "multiple-choice" else ()
-    ids = np.random.default_rng(0).integers(0, config.vocab_size, (batch, *choices, length))
-    return {
-        "input_ids": ids,
-        "attention_mask": np.ones_like(ids),
-        "token_type_ids": np.zeros_like(ids),
-    }
 
 
 def count_work(

@@ -18,12 +18,14 @@ def describe_method(plan: Plan, processors: dict[int, list[int]], starts: int) -
         starts: Fresh processes of each runtime.
     """
     kept = "; ".join(
-        f"{threads}: processors {', '.join(map(str, numbers))}" if numbers else f"{threads}: any"
+        f"{threads} on processors {', '.join(map(str, numbers))}"
+        if numbers
+        else f"{threads} on any processor"
         for threads, numbers in processors.items()
     )
     topics = {
-        "order": f"{plan.rounds} rounds; in each every runtime has one turn at a shape, in random "
-        f"order, in a process of its own, after a rest of {1e3 * REST:.0f} ms",
+        "order": f"{_count(plan.rounds, 'round')}; in each every runtime has one turn at a shape, "
+        f"in random order, in a process of its own, after a rest of {1e3 * REST:.0f} ms",
         "threads": kept,
         "warm-up": f"the first run of every turn is not timed, nor the second where a run takes "
         f"less than {SHORT:g} s",
@@ -33,7 +35,7 @@ def describe_method(plan: Plan, processors: dict[int, list[int]], starts: int) -
         "distance of the quartiles are left out, and counted",
         "ratio": "the baseline's median over the runtime's, of each round; the median of the "
         "rounds with their quartiles",
-        "start": f"median of {starts} fresh processes; the first answer is that to "
+        "start": f"median of {_count(starts, 'fresh process', 'es')}; the first answer is that to "
         f"{FIRST[0]}x{FIRST[1]}, with imports and the tokenizer",
         "memory": "resident memory a fresh process grew by, its libraries imported: on loading, "
         f"after {WARM[0]}x{WARM[1]}, and at the most",
@@ -43,3 +45,12 @@ def describe_method(plan: Plan, processors: dict[int, list[int]], starts: int) -
     if plan.bundle.manifest.task == "multiple-choice":
         topics["inputs"] = f"each sequence of a batch is an item of {CHOICES} choices"
     return topics
+
+
+def _count(number: int, what: str, plural: str = "s") -> str:
+    """A number of things.
+
+    >>> _count(2, "round")
+    '2 rounds'
+    """
+    return f"{number} {what}{plural if number > 1 else ''}"

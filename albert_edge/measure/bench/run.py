@@ -262,7 +262,7 @@ class _Run:
             self._inputs(shape),
             self._plan.rounds,
             failed=failed,
-            tell=lambda runtime: self._tell(f"{name}, {threads} threads: {runtime}"),
+            tell=lambda runtime: self._tell(f"{name}, threads {threads}: {runtime}"),
         )
         for one in self._left():
             if one.name in failed:
