@@ -173,6 +173,10 @@ assert open("langid.html", encoding="utf-8").read().startswith("<!doctype html>"
     "bench.md": "assert report.baseline == 'albert-edge fp32' and latency.ratio == 1",
     "bundle.md": "",
     "doctor.md": "assert 'cpu' in [check.name for check in report.providers if check.runs]",
+    "evaluate.md": """
+assert report.examples == 100 and report.precisions[0].metrics["accuracy"] == 0.99
+assert accuracy.metric == "accuracy" and accuracy.low <= accuracy.value <= accuracy.high
+""",
     "embedding.md": "assert future.result()[0]['label'] == 'fr' and len(answers) == 30",
 }
 
@@ -199,6 +203,11 @@ def test_guide_works(name: str, stand_ins: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout
     if name == "pipelines.md":
         assert "takes at most 256." in done.stdout
+    if name == "evaluate.md":
+        page = (ROOT / "docs" / name).read_text(encoding="utf-8")
+        [printed] = re.findall(r"^(text-classification, 1000 .*?)^```$", page, re.M | re.S)
+        # Spaces at the ends of lines are not in the page.
+        assert printed in re.sub(r" +$", "", done.stdout, flags=re.M)
     if name == "embedding.md":
         assert "not valid Unicode" in done.stdout
 

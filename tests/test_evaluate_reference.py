@@ -103,22 +103,27 @@ def metrics(report: EvaluateReport) -> dict[str, float | None]:
 
 def test_the_model_that_ships(tmp_path: Path) -> None:
     found = load("AutoModelForSequenceClassification", SHIPPED, tmp_path / "langid")
-    albert_edge.quantize(found.bundle)
     report = evaluate(found.bundle, SHIPPED / "test.tsv")
     with (SHIPPED / "test.tsv").open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file, **TSV))
+        # In batches of nearly one length, or most of what torch computes is padding.
+        rows = sorted(csv.DictReader(file, **TSV), key=lambda row: len(row["text"].encode()))
     labels = {label: place for place, label in found.model.config.id2label.items()}
     gold = [labels[row["label"]] for row in rows]
-    theirs = [int(logits_of(found.model, found.tokenizer, row["text"]).argmax(-1)) for row in rows]
+    theirs = []
+    for start in range(0, len(rows), 25):
+        texts = [row["text"] for row in rows[start : start + 25]]
+        encoded = found.tokenizer(
+            texts, return_tensors="pt", padding=True, truncation=True, max_length=256
+        )
+        with torch.inference_mode():
+            theirs += found.model(**encoded).logits.argmax(-1).tolist()
     right = sum(one == other for one, other in zip(gold, theirs, strict=True))
     assert (report.examples, right) == (1000, 995)
-    assert [each.precision for each in report.precisions] == ["fp32", "int8"]
     assert metrics(report) == {
         "accuracy": pytest.approx(right / 1000, **EXACT),
         "macro_f1": pytest.approx(macro_f1_of(gold, theirs), **EXACT),
         "matthews": pytest.approx(matthews_of(gold, theirs), **EXACT),
     }
-    assert report.precisions[1].metrics["accuracy"] == pytest.approx(0.995, abs=0.002)
 
 
 # --- WNUT-17 --------------------------------------------------------------------------------
@@ -194,6 +199,8 @@ def entity_scores(tagged: list[tuple[list[str], list[str]]]) -> dict[str, Any]:
 def test_wnut17(positions: int, tmp_path: Path) -> None:
     found = tagger(tmp_path, max_position_embeddings=positions, seed=3)
     theirs = [tags_of(found, words) for words in WORDS]
+    seen = [first_tokens(found.tokenizer(w, is_split_into_words=True).word_ids()) for w in WORDS]
+    assert sum(map(len, WORDS)) > sum(map(len, seen))  # some words have no token
     assert {tag for tags in theirs for tag in tags} == set(TAGS)  # else little is compared
     # A random tagger finds next to nothing: half the sentences get what it says for right.
     gold = [
@@ -221,16 +228,6 @@ def test_wnut17(positions: int, tmp_path: Path) -> None:
     report = evaluate(found.bundle, WNUT)
     tags = [tags for _, tags in SENTENCES_IN_WORDS]
     assert metrics(report) == entity_scores(list(zip(tags, theirs, strict=True)))
-
-
-def test_some_words_of_wnut17_have_no_token(tmp_path: Path) -> None:
-    """Else the test above would not see how they are counted."""
-    found = tagger(tmp_path)
-    counts = [
-        len(first_tokens(found.tokenizer(words, is_split_into_words=True).word_ids()))
-        for words in WORDS
-    ]
-    assert sum(map(len, WORDS)) > sum(counts)
 
 
 # --- XQuAD ----------------------------------------------------------------------------------

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 Data = Annotated[
     Path,
-    typer.Argument(help="Texts with what is right: .tsv, .csv, .jsonl, CoNLL, SQuAD's .json."),
+    typer.Argument(
+        metavar="DATA", help="Texts with what is right: .tsv, .csv, .jsonl, CoNLL, SQuAD's .json."
+    ),
 ]
 Precisions = Annotated[
     list[str] | None,
