@@ -45,12 +45,13 @@ def main() -> None:
     parser.add_argument("name", choices=(*SCRIPTS, "bench"))
     parser.add_argument("--figures", type=Path, help="what the benchmark's --json wrote earlier")
     arguments, options = parser.parse_known_args()
+    load = os.getloadavg()[0]  # of before: the benchmark itself is load too
     if arguments.figures:
         figures = json.loads(arguments.figures.read_text(encoding="utf-8"))
     else:
         with tempfile.TemporaryDirectory() as folder:
             figures = measure(arguments.name, options, Path(folder))
-    record = keep(arguments.name, options, figures)
+    record = keep(arguments.name, options, load, figures)
     MEASURED.mkdir(exist_ok=True)
     text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
     write_whole(MEASURED / f"{arguments.name}.json", text.encode())
@@ -80,12 +81,13 @@ def make_base(folder: Path) -> str:
     return os.fspath(folder / "albert-base")
 
 
-def keep(name: str, options: list[str], figures: Any) -> dict[str, Any]:
+def keep(name: str, options: list[str], load: float, figures: Any) -> dict[str, Any]:
     """The figures with where they come from."""
     return {
         "schema_version": 1,
         "command": shlex.join(["python", "benchmarks/record.py", name, *options]),
         "date": time.strftime("%Y-%m-%d"),
+        "load": round(load, 1),
         "machine": asdict(describe_machine()),
         "figures": figures,
     }

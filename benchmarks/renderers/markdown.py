@@ -34,13 +34,15 @@ def markdown(columns: list[str], rows: Iterable[Cells]) -> str:
 
 
 def source_line(record: Figures) -> str:
-    """Where a table comes from: the machine, the day, the command."""
+    """Where a table comes from: the machine, the day, the command, and what else went on there."""
     machine = record["machine"]
     features = machine["features"]
     words = [f"{machine['cpu']} ({machine['architecture']})", _processors(machine)]
     if "vnni" in features:
         words.append("VNNI" if features["vnni"] else "no VNNI")
     words.append(f"onnxruntime {machine['packages'].get('onnxruntime', 'unknown')}")
+    if record["load"] > 1:
+        words.append(f"**busy with other work: load {record['load']:.0f}**")
     return f"{', '.join(words)}; {record['date']}; `{record['command']}`"
 
 
