@@ -88,7 +88,7 @@ def _print_variant(one: VariantDiff) -> None:
             f"{quality.largest_difference:.2g}."
         )
     else:
-        print(f"\nAnswers were not compared: {one.no_answers}.")
+        print(f"\nAnswers were not compared: {one.no_answers}")
 
 
 def _print_weights(found: WeightsDiff) -> None:
