@@ -22,6 +22,7 @@ import pytest
 from conftest import make_model
 
 import albert_edge
+from albert_edge.measure.bench.peers import PEERS
 from albert_edge.runtime import variants
 from albert_edge.runtime.providers import PROVIDERS
 from albert_edge.runtime.tasks import TASKS, find_task
@@ -321,6 +322,13 @@ def test_every_device_is_in_the_table_with_what_brings_it() -> None:
         assert known.numbered == (len(code(names)) == 2)
         package = known.plugin or known.package or "albert-edge[cpu]"
         assert how.startswith("an onnxruntime") or package in how
+
+
+def test_every_peer_is_in_the_table_with_its_extra() -> None:
+    rows = table(ROOT / "docs/bench.md", "peer | what it is")
+    assert [code(name) + code(extra) for name, _, extra in rows] == [
+        [peer.name, peer.extra] for peer in PEERS.values()
+    ]
 
 
 def test_precisions_are_listed_in_the_order_of_auto() -> None:

@@ -216,6 +216,18 @@ def test_looking_into_a_bundle_needs_no_exporter(
     assert json.loads(done.stdout)["schema_version"] == 1
 
 
+def test_bench_needs_the_runtime_alone_and_skips_peers(
+    python: Path, bundle: Path, tmp_path: Path
+) -> None:
+    told = ["--shapes", "1x8", "--rounds", "1", "--against", "torch,optimum,openvino", "--json"]
+    done = run(VENV / "bin/albert-edge", "bench", bundle, *told, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    report = json.loads(done.stdout)
+    assert len(report["runtimes"]) == 2
+    assert set(report["skipped"]) == {"torch", "optimum", "openvino"}
+    assert all("pip install 'albert-edge[cpu," in why for why in report["skipped"].values())
+
+
 @pytest.mark.parametrize(
     ("arguments", "extra"),
     [
