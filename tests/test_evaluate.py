@@ -30,7 +30,7 @@ from albert_edge.measure.evaluate.label_sets import LabelSets
 from albert_edge.measure.evaluate.labels import Labels
 from albert_edge.measure.evaluate.numbers import Numbers
 from albert_edge.measure.evaluate.squad import read_questions
-from albert_edge.measure.evaluate.subject import Example
+from albert_edge.measure.evaluate.subject import Example, Subject
 from albert_edge.measure.evaluate.subjects import TASKS_EVALUATED
 from albert_edge.measure.evaluate.words import Words
 from albert_edge.source import models_folder
@@ -154,6 +154,8 @@ def test_all_precisions_beside_the_first(langid: Path, tmp_path: Path) -> None:
 
 def test_the_first_precision_is_the_one_named_first(langid: Path, tmp_path: Path) -> None:
     data = jsonl(tmp_path / "hard.jsonl", *HARD)
+    # "auto" is int8 here.
+    assert evaluate(langid, data, precisions=["auto"]).precisions[0].precision == "int8"
     ours = evaluate(langid, data, precisions=["int4", "fp32", "int4"], disagreements=1)
     theirs = evaluate(langid, data, precisions=["fp32", "int4"], disagreements=0)
     assert summary(ours) == summary(theirs)[::-1]
@@ -591,14 +593,15 @@ def test_the_data_that_the_guide_shows_is_read(tmp_path: Path) -> None:
     files = {kind: write(tmp_path / f"shown.{kind}", block) for kind, block in shown.items()}
     labels = ("en", "de", "fr", *TAGS)
     bundle = Bundle(tmp_path, Manifest("", labels, None, "", None, (), ()))
+    kinds: dict[str, type[Subject]] = {
+        "tsv": Labels,
+        "jsonl": LabelSets,
+        "conll": Words,
+        "json": Answers,
+    }
     golds = {
         kind: [example.gold for example in subject(bundle).examples(files[kind])]
-        for kind, subject in {
-            "tsv": Labels,
-            "jsonl": LabelSets,
-            "conll": Words,
-            "json": Answers,
-        }.items()
+        for kind, subject in kinds.items()
     }
     assert set(golds) == set(files)
     assert golds == {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from albert_edge.measure.evaluate.libraries import require_libraries
 from albert_edge.measure.evaluate.report import EvaluateReport
 from albert_edge.measure.evaluate.subject import Subject
 from albert_edge.measure.evaluate.subjects import find_subject
-from albert_edge.runtime.device import find_devices
+from albert_edge.runtime.device import Device, find_devices
 from albert_edge.runtime.session import Session
 from albert_edge.runtime.variants import choose_variant, offered_precisions
 
@@ -112,17 +112,17 @@ def _file(path: Path) -> Path:
 def _precisions(bundle: Bundle, wanted: Sequence[str] | None, device: str) -> list[str]:
     """The precisions to evaluate, all of which the bundle has."""
     devices = find_devices(device)
-    if not wanted:
-        return offered_precisions(bundle, devices[-1]) or ["fp32"]
-    for precision in wanted:
-        for number, each in enumerate(devices, 1):
-            try:
-                choose_variant(bundle, each, precision)
-                break
-            except BundleError:
-                if number == len(devices):
-                    raise
-    return list(dict.fromkeys(wanted))
+    names = wanted or offered_precisions(bundle, devices[-1]) or ["fp32"]
+    return list(dict.fromkeys(_found(bundle, devices, name) for name in names))
+
+
+def _found(bundle: Bundle, devices: Sequence[Device], precision: str) -> str:
+    """A precision that the bundle has for one of the devices; "auto" by its name."""
+    *others, last = devices
+    for device in others:
+        with suppress(BundleError):
+            return choose_variant(bundle, device, precision).precision
+    return choose_variant(bundle, last, precision).precision
 
 
 def _survey(

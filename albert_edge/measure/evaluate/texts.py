@@ -10,6 +10,9 @@ from albert_edge.errors import RecordError, UsageError
 from albert_edge.records import Fields, Record, find_label, read_records
 from albert_edge.runtime.text import TextEncoder
 
+# Labels of a model that an error lists.
+_MOST = 100
+
 
 def read_tables(
     path: Path, fields: Fields, suffixes: Sequence[str] = (".jsonl", ".csv", ".tsv")
@@ -44,8 +47,9 @@ def read_label(path: Path, number: int, label: Any, known: Sequence[str]) -> int
 def unknown_label(place: str, label: Any, known: Sequence[str]) -> RecordError:
     """The error of a label that is none of the model's."""
     what = "has no label" if label is None else f"has the label {str(label)!r}"
+    rest = f" and {len(known) - _MOST} more" if len(known) > _MOST else ""
     return RecordError(
-        f"{place} {what}; the model's labels are: {', '.join(known)}.",
+        f"{place} {what}; the model's labels are: {', '.join(known[:_MOST])}{rest}.",
         tip="Name labels as the model does, or by their numbers from 0.",
     )
 
