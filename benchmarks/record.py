@@ -3,8 +3,8 @@
     python benchmarks/record.py NAME [OPTION ...]
     python benchmarks/tables.py
 
-NAME is a benchmark of this folder (spine, int8, geometries, gpu), which gets the options, or bench:
-`albert-edge bench` of an albert-base of random weights, made here, with the options given to it.
+NAME is a benchmark of this folder that has --json and gets the options, or bench: `albert-edge
+bench` of an albert-base of random weights, made here, with the options given to it.
 Figures go to docs/measured/NAME.json, which appears whole or not at all; tables.py then rewrites
 the tables and pictures of the documents.
 
@@ -34,7 +34,11 @@ from albert_edge.measure.whole_file import write_whole
 
 HERE = Path(__file__).resolve().parent
 MEASURED = HERE.parent / "docs" / "measured"
-SCRIPTS = ("spine", "int8", "geometries", "gpu")
+SCRIPTS = sorted(
+    path.stem
+    for path in HERE.glob("*.py")
+    if path.name != "record.py" and 'add_argument("--json"' in path.read_text(encoding="utf-8")
+)
 
 
 def main() -> None:
