@@ -49,8 +49,9 @@ def main() -> None:
     parser.add_argument("name", choices=(*SCRIPTS, "bench"))
     parser.add_argument("--figures", type=Path, help="what the benchmark's --json wrote earlier")
     arguments, options = parser.parse_known_args()
-    load = os.getloadavg()[0]  # of before: the benchmark itself is load too
+    load: float | None = round(os.getloadavg()[0], 1)  # before the benchmark, which is load too
     if arguments.figures:
+        load = None  # nobody looked
         figures = json.loads(arguments.figures.read_text(encoding="utf-8"))
     else:
         with tempfile.TemporaryDirectory() as folder:
@@ -85,13 +86,13 @@ def make_base(folder: Path) -> str:
     return os.fspath(folder / "albert-base")
 
 
-def keep(name: str, options: list[str], load: float, figures: Any) -> dict[str, Any]:
+def keep(name: str, options: list[str], load: float | None, figures: Any) -> dict[str, Any]:
     """The figures with where they come from."""
     return {
         "schema_version": 1,
         "command": shlex.join(["python", "benchmarks/record.py", name, *options]),
         "date": time.strftime("%Y-%m-%d"),
-        "load": round(load, 1),
+        "load": load,
         "machine": asdict(describe_machine()),
         "figures": figures,
     }

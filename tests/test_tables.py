@@ -16,6 +16,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
+import record  # noqa: E402
 import tables  # noqa: E402
 from renderers import PICTURES, TABLES, source_line  # noqa: E402
 from renderers.markdown import markdown  # noqa: E402
@@ -159,6 +160,30 @@ def test_a_busy_machine_is_not_kept_secret() -> None:
     record = json.loads(RECORDS[0].read_text(encoding="utf-8"))
     assert "busy with other work: load 14" in source_line({**record, "load": 14.2})
     assert "busy" not in source_line({**record, "load": 0.3})
+
+
+def test_figures_of_earlier_are_kept_with_their_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "figures.json").write_text('{"a": [1, NaN]}')
+    told = ["record.py", "spine", "--figures", str(tmp_path / "figures.json"), "--rounds", "2"]
+    monkeypatch.setattr(record, "MEASURED", tmp_path / "measured")
+    monkeypatch.setattr(sys, "argv", told)
+    record.main()
+    [path] = (tmp_path / "measured").iterdir()
+    kept = json.loads(path.read_text(encoding="utf-8"))
+    assert (path.name, kept["load"]) == ("spine.json", None)
+    assert kept["command"] == "python benchmarks/record.py spine --rounds 2"
+    assert kept["figures"]["a"][0] == 1
+    assert "`python benchmarks/record.py spine --rounds 2`" in source_line(kept)
+    monkeypatch.setattr(sys, "argv", ["record.py", "no-such"])
+    with pytest.raises(SystemExit, match="2"):
+        record.main()
+
+
+def test_every_kept_benchmark_is_there() -> None:
+    assert {"spine", "int8", "geometries", "gpu"} <= {*record.SCRIPTS}
+    assert {table.source for table in TABLES.values()} <= {*record.SCRIPTS, "bench"}
 
 
 # --- the parts ------------------------------------------------------------------------------

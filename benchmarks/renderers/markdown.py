@@ -41,7 +41,7 @@ def source_line(record: Figures) -> str:
     if "vnni" in features:
         words.append("VNNI" if features["vnni"] else "no VNNI")
     words.append(f"onnxruntime {machine['packages'].get('onnxruntime', 'unknown')}")
-    if record["load"] > 1:
+    if (record["load"] or 0) > 1:
         words.append(f"**busy with other work: load {record['load']:.0f}**")
     return f"{', '.join(words)}; {record['date']}; `{record['command']}`"
 
