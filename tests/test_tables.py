@@ -226,3 +226,77 @@ def test_gpu_tables_of_figures_made_by_hand() -> None:
     assert rows[2] == "| torch fp16 | 8.00 (7.50), 1.00 x | 9.00 (8.25), 1.00 x |"
     # What fails at the first shape has a row all the same.
     assert rows[3] == "| torch fp16, compiled | fails | 4.50 (4.00), 2.00 x |"
+
+
+def start_of(seconds: float) -> dict[str, float]:
+    """Figures of one process of benchmarks/spine.py."""
+    return {"wall_s": seconds, "peak_mb": 181.2, "load_s": seconds / 8, "growth_mb": 58.4}
+
+
+def test_start_tables_of_figures_made_by_hand() -> None:
+    both = {"albert-edge": start_of(1.0), "optimum": start_of(8.4)}
+    load = {"model_optimized": start_of(1.0), "optimum": start_of(8.4)}
+    figures = {
+        "layers": 12,
+        "file_ratio": {"model": 1.0002},
+        "export": both,
+        "start": both,
+        "load": {**load, "model_optimized, 48 layers": start_of(1.0)},
+        "latency_ms": {"1x8": {"model": 14.0, "model_optimized": 12.5, "optimum": 15.0}},
+    }
+    assert TABLES["start"].render(figures).splitlines()[2:] == [
+        "| export, whole command | 1.0 s, peak 181 MB | 8.4 s, peak 181 MB |",
+        "| file, against safetensors | 1.0002 x | |",
+        "| memory a loaded model takes | 58 MB | 58 MB |",
+        "| the same with 48 layers | 58 MB | |",
+        "| load | 0.12 s | 1.1 s |",
+        "| process start to first answer | 1.0 s | 8.4 s |",
+    ]
+    assert TABLES["fp32-latency"].render(figures).splitlines()[2:] == [
+        "| albert-edge, optimized | 12.5, 1.20 x |",
+        "| albert-edge, portable | 14.0, 1.07 x |",
+        "| optimum | 15.0, 1.00 x |",
+    ]
+    # The peer is left out where it is not installed.
+    alone = {
+        **figures,
+        "export": {"albert-edge": start_of(1.0)},
+        "start": {"albert-edge": start_of(1.0)},
+        "load": {key: value for key, value in figures["load"].items() if key != "optimum"},  # type: ignore[attr-defined]
+        "latency_ms": {"1x8": {"model": 14.0, "model_optimized": 12.5}},
+    }
+    assert TABLES["start"].render(alone).splitlines()[2] == (
+        "| export, whole command | 1.0 s, peak 181 MB | |"
+    )
+    assert len(TABLES["fp32-latency"].render(alone).splitlines()) == 4
+
+
+def test_tables_of_compressed_models_of_figures_made_by_hand() -> None:
+    sizes = {"fp32": 40.0, "int8": 10.0, "int8-block": 20.0, "int4": 25.0}
+    names = {f"albert-edge {name}": ms for name, ms in sizes.items()} | {"optimum fp32": 50.0}
+    runs = {
+        name: {"median_ms": ms, "best_ms": ms - 1, "times_as_fast": 50 / ms}
+        for name, ms in names.items()
+    }
+    figures = {
+        "built": {
+            "random": {**{name: {"bytes": 11_934_000} for name in names}, "ORT O2": "fails"},
+            "outliers": {},
+        },
+        "load": {name: {"load_s": 0.0625, "loaded_mb": 25.4} for name in names},
+        "latency": {"1x8": {"albert-edge int8": runs["albert-edge int8"]}, "1x128": runs},
+        "quality": {name: {"random": {"cosine": 0.99987, "worst": 0.9985}} for name in names},
+    }
+    assert TABLES["precisions"].render(figures).splitlines()[3] == (
+        "| `int8` | 11.9 MB | 25 MB | 4.00 x |"
+    )
+    files = TABLES["int8-files"].render(figures).splitlines()
+    assert files[0].endswith("| random weights, logits: cosine (worst) | the same with outliers, "
+                             "logits: cosine (worst) |")  # fmt: skip
+    assert files[3] == "| albert-edge int8 | 11.9 | 0.06 | 25 | 0.99987 (0.9985) | fails |"
+    assert files[-1] == "| ORT O2 | fails | | | | |"
+    latencies = TABLES["int8-latency"].render(figures).splitlines()
+    assert latencies[3] == "| albert-edge int8 | 10.0 (9.0), 5.00 x | 10.0 (9.0), 5.00 x |"
+    assert latencies[-1] == "| optimum fp32 | fails | 50.0 (49.0), 1.00 x |"
+    pooled = {**figures, "built": {**figures["built"], "random pooled": {}}}  # type: ignore[dict-item]
+    assert "random weights, pooled output" in TABLES["int8-files"].render(pooled)

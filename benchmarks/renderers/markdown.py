@@ -28,9 +28,10 @@ class Picture:
 
 def markdown(columns: list[str], rows: Iterable[Cells]) -> str:
     """A table whose first column is of names and whose others are of figures."""
-    lines = [" | ".join(columns), " | ".join(["---", *["---:"] * (len(columns) - 1)])]
-    lines += [" | ".join(row) for row in rows]
-    return "\n".join(f"| {line} |".replace("|  |", "| |") for line in lines)
+    lines = [columns, ["---", *["---:"] * (len(columns) - 1)], *rows]
+    return "\n".join(
+        "|" + "".join(f" {cell} |" if cell else " |" for cell in line) for line in lines
+    )
 
 
 def source_line(record: Figures) -> str:
