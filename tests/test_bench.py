@@ -360,6 +360,17 @@ def test_table_is_plain_where_it_is_piped(langid: Path) -> None:
     assert all(row[7:9] == ["1.00", "(1.00-1.00)"] for row in rows)
 
 
+def test_plot_shows_what_was_measured(langid: Path, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    told = ["--shapes", "1x8", "--threads", 1, "--precision", "fp32", "--rounds", 1]
+    code, out, err = command("bench", langid, *told, "--plot", tmp_path / "figure.svg")
+    assert (code, err) == (0, "")
+    assert "albert-edge fp32" in out
+    figure = (tmp_path / "figure.svg").read_text(encoding="utf-8")
+    assert "<svg" in figure
+    assert "albert-edge fp32" in figure
+
+
 def test_without_fp32_answers_are_still_compared_with_it(langid: Path) -> None:
     report = bench(langid, shapes=[(1, 8)], precisions=["int8"], threads=[1], rounds=1)
     [own] = report.runtimes

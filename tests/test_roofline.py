@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import pytest
 from conftest import TINY, make_model
 
@@ -328,27 +327,31 @@ def test_a_loop_is_told_of_turn_by_turn(bundles: Bundles) -> None:
 
 
 def test_rates_are_work_over_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    called: list[Any] = []
-
-    def two_seconds(call: Callable[[], object], repeats: int) -> float:
-        called.append(call())  # the products and the copy are real
-        return 2.0
-
-    monkeypatch.setattr(rates, "best_time", two_seconds)
-    found = rates.measure_rates(2)
-    assert found.int8 == found.fp32 == 512 * 1024 * 3072 / 2
-    assert found.bandwidth == 2**26  # read and written
-    int8, fp32, _ = called
-    for (product,) in (int8, fp32):
-        assert product.shape == (512, 3072) and np.isfinite(product).all()
+    meter = rates.Meter(2)  # whose products and copy are real
+    clock = iter(range(100))
+    monkeypatch.setattr(time, "perf_counter", lambda: 2.0 * next(clock))
+    assert meter.measure() == Rates(512 * 1024 * 3072 / 2, 512 * 1024 * 3072 / 2, 2**26)
 
 
-def test_the_best_time_is_the_shortest_but_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    calls = []
-    clock = iter([10.0, 13.0, 20.0, 22.0, 30.0, 39.0])
-    monkeypatch.setattr(time, "perf_counter", lambda: next(clock))
-    assert rates.best_time(lambda: calls.append(0), 3) == 2.0
-    assert len(calls) == 4
+def test_a_copy_copies() -> None:
+    meter = rates.Meter(3)
+    (targets, sources) = meter._parts
+    assert sum(map(len, targets)) == sum(map(len, sources)) == 2**26
+    targets[2][:] = 0
+    meter._copy()
+    assert all((part == 1).all() for part in targets)
+
+
+def test_products_of_the_meter_are_products() -> None:
+    meter = rates.Meter(1)
+    for run in (meter._int8, meter._fp32):
+        (product,) = run()  # type: ignore[misc]
+        assert product.shape == (512, 3072) and product.std() > 0  # type: ignore[has-type]
+
+
+def test_the_best_rates_are_the_highest_of_each() -> None:
+    found = [Rates(1, 20, 5), Rates(3, 10, 4), Rates(2, 15, 6)]
+    assert rates.best_rates(found) == Rates(3, 20, 6)
 
 
 # --- the whole ------------------------------------------------------------------------------
@@ -357,7 +360,7 @@ def test_the_best_time_is_the_shortest_but_the_first(monkeypatch: pytest.MonkeyP
 @pytest.fixture
 def known_rates(monkeypatch: pytest.MonkeyPatch) -> Rates:
     known = Rates(int8=4e6, fp32=2e6, bandwidth=1e15)
-    monkeypatch.setattr(roofline, "measure_rates", lambda threads: known)
+    monkeypatch.setattr(rates.Meter, "measure", lambda meter: known)
     return known
 
 
@@ -396,7 +399,7 @@ def test_bound_by_memory_where_a_copy_is_slow(
     bundles: Bundles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slow = Rates(int8=1e15, fp32=1e15, bandwidth=1e6)
-    monkeypatch.setattr(roofline, "measure_rates", lambda threads: slow)
+    monkeypatch.setattr(rates.Meter, "measure", lambda meter: slow)
     (one,) = measure_roofline(open_bundle(bundles("fill-mask")), [(1, 4)], [1], ["fp32"])
     assert one.bound == "memory"
     assert one.memory_ms == pytest.approx(one.bytes / 1e3)
@@ -433,11 +436,13 @@ def test_it_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
         reached=0.5,
         operators=parts,
     )
-    print_roofline([one, dataclasses.replace(one, length=128, operators=parts[:1])])
+    slower = dataclasses.replace(one.rates, fp32=40e9)
+    other = dataclasses.replace(one, length=128, operators=parts[:1], rates=slower)
+    print_roofline([one, other])
     told = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
-    assert "2 200.0 50.0 10.0" in told
-    assert "int8 1x8 2 1.000 0.000 5.0 5.00 0.50 10.00 50% compute" in told
-    assert told[told.index("Where the time goes: int8, 2 threads") + 1 :] == [
+    assert "2 200.0 40.0 to 50.0 10.0" in told
+    assert "1x8 1.000 0.000 5.0 5.00 0.50 10.00 50% compute" in told
+    assert told[told.index("Where the time goes, int8, 2 threads") + 1 :] == [
         "operator 1x8 1x128",
         "MatMul 70.0% 70.0%",
         "(between operators) 28.5% 0.0%",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from albert_edge.cli.printing import print_table
 
 if TYPE_CHECKING:
+    from albert_edge.measure.rates import Rates
     from albert_edge.measure.roofline import Roofline
 
 # Operators below this share of the time are summed up.
@@ -21,17 +22,23 @@ def print_roofline(found: Sequence[Roofline]) -> None:
         found: What `albert_edge.measure.roofline.measure_roofline` gives.
     """
     _print_rates(found)
+    groups: dict[tuple[str, int], list[Roofline]] = {}
+    for one in found:
+        groups.setdefault((one.precision, one.threads), []).append(one)
+    for (precision, threads), group in groups.items():
+        _print_limits(f"{precision}, {threads} thread{'s' * (threads > 1)}", group)
+
+
+def _print_limits(title: str, group: Sequence[Roofline]) -> None:
     print_table(
-        "\nLimits: the longer of products at those rates and bytes at that of a copy",
+        f"\nLimits in ms, {title}: products at those rates, bytes at that of a copy",
         [
-            *("precision", "shape", "threads", "GMAC int8", "GMAC fp32", "MB moved"),
-            *("products ms", "bytes ms", "measured ms", "reached", "bound by"),
+            *("shape", "GMAC int8", "GMAC fp32", "MB moved", "products", "bytes"),
+            *("took", "reached", "bound by"),
         ],
         [
             [
-                one.precision,
                 f"{one.batch}x{one.length}",
-                str(one.threads),
                 f"{one.int8_macs / 1e9:.3f}",
                 f"{one.fp32_macs / 1e9:.3f}",
                 f"{one.bytes / 1e6:.1f}",
@@ -41,30 +48,40 @@ def print_roofline(found: Sequence[Roofline]) -> None:
                 f"{one.reached:.0%}",
                 one.bound,
             ]
-            for one in found
+            for one in group
         ],
     )
-    groups: dict[tuple[str, int], list[Roofline]] = {}
-    for one in found:
-        groups.setdefault((one.precision, one.threads), []).append(one)
-    for (precision, threads), group in groups.items():
-        print_table(
-            f"\nWhere the time goes: {precision}, {threads} threads",
-            ["operator", *(f"{one.batch}x{one.length}" for one in group)],
-            _operators(group),
-        )
+    print_table(
+        f"\nWhere the time goes, {title}",
+        ["operator", *(f"{one.batch}x{one.length}" for one in group)],
+        _operators(group),
+    )
 
 
 def _print_rates(found: Sequence[Roofline]) -> None:
-    rates = {one.threads: one.rates for one in found}
+    rates: dict[int, list[Rates]] = {}
+    for one in found:
+        rates.setdefault(one.threads, []).append(one.rates)
     print_table(
         "\nThis machine: plain products and copies",
         ["threads", "int8 GMAC/s", "fp32 GMAC/s", "copy GB/s"],
         [
-            [str(count), *(f"{x / 1e9:.1f}" for x in (rate.int8, rate.fp32, rate.bandwidth))]
-            for count, rate in rates.items()
+            [
+                str(count),
+                *(
+                    _span([getattr(rate, kind) / 1e9 for rate in group])
+                    for kind in ("int8", "fp32", "bandwidth")
+                ),
+            ]
+            for count, group in rates.items()
         ],
     )
+
+
+def _span(values: Sequence[float]) -> str:
+    """The least and the largest, which are far apart on a machine with other work to do."""
+    least, largest = f"{min(values):.1f}", f"{max(values):.1f}"
+    return least if least == largest else f"{least} to {largest}"
 
 
 def _operators(group: Sequence[Roofline]) -> list[list[str]]:

@@ -127,7 +127,8 @@ def _processors(machine: Machine, affinity: int, quota: float) -> Finding:
     granted = "no quota" if math.isinf(quota) else f"a quota of {quota:g}"
     found = f"{machine.cores} here, {affinity} in the affinity, {granted}"
     if machine.usable_cpus < machine.cores:
-        advice = f"Nothing: albert-edge uses {machine.usable_cpus} threads unless told otherwise."
+        threads = f"{machine.usable_cpus} thread{'s' * (machine.usable_cpus > 1)}"
+        advice = f"Nothing: albert-edge uses {threads} unless told otherwise."
     else:
         advice = "Nothing: albert-edge uses all; give threads=1 to processes that run side by side."
     return Finding("processors", found, advice)

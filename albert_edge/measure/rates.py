@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -21,9 +21,6 @@ from albert_edge.runtime.saturation import activation_range
 _ROWS, _INNER, _COLUMNS = 512, 1024, 3072
 _COPIED = 64 * 2**20
 
-# The best of so many; what disturbs a measurement only ever makes it slower.
-_REPEATS = 7
-
 
 @dataclass(frozen=True, slots=True)
 class Rates:
@@ -40,52 +37,64 @@ class Rates:
     bandwidth: float
 
 
-def measure_rates(threads: int) -> Rates:
-    """Measure this machine, as it is now, with a number of threads: about two seconds."""
-    random = np.random.default_rng(0)
-    integers = random.integers(-127, 128, (_INNER, _COLUMNS)).astype(np.int8)
-    int8 = one_node_model(
-        "MatMulIntegerToFloat",
-        ["x", "w", "one", "one"],
-        (_INNER, _COLUMNS),
-        dtype=np.uint8,
-        weights={"w": integers, "one": np.array(1, np.float32)},
-        domain=MICROSOFT,
-    )
-    floats = random.normal(size=(_INNER, _COLUMNS)).astype(np.float32)
-    fp32 = one_node_model("MatMul", ["x", "w"], (_INNER, _COLUMNS), weights={"w": floats})
-    largest = 2 ** activation_range().bits
-    bytes_in = random.integers(0, largest, (_ROWS, _INNER)).astype(np.uint8)
-    floats_in = random.normal(size=(_ROWS, _INNER)).astype(np.float32)
-    work = _ROWS * _INNER * _COLUMNS
-    return Rates(
-        int8=work / _time(int8, bytes_in, threads),
-        fp32=work / _time(fp32, floats_in, threads),
-        bandwidth=2 * _COPIED / _copy_time(threads),
-    )
+class Meter:
+    """Measures this machine as it is at the moment, with a number of threads.
+
+    On a machine with other work to do, rates and whatever they are compared with take turns, so
+    that both are slowed alike.
+    """
+
+    def __init__(self, threads: int) -> None:
+        random = np.random.default_rng(0)
+        integers = random.integers(-127, 128, (_INNER, _COLUMNS)).astype(np.int8)
+        int8 = one_node_model(
+            "MatMulIntegerToFloat",
+            ["x", "w", "one", "one"],
+            (_INNER, _COLUMNS),
+            dtype=np.uint8,
+            weights={"w": integers, "one": np.array(1, np.float32)},
+            domain=MICROSOFT,
+        )
+        floats = random.normal(size=(_INNER, _COLUMNS)).astype(np.float32)
+        fp32 = one_node_model("MatMul", ["x", "w"], (_INNER, _COLUMNS), weights={"w": floats})
+        largest = 2 ** activation_range().bits
+        bytes_in = random.integers(0, largest, (_ROWS, _INNER)).astype(np.uint8)
+        self._int8 = _runner(int8, bytes_in, threads)
+        self._fp32 = _runner(fp32, floats[:_ROWS, :_INNER].copy(), threads)
+        source, target = np.ones(_COPIED, np.uint8), np.zeros(_COPIED, np.uint8)
+        self._parts = [np.array_split(array, threads) for array in (target, source)]
+        self.measure()  # the first pays for what later ones find done
+
+    def measure(self) -> Rates:
+        """Two products and a copy, each once."""
+        work = _ROWS * _INNER * _COLUMNS
+        return Rates(
+            int8=work / elapsed(self._int8),
+            fp32=work / elapsed(self._fp32),
+            bandwidth=2 * _COPIED / elapsed(self._copy),
+        )
+
+    def _copy(self) -> None:
+        """Copy, cut among threads; numpy lets go of the GIL meanwhile."""
+        with ThreadPoolExecutor(len(self._parts[0])) as pool:
+            list(pool.map(np.copyto, *self._parts))
 
 
-def _time(model: bytes, x: npt.NDArray[Any], threads: int) -> float:
+def best_rates(found: Iterable[Rates]) -> Rates:
+    """The highest of each; what disturbs a measurement only ever makes it slower."""
+    kinds = zip(*((one.int8, one.fp32, one.bandwidth) for one in found), strict=True)
+    return Rates(*map(max, kinds))
+
+
+def elapsed(call: Callable[[], object]) -> float:
+    """How long a call takes, in seconds."""
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def _runner(model: bytes, x: npt.NDArray[Any], threads: int) -> Callable[[], object]:
     ort = load_onnxruntime()
     options = session_options(threads, None)
     session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    return best_time(lambda: session.run(None, {"x": x}), _REPEATS)
-
-
-def _copy_time(threads: int) -> float:
-    """Seconds to copy `_COPIED` bytes, cut among threads; numpy lets go of the GIL meanwhile."""
-    source, target = np.ones(_COPIED, np.uint8), np.zeros(_COPIED, np.uint8)
-    parts = list(zip(np.array_split(target, threads), np.array_split(source, threads), strict=True))
-    with ThreadPoolExecutor(threads) as pool:
-        return best_time(lambda: list(pool.map(np.copyto, *zip(*parts, strict=True))), _REPEATS)
-
-
-def best_time(call: Callable[[], object], repeats: int) -> float:
-    """The shortest time of a call in seconds, after one that does not count."""
-    call()
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - start)
-    return min(times)
+    return lambda: session.run(None, {"x": x})

@@ -18,7 +18,7 @@ from albert_edge.config import read_config
 from albert_edge.manifest import Variant
 from albert_edge.measure.bench.shapes import Inputs, Shape, make_inputs
 from albert_edge.measure.profile import CONTROL_FLOW, ModelRun, profile
-from albert_edge.measure.rates import Rates, best_time, measure_rates
+from albert_edge.measure.rates import Meter, Rates, best_rates, elapsed
 from albert_edge.measure.work import INTEGER_PRODUCTS, moved_bytes, multiply_accumulates
 from albert_edge.runtime.device import CPU
 from albert_edge.runtime.saturation import activation_range
@@ -64,7 +64,8 @@ class Roofline:
         int8_macs: Multiply-accumulates whose numbers are bytes.
         fp32_macs: Those whose numbers are floats.
         bytes: What all operators read and write, as if nothing stayed in a cache between them.
-        rates: What plain products and copies reach on this machine with as many threads.
+        rates: What plain products and copies, which take turns with the runs, reach at best on this
+            machine with as many threads.
         ms: The best time of a run.
         compute_ms: What the multiply-accumulates take at those rates.
         memory_ms: What the bytes take at the rate of a copy.
@@ -111,11 +112,12 @@ def measure_roofline(
     config = read_config(bundle.listed("config.json"))
     task = bundle.manifest.task
     inputs = {shape: make_inputs(shape, config, task) for shape in shapes}
-    rates = {count: measure_rates(count) for count in threads}
+    meters = {count: Meter(count) for count in threads}
+    variants = [choose_variant(bundle, CPU, precision) for precision in precisions]
     return [
-        _measure(bundle, choose_variant(bundle, CPU, precision), count, shape, inputs[shape], rate)
-        for precision in precisions
-        for count, rate in rates.items()
+        _measure(bundle, variant, count, shape, inputs[shape], meter)
+        for variant in variants
+        for count, meter in meters.items()
         for shape in shapes
     ]
 
@@ -142,13 +144,15 @@ def count_work(
 
 
 def _measure(
-    bundle: Bundle, variant: Variant, threads: int, shape: Shape, inputs: Inputs, rates: Rates
+    bundle: Bundle, variant: Variant, threads: int, shape: Shape, inputs: Inputs, meter: Meter
 ) -> Roofline:
     path = bundle.model_file(variant)
     activations = activation_range() if variant.activations else None
     work = count_work(path, inputs, activations)
     with Session(bundle, device="cpu", variant=variant.name, threads=threads) as session:
-        seconds = best_time(lambda: session.run(inputs), _RUNS)
+        session.run(inputs)
+        turns = [(elapsed(lambda: session.run(inputs)), meter.measure()) for _ in range(_RUNS)]
+    seconds, rates = min(took for took, _ in turns), best_rates(found for _, found in turns)
     runs = profile(path, inputs, threads=threads, activations=activations, runs=_RUNS)
     fastest = min(runs, key=lambda run: run.seconds)
     macs = [0, 0]

@@ -9,11 +9,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 import albert_edge
 from albert_edge.measure.bench.worker import Failure
+from albert_edge.runtime.closable import Closable
 
 T = TypeVar("T")
 
@@ -24,7 +24,7 @@ class WorkerError(Exception):
     """What was asked of a process failed there, or the process ended; the message says why."""
 
 
-class Worker:
+class Worker(Closable):
     """A fresh process that does one call after the other. Closing kills it.
 
     Args:
@@ -74,17 +74,6 @@ class Worker:
         """End the process, whatever it does."""
         self._process.kill()
         self._process.communicate()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _environment(threads: int) -> dict[str, str]:

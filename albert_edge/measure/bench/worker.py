@@ -101,9 +101,8 @@ def read_memory(inputs: Arrays) -> tuple[float, float, float]:
     """
     answer(inputs)
     before = _MEMORY["before"]
-    return tuple(
-        value - before for value in (_MEMORY["loaded"], _resident("VmRSS"), _resident("VmHWM"))
-    )  # type: ignore[return-value]
+    steady, peak = _resident("VmRSS"), _resident("VmHWM")
+    return _MEMORY["loaded"] - before, steady - before, peak - before
 
 
 def time_runs(inputs: Arrays, count: int) -> list[float]:

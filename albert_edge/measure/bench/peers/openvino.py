@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -110,12 +111,10 @@ OPENVINO = Runtime(
     modules=("openvino", "torch", "transformers"),
     extra="openvino",
 )
-OPENVINO_INT8 = Runtime(
+OPENVINO_INT8 = replace(
+    OPENVINO,
     name="openvino-int8",
     precision="int8",
     build=build_int8,
-    prepare=prepare,
-    load=load,
     modules=("openvino", "nncf", "torch", "transformers"),
-    extra="openvino",
 )

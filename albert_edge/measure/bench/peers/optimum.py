@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from dataclasses import replace
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -100,12 +101,9 @@ OPTIMUM = Runtime(
     modules=_MODULES,
     extra="optimum",
 )
-OPTIMUM_INT8 = Runtime(
+OPTIMUM_INT8 = replace(
+    OPTIMUM,
     name="optimum-int8",
     precision="int8",
     build=build_int8,
-    prepare=_PREPARE,
-    load=load,
-    modules=_MODULES,
-    extra="optimum",
 )

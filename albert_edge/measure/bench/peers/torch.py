@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from importlib import import_module
 from typing import Any
@@ -54,12 +55,10 @@ TORCH = Runtime(
     modules=("torch", "transformers"),
     extra="reference",
 )
-TORCH_INT8 = Runtime(
+TORCH_INT8 = replace(
+    TORCH,
     name="torch-int8",
     precision="int8",
     build=build_int8,
-    prepare=_PREPARE,
     load=load_int8,
-    modules=("torch", "transformers"),
-    extra="reference",
 )
