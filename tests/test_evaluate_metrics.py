@@ -26,6 +26,7 @@ from albert_edge.measure.evaluate.label_sets import LabelSets
 from albert_edge.measure.evaluate.labels import Labels
 from albert_edge.measure.evaluate.numbers import Numbers
 from albert_edge.measure.evaluate.squad import normalize, score_answer
+from albert_edge.measure.evaluate.subject import Example
 from albert_edge.measure.evaluate.words import OUTSIDE, Words
 
 # Libraries warn where a metric is undefined; here that is said in the report instead.
@@ -261,7 +262,9 @@ def test_a_word_without_a_token_is_outside() -> None:
     gold, found = [(0, 2), (3,)], [(0, OUTSIDE), (3,)]  # B-x E-x, S-x
     expected: dict[str, Any] = {"accuracy": 2 / 3, "precision": 1 / 2, "recall": 1 / 2, "f1": 1 / 2}
     assert_scores(subject, gold, found, expected)
-    assert subject.show(gold[0], [found[0], (0, 2)]) == ("2 E-x", ["2 O", "2 E-x"])
+    example = Example(["Ada", "Lovelace"], gold[0], "Ada Lovelace")
+    shown = subject.show(example, [found[0], (0, 2)])
+    assert shown == ("Lovelace E-x", ["Lovelace O", "Lovelace E-x"])
 
 
 def test_labels_without_entities_are_scored_word_by_word() -> None:

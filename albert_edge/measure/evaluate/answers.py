@@ -11,10 +11,10 @@ import numpy as np
 from albert_edge.bundle import Bundle
 from albert_edge.measure.evaluate.formulas import divide, of_sums
 from albert_edge.measure.evaluate.squad import read_questions, score_answer
-from albert_edge.measure.evaluate.subject import Example, Floats, Measure, Metric
+from albert_edge.measure.evaluate.subject import Example, Floats, Measure, Metric, Subject
 from albert_edge.runtime.pipeline import Pipeline
 from albert_edge.runtime.session import Session
-from albert_edge.runtime.text import TextEncoder, load_text_encoder
+from albert_edge.runtime.text import TextEncoder
 
 Right = tuple[str, ...]
 
@@ -24,7 +24,7 @@ _LONGEST_ANSWER = 30
 _WINDOW = 384
 
 
-class Answers:
+class Answers(Subject):
     """Questions with a context and the right answers each.
 
     Where some questions have no answer, "" competes with the answers for every question.
@@ -43,9 +43,6 @@ class Answers:
             self._impossible = self._impossible or not each.answers
             item = {"question": each.question, "context": each.context}
             yield Example(item, each.answers, each.question)
-
-    def encoder(self, bundle: Bundle) -> TextEncoder:
-        return load_text_encoder(bundle)
 
     def is_long(self, encoder: TextEncoder, item: Any) -> bool:
         encoding = encoder.tokenizer.encode(item["question"], item["context"])
@@ -84,8 +81,8 @@ class Answers:
             columns += [exact * (1 - answered), 1 - answered]
         return of_sums(np.stack(columns, axis=1), _metrics)
 
-    def show(self, gold: Right, answers: Sequence[str]) -> tuple[str, list[str]]:
-        right = " | ".join(dict.fromkeys(gold))
+    def show(self, example: Example, answers: Sequence[str]) -> tuple[str, list[str]]:
+        right = " | ".join(dict.fromkeys(example.gold))
         return right or "no answer", [answer or "no answer" for answer in answers]
 
 

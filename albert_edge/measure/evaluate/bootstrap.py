@@ -21,7 +21,7 @@ _SEED = 0
 # Fewer resamples in which a metric is defined say nothing of its 2.5 % tails.
 _LEAST = 1000
 # How many counts are in memory at once.
-_COUNTS = 2_000_000
+_COUNTS = 500_000
 
 Interval = tuple[float, float]
 

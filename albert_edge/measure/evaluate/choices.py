@@ -10,17 +10,17 @@ import numpy as np
 
 from albert_edge.bundle import Bundle
 from albert_edge.measure.evaluate.formulas import divide, of_sums
-from albert_edge.measure.evaluate.subject import Example, Measure, Metric
+from albert_edge.measure.evaluate.subject import Example, Measure, Metric, Subject
 from albert_edge.measure.evaluate.texts import is_over, read_label, read_tables
 from albert_edge.records import Fields
 from albert_edge.runtime.pipeline import Pipeline
 from albert_edge.runtime.session import Session
-from albert_edge.runtime.text import TextEncoder, load_text_encoder
+from albert_edge.runtime.text import TextEncoder
 
 _FIELDS = Fields(("prompt",), lists=("choices",))
 
 
-class Choices:
+class Choices(Subject):
     """Prompts with choices, and the right choice as "label" each: its number from 0 or its text."""
 
     task: ClassVar = "multiple-choice"
@@ -35,9 +35,6 @@ class Choices:
         for number, record in read_tables(path, _FIELDS, (".jsonl",)):
             gold = read_label(path, number, record.get("label"), record["choices"])
             yield Example(_FIELDS.item(record), gold, record["prompt"])
-
-    def encoder(self, bundle: Bundle) -> TextEncoder:
-        return load_text_encoder(bundle)
 
     def is_long(self, encoder: TextEncoder, item: Any) -> bool:
         return any(is_over(encoder, item["prompt"], choice) for choice in item["choices"])
@@ -61,5 +58,5 @@ class Choices:
         rows = np.array([(right, 1) for (right,) in outcomes], np.float64)
         return of_sums(rows, lambda sums: {"accuracy": divide(sums[0], sums[1])})
 
-    def show(self, gold: int, answers: Sequence[int]) -> tuple[str, list[str]]:
-        return f"choice {gold}", [f"choice {answer}" for answer in answers]
+    def show(self, example: Example, answers: Sequence[int]) -> tuple[str, list[str]]:
+        return f"choice {example.gold}", [f"choice {answer}" for answer in answers]

@@ -108,11 +108,11 @@ def show_disagreements(
     for place, example in enumerate(itertools.islice(examples, max(places, default=-1) + 1)):
         if place in wanted:
             given = [found[place] for found in answers.values()]
-            right, ours = subject.show(example.gold, given)
+            right, ours = subject.show(example, given)
             shown[place] = Disagreement(
                 number=place + 1,
                 text=example.text,
                 expected=right,
                 answers=dict(zip(answers, ours, strict=True)),
             )
-    return [shown[place] for place in places]
+    return [shown[place] for place in places if place in shown]

@@ -13,12 +13,12 @@ from albert_edge.bundle import Bundle
 from albert_edge.errors import RecordError
 from albert_edge.measure.evaluate.formulas import f1, macro_f1, of_sums
 from albert_edge.measure.evaluate.labels import is_long_text
-from albert_edge.measure.evaluate.subject import Example, Floats, Measure, Metric
+from albert_edge.measure.evaluate.subject import Example, Floats, Measure, Metric, Subject
 from albert_edge.measure.evaluate.texts import joined, read_label, read_tables
 from albert_edge.records import TEXT_OR_PAIR, Record
 from albert_edge.runtime.pipeline import Pipeline
 from albert_edge.runtime.session import Session
-from albert_edge.runtime.text import TextEncoder, load_text_encoder
+from albert_edge.runtime.text import TextEncoder
 
 Labels = tuple[int, ...]
 
@@ -27,7 +27,7 @@ _THRESHOLD = 0.5
 _NONE = "no text has a label and none was given"
 
 
-class LabelSets:
+class LabelSets(Subject):
     """Texts or pairs with "labels" each: a list, or a text with commas between them."""
 
     task: ClassVar = "text-classification"
@@ -43,9 +43,6 @@ class LabelSets:
             given = _given(path, number, record)
             gold = {read_label(path, number, label, self.labels) for label in given}
             yield Example(TEXT_OR_PAIR.item(record), tuple(sorted(gold)), joined(record))
-
-    def encoder(self, bundle: Bundle) -> TextEncoder:
-        return load_text_encoder(bundle)
 
     def is_long(self, encoder: TextEncoder, item: Any) -> bool:
         return is_long_text(encoder, item)
@@ -82,10 +79,10 @@ class LabelSets:
         rows = np.concatenate([gold & found, gold, found, right, right | True], axis=1)
         return of_sums(rows.astype(np.float64), _metrics)
 
-    def show(self, gold: Labels, answers: Sequence[Labels]) -> tuple[str, list[str]]:
+    def show(self, example: Example, answers: Sequence[Labels]) -> tuple[str, list[str]]:
         right, *shown = (
             ", ".join(self.labels[place] for place in places) or "none"
-            for places in (gold, *answers)
+            for places in (example.gold, *answers)
         )
         return right, shown
 

@@ -10,15 +10,15 @@ import numpy as np
 
 from albert_edge.bundle import Bundle
 from albert_edge.measure.evaluate.formulas import macro_f1, matthews, of_sums
-from albert_edge.measure.evaluate.subject import Example, Floats, Measure, Metric
+from albert_edge.measure.evaluate.subject import Example, Floats, Measure, Metric, Subject
 from albert_edge.measure.evaluate.texts import is_over, joined, read_label, read_tables
 from albert_edge.records import TEXT_OR_PAIR
 from albert_edge.runtime.pipeline import Pipeline
 from albert_edge.runtime.session import Session
-from albert_edge.runtime.text import TextEncoder, load_text_encoder
+from albert_edge.runtime.text import TextEncoder
 
 
-class Labels:
+class Labels(Subject):
     """Texts or pairs with a "label" each, a name or a number."""
 
     task: ClassVar = "text-classification"
@@ -33,9 +33,6 @@ class Labels:
         for number, record in read_tables(path, TEXT_OR_PAIR):
             gold = read_label(path, number, record.get("label"), self.labels)
             yield Example(TEXT_OR_PAIR.item(record), gold, joined(record))
-
-    def encoder(self, bundle: Bundle) -> TextEncoder:
-        return load_text_encoder(bundle)
 
     def is_long(self, encoder: TextEncoder, item: Any) -> bool:
         return is_long_text(encoder, item)
@@ -70,8 +67,8 @@ class Labels:
         rows = np.concatenate([gold & found, gold, found], axis=1).astype(np.float64)
         return of_sums(rows, _metrics)
 
-    def show(self, gold: int, answers: Sequence[int]) -> tuple[str, list[str]]:
-        return self.labels[gold], [self.labels[answer] for answer in answers]
+    def show(self, example: Example, answers: Sequence[int]) -> tuple[str, list[str]]:
+        return self.labels[example.gold], [self.labels[answer] for answer in answers]
 
 
 def is_long_text(encoder: TextEncoder, item: Any) -> bool:

@@ -12,7 +12,7 @@ import numpy as np
 from albert_edge.bundle import Bundle
 from albert_edge.measure.evaluate.formulas import pearson, spearman
 from albert_edge.measure.evaluate.labels import is_long_text
-from albert_edge.measure.evaluate.subject import Example, Measure, Metric
+from albert_edge.measure.evaluate.subject import Example, Measure, Metric, Subject
 from albert_edge.measure.evaluate.texts import is_over, joined, read_number, read_tables
 from albert_edge.records import TEXT_OR_PAIR, Fields
 from albert_edge.runtime.embedding import EmbeddingPipeline
@@ -24,7 +24,7 @@ from albert_edge.runtime.text import TextEncoder, load_text_encoder
 _PAIR = Fields(("text", "text_pair"))
 
 
-class Numbers:
+class Numbers(Subject):
     """Texts or pairs with a number as "label" each, and a model with one output."""
 
     task: ClassVar = "text-classification"
@@ -39,9 +39,6 @@ class Numbers:
         for number, record in read_tables(path, TEXT_OR_PAIR):
             gold = read_number(path, number, record, "label")
             yield Example(TEXT_OR_PAIR.item(record), gold, joined(record))
-
-    def encoder(self, bundle: Bundle) -> TextEncoder:
-        return load_text_encoder(bundle)
 
     def is_long(self, encoder: TextEncoder, item: Any) -> bool:
         return is_long_text(encoder, item)
@@ -76,8 +73,8 @@ class Numbers:
             "spearman": spearman(weights, gold, found),
         }
 
-    def show(self, gold: float, answers: Sequence[float]) -> tuple[str, list[str]]:
-        return f"{gold:g}", [f"{answer:.4f}" for answer in answers]
+    def show(self, example: Example, answers: Sequence[float]) -> tuple[str, list[str]]:
+        return f"{example.gold:g}", [f"{answer:.4f}" for answer in answers]
 
 
 class Similarities(Numbers):

@@ -55,7 +55,7 @@ class Disagreement:
         text: What was asked: a text or pair, the words of a sentence, a question, a prompt.
         expected: What the data says is right.
         answers: What each precision answers, by its name. Of sentences, as in `expected`, only
-            the words that are not labelled alike.
+            the words that are not labelled alike, with their labels.
     """
 
     number: int

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from albert_edge.bundle import Bundle
 from albert_edge.runtime.session import Session
-from albert_edge.runtime.text import TextEncoder
+from albert_edge.runtime.text import TextEncoder, load_text_encoder
 
 Floats = npt.NDArray[np.float64]
 # A metric, or in words why the examples do not define it.
@@ -66,6 +66,7 @@ class Subject(Protocol):
 
     def encoder(self, bundle: Bundle) -> TextEncoder:
         """The tokenizer as the pipeline has it."""
+        return load_text_encoder(bundle)
 
     def is_long(self, encoder: TextEncoder, item: Any) -> bool:
         """Whether an item is over the model's limit."""
@@ -85,5 +86,5 @@ class Subject(Protocol):
     def measure(self, outcomes: Sequence[tuple[Any, ...]]) -> Measure:
         """What computes the same metrics for resamples of examples with these outcomes."""
 
-    def show(self, gold: Any, answers: Sequence[Any]) -> tuple[str, list[str]]:
+    def show(self, example: Example, answers: Sequence[Any]) -> tuple[str, list[str]]:
         """What is right and what was answered, for people."""

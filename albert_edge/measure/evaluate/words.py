@@ -12,12 +12,12 @@ import numpy as np
 from albert_edge.bundle import Bundle
 from albert_edge.measure.evaluate.conll import read_sentences
 from albert_edge.measure.evaluate.formulas import divide, f1, macro_f1, of_sums
-from albert_edge.measure.evaluate.subject import Example, Floats, Measure, Metric
+from albert_edge.measure.evaluate.subject import Example, Floats, Measure, Metric, Subject
 from albert_edge.measure.evaluate.texts import unknown_label
 from albert_edge.measure.evaluate.word_pipeline import WordPipeline
 from albert_edge.records import find_label
 from albert_edge.runtime.session import Session
-from albert_edge.runtime.text import TextEncoder, load_text_encoder
+from albert_edge.runtime.text import TextEncoder
 
 # Places of labels; OUTSIDE is that of a word without a token, if the model has no label O for it.
 Places = tuple[int, ...]
@@ -27,7 +27,7 @@ OUTSIDE = -1
 _PREFIXES = {"B-": "B-", "I-": "I-", "M-": "I-", "E-": "E-", "L-": "E-", "S-": "S-", "U-": "S-"}
 
 
-class Words:
+class Words(Subject):
     """Sentences in words with a label each.
 
     Labels that all begin with B-, I- and so on, or are O, make entities, which are scored as
@@ -53,9 +53,6 @@ class Words:
                 if found is None:
                     raise unknown_label(f"{place}: {word!r}", label, self.labels)
             yield Example(words, tuple(gold), " ".join(words))
-
-    def encoder(self, bundle: Bundle) -> TextEncoder:
-        return load_text_encoder(bundle)
 
     def is_long(self, encoder: TextEncoder, item: Any) -> bool:
         encoding = encoder.tokenizer.encode(item, is_pretokenized=True)
@@ -129,14 +126,16 @@ class Words:
                 row[0, gold] += count * (gold == found)
         return of_sums(sides.reshape(len(outcomes), -1), _word_metrics)
 
-    def show(self, gold: Places, answers: Sequence[Places]) -> tuple[str, list[str]]:
-        """Labels as numbers of words with labels; only of words that are not labelled alike."""
+    def show(self, example: Example, answers: Sequence[Places]) -> tuple[str, list[str]]:
+        """The words that are not labelled alike, with their labels."""
         told = [
-            place for place in range(len(gold)) if len({answer[place] for answer in answers}) > 1
+            (place, word)
+            for place, word in enumerate(example.item)
+            if len({answer[place] for answer in answers}) > 1
         ]
         right, *shown = (
-            ", ".join(f"{place + 1} {self._name(places[place])}" for place in told)
-            for places in (gold, *answers)
+            ", ".join(f"{word} {self._name(places[place])}" for place, word in told)
+            for places in (example.gold, *answers)
         )
         return right, shown
 
