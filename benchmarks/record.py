@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -94,8 +95,19 @@ def keep(name: str, options: list[str], load: float | None, figures: Any) -> dic
         "date": time.strftime("%Y-%m-%d"),
         "load": load,
         "machine": asdict(describe_machine()),
-        "figures": figures,
+        "figures": without_folders(figures),
     }
+
+
+def without_folders(value: Any) -> Any:
+    """The same without the temporary folders that things were in."""
+    if isinstance(value, dict):
+        return {key: without_folders(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [without_folders(item) for item in value]
+    if isinstance(value, str):
+        return re.sub(re.escape(tempfile.gettempdir()) + r"/(?:[^\s/]+/)*", "", value)
+    return value
 
 
 if __name__ == "__main__":

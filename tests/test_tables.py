@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 import json
+import math
 import re
 import shutil
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -165,7 +167,8 @@ def test_a_busy_machine_is_not_kept_secret() -> None:
 def test_figures_of_earlier_are_kept_with_their_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "figures.json").write_text('{"a": [1, NaN]}')
+    figures = {"a": [1, math.nan], "path": f"{tempfile.gettempdir()}/x-1/y/base", "is": "1/2 of /x"}
+    (tmp_path / "figures.json").write_text(json.dumps(figures))
     told = ["record.py", "spine", "--figures", str(tmp_path / "figures.json"), "--rounds", "2"]
     monkeypatch.setattr(record, "MEASURED", tmp_path / "measured")
     monkeypatch.setattr(sys, "argv", told)
@@ -175,6 +178,7 @@ def test_figures_of_earlier_are_kept_with_their_command(
     assert (path.name, kept["load"]) == ("spine.json", None)
     assert kept["command"] == "python benchmarks/record.py spine --rounds 2"
     assert kept["figures"]["a"][0] == 1
+    assert (kept["figures"]["path"], kept["figures"]["is"]) == ("base", "1/2 of /x")
     assert "`python benchmarks/record.py spine --rounds 2`" in source_line(kept)
     monkeypatch.setattr(sys, "argv", ["record.py", "no-such"])
     with pytest.raises(SystemExit, match="2"):
