@@ -89,8 +89,8 @@ def inline_svgs(report: BenchReport) -> list[tuple[str, str]]:
         )
         for group in line_groups(report)
     ]
-    plans.append(("Memory", max(2.2, bars), lambda axes: draw_memory(report, axes)))
-    plans.append(("File size", max(2.2, bars), lambda axes: draw_sizes(report, axes)))
+    plans.append(("Memory", max(1.5, bars), lambda axes: draw_memory(report, axes)))
+    plans.append(("File size", max(1.5, bars), lambda axes: draw_sizes(report, axes)))
     pairs = []
     for number, (title, height, paint) in enumerate(plans):
         with style():
