@@ -3,8 +3,8 @@
     python benchmarks/record.py NAME [OPTION ...]
     python benchmarks/tables.py
 
-NAME is a benchmark of this folder (spine, int8, geometries, gpu), which gets the options, or bench:
-`albert-edge bench` of an albert-base of random weights, made here, with the options given to it.
+NAME is a benchmark of this folder that has --json and gets the options, or bench: `albert-edge
+bench` of an albert-base of random weights, made here, with the options given to it.
 Figures go to docs/measured/NAME.json, which appears whole or not at all; tables.py then rewrites
 the tables and pictures of the documents.
 
@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -34,7 +35,11 @@ from albert_edge.measure.whole_file import write_whole
 
 HERE = Path(__file__).resolve().parent
 MEASURED = HERE.parent / "docs" / "measured"
-SCRIPTS = ("spine", "int8", "geometries", "gpu")
+SCRIPTS = sorted(
+    path.stem
+    for path in HERE.glob("*.py")
+    if path.name != "record.py" and 'add_argument("--json"' in path.read_text(encoding="utf-8")
+)
 
 
 def main() -> None:
@@ -45,12 +50,14 @@ def main() -> None:
     parser.add_argument("name", choices=(*SCRIPTS, "bench"))
     parser.add_argument("--figures", type=Path, help="what the benchmark's --json wrote earlier")
     arguments, options = parser.parse_known_args()
+    load: float | None = round(os.getloadavg()[0], 1)  # before the benchmark, which is load too
     if arguments.figures:
+        load = None  # nobody looked
         figures = json.loads(arguments.figures.read_text(encoding="utf-8"))
     else:
         with tempfile.TemporaryDirectory() as folder:
             figures = measure(arguments.name, options, Path(folder))
-    record = keep(arguments.name, options, figures)
+    record = keep(arguments.name, options, load, figures)
     MEASURED.mkdir(exist_ok=True)
     text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
     write_whole(MEASURED / f"{arguments.name}.json", text.encode())
@@ -80,15 +87,27 @@ def make_base(folder: Path) -> str:
     return os.fspath(folder / "albert-base")
 
 
-def keep(name: str, options: list[str], figures: Any) -> dict[str, Any]:
+def keep(name: str, options: list[str], load: float | None, figures: Any) -> dict[str, Any]:
     """The figures with where they come from."""
     return {
         "schema_version": 1,
         "command": shlex.join(["python", "benchmarks/record.py", name, *options]),
         "date": time.strftime("%Y-%m-%d"),
+        "load": load,
         "machine": asdict(describe_machine()),
-        "figures": figures,
+        "figures": without_folders(figures),
     }
+
+
+def without_folders(value: Any) -> Any:
+    """The same without the temporary folders that things were in."""
+    if isinstance(value, dict):
+        return {key: without_folders(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [without_folders(item) for item in value]
+    if isinstance(value, str):
+        return re.sub(re.escape(tempfile.gettempdir()) + r"/(?:[^\s/]+/)*", "", value)
+    return value
 
 
 if __name__ == "__main__":

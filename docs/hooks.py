@@ -19,6 +19,7 @@ from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
+IN_NAVIGATION = ("CHANGELOG.md", "CONTRIBUTING.md", "examples/README.md", "models/README.md")
 FENCE = re.compile(r"(^(?:```|````).*?^(?:```|````)$)", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"(?<=\]\()([^)\s#:]+)(?=[)#])")
 
@@ -26,7 +27,7 @@ LINK = re.compile(r"(?<=\]\()([^)\s#:]+)(?=[)#])")
 def on_files(files: Files, *, config: MkDocsConfig) -> Files:
     """Add a page for each file outside docs/ that a page links to, and that those link to."""
     waiting = [DOCS / file.src_uri for file in files.documentation_pages()]
-    waiting += [ROOT / name for name in ("CONTRIBUTING.md", "CHANGELOG.md")]
+    waiting += [ROOT / name for name in IN_NAVIGATION]
     seen = set()
     while waiting:
         path = waiting.pop()

@@ -44,7 +44,7 @@ function look(window) {
     headings: [...page.querySelectorAll("h1, h2, h3")].map(h => [h.tagName, words(h)]),
     text: page.body.innerText,
     tables: [...page.querySelectorAll("table")].map(table => ({
-      caption: words(table.caption),
+      caption: table.caption ? words(table.caption) : "",
       columns: [...table.querySelectorAll("thead th[scope=col]")].map(words),
       rows: [...table.tBodies[0].rows].map(row => [...row.cells].map(words)),
       headed: [...table.tBodies[0].rows].every(

@@ -167,13 +167,17 @@ assert a_list == [first, *(next(an_iterator) for _ in range(2))]
 assert (classify_here.session.threads, classify_here.device) == (2, "cpu")
 """,
     "devices.md": "",
+    "quickstart.md": """
+assert answer[0]["label"] == "en" and [each[0]["label"] for each in answers] == ["de", "zh"]
+assert open("langid.html", encoding="utf-8").read().startswith("<!doctype html>")
+""",
     "bench.md": "assert report.baseline == 'albert-edge fp32' and latency.ratio == 1",
+    "bundle.md": "",
+    "doctor.md": "assert 'cpu' in [check.name for check in report.providers if check.runs]",
     "evaluate.md": """
 assert report.examples == 100 and report.precisions[0].metrics["accuracy"] == 0.99
 assert accuracy.metric == "accuracy" and accuracy.low <= accuracy.value <= accuracy.high
 """,
-    "bundle.md": "",
-    "doctor.md": "assert 'cpu' in [check.name for check in report.providers if check.runs]",
     "embedding.md": "assert future.result()[0]['label'] == 'fr' and len(answers) == 30",
 }
 

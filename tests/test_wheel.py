@@ -90,6 +90,7 @@ def test_wheel_brings_what_a_user_needs(wheel: zipfile.ZipFile) -> None:
     names = wheel.namelist()
     assert "albert_edge/py.typed" in names
     assert "albert_edge/compress/sample_texts.txt" in names
+    assert "albert_edge/measure/report/page.html.j2" in names
     assert "albert_edge/models/albert-base-v2.toml" in names
     for file in ("model.safetensors", "config.json", "tokenizer.json", "test.tsv", "LICENSE"):
         assert f"albert_edge/models/langid-tiny/{file}" in names
@@ -236,6 +237,7 @@ def test_bench_needs_the_runtime_alone_and_skips_peers(
         (["quantize", "BUNDLE"], "export"),
         (["verify", "BUNDLE", "--against", "langid-tiny"], "reference"),
         (["demo"], "export"),
+        (["report", "BUNDLE"], "report"),
     ],
 )
 def test_what_needs_another_extra_says_which(

@@ -62,10 +62,10 @@ def draw(report: BenchReport) -> Figure:
     _check(report)
     lines = len(report.runtimes)
     shapes = max(1, len(line_groups(report)))
-    bars = max(2.6, 0.9 + 0.36 * lines)
+    bars = max(2.1, 0.7 + 0.3 * lines)
     with style():
-        figure = _figure(5.4 * shapes + 6.2, max(4.6, 2 * bars))
-        grid = figure.add_gridspec(2, shapes + 1, width_ratios=[5.4] * shapes + [6.2])
+        figure = _figure(4.6 * shapes + 5.0, max(4.2, 2 * bars))
+        grid = figure.add_gridspec(2, shapes + 1, width_ratios=[4.6] * shapes + [5.0])
         for column, group in enumerate(line_groups(report)):
             draw_latency(report, figure.add_subplot(grid[:, column]), group)
         draw_memory(report, figure.add_subplot(grid[0, -1]))
@@ -89,8 +89,8 @@ def inline_svgs(report: BenchReport) -> list[tuple[str, str]]:
         )
         for group in line_groups(report)
     ]
-    plans.append(("Memory", max(2.2, bars), lambda axes: draw_memory(report, axes)))
-    plans.append(("File size", max(2.2, bars), lambda axes: draw_sizes(report, axes)))
+    plans.append(("Memory", max(1.5, bars), lambda axes: draw_memory(report, axes)))
+    plans.append(("File size", max(1.5, bars), lambda axes: draw_sizes(report, axes)))
     pairs = []
     for number, (title, height, paint) in enumerate(plans):
         with style():

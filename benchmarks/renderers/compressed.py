@@ -4,37 +4,20 @@ from __future__ import annotations
 
 from renderers.markdown import Figures, markdown
 
-_WHEN = {
-    "int8": ("albert-edge int8", "the default, on any CPU"),
-    "int8-block": (
-        "albert-edge int8-block",
-        "the gate refused int8: outliers inside the feed-forward layer",
-    ),
-    "int4": (
-        "albert-edge int4",
-        "the file must be as small as can be, and your data says it is good enough",
-    ),
-    "mixed": ("", "a budget is given instead of a precision"),
-    "fp16": ("", "[GPUs](gpu.md); a CPU computes it in fp32"),
-    "fp32": ("albert-edge fp32", "nothing may change"),
-}
+_OWN = "albert-edge "
 
 
 def precisions(figures: Figures) -> str:
-    """Size and speed of each precision, and when to take it."""
-    shape = "1x128"
+    """Size, memory and speed of albert-edge in each precision."""
+    shape = figures["latency"]["1x128"]
     rows = []
-    for precision, (name, when) in _WHEN.items():
-        size, speed = "", ""
-        if name:
-            own = figures["latency"][shape]
-            size = f"{figures['built']['random'][name]['bytes'] / 1e6:.1f} MB"
-            ratio = own["albert-edge fp32"]["median_ms"] / own[name]["median_ms"]
-            speed = f"{ratio:.1f} x"
-        rows.append((f"`{precision}`", when, size, speed))
-    rows[3] = (*rows[3][:2], "between", "between")
-    rows[4] = (*rows[4][:2], "half of fp32", "")
-    return markdown(["", "when", "size of base", f"speed at {shape}, fp32 is 1"], rows)
+    for precision in ("fp32", "int8", "int8-block", "int4"):
+        name = _OWN + precision
+        ratio = shape[_OWN + "fp32"]["median_ms"] / shape[name]["median_ms"]
+        size = f"{figures['built']['random'][name]['bytes'] / 1e6:.1f} MB"
+        memory = f"{figures['load'][name]['loaded_mb']:.0f} MB"
+        rows.append((f"`{precision}`", size, memory, f"{ratio:.2f} x"))
+    return markdown(["", "file", "memory", "speed at 1x128, fp32 is 1"], rows)
 
 
 def int8_files(figures: Figures) -> str:

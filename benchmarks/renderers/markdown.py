@@ -28,19 +28,22 @@ class Picture:
 
 def markdown(columns: list[str], rows: Iterable[Cells]) -> str:
     """A table whose first column is of names and whose others are of figures."""
-    lines = [" | ".join(columns), " | ".join(["---", *["---:"] * (len(columns) - 1)])]
-    lines += [" | ".join(row) for row in rows]
-    return "\n".join(f"| {line} |".replace("|  |", "| |") for line in lines)
+    lines = [columns, ["---", *["---:"] * (len(columns) - 1)], *rows]
+    return "\n".join(
+        "|" + "".join(f" {cell} |" if cell else " |" for cell in line) for line in lines
+    )
 
 
 def source_line(record: Figures) -> str:
-    """Where a table comes from: the machine, the day, the command."""
+    """Where a table comes from: the machine, the day, the command, and what else went on there."""
     machine = record["machine"]
     features = machine["features"]
     words = [f"{machine['cpu']} ({machine['architecture']})", _processors(machine)]
     if "vnni" in features:
         words.append("VNNI" if features["vnni"] else "no VNNI")
     words.append(f"onnxruntime {machine['packages'].get('onnxruntime', 'unknown')}")
+    if (record["load"] or 0) > 1:
+        words.append(f"**busy with other work: load {record['load']:.0f}**")
     return f"{', '.join(words)}; {record['date']}; `{record['command']}`"
 
 

@@ -28,7 +28,9 @@ def evaluation_section(report: EvaluateReport) -> Section:
     if report.disagreements:
         tables.append(_disagreements(report))
     text = [f"{report.examples:,} examples of {report.data}."]
-    if report.disagreeing is not None:
+    if report.disagreeing == 0:
+        text.append("All are answered alike by all precisions.")
+    elif report.disagreeing is not None:
         text.append(f"{report.disagreeing:,} of them are not answered alike by all precisions.")
     return Section("evaluation", "Quality on data", text, tables=tables)
 

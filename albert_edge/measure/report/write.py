@@ -10,6 +10,7 @@ from albert_edge.errors import UsageError
 from albert_edge.measure.bench.report import BenchReport
 from albert_edge.measure.evaluate.report import EvaluateReport
 from albert_edge.measure.inspect import Inspection, inspect
+from albert_edge.measure.looks import OWN
 from albert_edge.measure.report.bundle_sections import (
     files_section,
     model_section,
@@ -103,14 +104,19 @@ def _check_same_model(inspection: Inspection, bench: BenchReport) -> None:
 
 
 def _facts(inspection: Inspection, bench: BenchReport) -> list[tuple[str, str]]:
-    """The first things one looks for, of the first runtime of the bench report."""
+    """The first things one looks for, of the fastest of the bundle's variants."""
     facts = [(f"{inspection.parameters / 1e6:.1f} M", "parameters, each stored once")]
-    for runtime in bench.runtimes[:1]:
-        facts.append((f"{runtime.file_bytes / 1e6:.1f} MB", f"file of {runtime.name}"))
-        facts.append((f"{runtime.cold_start_s:.2f} s", "process start to first answer"))
-        for one in runtime.latencies[-1:]:
-            words = f"{one.shape}, {one.threads} threads"
-            facts.append((f"{milliseconds(one.p50_ms)} ms", f"median at {words}"))
-            if one.ratio is not None and runtime.name != bench.baseline:
-                facts.append((f"{one.ratio:.2f} x", f"as fast as {bench.baseline} there"))
+    own = [one for one in bench.runtimes if one.name.startswith(OWN) and one.latencies]
+    if not own:
+        return facts
+    best = min(own, key=lambda runtime: runtime.latencies[-1].p50_ms)
+    last = best.latencies[-1]
+    threads = f"{last.threads} thread{'s' * (last.threads != 1)}"
+    facts += [
+        (f"{best.file_bytes / 1e6:.1f} MB", f"file of {best.name}"),
+        (f"{best.cold_start_s:.2f} s", "process start to its first answer"),
+        (f"{milliseconds(last.p50_ms)} ms", f"its median at {last.shape}, {threads}"),
+    ]
+    if last.ratio is not None and best.name != bench.baseline:
+        facts.append((f"{last.ratio:.2f} x", f"as fast as {bench.baseline} there"))
     return facts
