@@ -208,6 +208,10 @@ def test_renderers_hold_no_figures() -> None:
 
 
 GPU = {
+    "parity": {
+        "fill-mask": {"albert-edge fp16": {"outputs": {"logits": [0.99991, 0.9]}}},
+        "pretraining": {"albert-edge fp16": {"outputs": {"a": [0.9999, 1], "b": [0.5, 1]}}},
+    },
     "memory_mb": {"albert-edge fp16": {"load_s": 1.5, "loaded_mb": 400.0, "ran_mb": 500.4}},
     "latency": {
         "1x8": {"torch fp16": {"median_ms": 8.0, "best_ms": 7.5, "times_as_fast": 1.0}},
@@ -221,6 +225,10 @@ GPU = {
 
 
 def test_gpu_tables_of_figures_made_by_hand() -> None:
+    assert TABLES["gpu-parity"].render(GPU).splitlines()[2:] == [
+        "| fill-mask | 0.999910 |",
+        "| pretraining | 0.500000 |",
+    ]
     assert TABLES["gpu-memory"].render(GPU).splitlines()[2] == (
         "| albert-edge fp16 | 1.50 | 400 | 500 |"
     )

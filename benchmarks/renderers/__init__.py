@@ -18,6 +18,7 @@ TABLES = {
     "bench-best": Table("bench", bench.bench_best),
     "bench-start": Table("bench", bench.bench_start),
     "bench-latency": Table("bench", bench.bench_latency),
+    "gpu-parity": Table("gpu", cuda.gpu_parity),
     "gpu-memory": Table("gpu", cuda.gpu_memory),
     "gpu-latency": Table("gpu", cuda.gpu_latency),
     "gpu-throughput": Table("gpu", cuda.gpu_throughput),

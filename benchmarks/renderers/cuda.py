@@ -5,6 +5,19 @@ from __future__ import annotations
 from renderers.markdown import Figures, markdown
 
 
+def gpu_parity(figures: Figures) -> str:
+    """Of every head the output that is furthest from the CPU's, as a cosine."""
+    rows = [
+        (task, *(_least_cosine(variant["outputs"]) for variant in variants.values()))
+        for task, variants in figures["parity"].items()
+    ]
+    return markdown(["head", *next(iter(figures["parity"].values()))], rows)
+
+
+def _least_cosine(outputs: Figures) -> str:
+    return f"{min(cosine for cosine, _ in outputs.values()):.6f}"
+
+
 def gpu_memory(figures: Figures) -> str:
     """Memory of the device, CUDA's own context included."""
     rows = [

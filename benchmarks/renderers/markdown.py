@@ -9,6 +9,9 @@ from typing import Any
 Figures = dict[str, Any]  # a JSON document, or a part of one
 Cells = Iterable[str]
 
+# They install the same module; a machine has one.
+RUNTIMES = ("onnxruntime", "onnxruntime-gpu")
+
 
 @dataclass(frozen=True, slots=True)
 class Table:
@@ -39,9 +42,14 @@ def source_line(record: Figures) -> str:
     machine = record["machine"]
     features = machine["features"]
     words = [f"{machine['cpu']} ({machine['architecture']})", _processors(machine)]
+    figures = record["figures"]
+    if isinstance(figures, dict) and "driver_version" in figures.get("machine", {}):  # of a GPU
+        words.insert(0, figures["machine"]["name"])
     if "vnni" in features:
         words.append("VNNI" if features["vnni"] else "no VNNI")
-    words.append(f"onnxruntime {machine['packages'].get('onnxruntime', 'unknown')}")
+    packages = machine["packages"]
+    runtime = next((name for name in RUNTIMES if name in packages), RUNTIMES[0])
+    words.append(f"{runtime} {packages.get(runtime, 'unknown')}")
     if (record["load"] or 0) > 1:
         words.append(f"**busy with other work: load {record['load']:.0f}**")
     return f"{', '.join(words)}; {record['date']}; `{record['command']}`"
