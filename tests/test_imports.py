@@ -14,6 +14,18 @@ import pytest
 from conftest import DATA, make_model
 
 import albert_edge
+from albert_edge.runtime.tasks import HEADS_OF_TASKS, load_task
+from albert_edge.runtime.tasks.base import Task
+from albert_edge.runtime.tasks.feature_extraction import FeatureExtraction
+from albert_edge.runtime.tasks.fill_mask import FillMask
+from albert_edge.runtime.tasks.multiple_choice import MultipleChoice
+from albert_edge.runtime.tasks.question_answering import QuestionAnswering
+from albert_edge.runtime.tasks.sentence_embeddings import SentenceEmbeddings
+from albert_edge.runtime.tasks.sentence_order import SentenceOrder
+from albert_edge.runtime.tasks.text_classification import TextClassification
+from albert_edge.runtime.tasks.text_ranking import TextRanking
+from albert_edge.runtime.tasks.token_classification import TokenClassification
+from albert_edge.runtime.tasks.zero_shot_classification import ZeroShotClassification
 
 ROOT = Path(albert_edge.__file__).parent
 MODULES = {
@@ -110,6 +122,38 @@ def test_an_answer_loads_the_runtime_alone(precision: str, bundle: Path) -> None
     )
     assert set(RUNTIME) <= names  # else nothing was answered
     assert names & {*REFERENCES, "safetensors", "huggingface_hub", "typer", "rich"} == set()
+
+
+# Whose classes mypy holds to the protocol here, since the runtime finds them by name.
+KINDS: dict[str, type[Task]] = {
+    "feature-extraction": FeatureExtraction,
+    "fill-mask": FillMask,
+    "multiple-choice": MultipleChoice,
+    "question-answering": QuestionAnswering,
+    "sentence-embeddings": SentenceEmbeddings,
+    "sentence-order": SentenceOrder,
+    "text-classification": TextClassification,
+    "text-ranking": TextRanking,
+    "token-classification": TokenClassification,
+    "zero-shot-classification": ZeroShotClassification,
+}
+
+
+def test_every_task_is_found_by_its_name() -> None:
+    assert {name: load_task(name) for name in HEADS_OF_TASKS} == KINDS
+
+
+def test_a_task_loads_no_other(bundle: Path) -> None:
+    code = (
+        "import albert_edge, sys\n"
+        "albert_edge.pipeline('text-classification', model=sys.argv[1])\n"
+        "tasks = [name for name in sys.modules if name.startswith('albert_edge.runtime.tasks.')]\n"
+        "print(*sorted(name.rpartition('.')[2] for name in tasks))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, bundle], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["base", "text_classification", "top_k"]
 
 
 def test_making_a_bundle_loads_no_torch(bundle: Path, tmp_path: Path) -> None:

@@ -223,9 +223,9 @@ def _value(text: str) -> Any:
 
 
 def _refuse_unknown(task: str, parameters: Mapping[str, Any]) -> None:
-    from albert_edge.runtime.tasks import TASKS
+    from albert_edge.runtime.tasks import load_task
 
-    check: Any = TASKS[task].parameters
+    check: Any = load_task(task).parameters
     _, *known = inspect.signature(check).parameters
     for name in parameters:
         if name not in known:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from albert_edge.runtime.pipeline import Pipeline
 from albert_edge.runtime.session import Session
-from albert_edge.runtime.tasks.sentence_embeddings import SentenceEmbeddings
+
+if TYPE_CHECKING:
+    from albert_edge.runtime.tasks.sentence_embeddings import SentenceEmbeddings
 
 
 class EmbeddingPipeline(Pipeline):

@@ -12,7 +12,7 @@ from albert_edge.runtime.closable import Closable
 from albert_edge.runtime.providers import PROVIDERS
 from albert_edge.runtime.schedule import Job, in_batches, in_workers
 from albert_edge.runtime.session import Session
-from albert_edge.runtime.tasks import TASKS
+from albert_edge.runtime.tasks import load_task
 from albert_edge.runtime.tasks.base import ArrangesInputs, WindowOutputs, Windows
 from albert_edge.runtime.text import load_text_encoder
 
@@ -56,7 +56,7 @@ class Pipeline(Closable):
         if workers is not None and workers < 1:
             raise UsageError(f"workers is {workers}.", tip="Give 1 or more, or leave it out.")
         self._workers = workers or (session.threads if session.device.is_cpu else 1)
-        self._task = TASKS[task](session.bundle)
+        self._task = load_task(task)(session.bundle)
         self._defaults = defaults
         self._task.parameters(**defaults)
         self._encoder = load_text_encoder(session.bundle)

@@ -12,7 +12,7 @@ from albert_edge.measure.evaluate.labels import Labels
 from albert_edge.measure.evaluate.numbers import Numbers, Similarities
 from albert_edge.measure.evaluate.subject import Subject
 from albert_edge.measure.evaluate.words import Words
-from albert_edge.runtime.tasks import TASKS, find_task
+from albert_edge.runtime.tasks import HEADS_OF_TASKS, find_task
 
 # Of several tasks of one head the first is what is evaluated if none is named.
 TASKS_EVALUATED: dict[str, type[Subject]] = {
@@ -36,7 +36,7 @@ def find_subject(bundle: Bundle, task: str | None) -> Subject:
     """
     head = bundle.manifest.task
     if task is None:
-        fitting = (name for name in TASKS_EVALUATED if TASKS[name].head == head)
+        fitting = (name for name in TASKS_EVALUATED if HEADS_OF_TASKS[name] == head)
         name = next(fitting, head)
     else:
         name = find_task(task)
@@ -45,10 +45,10 @@ def find_subject(bundle: Bundle, task: str | None) -> Subject:
             f"There is no way here to say how right the answers of {name} are.",
             tip=f"What can be evaluated: {', '.join(TASKS_EVALUATED)}.",
         )
-    if TASKS[name].head != head:
+    if HEADS_OF_TASKS[name] != head:
         raise UsageError(
             f"{bundle.folder} was exported for {head}, not {name}.",
-            tip=f"Export the checkpoint with --task {TASKS[name].head}.",
+            tip=f"Export the checkpoint with --task {HEADS_OF_TASKS[name]}.",
         )
     kind = _text_classification(bundle) if name == "text-classification" else TASKS_EVALUATED[name]
     return kind(bundle)

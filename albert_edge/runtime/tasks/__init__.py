@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-from albert_edge.errors import UsageError
-from albert_edge.runtime.tasks.base import Task
-from albert_edge.runtime.tasks.feature_extraction import FeatureExtraction
-from albert_edge.runtime.tasks.fill_mask import FillMask
-from albert_edge.runtime.tasks.multiple_choice import MultipleChoice
-from albert_edge.runtime.tasks.question_answering import QuestionAnswering
-from albert_edge.runtime.tasks.sentence_embeddings import SentenceEmbeddings
-from albert_edge.runtime.tasks.sentence_order import SentenceOrder
-from albert_edge.runtime.tasks.text_classification import TextClassification
-from albert_edge.runtime.tasks.text_ranking import TextRanking
-from albert_edge.runtime.tasks.token_classification import TokenClassification
-from albert_edge.runtime.tasks.zero_shot_classification import ZeroShotClassification
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-# Of several tasks of one head the first is what a bundle answers if none is named.
-TASKS: dict[str, type[Task]] = {
-    "feature-extraction": FeatureExtraction,
-    "fill-mask": FillMask,
-    "multiple-choice": MultipleChoice,
-    "question-answering": QuestionAnswering,
-    "sentence-embeddings": SentenceEmbeddings,
-    "sentence-order": SentenceOrder,
-    "text-classification": TextClassification,
-    "text-ranking": TextRanking,
-    "token-classification": TokenClassification,
-    "zero-shot-classification": ZeroShotClassification,
+from albert_edge.errors import UsageError
+
+if TYPE_CHECKING:
+    from albert_edge.runtime.tasks.base import Task
+
+# The head that each task reads. Of several of one head the first is what a bundle answers if no
+# task is named.
+HEADS_OF_TASKS = {
+    "feature-extraction": "feature-extraction",
+    "fill-mask": "fill-mask",
+    "multiple-choice": "multiple-choice",
+    "question-answering": "question-answering",
+    "sentence-embeddings": "feature-extraction",
+    "sentence-order": "pretraining",
+    "text-classification": "text-classification",
+    "text-ranking": "text-classification",
+    "token-classification": "token-classification",
+    "zero-shot-classification": "text-classification",
 }
 _ALIASES = {"sentiment-analysis": "text-classification", "ner": "token-classification"}
 
@@ -38,7 +34,7 @@ def find_task(name: str) -> str:
         UsageError: There is no pipeline of that name.
     """
     task = _ALIASES.get(name, name)
-    if task not in TASKS:
+    if task not in HEADS_OF_TASKS:
         raise _no_pipeline(name)
     return task
 
@@ -49,15 +45,22 @@ def default_task(head: str) -> str:
     Raises:
         UsageError: No pipeline is made for such a bundle.
     """
-    for task, kind in TASKS.items():
-        if kind.head == head:
+    for task, needed in HEADS_OF_TASKS.items():
+        if needed == head:
             return task
     raise _no_pipeline(head)
+
+
+def load_task(name: str) -> type[Task]:
+    """The class of a task, by its own name. Its module is loaded when it is first asked for."""
+    module = import_module(f"{__name__}.{name.replace('-', '_')}")
+    kind: type[Task] = getattr(module, name.title().replace("-", ""))
+    return kind
 
 
 def _no_pipeline(name: str) -> UsageError:
     return UsageError(
         f"There is no pipeline for {name!r}.",
-        tip=f"Pipelines are: {', '.join(TASKS)}. Other models run through "
+        tip=f"Pipelines are: {', '.join(HEADS_OF_TASKS)}. Other models run through "
         "albert_edge.runtime.session.Session, arrays in, arrays out.",
     )

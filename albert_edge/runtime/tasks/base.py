@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -42,9 +42,6 @@ class Task(Protocol):
 
     Its methods see the parameters of a call as `parameters` returned them.
     """
-
-    head: ClassVar[str]
-    """The task a bundle must have been exported for."""
 
     def __init__(self, bundle: Bundle) -> None:
         """Take from the bundle what the answers need."""

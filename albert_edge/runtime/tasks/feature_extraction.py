@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 from albert_edge.bundle import Bundle
 from albert_edge.runtime.tasks.base import Inputs, Outputs
@@ -21,8 +21,6 @@ class Parameters:
 
 class FeatureExtraction:
     """See `transformers.FeatureExtractionPipeline`, whose answers these are."""
-
-    head: ClassVar = "feature-extraction"
 
     def __init__(self, bundle: Bundle) -> None:
         pass

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -32,8 +32,6 @@ class Parameters:
 
 class FillMask:
     """See `transformers.FillMaskPipeline`, whose answers these are."""
-
-    head: ClassVar = "fill-mask"
 
     def __init__(self, bundle: Bundle) -> None:
         pass

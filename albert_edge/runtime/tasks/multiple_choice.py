@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -30,8 +30,6 @@ class MultipleChoice:
     transformers. It runs alone, at its true length: the model scores choices independently, and
     without padding the logits are the same.
     """
-
-    head: ClassVar = "multiple-choice"
 
     def __init__(self, bundle: Bundle) -> None:
         pass

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 from albert_edge.bundle import Bundle
 from albert_edge.errors import InputError, UsageError
@@ -50,8 +50,6 @@ class Context:
 
 class QuestionAnswering:
     """See `transformers.QuestionAnsweringPipeline` (transformers 4), whose answers these are."""
-
-    head: ClassVar = "question-answering"
 
     def __init__(self, bundle: Bundle) -> None:
         pass

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from tokenizers import normalizers
@@ -32,8 +32,6 @@ class Parameters:
 
 class SentenceEmbeddings:
     """See `sentence_transformers.SentenceTransformer.encode`, whose answers these are."""
-
-    head: ClassVar = "feature-extraction"
 
     def __init__(self, bundle: Bundle) -> None:
         self.modules = read_sentence_modules(bundle)

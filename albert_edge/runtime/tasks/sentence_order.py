@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 from albert_edge.bundle import Bundle
 from albert_edge.errors import BundleError, InputError
@@ -30,8 +30,6 @@ class SentenceOrder:
     transformers has no pipeline for it; the answers have the form of its text classification.
     The task is that of Lan et al., ALBERT (2020), section 3.1.
     """
-
-    head: ClassVar = "pretraining"
 
     def __init__(self, bundle: Bundle) -> None:
         classes = len(bundle.manifest.labels)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -31,8 +31,6 @@ class Parameters:
 
 class TextClassification:
     """See `transformers.TextClassificationPipeline`, whose answers these are."""
-
-    head: ClassVar = "text-classification"
 
     def __init__(self, bundle: Bundle) -> None:
         self.labels = bundle.manifest.labels

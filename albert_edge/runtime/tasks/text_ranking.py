@@ -6,7 +6,7 @@ import json
 import reprlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -42,8 +42,6 @@ class TextRanking:
 
     Unlike it, which cuts texts over the limit, this refuses them if not told to cut.
     """
-
-    head: ClassVar = "text-classification"
 
     def __init__(self, bundle: Bundle) -> None:
         self.folder = bundle.folder

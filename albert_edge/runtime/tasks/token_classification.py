@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any, ClassVar
+from typing import Any
 
 from tokenizers import Encoding, Tokenizer
 
@@ -44,8 +44,6 @@ class Context:
 
 class TokenClassification:
     """See `transformers.TokenClassificationPipeline`, whose answers these are."""
-
-    head: ClassVar = "token-classification"
 
     def __init__(self, bundle: Bundle) -> None:
         self.labels = bundle.manifest.labels

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -34,8 +34,6 @@ class ZeroShotClassification:
 
     Unlike transformers, which cuts texts over the limit, it refuses them if not told to cut.
     """
-
-    head: ClassVar = "text-classification"
 
     def __init__(self, bundle: Bundle) -> None:
         names = bundle.manifest.labels
