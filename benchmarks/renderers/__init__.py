@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from renderers import bench, compressed, cuda, sizes, start
+from renderers import bench, compressed, cuda, running, sizes, start
 from renderers.markdown import Picture, Table, source_line
 
 __all__ = ["PICTURES", "TABLES", "source_line"]
@@ -10,6 +10,9 @@ __all__ = ["PICTURES", "TABLES", "source_line"]
 TABLES = {
     "start": Table("spine", start.start),
     "fp32-latency": Table("spine", start.fp32_latency),
+    "first-answers": Table("start", running.first_answers),
+    "throughput": Table("throughput", running.throughput),
+    "memory-over-texts": Table("soak", running.memory_over_texts),
     "precisions": Table("int8", compressed.precisions),
     "int8-files": Table("int8", compressed.int8_files),
     "int8-latency": Table("int8", compressed.int8_latency),
