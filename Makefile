@@ -8,6 +8,7 @@ VENVS := .venv
 PIP := -m pip --disable-pip-version-check install --quiet --progress-bar off
 PINNED := --constraint constraints/pins.txt
 # A file of tests in one process, as many at once as there are processors; four need 8 GB.
+# Tiny models gain nothing from the threads of torch and numpy, which wait for each other.
 PYTEST := -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 ENVIRONMENT := pyproject.toml constraints/pins.txt constraints/transformers5.txt
 
@@ -26,11 +27,11 @@ types: $(VENVS)/test/ready
 	$(VENVS)/test/bin/mypy
 
 unit: $(VENVS)/test/ready $(VENVS)/wheel/ready emulators browser
-	$(VENVS)/test/bin/python $(PYTEST)
+	OMP_NUM_THREADS=1 $(VENVS)/test/bin/python $(PYTEST)
 
 # The tests that compare with transformers, once more against its newest version.
 reference: $(VENVS)/transformers5/ready
-	$(VENVS)/transformers5/bin/python $(PYTEST) -m reference
+	OMP_NUM_THREADS=1 $(VENVS)/transformers5/bin/python $(PYTEST) -m reference
 
 # Runtime and exporter, as a user has them.
 $(VENVS)/demo/ready: $(ENVIRONMENT)

@@ -75,7 +75,8 @@ def test_figures_say_where_they_come_from(path: Path) -> None:
     assert record["command"].startswith(f"python benchmarks/record.py {path.stem}")
     assert re.fullmatch(r"\d{4}-\d\d-\d\d", record["date"])
     machine = record["machine"]
-    assert machine["cpu"] and machine["usable_cpus"] >= 1 and machine["packages"]["onnxruntime"]
+    assert machine["cpu"] and machine["usable_cpus"] >= 1
+    assert [name for name in machine["packages"] if name.startswith("onnxruntime")]
     line = source_line(record)
     assert machine["cpu"] in line and f"`{record['command']}`" in line and record["date"] in line
 

@@ -373,10 +373,16 @@ def test_the_ranks_compared_are_no_accident(both: Rankers) -> None:
 def test_equal_passages_keep_their_order(both: Rankers) -> None:
     passages = [SENTENCES[0], SENTENCES[1], SENTENCES[0], SENTENCES[1], SENTENCES[0]]
     ours = both.ours.rank(QUERY, passages, return_documents=True)
-    assert_same_ranks(ours, both.theirs.rank(QUERY, passages, return_documents=True))
-    assert sorted(entry["corpus_id"] for entry in ours[:2]) == [
-        entry["corpus_id"] for entry in ours[:2]
-    ]
+    # Of equal passages torch may give those further down a batch another last bit, and their order
+    # is then its; here equal passages have equal scores, and the first comes first.
+    for own, their in zip(
+        ours, both.theirs.rank(QUERY, passages, return_documents=True), strict=True
+    ):
+        assert own["text"] == their["text"] == passages[own["corpus_id"]]
+        assert own["score"] == pytest.approx(float(their["score"]), abs=1e-5)
+    ids = [entry["corpus_id"] for entry in ours]
+    assert ids in ([0, 2, 4, 1, 3], [1, 3, 0, 2, 4])
+    assert len({entry["score"] for entry in ours}) == 2
 
 
 def test_ranks_with_options(english: Rankers) -> None:
