@@ -48,7 +48,7 @@ $(VENVS)/test/ready: $(ENVIRONMENT)
 $(VENVS)/transformers5/ready: $(ENVIRONMENT)
 	$(PYTHON) -m venv --clear $(VENVS)/transformers5
 	$(VENVS)/transformers5/bin/python $(PIP) --constraint constraints/transformers5.txt \
-		--editable '.[cpu,export,reference,evaluate,dev]'
+		--editable '.[cpu,export,reference,evaluate,report,dev]'
 	touch $@
 
 # The built wheel with the runtime alone, as a program that embeds it has it.
