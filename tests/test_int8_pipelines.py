@@ -37,14 +37,12 @@ import albert_edge
 __all__ = ["one_thread"]  # a fixture of every test here
 
 pytestmark = [
-    pytest.mark.reference,
     pytest.mark.filterwarnings("ignore:The target"),
     pytest.mark.filterwarnings("ignore:Tokenizer does not support real words"),
     *question_answering_marks[2:],
 ]
 
 LANGUAGES = {"english": "spiece.model", "chinese": "vocab.txt"}
-WITHOUT_QUESTIONS = REFERENCE.__version__.startswith("5.")
 examples = settings(deadline=None, derandomize=True, max_examples=110)
 Make = Callable[[str, Callable[..., Both]], Both]
 
@@ -217,7 +215,6 @@ QUESTION_OPTIONS = st.fixed_dictionaries(
 )
 
 
-@pytest.mark.skipif(WITHOUT_QUESTIONS, reason="transformers 5 has no question answering")
 @given(options=QUESTION_OPTIONS)
 @examples
 def test_question_answering(make: Make, options: dict[str, Any]) -> None:
@@ -227,7 +224,6 @@ def test_question_answering(make: Make, options: dict[str, Any]) -> None:
     assert_same(pipelines.ours(**options), pipelines.theirs(**options))
 
 
-@pytest.mark.skipif(WITHOUT_QUESTIONS, reason="transformers 5 has no question answering")
 @pytest.mark.parametrize("language", XQUAD)
 def test_real_questions(make: Make, language: str) -> None:
     pipelines = make("question-answering", confident)
