@@ -20,7 +20,6 @@ from albert_edge.measure.profile import CONTROL_FLOW, ModelRun, profile
 from albert_edge.measure.rates import Meter, Rates, best_rates, elapsed
 from albert_edge.measure.work import INTEGER_PRODUCTS, moved_bytes, multiply_accumulates
 from albert_edge.runtime.device import CPU
-from albert_edge.runtime.saturation import adds_signed_weights_exactly
 from albert_edge.runtime.session import Session
 from albert_edge.runtime.variants import choose_variant
 
@@ -148,12 +147,12 @@ def _measure(
     bundle: Bundle, variant: Variant, threads: int, shape: Shape, inputs: Inputs, meter: Meter
 ) -> Roofline:
     path = bundle.model_file(variant)
-    unsigned = bool(variant.activations) and not adds_signed_weights_exactly()
-    work = count_work(path, inputs, unsigned_weights=unsigned)
     with Session(bundle, device="cpu", variant=variant.name, threads=threads) as session:
+        unsigned = session.unsigned_weights
         session.run(inputs)
         turns = [(elapsed(lambda: session.run(inputs)), meter.measure()) for _ in range(_RUNS)]
     seconds, rates = min(took for took, _ in turns), best_rates(found for _, found in turns)
+    work = count_work(path, inputs, unsigned_weights=unsigned)
     runs = profile(path, inputs, threads=threads, runs=_RUNS, unsigned_weights=unsigned)
     fastest = min(runs, key=lambda run: run.seconds)
     macs = [0, 0]
