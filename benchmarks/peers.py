@@ -157,6 +157,7 @@ CONTENDERS = {
         _ours("int8", "int8"),
         _ours("int8, per-tensor", "int8", activations="per-tensor"),
         _ours("int8, unrolled", "int8", layout="unrolled"),
+        _ours("int8, per-tensor, unrolled", "int8", activations="per-tensor", layout="unrolled"),
         _ours("int8-block", "int8-block"),
         _ours("int4", "int4"),
         replace(optimum.OPTIMUM, name=BASELINE),

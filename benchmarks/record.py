@@ -28,11 +28,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from spine import LAYERS, make_checkpoint
 
 from albert_edge.measure.machine import describe_machine
 from albert_edge.measure.whole_file import write_whole
 
+STAT = Path("/proc/stat")
 HERE = Path(__file__).resolve().parent
 MEASURED = HERE.parent / "docs" / "measured"
 SCRIPTS = sorted(
@@ -50,9 +52,8 @@ def main() -> None:
     parser.add_argument("name", choices=(*SCRIPTS, "bench"))
     parser.add_argument("--figures", type=Path, help="what the benchmark's --json wrote earlier")
     arguments, options = parser.parse_known_args()
-    load: float | None = round(os.getloadavg()[0], 1)  # before the benchmark, which is load too
+    load = None if arguments.figures else other_load()  # before the benchmark, which is load too
     if arguments.figures:
-        load = None  # nobody looked
         figures = json.loads(arguments.figures.read_text(encoding="utf-8"))
     else:
         with tempfile.TemporaryDirectory() as folder:
@@ -61,6 +62,25 @@ def main() -> None:
     MEASURED.mkdir(exist_ok=True)
     text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
     write_whole(MEASURED / f"{arguments.name}.json", text.encode())
+
+
+def other_load(seconds: float = 2.0) -> float | None:
+    """How many processors are kept busy, by others on this machine or on its host; None if unknown.
+
+    The usual load average would tell of the benchmark that ran a minute ago.
+    """
+    if not STAT.exists():
+        return None
+    before = np.array(processor_times())
+    time.sleep(seconds)
+    user, nice, system, idle, waiting, *rest = np.array(processor_times()) - before
+    busy = user + nice + system + sum(rest)
+    return round(float(busy / (busy + idle + waiting)) * (os.cpu_count() or 1), 1)
+
+
+def processor_times() -> list[int]:
+    """Time of all processors by what they did, steal last; see proc(5)."""
+    return [int(ticks) for ticks in STAT.read_text(encoding="ascii").split("\n")[0].split()[1:9]]
 
 
 def measure(name: str, options: list[str], folder: Path) -> Any:

@@ -1,6 +1,7 @@
 """Paragraphs answered a second: albert-edge beside its peers on the same weights, in one run.
 
     python benchmarks/throughput.py [--texts 1000] [--chunks 10] [--geometry base] [--json FILE]
+        [--contender NAME ...] [--batch-size 1 8 32]
 
     pip install 'albert-edge[cpu,export]' optimum-onnx==0.1.0 transformers==4.57.6 torch==2.13.0 \
         onnxruntime==1.32.0 openvino==2026.4.1 nncf==3.4.0
@@ -15,13 +16,13 @@ time that processors spent on a text, spinning included, tells what a busy machi
 Contenders:
     albert-edge        a pipeline as it is by default, a worker for each thread; and workers=1, one
                        text at a time on all threads
-    optimum            transformers.pipeline on ORTModelForSequenceClassification; batch_size 1, 8
-                       and 32, padded as that pipeline pads
+    optimum            transformers.pipeline on ORTModelForSequenceClassification; each batch_size,
+                       padded as that pipeline pads
     ORT dynamic int8   the same on optimum's export quantized by onnxruntime
-    transformers       transformers.pipeline on torch; batch_size 1, 8 and 32
+    transformers       transformers.pipeline on torch; each batch_size
     OpenVINO int8      weights in int8, activations quantized at run time; a loop over the texts
                        with LATENCY, and a queue of asynchronous requests with THROUGHPUT
-Those whose packages are missing are left out.
+Those whose packages are missing are left out. All of them at all batch sizes take 50 minutes.
 """
 
 from __future__ import annotations
@@ -57,7 +58,6 @@ DATA = Path(__file__).resolve().parent.parent / "tests" / "data"
 SPAWN = multiprocessing.get_context("spawn")
 LONGEST = 512  # tokens
 REST = 0.1  # seconds: threads of the runtime before spin on for a moment
-BATCHES = (1, 8, 32)
 
 PACKAGES = ("optimum", "torch", "openvino", "nncf")
 
@@ -70,15 +70,17 @@ class Contender:
     """How a model is made in a folder with a checkpoint/, and the ways texts are labelled by it."""
 
     build: Callable[[Work], Built]
-    load: Callable[[Path, Path], dict[str, Label]]
+    load: Callable[[Path, Path, list[int]], dict[str, Label]]
     needs: tuple[str, ...] = ()
 
 
 # Building and loading.
 
 
-def load_ours(model: Path, checkpoint: Path, precision: str) -> dict[str, Label]:
-    """Pipelines with workers, and with all threads for one text."""
+def load_ours(
+    model: Path, checkpoint: Path, batches: list[int], *, precision: str
+) -> dict[str, Label]:
+    """Pipelines with workers, and with all threads for one text; batches would gain nothing."""
     from albert_edge import pipeline
 
     def labeller(**options: Any) -> Label:
@@ -89,7 +91,7 @@ def load_ours(model: Path, checkpoint: Path, precision: str) -> dict[str, Label]
     return {"default": labeller(), "workers=1": labeller(workers=1)}
 
 
-def load_optimum(model: Path, checkpoint: Path) -> dict[str, Label]:
+def load_optimum(model: Path, checkpoint: Path, batches: list[int]) -> dict[str, Label]:
     """The pipeline of transformers on onnxruntime."""
     ort, classes = import_module("onnxruntime"), import_module("optimum.onnxruntime")
     options = ort.SessionOptions()
@@ -97,17 +99,17 @@ def load_optimum(model: Path, checkpoint: Path) -> dict[str, Label]:
     loaded = classes.ORTModelForSequenceClassification.from_pretrained(
         model.parent, file_name=model.name, session_options=options
     )
-    return _transformers_pipeline(loaded, checkpoint)
+    return _transformers_pipeline(loaded, checkpoint, batches)
 
 
-def load_torch(model: Path, checkpoint: Path) -> dict[str, Label]:
+def load_torch(model: Path, checkpoint: Path, batches: list[int]) -> dict[str, Label]:
     """The pipeline of transformers on torch."""
     import_module("torch").set_num_threads(THREADS)
     auto = import_module("transformers").AutoModelForSequenceClassification
-    return _transformers_pipeline(auto.from_pretrained(checkpoint).eval(), checkpoint)
+    return _transformers_pipeline(auto.from_pretrained(checkpoint).eval(), checkpoint, batches)
 
 
-def _transformers_pipeline(model: Any, checkpoint: Path) -> dict[str, Label]:
+def _transformers_pipeline(model: Any, checkpoint: Path, batches: list[int]) -> dict[str, Label]:
     transformers = import_module("transformers")
     tokenizer = transformers.AutoTokenizer.from_pretrained(checkpoint)
     classify = transformers.pipeline(
@@ -118,10 +120,10 @@ def _transformers_pipeline(model: Any, checkpoint: Path) -> dict[str, Label]:
         options = {"truncation": True, "max_length": LONGEST, "batch_size": size}
         return lambda texts: [each["label"] for each in classify(texts, **options)]
 
-    return {f"batch_size={size}": labeller(size) for size in BATCHES}
+    return {f"batch_size={size}": labeller(size) for size in batches}
 
 
-def load_openvino(model: Path, checkpoint: Path) -> dict[str, Label]:
+def load_openvino(model: Path, checkpoint: Path, batches: list[int]) -> dict[str, Label]:
     """A loop over the texts, and a queue of requests that OpenVINO runs side by side."""
     runtime = import_module("openvino")
     tokenizer = import_module("tokenizers").Tokenizer.from_file(str(checkpoint / "tokenizer.json"))
@@ -169,13 +171,13 @@ def _ours(precision: str) -> Contender:
     )
 
 
-OURS = "albert-edge int8"
+TORCH = "transformers fp32"
 CONTENDERS = {
-    OURS: _ours("int8"),
+    "albert-edge int8": _ours("int8"),
     "albert-edge fp32": _ours("fp32"),
     "optimum fp32": Contender(optimum.build, load_optimum, ("optimum", "torch")),
     "ORT dynamic int8": Contender(peers.build_ort_dynamic, load_optimum, ("optimum", "torch")),
-    "transformers fp32": Contender(torch.build, load_torch, ("torch",)),
+    TORCH: Contender(torch.build, load_torch, ("torch",)),
     "OpenVINO int8": Contender(openvino.build_int8, load_openvino, ("openvino", "nncf", "torch")),
 }
 
@@ -188,10 +190,10 @@ def build(name: str, folder: Path) -> Built:
     return CONTENDERS[name].build(Work(folder, "text-classification"))
 
 
-def work(pipe: Any, name: str, model: Path, checkpoint: Path) -> None:
+def work(pipe: Any, name: str, model: Path, checkpoint: Path, batches: list[int]) -> None:
     """Load a model, tell the ways it labels texts, and do so as often as asked."""
     os.dup2(2, 1)  # stdout is for the tables
-    labellers = CONTENDERS[name].load(model, checkpoint)
+    labellers = CONTENDERS[name].load(model, checkpoint, batches)
     pipe.send(list(labellers))
     while (order := pipe.recv()) is not None:
         way, texts = order
@@ -231,7 +233,7 @@ def paragraphs(count: int) -> list[str]:
 def measure(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     """Seconds of every contender for every chunk, and its labels."""
     missing = {need for need in PACKAGES if not importlib.util.find_spec(need)}
-    names = [name for name, one in CONTENDERS.items() if not missing & set(one.needs)]
+    names = [name for name in options.contender if not missing & set(CONTENDERS[name].needs)]
     prepare(folder, options.geometry)
     pipes: dict[str, Any] = {}
     ways: list[Way] = []
@@ -239,7 +241,7 @@ def measure(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
         models = {name: pool.submit(build, name, folder).result().path for name in names}
     for name, model in models.items():
         pipes[name], other = SPAWN.Pipe()
-        arguments = (other, name, model, folder / "checkpoint")
+        arguments = (other, name, model, folder / "checkpoint", options.batch_size)
         SPAWN.Process(target=work, args=arguments, daemon=True).start()
         other.close()
         ways += [(name, way) for way in pipes[name].recv()]
@@ -276,9 +278,10 @@ def summary(
     count: int,
 ) -> dict[str, Any]:
     """Texts a second, and times as fast as the best peer, chunk by chunk."""
-    rivals = {way: sum(took) for way, took in seconds.items() if not way[0].startswith("albert")}
-    best = min(rivals, key=rivals.__getitem__) if rivals else (OURS, "default")
-    exact = labels.get(("transformers fp32", "batch_size=1"))
+    totals = {way: sum(took) for way, took in seconds.items()}
+    rivals = {way: took for way, took in totals.items() if not way[0].startswith("albert")}
+    best = min(rivals or totals, key=totals.__getitem__)
+    exact = next((found for (name, _), found in labels.items() if name == TORCH), None)
     rows = {}
     for way, took in seconds.items():
         pairs = zip(seconds[best], took, strict=True)
@@ -316,6 +319,8 @@ def main() -> None:
     parser.add_argument("--geometry", choices=GEOMETRIES, default="base")
     parser.add_argument("--texts", type=int, default=1000)
     parser.add_argument("--chunks", type=int, default=10)
+    parser.add_argument("--contender", nargs="+", choices=CONTENDERS, default=[*CONTENDERS])
+    parser.add_argument("--batch-size", nargs="+", type=int, default=[1, 8, 32])
     parser.add_argument("--json", type=Path, help="also write the figures here")
     arguments = parser.parse_args()
     os.environ |= {

@@ -163,8 +163,21 @@ def test_what_was_not_measured_says_how_to(tmp_path: Path) -> None:
 
 def test_a_busy_machine_is_not_kept_secret() -> None:
     record = json.loads(RECORDS[0].read_text(encoding="utf-8"))
-    assert "busy with other work: load 14" in source_line({**record, "load": 14.2})
+    assert "busy with other work: 14.2 processors" in source_line({**record, "load": 14.2})
     assert "busy" not in source_line({**record, "load": 0.3})
+
+
+def test_load_by_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stat = tmp_path / "stat"
+    stat.write_text("cpu  100 0 50 800 50 0 0 7 0 0\ncpu0 1 2 3 4 5 6 7 8 9 0\n")
+    later = "cpu  130 5 60 950 55 0 0 12 0 0\ncpu0 1 2 3 4 5 6 7 8 9 0\n"
+    monkeypatch.setattr(record, "STAT", stat)
+    monkeypatch.setattr("time.sleep", lambda seconds: stat.write_text(later))
+    monkeypatch.setattr("os.cpu_count", lambda: 4)
+    # Of 205 ticks 155 were idle or waiting; what the host took away counts as busy.
+    assert record.other_load() == round(4 * 50 / 205, 1) == 1.0
+    stat.unlink()
+    assert record.other_load() is None
 
 
 def test_figures_of_earlier_are_kept_with_their_command(

@@ -50,8 +50,8 @@ def source_line(record: Figures) -> str:
     packages = machine["packages"]
     runtime = next((name for name in RUNTIMES if name in packages), RUNTIMES[0])
     words.append(f"{runtime} {packages.get(runtime, 'unknown')}")
-    if (record["load"] or 0) > 1:
-        words.append(f"**busy with other work: load {record['load']:.0f}**")
+    if (record["load"] or 0) >= 1:
+        words.append(f"**busy with other work: {record['load']:.1f} processors**")
     return f"{', '.join(words)}; {record['date']}; `{record['command']}`"
 
 
