@@ -1,8 +1,7 @@
 """Looking into .onnx files without the onnx package and without loading their weights.
 
 An .onnx file is a protobuf message; the few fields wanted here are found by walking its wire
-format (https://protobuf.dev/programming-guides/encoding) over a memory map, so that a tensor costs
-memory only while it is looked at.
+format over a memory map, so that a tensor costs memory only while it is looked at.
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from albert_edge.errors import BundleError
+from albert_edge.wire_format import content, fields, integers, located, number, text
 
 # Field numbers of https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
 _MODEL_GRAPH = 7
@@ -30,8 +30,6 @@ _TENSOR_DIMS, _TENSOR_TYPE, _TENSOR_NAME, _TENSOR_RAW, _TENSOR_EXTERNAL = 1, 2, 
 # onnx.TensorProto.DataType -> numpy, for the types that weights come in.
 _TYPES = {1: "<f4", 2: "u1", 3: "i1", 6: "<i4", 7: "<i8", 9: "?", 10: "<f2", 11: "<f8"}
 UINT8, INT8 = 2, 3
-
-Value = int | memoryview
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +80,9 @@ def read_onnx(path: Path) -> OnnxFile:
 
 def _read(path: Path) -> OnnxFile:
     found = OnnxFile({}, Counter())
-    for field, value in _fields(_map(path)):
+    for field, value in fields(_map(path)):
         if field == _MODEL_GRAPH:
-            _read_graph(_message(value), path.parent, found)
+            _read_graph(content(value), path.parent, found)
     return found
 
 
@@ -97,39 +95,39 @@ def signed_tensors(model: bytearray) -> Iterator[tuple[memoryview, memoryview]]:
     Raises:
         ValueError: It is not an .onnx file, or one of these tensors is kept outside of it.
     """
-    for field, graph in _fields(memoryview(model)):
-        for inner, value in _fields(_message(graph)) if field == _MODEL_GRAPH else ():
+    for field, graph in fields(memoryview(model)):
+        for inner, value in fields(content(graph)) if field == _MODEL_GRAPH else ():
             if inner != _GRAPH_INITIALIZER:
                 continue
-            tensor = _message(value)
-            places = {name: (at, content) for name, at, content in _located(tensor)}
+            tensor = content(value)
+            places = {name: (at, found) for name, at, found in located(tensor)}
             at, data_type = places[_TENSOR_TYPE]
             if data_type == INT8:
                 if _TENSOR_RAW not in places:
                     raise ValueError("int8 values are not where they can be changed")
-                yield tensor[at : at + 1], _message(places[_TENSOR_RAW][1])
+                yield tensor[at : at + 1], content(places[_TENSOR_RAW][1])
 
 
 def _read_graph(graph: memoryview, folder: Path, found: OnnxFile) -> None:
-    for field, value in _fields(graph):
+    for field, value in fields(graph):
         if field == _GRAPH_INITIALIZER:
-            tensor = _read_tensor(_message(value), folder)
+            tensor = _read_tensor(content(value), folder)
             found.tensors[tensor.name] = tensor
         elif field == _GRAPH_NODE:
-            _read_node(_message(value), folder, found)
+            _read_node(content(value), folder, found)
 
 
 def _read_node(node: memoryview, folder: Path, found: OnnxFile) -> None:
     op_type = domain = ""
-    for field, value in _fields(node):
+    for field, value in fields(node):
         if field == _NODE_OP_TYPE:
-            op_type = _text(value)
+            op_type = text(value)
         elif field == _NODE_DOMAIN:
-            domain = _text(value)
+            domain = text(value)
         elif field == _NODE_ATTRIBUTE:
-            for inner, body in _fields(_message(value)):
+            for inner, body in fields(content(value)):
                 if inner == _ATTRIBUTE_GRAPH:
-                    _read_graph(_message(body), folder, found)
+                    _read_graph(content(body), folder, found)
     found.operators[f"{domain}.{op_type}" if domain else op_type] += 1
 
 
@@ -138,18 +136,18 @@ def _read_tensor(message: memoryview, folder: Path) -> Tensor:
     name, data_type = "", 0
     data: memoryview | None = None
     external: dict[str, str] = {}
-    for field, value in _fields(message):
+    for field, value in fields(message):
         if field == _TENSOR_DIMS:
-            shape.extend(_integers(value))
+            shape.extend(integers(value))
         elif field == _TENSOR_TYPE:
-            data_type = _number(value)
+            data_type = number(value)
         elif field == _TENSOR_NAME:
-            name = _text(value)
+            name = text(value)
         elif field == _TENSOR_RAW:
-            data = _message(value)
+            data = content(value)
         elif field == _TENSOR_EXTERNAL:
-            entry = dict(_fields(_message(value)))
-            external[_text(entry[1])] = _text(entry[2])
+            entry = dict(fields(content(value)))
+            external[text(entry[1])] = text(entry[2])
     if external:
         data = _external(external, folder)
     dtype = np.dtype(_TYPES[data_type])
@@ -173,73 +171,3 @@ def _external(entry: dict[str, str], folder: Path) -> memoryview:
 def _map(path: Path) -> memoryview:
     with path.open("rb") as file:
         return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-
-
-def _fields(message: memoryview) -> Iterator[tuple[int, Value]]:
-    """The fields of a message: numbers as integers, everything else as the bytes it takes."""
-    return ((field, value) for field, _, value in _located(message))
-
-
-def _located(message: memoryview) -> Iterator[tuple[int, int, Value]]:
-    """The same, and in between where what follows a field's key begins."""
-    at = 0
-    while at < len(message):
-        key, at = _varint(message, at)
-        start = at
-        match key & 7:
-            case 0:
-                number, at = _varint(message, at)
-                yield key >> 3, start, number
-                continue
-            case 1:
-                length = 8
-            case 2:
-                length, at = _varint(message, at)
-            case 5:
-                length = 4
-            case kind:
-                raise ValueError(f"wire type {kind} at byte {at}")
-        if at + length > len(message):
-            raise ValueError("the file is cut short")
-        yield key >> 3, start, message[at : at + length]
-        at += length
-
-
-def _varint(message: memoryview, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = message[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at
-        shift += 7
-        if shift >= 64:
-            raise ValueError(f"a number at byte {at} is longer than 64 bits")
-
-
-def _integers(value: Value) -> Iterator[int]:
-    """A repeated integer field, which may be one number or many packed into bytes."""
-    if isinstance(value, int):
-        yield value
-        return
-    at = 0
-    while at < len(value):
-        number, at = _varint(value, at)
-        yield number
-
-
-def _number(value: Value) -> int:
-    if not isinstance(value, int):
-        raise ValueError("a message where a number should be")
-    return value
-
-
-def _message(value: Value) -> memoryview:
-    if isinstance(value, int):
-        raise ValueError("a number where a message should be")
-    return value
-
-
-def _text(value: Value) -> str:
-    return str(_message(value), "utf-8")

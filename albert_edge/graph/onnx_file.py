@@ -17,6 +17,7 @@ import onnx
 import onnx_ir as ir
 
 from albert_edge.graph.build import Authored, Weight
+from albert_edge.wire_format import start_of_content
 
 TensorSource = Callable[[str], npt.NDArray[Any]]
 Progress = Callable[[int, int], None]
@@ -25,7 +26,6 @@ Progress = Callable[[int, int], None]
 _MODEL_GRAPH = 7
 _GRAPH_INITIALIZER = 5
 _TENSOR_RAW_DATA = 9
-_LENGTH_DELIMITED = 2
 
 LARGEST_MESSAGE = 2**31 - 1  # bytes; protobuf refuses more
 EXTERNAL_SUFFIX = "_data"
@@ -92,7 +92,7 @@ def _write_embedded(
     prefixes = [_prefix(name, weight) for name, weight in weights.items()]
     length = len(graph) + sum(map(len, prefixes)) + sum(w.bytes for w in weights.values())
     with path.open("wb") as file:
-        file.write(skeleton.SerializeToString() + _key(_MODEL_GRAPH) + _varint(length) + graph)
+        file.write(skeleton.SerializeToString() + start_of_content(_MODEL_GRAPH, length) + graph)
         for prefix, data in zip(prefixes, values, strict=True):
             file.write(prefix)
             file.write(data)
@@ -101,8 +101,8 @@ def _write_embedded(
 def _prefix(name: str, weight: Weight) -> bytes:
     """Everything of an initializer that stands before its bytes."""
     header = _header(name, weight).SerializeToString()
-    header += _key(_TENSOR_RAW_DATA) + _varint(weight.bytes)
-    return _key(_GRAPH_INITIALIZER) + _varint(len(header) + weight.bytes) + header
+    header += start_of_content(_TENSOR_RAW_DATA, weight.bytes)
+    return start_of_content(_GRAPH_INITIALIZER, len(header) + weight.bytes) + header
 
 
 def _write_external(
@@ -127,17 +127,3 @@ def _write_external(
 
 def _header(name: str, weight: Weight) -> onnx.TensorProto:
     return onnx.TensorProto(name=name, dims=weight.shape, data_type=weight.dtype)
-
-
-def _key(field: int) -> bytes:
-    return _varint(field << 3 | _LENGTH_DELIMITED)
-
-
-def _varint(value: int) -> bytes:
-    """Encode as protobuf does: seven bits a byte, the lowest first, the high bit says more."""
-    encoded = bytearray()
-    while value > 0x7F:
-        encoded.append(value & 0x7F | 0x80)
-        value >>= 7
-    encoded.append(value)
-    return bytes(encoded)
