@@ -5,7 +5,8 @@
 
 PYTHON ?= python3
 VENVS := .venv
-PIP := -m pip --disable-pip-version-check install --quiet --progress-bar off
+# Python compiles what is imported; of all that is installed that is little.
+PIP := -m pip --disable-pip-version-check install --quiet --progress-bar off --no-compile
 PINNED := --constraint constraints/pins.txt
 # A file of tests in one process, as many at once as there are processors; four need 8 GB.
 # Tiny models gain nothing from the threads of torch and numpy, which wait for each other.
