@@ -19,9 +19,9 @@ def number_field(field: int, value: int) -> bytes:
     return _varint(field << 3) + _varint(value)
 
 
-def content_field(field: int, content: bytes) -> bytes:
+def content_field(field: int, value: bytes) -> bytes:
     """A field that is a text, bytes or a message."""
-    return start_of_content(field, len(content)) + content
+    return start_of_content(field, len(value)) + value
 
 
 def start_of_content(field: int, length: int) -> bytes:

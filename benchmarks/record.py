@@ -28,13 +28,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from spine import LAYERS, make_checkpoint
 
 from albert_edge.measure.machine import describe_machine
 from albert_edge.measure.whole_file import write_whole
 
 STAT = Path("/proc/stat")
+SECONDS = 2  # that the processors are looked at
 HERE = Path(__file__).resolve().parent
 MEASURED = HERE.parent / "docs" / "measured"
 SCRIPTS = sorted(
@@ -52,10 +52,11 @@ def main() -> None:
     parser.add_argument("name", choices=(*SCRIPTS, "bench"))
     parser.add_argument("--figures", type=Path, help="what the benchmark's --json wrote earlier")
     arguments, options = parser.parse_known_args()
-    load = None if arguments.figures else other_load()  # before the benchmark, which is load too
+    load = None  # nobody looked
     if arguments.figures:
         figures = json.loads(arguments.figures.read_text(encoding="utf-8"))
     else:
+        load = other_load()  # before the benchmark, which is load too
         with tempfile.TemporaryDirectory() as folder:
             figures = measure(arguments.name, options, Path(folder))
     record = keep(arguments.name, options, load, figures)
@@ -64,23 +65,25 @@ def main() -> None:
     write_whole(MEASURED / f"{arguments.name}.json", text.encode())
 
 
-def other_load(seconds: float = 2.0) -> float | None:
+def other_load() -> float | None:
     """How many processors are kept busy, by others on this machine or on its host; None if unknown.
 
     The usual load average would tell of the benchmark that ran a minute ago.
     """
     if not STAT.exists():
         return None
-    before = np.array(processor_times())
-    time.sleep(seconds)
-    user, nice, system, idle, waiting, *rest = np.array(processor_times()) - before
-    busy = user + nice + system + sum(rest)
-    return round(float(busy / (busy + idle + waiting)) * (os.cpu_count() or 1), 1)
+    idle, total = processor_times()
+    time.sleep(SECONDS)
+    idle_later, total_later = processor_times()
+    share = 1 - (idle_later - idle) / (total_later - total)
+    return round(share * (os.cpu_count() or 1), 1)
 
 
-def processor_times() -> list[int]:
-    """Time of all processors by what they did, steal last; see proc(5)."""
-    return [int(ticks) for ticks in STAT.read_text(encoding="ascii").split("\n")[0].split()[1:9]]
+def processor_times() -> tuple[int, int]:
+    """Ticks of all processors that were idle or waiting, and all ticks; see proc(5)."""
+    first, *_ = STAT.read_text(encoding="ascii").splitlines()
+    ticks = [int(count) for count in first.split()[1:9]]  # what follows is in these already
+    return sum(ticks[3:5]), sum(ticks)
 
 
 def measure(name: str, options: list[str], folder: Path) -> Any:

@@ -58,6 +58,7 @@ DATA = Path(__file__).resolve().parent.parent / "tests" / "data"
 SPAWN = multiprocessing.get_context("spawn")
 LONGEST = 512  # tokens
 REST = 0.1  # seconds: threads of the runtime before spin on for a moment
+BATCHES = (1, 8, 32)
 
 PACKAGES = ("optimum", "torch", "openvino", "nncf")
 
@@ -70,17 +71,15 @@ class Contender:
     """How a model is made in a folder with a checkpoint/, and the ways texts are labelled by it."""
 
     build: Callable[[Work], Built]
-    load: Callable[[Path, Path, list[int]], dict[str, Label]]
+    load: Callable[[Path, Path], dict[str, Label]]
     needs: tuple[str, ...] = ()
 
 
 # Building and loading.
 
 
-def load_ours(
-    model: Path, checkpoint: Path, batches: list[int], *, precision: str
-) -> dict[str, Label]:
-    """Pipelines with workers, and with all threads for one text; batches would gain nothing."""
+def load_ours(model: Path, checkpoint: Path, precision: str) -> dict[str, Label]:
+    """Pipelines with workers, and with all threads for one text."""
     from albert_edge import pipeline
 
     def labeller(**options: Any) -> Label:
@@ -91,7 +90,7 @@ def load_ours(
     return {"default": labeller(), "workers=1": labeller(workers=1)}
 
 
-def load_optimum(model: Path, checkpoint: Path, batches: list[int]) -> dict[str, Label]:
+def load_optimum(model: Path, checkpoint: Path) -> dict[str, Label]:
     """The pipeline of transformers on onnxruntime."""
     ort, classes = import_module("onnxruntime"), import_module("optimum.onnxruntime")
     options = ort.SessionOptions()
@@ -99,17 +98,17 @@ def load_optimum(model: Path, checkpoint: Path, batches: list[int]) -> dict[str,
     loaded = classes.ORTModelForSequenceClassification.from_pretrained(
         model.parent, file_name=model.name, session_options=options
     )
-    return _transformers_pipeline(loaded, checkpoint, batches)
+    return _transformers_pipeline(loaded, checkpoint)
 
 
-def load_torch(model: Path, checkpoint: Path, batches: list[int]) -> dict[str, Label]:
+def load_torch(model: Path, checkpoint: Path) -> dict[str, Label]:
     """The pipeline of transformers on torch."""
     import_module("torch").set_num_threads(THREADS)
     auto = import_module("transformers").AutoModelForSequenceClassification
-    return _transformers_pipeline(auto.from_pretrained(checkpoint).eval(), checkpoint, batches)
+    return _transformers_pipeline(auto.from_pretrained(checkpoint).eval(), checkpoint)
 
 
-def _transformers_pipeline(model: Any, checkpoint: Path, batches: list[int]) -> dict[str, Label]:
+def _transformers_pipeline(model: Any, checkpoint: Path) -> dict[str, Label]:
     transformers = import_module("transformers")
     tokenizer = transformers.AutoTokenizer.from_pretrained(checkpoint)
     classify = transformers.pipeline(
@@ -120,10 +119,10 @@ def _transformers_pipeline(model: Any, checkpoint: Path, batches: list[int]) -> 
         options = {"truncation": True, "max_length": LONGEST, "batch_size": size}
         return lambda texts: [each["label"] for each in classify(texts, **options)]
 
-    return {f"batch_size={size}": labeller(size) for size in batches}
+    return {f"batch_size={size}": labeller(size) for size in BATCHES}
 
 
-def load_openvino(model: Path, checkpoint: Path, batches: list[int]) -> dict[str, Label]:
+def load_openvino(model: Path, checkpoint: Path) -> dict[str, Label]:
     """A loop over the texts, and a queue of requests that OpenVINO runs side by side."""
     runtime = import_module("openvino")
     tokenizer = import_module("tokenizers").Tokenizer.from_file(str(checkpoint / "tokenizer.json"))
@@ -190,10 +189,10 @@ def build(name: str, folder: Path) -> Built:
     return CONTENDERS[name].build(Work(folder, "text-classification"))
 
 
-def work(pipe: Any, name: str, model: Path, checkpoint: Path, batches: list[int]) -> None:
+def work(pipe: Any, name: str, model: Path, checkpoint: Path) -> None:
     """Load a model, tell the ways it labels texts, and do so as often as asked."""
     os.dup2(2, 1)  # stdout is for the tables
-    labellers = CONTENDERS[name].load(model, checkpoint, batches)
+    labellers = CONTENDERS[name].load(model, checkpoint)
     pipe.send(list(labellers))
     while (order := pipe.recv()) is not None:
         way, texts = order
@@ -235,16 +234,17 @@ def measure(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     missing = {need for need in PACKAGES if not importlib.util.find_spec(need)}
     names = [name for name in options.contender if not missing & set(CONTENDERS[name].needs)]
     prepare(folder, options.geometry)
+    unwanted = {f"batch_size={size}" for size in BATCHES if size not in options.batch_size}
     pipes: dict[str, Any] = {}
     ways: list[Way] = []
     with ProcessPoolExecutor(1, SPAWN, os.dup2, (2, 1)) as pool:
         models = {name: pool.submit(build, name, folder).result().path for name in names}
     for name, model in models.items():
         pipes[name], other = SPAWN.Pipe()
-        arguments = (other, name, model, folder / "checkpoint", options.batch_size)
+        arguments = (other, name, model, folder / "checkpoint")
         SPAWN.Process(target=work, args=arguments, daemon=True).start()
         other.close()
-        ways += [(name, way) for way in pipes[name].recv()]
+        ways += [(name, way) for way in pipes[name].recv() if way not in unwanted]
     texts = paragraphs(options.texts)
     size = -(-len(texts) // options.chunks)
     seconds: dict[Way, list[float]] = {way: [] for way in ways}
@@ -320,7 +320,7 @@ def main() -> None:
     parser.add_argument("--texts", type=int, default=1000)
     parser.add_argument("--chunks", type=int, default=10)
     parser.add_argument("--contender", nargs="+", choices=CONTENDERS, default=[*CONTENDERS])
-    parser.add_argument("--batch-size", nargs="+", type=int, default=[1, 8, 32])
+    parser.add_argument("--batch-size", nargs="+", type=int, choices=BATCHES, default=BATCHES)
     parser.add_argument("--json", type=Path, help="also write the figures here")
     arguments = parser.parse_args()
     os.environ |= {
