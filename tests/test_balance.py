@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import onnx_ir as ir
+import onnxruntime
 import pytest
 from conftest import MODEL_CLASSES, TINY, make_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from onnxscript import GraphBuilder
 
 import albert_edge
 from albert_edge.compress.balance import balance_embeddings, balance_values, smooth
@@ -20,6 +23,7 @@ from albert_edge.compress.statistics import Seen, gather
 from albert_edge.compress.store import CompressedWeights
 from albert_edge.config import read_config
 from albert_edge.graph.build import author
+from albert_edge.graph.observer import Observer
 from albert_edge.graph.onnx_file import write_model
 from albert_edge.graph.plan import CPU_OPTIMIZATIONS, Layout, Matrix, Plan, Precision
 from albert_edge.measure.parity import transformers_run
@@ -240,20 +244,61 @@ def test_the_three_that_read_the_same_are_smoothed_by_the_same(tmp_path: Path) -
 # What is seen of activations
 
 
+def outputs_of(applications: Mapping[str, Sequence[Array]]) -> dict[str, Array]:
+    """Outputs of a graph that observes what enters matrices, (..., features), as it is given."""
+    graph = ir.Graph([], [], nodes=[], name="observed", opset_imports={"": 23})
+    builder, observer = GraphBuilder(graph), Observer()
+    feeds: dict[str, Array] = {}
+    entering: dict[int, ir.Value] = {}
+    for name, values in applications.items():
+        weight = ir.Value(name=name, shape=ir.Shape([values[0].shape[-1], 1]))
+        for one in values:
+            if id(one) not in entering:
+                feeds[f"x{len(feeds)}"] = one
+                shape = list(one.shape)
+                entering[id(one)] = builder.input(f"x{len(entering)}", ir.DataType.FLOAT, shape)
+            observer.observe(builder.op, weight, entering[id(one)])
+    for name, value in observer.statistics(builder.op):
+        builder.add_output(value, name)
+    message = ir.to_proto(ir.Model(graph, ir_version=11)).SerializeToString()
+    session = onnxruntime.InferenceSession(message)
+    names = [value.name for value in session.get_outputs()]
+    return dict(zip(names, session.run(names, feeds), strict=True))
+
+
+def seen_of(*runs: Array) -> Seen:
+    """What is known of a matrix that these activations enter, each in a run of its own."""
+    return gather(outputs_of({"w": [rows]}) for rows in runs)["w"]
+
+
 def test_statistics_by_hand() -> None:
-    runs = [
-        {"a:0": np.array([[[1, -4], [3, 0]]], np.float32), "logits": np.array([[9.0, 9.0]])},
-        {"a:7": np.array([[-5, 1]], np.float32), "b:0": np.array([[2.0]], np.float32)},
-    ]
-    found = gather(runs)
+    """Two matrices read the same, one of them another time; a third reads something else."""
+    first = np.array([[[1, -4], [3, 0]]], np.float32)
+    second = np.array([[-5, 1]], np.float32)
+    outputs = outputs_of(
+        {"a": [first, second], "b": [first], "c": [np.full((1, 1), 2, np.float32)]}
+    )
+    assert {name.partition(":")[2] for name in outputs} == {"a", "b", "c"}
+    found = gather([{**outputs, "logits": np.array([[9.0, 9.0]])}])
+    assert found.keys() == {"a", "b", "c"}
     np.testing.assert_allclose(found["a"].mean, [-1 / 3, -1], rtol=1e-6)
     assert found["a"].largest.tolist() == [5, 4]
-    assert (found["b"].mean.tolist(), found["b"].largest.tolist()) == ([2], [2])
-    assert found.keys() == {"a", "b"}
     np.testing.assert_allclose(
         found["a"].covariance, [[[104 / 9, -10 / 3], [-10 / 3, 14 / 3]]], 1e-5
     )
-    assert found["b"].covariance == [[[0]]]
+    assert (found["b"].mean.tolist(), found["b"].largest.tolist()) == ([2, -2], [3, 4])
+    np.testing.assert_allclose(found["b"].covariance, [[[1, 2], [2, 4]]], 1e-6)
+    assert found["c"].mean.tolist() == found["c"].largest.tolist() == [2]
+    np.testing.assert_array_equal(found["c"].covariance, [[[0]]])
+
+
+def test_what_enters_several_matrices_is_summed_up_once() -> None:
+    same = np.array([[1, -4], [3, 0]], np.float32)
+    outputs = outputs_of({"a": [same], "b": [same]})
+    assert set(outputs) == {"rows:a b", "mean:a b", "largest:a b", "products.0:a b"}
+    found = gather([outputs])
+    np.testing.assert_array_equal(found["a"].covariance, [[[1, 2], [2, 4]]])
+    np.testing.assert_array_equal(found["b"].covariance, [[[1, 2], [2, 4]]])
 
 
 @settings(deadline=None)
@@ -268,25 +313,25 @@ def test_statistics_by_hand() -> None:
         max_size=4,
     )
 )
-def test_statistics_are_those_of_all_rows_together(runs: list[Array]) -> None:
-    found = gather({f"w:{index}": values.copy()} for index, values in enumerate(runs))["w"]
-    rows = np.concatenate([values.reshape(-1, 3) for values in runs]).astype(np.float64)
-    np.testing.assert_allclose(found.mean, rows.mean(axis=0), rtol=1e-5, atol=1e-4)
-    np.testing.assert_array_equal(found.largest, np.abs(rows).max(axis=0))
+def test_statistics_are_those_of_all_rows_together(activations: list[Array]) -> None:
+    rows = np.concatenate([values.reshape(-1, 3) for values in activations]).astype(np.float64)
     expected = np.cov(rows.T, bias=True)
-    np.testing.assert_allclose(found.covariance[0], expected, rtol=1e-4, atol=1e-1)
+    for found in (seen_of(*activations), gather([outputs_of({"w": activations})])["w"]):
+        np.testing.assert_allclose(found.mean, rows.mean(axis=0), rtol=1e-5, atol=1e-4)
+        np.testing.assert_array_equal(found.largest, np.abs(rows).max(axis=0))
+        np.testing.assert_allclose(found.covariance[0], expected, rtol=1e-4, atol=1e-1)
 
 
 def test_what_varies_little_about_a_large_mean_is_not_lost() -> None:
     rows = np.random.default_rng(0).normal(size=(500, 4)).astype(np.float32)
-    found = gather({"w:0": part + np.float32(1000)} for part in np.split(rows, 5))["w"]
+    found = seen_of(*(part + np.float32(1000) for part in np.split(rows, 5)))
     np.testing.assert_allclose(found.covariance[0], np.cov(rows.T, bias=True), atol=1e-3)
 
 
 def test_statistics_of_many_features_are_kept_by_group() -> None:
     rows = np.random.default_rng(0).normal(size=(10, 1500)).astype(np.float32)
     factor = np.linspace(0.5, 2, 1500).astype(np.float32)
-    found = gather([{"w:0": rows.copy()}])["w"].scaled(factor)
+    found = seen_of(rows).scaled(factor)
     scaled = rows.astype(np.float64) * factor
     np.testing.assert_allclose(found.mean, scaled.mean(axis=0), atol=1e-5)
     np.testing.assert_allclose(found.largest, np.abs(scaled).max(axis=0), rtol=1e-5)
@@ -294,6 +339,16 @@ def test_statistics_of_many_features_are_kept_by_group() -> None:
     for start, within in zip((0, 512, 1024), found.covariance, strict=True):
         part = scaled[:, start : start + 512]
         np.testing.assert_allclose(within, np.cov(part.T, bias=True), atol=1e-4)
+
+
+def test_of_a_long_text_some_tokens_are_observed() -> None:
+    for length, kept in ((1, 1), (64, 64), (65, 33), (200, 50)):
+        values = np.arange(2 * length, dtype=np.float32).reshape(2, length, 1)
+        outputs = outputs_of({"w": [values]})
+        assert outputs["rows:w"].tolist() == [2 * kept]
+        some = values[:, :: -(-length // 64)]
+        np.testing.assert_allclose(outputs["mean:w"], [[some.mean()]], rtol=1e-6)
+        assert outputs["largest:w"] == some.max()
 
 
 @pytest.mark.reference
@@ -337,31 +392,7 @@ def test_what_enters_every_matrix_is_what_enters_it_in_transformers(
         np.testing.assert_allclose(found[name].covariance, [covariance], atol=10 * TOLERANCE)
 
 
-def test_of_a_long_text_some_tokens_are_observed(tmp_path: Path) -> None:
-    bundle = make_bundle(tmp_path, TASK, max_position_embeddings=200)
-    authored = author(
-        read_config(bundle / "config.json"),
-        TASK,
-        Plan("cpu", "unrolled", CPU_OPTIMIZATIONS, observed=True),
-    )
-    path = tmp_path / "observed.onnx"
-    weights = weights_of(bundle)
-    write_model(authored, lambda name: weights[name], path)
-    run = run_file(path)
-    for length, kept in ((1, 1), (64, 64), (65, 33), (200, 50)):
-        ids = np.ones((1, length), np.int64)
-        outputs = run({"input_ids": ids, "attention_mask": ids, "token_type_ids": ids})
-        lengths = {values.shape[1] for name, values in outputs.items() if ":" in name}
-        assert lengths == {kept}
-        assert outputs["logits"].shape[1] == length
-
-
 # What a file holds
-
-
-def seen_of(rows: Array) -> Seen:
-    """What is known of a matrix that these rows enter."""
-    return gather([{"w:0": rows}])["w"]
 
 
 def dequantized(made: Mapping[str, Array], name: str) -> Array:

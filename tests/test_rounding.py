@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from albert_edge.compress.integer import dequantize_blocks, quantize_blocks, quantize_columns
-from albert_edge.compress.rounding import groups, round_weights
+from albert_edge.compress.rounding import round_weights
+from albert_edge.graph.observer import groups
 
 Array = npt.NDArray[Any]
 

@@ -7,22 +7,15 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float32]
+from albert_edge.graph.observer import groups
 
-# Features whose errors are weighed against each other. Of base and large, groups of 1,024 and of
-# 3,072 were measured to gain little over this, and cost grows with their size.
-_GROUP = 512
+Floats = npt.NDArray[np.float32]
 
 # Rows rounded one by one before what they did is passed on to the others in one product.
 _BLOCK = 128
 
 # What variances are raised by, as a share of themselves: texts nobody saw vary otherwise.
 _DAMPING = 0.01
-
-
-def groups(features: int) -> list[slice]:
-    """How features are cut into groups whose errors are weighed against each other."""
-    return [slice(s, min(s + _GROUP, features)) for s in range(0, features, _GROUP)]
 
 
 def round_weights(
@@ -56,7 +49,8 @@ def round_weights(
 
 
 def _round_to_nearest(matrix: Floats, scale: Floats, lowest: int, highest: int) -> Floats:
-    rounded: Floats = np.rint(matrix / scale)
+    rounded: Floats = matrix / scale
+    np.rint(rounded, out=rounded)
     return rounded.clip(lowest, highest, out=rounded)
 
 

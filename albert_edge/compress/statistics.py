@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from albert_edge.compress.rounding import Floats, groups
+from albert_edge.compress.rounding import Floats
+from albert_edge.graph.observer import groups
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,7 @@ class Seen:
     Attributes:
         mean: Of every feature, (features,).
         largest: The largest magnitude of every feature, (features,).
-        covariance: Of the features within each group of `rounding.groups`, (group, group) each.
+        covariance: Of the features within each of `groups`, (group, group) each.
     """
 
     mean: Floats
@@ -43,61 +44,63 @@ def gather(runs: Iterable[Mapping[str, npt.NDArray[Any]]]) -> dict[str, Seen]:
     """Gather statistics from runs of a graph that was authored with `Plan.observed`.
 
     Args:
-        runs: Outputs by name; those named "WEIGHT:COUNT" are activations, (..., features).
+        runs: Outputs by name; those with a colon in it are what `graph.observer` says.
 
     Returns:
         What enters each matrix, by the name of its weight.
     """
-    gatherers: dict[str, _Gatherer] = {}
+    sums: dict[str, _Sums] = {}
     for outputs in runs:
-        for name, rows in _activations(outputs):
-            if name not in gatherers:
-                gatherers[name] = _Gatherer(rows.mean(axis=0))
-            gatherers[name].add(rows)
-    return {name: gatherer.finish() for name, gatherer in gatherers.items()}
+        _add(outputs, sums)
+        del outputs  # before the next run makes its own
+    seen: dict[str, Seen] = {}
+    for names, one in sums.items():
+        seen.update(dict.fromkeys(names.split(), one.finish()))
+    return seen
 
 
-def _activations(outputs: Mapping[str, npt.NDArray[Any]]) -> Iterator[tuple[str, Floats]]:
-    """All that entered a matrix during a run, (rows, features), with the name of its weight."""
-    parts: dict[str, list[Floats]] = {}
+def _add(outputs: Mapping[str, npt.NDArray[Any]], sums: dict[str, _Sums]) -> None:
+    """Add the statistics of a run to those of others, by the names of the weights they are of."""
+    found: dict[str, dict[str, npt.NDArray[Any]]] = {}
     for output, values in outputs.items():
-        name, colon, _ = output.rpartition(":")
+        statistic, colon, names = output.partition(":")
         if colon:
-            parts.setdefault(name, []).append(values.reshape(-1, values.shape[-1]))
-    for name, rows in parts.items():
-        yield name, np.concatenate(rows)
+            found.setdefault(names, {})[statistic] = values
+    for names, statistics in found.items():
+        sums.setdefault(names, _Sums()).add(statistics)
 
 
-class _Gatherer:
-    """Sums up the rows that enter one matrix.
+class _Sums:
+    """Puts the statistics of many runs together (Chan et al. 1979, STAN-CS-79-773).
 
-    Args:
-        about: (features,). Sums are taken about it: had they to be told from a mean far larger
-            than what varies, little of that would be left of them in 32 bits.
+    Products are of features less the mean of their own run. Had they to be told from a mean far
+    larger than what varies, little of that would be left of them in 32 bits.
     """
 
-    def __init__(self, about: Floats) -> None:
-        self._about = about
-        self._cuts = groups(len(about))
-        self._count = 0
-        self._sum = np.zeros(len(about))
-        sizes = [cut.stop - cut.start for cut in self._cuts]
-        self._products = [np.zeros((size, size), np.float32) for size in sizes]
-        self._largest = np.zeros(len(about), np.float32)
+    def __init__(self) -> None:
+        self._rows: list[int] = []
+        self._means: list[Floats] = []
+        self._largest: list[Floats] = []
+        self._products: list[Floats] = []
 
-    def add(self, rows: Floats) -> None:
-        """Take note of (rows, features), which are changed."""
-        self._count += len(rows)
-        np.maximum(self._largest, np.abs(rows).max(axis=0), out=self._largest)
-        rows -= self._about
-        self._sum += rows.sum(axis=0, dtype=np.float64)
-        for total, cut in zip(self._products, self._cuts, strict=True):
-            total += rows[:, cut].T @ rows[:, cut]
+    def add(self, statistics: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Take note of a run."""
+        self._rows.append(int(statistics["rows"][0]))
+        self._means.append(statistics["mean"][0])
+        self._largest.append(statistics["largest"][0])
+        cuts = groups(len(self._means[0]))
+        products = [statistics[f"products.{count}"] for count in range(len(cuts))]
+        if not self._products:
+            self._products = [np.zeros_like(one) for one in products]
+        for total, one in zip(self._products, products, strict=True):
+            total += one
 
     def finish(self) -> Seen:
         """The statistics of all rows; the sums are used up."""
-        mean = (self._sum / self._count).astype(np.float32)
-        for total, cut in zip(self._products, self._cuts, strict=True):
-            total /= self._count
-            total -= np.outer(mean[cut], mean[cut])
-        return Seen(self._about + mean, self._largest, self._products)
+        rows = sum(self._rows)
+        mean = np.average(self._means, axis=0, weights=self._rows).astype(np.float32)
+        apart = (np.stack(self._means) - mean) * np.sqrt(self._rows, dtype=np.float32)[:, None]
+        for total, cut in zip(self._products, groups(len(mean)), strict=True):
+            total += apart[:, cut].T @ apart[:, cut]
+            total /= rows
+        return Seen(mean, np.max(self._largest, axis=0), self._products)

@@ -129,5 +129,6 @@ def _with_sums(
     matrix: Floats,
     seen: Seen | None,
 ) -> Stored:
-    shift = (seen.mean @ (floats - matrix)).astype(np.float32) if seen else None
-    return Stored(integers, scale, shift, floats.sum(axis=0, dtype=np.float64).astype(np.float32))
+    sums = floats.sum(axis=0, dtype=np.float64).astype(np.float32)
+    floats -= matrix  # in place: a third copy of the largest matrix is what memory peaks with
+    return Stored(integers, scale, seen.mean @ floats if seen else None, sums)

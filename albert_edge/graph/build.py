@@ -12,7 +12,7 @@ from onnx_ir.passes.common import (
     RemoveUnusedNodesPass,
     RemoveUnusedOpsetsPass,
 )
-from onnxscript import GraphBuilder, OpBuilder, nn
+from onnxscript import GraphBuilder, nn
 
 from albert_edge.config import AlbertConfig
 from albert_edge.graph.blocks import Blocks
@@ -26,9 +26,6 @@ TARGETS: dict[Target, type[Portable]] = {"portable": Portable, "cpu": Cpu, "cuda
 
 # The IR version that the opset of each target shipped with.
 _IR_VERSIONS = {17: 8, 23: 11}
-
-# Tokens of a text that are kept at most where activations are observed.
-_OBSERVED_TOKENS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,20 +121,9 @@ def _write(graph: ir.Graph, head: Head, config: AlbertConfig) -> None:
             value = builder.op.Cast(value, to=ir.DataType.FLOAT)
         value.shape = ir.Shape([getattr(config, axis, axis) for axis in head.outputs[name]])
         builder.add_output(value, name)
-    for count, (name, value) in enumerate(head.operators.observed):
-        builder.add_output(_some_tokens(builder.op, value), f"{name}:{count}")
-
-
-def _some_tokens(op: OpBuilder, value: ir.Value) -> ir.Value:
-    """What is kept of an observed activation: of a long text every second token, or third.
-
-    All applications of a layer are observed in the same run, and kept until its end.
-    """
-    if value.shape is None or value.shape.rank() < 3:
-        return op.Identity(value)
-    length = op.Shape(value, start=1, end=2)
-    step = op.Div(op.Add(length, _OBSERVED_TOKENS - 1), _OBSERVED_TOKENS)
-    return op.Slice(value, [0], length, [1], step)
+    if head.operators.observer:
+        for name, value in head.operators.observer.statistics(builder.op):
+            builder.add_output(value, name)
 
 
 def _shorten(graph: ir.Graph) -> None:

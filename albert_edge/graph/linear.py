@@ -32,7 +32,8 @@ class Linear(nn.Module):
 
     def forward(self, op: OpBuilder, x: ir.Value) -> ir.Value:
         """Map (..., in_features) to (..., out_features)."""
-        self.operators.observe(self.weight, x)
+        if self.operators.observer:
+            self.operators.observer.observe(op, self.weight, x)
         y = self.product(op, x)
         return op.Add(y, self.bias) if self.bias else y
 

@@ -17,6 +17,7 @@ import onnx_ir as ir
 from onnxscript import OpBuilder, nn
 
 from albert_edge.graph.activations import GELUS, Activation
+from albert_edge.graph.observer import Observer
 from albert_edge.graph.plan import Optimization, Plan, Precision
 from albert_edge.graph.quantizer import Quantizer
 
@@ -31,7 +32,7 @@ class Portable:
         plan: The plan being followed.
         applied: How often each optimization found its place while the graph was authored.
         quantizer: Writes how activations are quantized.
-        observed: What enters each matrix, by the name of its weight, where the plan asks for it.
+        observer: Writes statistics of what enters each matrix, where the plan asks for it.
     """
 
     opset = 17
@@ -40,7 +41,7 @@ class Portable:
         self.plan = plan
         self.applied: Counter[Optimization] = Counter()
         self.quantizer = Quantizer(plan.activations)
-        self.observed: list[tuple[str, ir.Value]] = []
+        self.observer = Observer() if plan.observed else None
 
     @property
     def float_type(self) -> ir.DataType:
@@ -54,12 +55,6 @@ class Portable:
             self.applied[optimization] += 1
             return True
         return False
-
-    def observe(self, weight: ir.Value, x: ir.Value) -> None:
-        """Take note of what enters a matrix, (..., features)."""
-        if self.plan.observed:
-            assert weight.name is not None
-            self.observed.append((weight.name, x))
 
     def adds_key_bias(self) -> bool:
         """Whether the keys of an attention layer get their bias."""

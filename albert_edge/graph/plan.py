@@ -122,7 +122,7 @@ class Plan:
             ("per-token") or all that enter a matrix ("per-tensor").
         smoothed: Whether what enters the attention and the feed-forward layer is divided by a
             vector, which the rows of their matrices were multiplied with.
-        observed: Whether all that enters a matrix is an output too, for calibration.
+        observed: Whether statistics of all that enters a matrix are outputs too, for calibration.
     """
 
     target: Target = "portable"

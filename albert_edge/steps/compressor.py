@@ -196,6 +196,7 @@ class Compressor:
         unseen = _Weights(floats, {}, {})
         files, _ = self._write(self._scratch / "observed.onnx", plan, unseen)
         seen = gather(self._observe(files[0]))
+        return_freed_memory()  # of the session, which is gone
         for file in files:
             file.unlink()
         smoothed = smooth(floats, {name: one.largest for name, one in seen.items()})
@@ -235,6 +236,8 @@ class Compressor:
             seconds.append(perf_counter() - start)
             found.append(thin(outputs))
             self._progress(f"answering in {name}", count, len(sample.inputs))
+        del run
+        return_freed_memory()
         return found, median(seconds)
 
 
