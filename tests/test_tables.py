@@ -115,6 +115,8 @@ def test_a_changed_figure_is_noticed(name: str, tmp_path: Path) -> None:
         part = part[{"start": "starts", "throughput": "contenders", "soak": "policies"}[name]]
     elif name == "geometries":
         part = part[0]["report"]["runtimes"][0]["latencies"]
+    elif name == "quantize":
+        part = part[0]["runs"]
     else:
         part = part["latency_ms" if name == "spine" else "latency"]
     assert change(part, lambda value: value > (0.05 if name == "start" else 1))
@@ -286,6 +288,11 @@ def test_tables_of_running_programs_of_figures_made_by_hand() -> None:
         "loaded_mb": 70.2,
         "most_mb": [80, 1, 1, 1, 82, 1, 1, 1, 1, 83],
     }
+    run = {"median_s": 12.25, "best_s": 12.04, "peak_mb": 345.4, "peak_files": 4.81}
+    quantizing = [{"geometry": "base", "runs": {"albert-edge quantize": run}}]
+    assert TABLES["quantizing"].render(quantizing).splitlines()[2:] == [
+        "| base, albert-edge quantize | 12.2 (12.0) | 345 | 4.8 x |",
+    ]
     soak = {"model": "langid-tiny", "policies": {"chosen, int8": row}}
     assert TABLES["memory-over-texts"].render(soak).splitlines()[2] == (
         "| chosen, int8 | 100,000 | 900 | 70 | 80 | 82 | 83 |"

@@ -16,6 +16,7 @@ TABLES = {
     "precisions": Table("int8", compressed.precisions),
     "int8-files": Table("int8", compressed.int8_files),
     "int8-latency": Table("int8", compressed.int8_latency),
+    "quantizing": Table("quantize", compressed.quantizing),
     "geometries": Table("geometries", sizes.geometries),
     "growth": Table("geometries", sizes.growth),
     "bench-best": Table("bench", bench.bench_best),

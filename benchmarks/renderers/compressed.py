@@ -61,3 +61,15 @@ def _medians(row: Figures) -> str:
     ratio = row.get("times_as_fast")
     text = f"{row['median_ms']:.1f} ({row['best_ms']:.1f})"
     return f"{text}, {ratio:.2f} x" if ratio else text
+
+
+def quantizing(figures: list[Figures]) -> str:
+    """Seconds and peak of memory of making int8, beside a peer that looks at no text."""
+    rows = []
+    for one in figures:
+        for name, run in one["runs"].items():
+            seconds = f"{run['median_s']:.1f} ({run['best_s']:.1f})"
+            peak = f"{run['peak_mb']:.0f}", f"{run['peak_files']:.1f} x"
+            rows.append([f"{one['geometry']}, {name}", seconds, *peak])
+    columns = ["", "median (best) s", "peak MB", "of it beside 120 MB, fp32's file is 1"]
+    return markdown(columns, rows)
