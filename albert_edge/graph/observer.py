@@ -8,9 +8,11 @@ cores busy for a while after every product, when the next run wants them.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-import onnx_ir as ir
-from onnxscript import OpBuilder
+if TYPE_CHECKING:  # as `compress`, which needs `groups`, is imported without what writes graphs
+    import onnx_ir as ir
+    from onnxscript import OpBuilder
 
 # Features whose variance together is of use (see `compress.rounding`). Of base and large, groups
 # of 1,024 and of 3,072 were measured to gain little over this, and cost grows with their size.
