@@ -24,14 +24,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from spine import GEOMETRIES, LAYERS, make_checkpoint
+from spine import GEOMETRIES, LAYERS, log, make_checkpoint
 
 SHAPE = (1, 128)
 PRECISIONS = ("fp32", "int8", "int4")
@@ -83,11 +82,6 @@ def measure(geometry: str, against: Sequence[str], rounds: int) -> dict[str, Any
         "gmac": work(geometry),
         "report": asdict(report),
     }
-
-
-def log(text: str) -> None:
-    """Say how far it is."""
-    print(text, file=sys.stderr, flush=True)
 
 
 def show(results: list[dict[str, Any]]) -> None:

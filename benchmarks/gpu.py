@@ -40,7 +40,7 @@ from statistics import median
 from typing import Any
 
 from gpu_models import VARIANTS, Array, Arrays, make_bundle, parity, sample_texts
-from spine import GEOMETRIES, LAYERS, Run, feed, fresh, make_checkpoint
+from spine import GEOMETRIES, LAYERS, Run, feed, fresh, log, make_checkpoint
 
 DEVICE = "cuda"
 NEEDS = "pip install 'albert-edge[gpu,export]' torch transformers, on a machine with an NVIDIA GPU"
@@ -249,11 +249,6 @@ def measure(folder: Path, geometry: str, rounds: int, texts: int, *, quick: bool
     result["latency"], result["failed"] = latencies(runs, shapes, rounds)
     result["throughput"] = throughputs(bundle, body, sample, max(2, rounds // 4))
     return result
-
-
-def log(text: str) -> None:
-    """Say how far it is."""
-    print(text, file=sys.stderr, flush=True)
 
 
 # Telling.

@@ -33,7 +33,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import tempfile
 import time
 from collections.abc import Iterable
@@ -44,7 +43,7 @@ from typing import Any
 
 import numpy as np
 from peers import BASELINE, CALIBRATION, CONTENDERS, Array, Inputs, tokenize
-from spine import GEOMETRIES, LAYERS, SHAPES, THREADS, feed, make_checkpoint
+from spine import GEOMETRIES, LAYERS, SHAPES, THREADS, feed, log, make_checkpoint
 
 from albert_edge.measure.bench.pinning import choose_processors
 from albert_edge.measure.bench.process import Worker, WorkerError
@@ -246,11 +245,6 @@ def measure(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
         "latency": latency,
         "quality": judge_all(built, inputs, setting),
     }
-
-
-def log(text: str) -> None:
-    """Say how far it is."""
-    print(text, file=sys.stderr, flush=True)
 
 
 def show(result: dict[str, Any]) -> None:

@@ -16,16 +16,14 @@ import argparse
 import json
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from spine import GEOMETRIES, LAYERS, make_checkpoint
+from spine import GEOMETRIES, LAYERS, log, make_checkpoint, timed
 
 OURS, PEER = "albert-edge quantize", "onnxruntime quantize_dynamic"
 INTERPRETER_MB = 120  # that the bar on the peak grants beside the file
@@ -39,13 +37,9 @@ quantize_dynamic(sys.argv[1], sys.argv[2], per_channel=True)
 
 def run(command: Sequence[str | os.PathLike[str]], out: Path) -> tuple[float, float]:
     """Seconds of a process and its peak of resident memory in MB; what it prints goes to `out`."""
-    start = time.perf_counter()
-    with out.open("wb") as stream, subprocess.Popen(command, stdout=stream) as process:
-        _, status, used = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise subprocess.CalledProcessError(process.returncode, command)
-    return time.perf_counter() - start, used.ru_maxrss * 1024 / 1e6
+    with out.open("wb") as stream:
+        seconds, used = timed(command, stdout=stream)
+    return seconds, used.ru_maxrss * 1024 / 1e6
 
 
 def measure(geometry: str, rounds: int) -> dict[str, Any]:
@@ -88,11 +82,6 @@ def sum_up(runs: Sequence[tuple[float, float]], size: int) -> dict[str, float]:
         "peak_mb": max(peaks),
         "peak_files": (max(peaks) - INTERPRETER_MB) * 1e6 / size,
     }
-
-
-def log(text: str) -> None:
-    """Say how far it is."""
-    print(text, file=sys.stderr, flush=True)
 
 
 def show(results: Sequence[dict[str, Any]]) -> None:

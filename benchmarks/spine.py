@@ -15,11 +15,12 @@ import importlib.util
 import json
 import os
 import platform
+import resource
 import subprocess
 import sys
 import tempfile
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -108,6 +109,24 @@ def fresh(code: str, *arguments: str | Path) -> dict[str, float]:
     wall = perf_counter() - start
     figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return {**figures, "wall_s": wall}
+
+
+def timed(
+    command: Sequence[str | os.PathLike[str]], **options: Any
+) -> tuple[float, resource.struct_rusage]:
+    """Run a process of its own; its wall time in seconds, and what it used of the machine."""
+    start = perf_counter()
+    with subprocess.Popen(command, **options) as process:
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
+    return perf_counter() - start, used
+
+
+def log(text: str) -> None:
+    """Say how far it is."""
+    print(text, file=sys.stderr, flush=True)
 
 
 def make_checkpoint(folder: Path, geometry: str, layers: int) -> Path:

@@ -22,12 +22,11 @@ import platform
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from spine import TEXT
+from spine import TEXT, timed
 from throughput import prepare
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -55,13 +54,8 @@ STARTS = {
 def seconds(bundle: Path, code: str, precision: str) -> tuple[float, float]:
     """Wall time of a process, and the time that processors spent on it."""
     command = [sys.executable, "-c", code, str(bundle), precision, TEXT]
-    start = time.perf_counter()
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment()) as process:
-        _, status, used = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise subprocess.CalledProcessError(process.returncode, command)
-    return time.perf_counter() - start, used.ru_utime + used.ru_stime
+    wall, used = timed(command, stdout=subprocess.DEVNULL, env=environment())
+    return wall, used.ru_utime + used.ru_stime
 
 
 def environment() -> dict[str, str]:
