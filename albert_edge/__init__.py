@@ -16,7 +16,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from albert_edge.bundle import open_bundle
+    from albert_edge.bundle.bundle import open_bundle
     from albert_edge.errors import AlbertEdgeError
     from albert_edge.runtime.load import pipeline
     from albert_edge.steps.export import export
@@ -28,7 +28,7 @@ __all__ = ["AlbertEdgeError", "export", "open_bundle", "optimize", "pipeline", "
 _HOMES = {
     "AlbertEdgeError": "albert_edge.errors",
     "export": "albert_edge.steps.export",
-    "open_bundle": "albert_edge.bundle",
+    "open_bundle": "albert_edge.bundle.bundle",
     "optimize": "albert_edge.steps.optimize",
     "pipeline": "albert_edge.runtime.load",
     "quantize": "albert_edge.steps.quantize",

@@ -7,7 +7,7 @@
 By default base and large, without peers; --geometry may be repeated, and xxlarge writes an fp32
 file of 0.9 GB into the temporary folder and takes about four times that of memory. Weights are
 random, which changes no figure here: what a matrix product takes does not depend on its numbers.
-Everything is measured by `albert_edge.measure.bench`, each runtime in processes of its own.
+Everything is measured by `albert_edge.benchmark`, each runtime in processes of its own.
 
 What grows with what, for hidden size h and L layers (the feed-forward part is 4 h wide):
 
@@ -64,8 +64,8 @@ def work(geometry: str) -> float:
 
 def measure(geometry: str, against: Sequence[str], rounds: int) -> dict[str, Any]:
     """All figures of one geometry."""
-    from albert_edge.measure.bench import bench
-    from albert_edge.measure.inspect import inspect
+    from albert_edge.benchmark import bench
+    from albert_edge.inspection.inspect import inspect
 
     with tempfile.TemporaryDirectory() as folder:
         bundle = make_bundle(Path(folder), geometry)

@@ -37,7 +37,7 @@ def with_head(body: Path, folder: Path, task: str) -> Path:
     """The weights of a checkpoint under the random head of another task."""
     from safetensors.numpy import load_file, save_file
 
-    from albert_edge.config import read_config
+    from albert_edge.architecture.config import read_config
     from albert_edge.graph.build import author
     from albert_edge.graph.plan import Plan
 

@@ -45,14 +45,14 @@ import numpy as np
 from peers import BASELINE, CALIBRATION, CONTENDERS, Array, Inputs, tokenize
 from spine import GEOMETRIES, LAYERS, SHAPES, THREADS, feed, log, make_checkpoint
 
-from albert_edge.measure.bench.pinning import choose_processors
-from albert_edge.measure.bench.process import Worker, WorkerError
-from albert_edge.measure.bench.runtimes import Built, Work
-from albert_edge.measure.bench.starts import Setting, Start, start, sum_up
-from albert_edge.measure.bench.statistics import compare, summarize
-from albert_edge.measure.bench.turns import take_turns
-from albert_edge.measure.bench.worker import answer
-from albert_edge.measure.machine import describe_machine
+from albert_edge.benchmark.pinning import choose_processors
+from albert_edge.benchmark.process import Worker, WorkerError
+from albert_edge.benchmark.runtimes import Built, Work
+from albert_edge.benchmark.starts import Setting, Start, start, sum_up
+from albert_edge.benchmark.statistics import compare, summarize
+from albert_edge.benchmark.turns import take_turns
+from albert_edge.benchmark.worker import answer
+from albert_edge.machine.machine import describe_machine
 
 TASK = "text-classification"
 LAYER = "albert.encoder.albert_layer_groups.0.albert_layers.0"

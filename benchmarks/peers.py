@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from albert_edge.measure.bench.peers import openvino, optimum, torch
-from albert_edge.measure.bench.runtimes import Built, Run, Runtime, Work, prepare_own
+from albert_edge.benchmark.peers import openvino, optimum, torch
+from albert_edge.benchmark.runtimes import Built, Run, Runtime, Work, prepare_own
 
 Array = npt.NDArray[Any]
 Inputs = list[dict[str, Array]]
@@ -55,7 +55,7 @@ def calibration(work: Work) -> list[str]:
 def build_ours(work: Work, precision: Any, **options: Any) -> Built:
     """A bundle; of a model that the gate refuses, the one it judged best."""
     import albert_edge
-    from albert_edge.bundle import open_bundle
+    from albert_edge.bundle.bundle import open_bundle
     from albert_edge.errors import QualityError
 
     bundle = Path(tempfile.mkdtemp(dir=work.folder)) / "bundle"

@@ -30,8 +30,8 @@ from typing import Any
 
 from spine import LAYERS, make_checkpoint
 
-from albert_edge.measure.machine import describe_machine
-from albert_edge.measure.whole_file import write_whole
+from albert_edge.machine.machine import describe_machine
+from albert_edge.report.whole_file import write_whole
 
 STAT = Path("/proc/stat")
 SECONDS = 2  # that the processors are looked at

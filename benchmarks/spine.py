@@ -133,10 +133,10 @@ def make_checkpoint(folder: Path, geometry: str, layers: int) -> Path:
     """A checkpoint of random weights with the model that ships's tokenizer, without torch."""
     from safetensors.numpy import save_file
 
-    from albert_edge.config import read_config
+    from albert_edge.architecture.config import read_config
+    from albert_edge.checkpoint.source import models_folder
     from albert_edge.graph.build import author
     from albert_edge.graph.plan import Plan
-    from albert_edge.source import models_folder
 
     folder.mkdir()
     settings = {

@@ -51,8 +51,8 @@ from typing import Any
 import peers
 from spine import GEOMETRIES, LAYERS, THREADS, make_checkpoint
 
-from albert_edge.measure.bench.peers import openvino, optimum, torch
-from albert_edge.measure.bench.runtimes import Built, Work
+from albert_edge.benchmark.peers import openvino, optimum, torch
+from albert_edge.benchmark.runtimes import Built, Work
 
 DATA = Path(__file__).resolve().parent.parent / "tests" / "data"
 SPAWN = multiprocessing.get_context("spawn")

@@ -1,4 +1,4 @@
-"""Checkpoints that tests share: tiny, random, made by transformers' own classes."""
+"""Settings and fixtures of all tests."""
 
 from __future__ import annotations
 
@@ -8,61 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.checkpoints import make_model
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
-
-DATA = Path(__file__).parent / "data"
-
-# Two hidden groups of two inner layers each, and no two sizes alike.
-TINY = {
-    "vocab_size": 300,
-    "embedding_size": 16,
-    "hidden_size": 24,
-    "num_hidden_layers": 4,
-    "num_hidden_groups": 2,
-    "inner_group_num": 2,
-    "num_attention_heads": 3,
-    "intermediate_size": 40,
-    "max_position_embeddings": 512,
-    "type_vocab_size": 2,
-    "hidden_act": "gelu",
-}
-
-MODEL_CLASSES = {
-    "feature-extraction": "AlbertModel",
-    "fill-mask": "AlbertForMaskedLM",
-    "pretraining": "AlbertForPreTraining",
-    "text-classification": "AlbertForSequenceClassification",
-    "token-classification": "AlbertForTokenClassification",
-    "question-answering": "AlbertForQuestionAnswering",
-    "multiple-choice": "AlbertForMultipleChoice",
-}
-
-MakeModel = Callable[..., Any]
-
-
-def make_model(task: str, seed: int = 0, **config: Any) -> Any:
-    """A random model of transformers; no parameter is zero or one, so that none can be ignored.
-
-    Args:
-        task: A key of `MODEL_CLASSES`.
-        seed: Seed of the random weights.
-        **config: Changes to `TINY`.
-    """
-    import torch
-    import transformers
-
-    torch.manual_seed(seed)
-    settings = transformers.AlbertConfig(**{**TINY, **config})
-    model = getattr(transformers, MODEL_CLASSES[task])(settings).float().eval()
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if "LayerNorm.weight" in name or "layer_norm.weight" in name:
-                parameter.normal_(1.0, 0.2)
-            elif "activation" not in name:
-                parameter.normal_(0.0, 0.3 if parameter.shape[-1] < 100 else 0.05)
-    return model
 
 
 @pytest.fixture

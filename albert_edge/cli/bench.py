@@ -14,7 +14,7 @@ from albert_edge.cli.roofline import print_roofline
 from albert_edge.errors import MissingExtraError, UsageError
 
 if TYPE_CHECKING:
-    from albert_edge.measure.bench.report import BenchReport, Latency, RuntimeResult
+    from albert_edge.benchmark.report import BenchReport, Latency, RuntimeResult
 
 Shapes = Annotated[
     str | None,
@@ -54,8 +54,8 @@ def bench(
     as_json: Json = False,
 ) -> None:
     """Measure latency, start-up and memory, beside other runtimes of the same weights."""
-    from albert_edge.measure.bench.run import bench
-    from albert_edge.measure.bench.shapes import parse_shapes
+    from albert_edge.benchmark.run import bench
+    from albert_edge.benchmark.shapes import parse_shapes
 
     _check_plot(plot)
     with step_progress(quiet=as_json) as progress:
@@ -70,7 +70,7 @@ def bench(
             progress=progress,
         )
     if plot:
-        from albert_edge.measure.plots import write_plot
+        from albert_edge.report.plot_file import write_plot
 
         write_plot(report, plot)
     if as_json:
@@ -83,7 +83,7 @@ def _check_plot(path: Path | None) -> None:
     """See that a plot can be drawn, before minutes go into what it shows."""
     if path is None:
         return
-    from albert_edge.measure.plots import SUFFIXES
+    from albert_edge.report.plot_file import SUFFIXES
 
     if path.suffix.lower() not in SUFFIXES:
         raise UsageError(f"{path} is no plot.", tip=f"Name it {', '.join(SUFFIXES)}.")

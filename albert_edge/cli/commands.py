@@ -118,7 +118,7 @@ def inspect(
     if diff or variant or diff_variant:
         show_diff(bundle, diff, variant, diff_variant, as_json=as_json)
         return
-    from albert_edge.measure.inspect import inspect
+    from albert_edge.inspection.inspect import inspect
 
     found = inspect(bundle)
     if as_json:
@@ -154,7 +154,7 @@ def verify(
     as_json: Json = False,
 ) -> None:
     """Check every file's hash and, with --against, every answer."""
-    from albert_edge.measure.verify import verify
+    from albert_edge.inspection.verify import verify
 
     report = verify(bundle, against=against)
     if as_json:
@@ -172,7 +172,7 @@ def demo(
     as_json: Json = False,
 ) -> None:
     """Export, optimize, quantize, run and score the model that ships with albert-edge."""
-    from albert_edge.measure.demo import run_demo
+    from albert_edge.steps.demo import run_demo
 
     report = run_demo(out, say=(lambda message: None) if as_json else note)
     if as_json:

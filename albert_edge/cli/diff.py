@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from albert_edge.cli.printing import print_json, print_table
 
 if TYPE_CHECKING:
-    from albert_edge.measure.diff import DiffReport, FieldDiff, VariantDiff
-    from albert_edge.measure.diff_weights import WeightsDiff
+    from albert_edge.inspection.diff import DiffReport, FieldDiff, VariantDiff
+    from albert_edge.inspection.diff_weights import WeightsDiff
 
 
 def show_diff(
@@ -22,7 +22,7 @@ def show_diff(
     as_json: bool,
 ) -> None:
     """Compare, and print."""
-    from albert_edge.measure.diff import diff
+    from albert_edge.inspection.diff import diff
 
     report = diff(bundle, other, variant=variant, second_variant=other_variant)
     if as_json:

@@ -11,7 +11,7 @@ def doctor(as_json: Json = False) -> None:
 
     It informs: the exit code is 0 whatever is missing.
     """
-    from albert_edge.measure.doctor import examine
+    from albert_edge.machine.doctor import examine
 
     report = examine()
     if as_json:

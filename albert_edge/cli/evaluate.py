@@ -13,7 +13,7 @@ from albert_edge.cli.predict import Task, Threads
 from albert_edge.cli.printing import note, print_json, print_table, step_progress
 
 if TYPE_CHECKING:
-    from albert_edge.measure.evaluate.report import Difference, EvaluateReport
+    from albert_edge.evaluation.report import Difference, EvaluateReport
 
 Data = Annotated[
     Path,
@@ -49,7 +49,7 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Say how right the answers to DATA are, in each precision."""
-    from albert_edge.measure.evaluate import evaluate
+    from albert_edge.evaluation import evaluate
 
     with step_progress(quiet=as_json) as progress:
         report = evaluate(

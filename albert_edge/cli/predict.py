@@ -20,7 +20,7 @@ from albert_edge.errors import InputError, RecordError, UsageError
 from albert_edge.records import TEXT, TEXT_OR_PAIR, Fields, Record, read_records
 
 if TYPE_CHECKING:
-    from albert_edge.bundle import Bundle
+    from albert_edge.bundle.bundle import Bundle
     from albert_edge.runtime.pipeline import Pipeline
 
 Texts = Annotated[
@@ -100,7 +100,7 @@ def predict(
     as_json: Json = False,
 ) -> None:
     """Answer texts: [TEXT]... or --input FILE."""
-    from albert_edge.bundle import open_bundle
+    from albert_edge.bundle.bundle import open_bundle
     from albert_edge.runtime.tasks import default_task, find_task
 
     _refuse_confusion(texts, input_file, output_file)

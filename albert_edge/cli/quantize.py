@@ -12,7 +12,7 @@ from albert_edge.cli.printing import megabytes, note, print_json, print_table, s
 from albert_edge.errors import QualityError
 
 if TYPE_CHECKING:
-    from albert_edge.compress.quality import Quality
+    from albert_edge.check.quality import Quality
     from albert_edge.steps.quantize import QuantizeReport
 
 

@@ -12,8 +12,8 @@ from albert_edge.cli.printing import note, print_json, step_progress
 from albert_edge.errors import UsageError
 
 if TYPE_CHECKING:
-    from albert_edge.measure.bench.report import BenchReport
-    from albert_edge.measure.evaluate.report import EvaluateReport
+    from albert_edge.benchmark.report import BenchReport
+    from albert_edge.evaluation.report import EvaluateReport
 
 Output = Annotated[
     Path, typer.Option("--output", "-o", help="The page; one that is there is replaced.")
@@ -39,9 +39,9 @@ def report(
     as_json: Json = False,
 ) -> None:
     """Write one page about a bundle: geometry, sizes, quality, speed, with figures."""
-    from albert_edge.measure.inspect import inspect
-    from albert_edge.measure.report.render import require_libraries
-    from albert_edge.measure.report.write import write_report
+    from albert_edge.inspection.inspect import inspect
+    from albert_edge.report.render import require_libraries
+    from albert_edge.report.write import write_report
 
     if bench is not None and against is not None:
         raise UsageError(
@@ -63,13 +63,13 @@ def report(
 
 
 def _read(path: Path) -> BenchReport:
-    from albert_edge.measure.report.bench_file import read_bench
+    from albert_edge.report.bench_file import read_bench
 
     return read_bench(path)
 
 
 def _measure(bundle: Path, against: str | None, *, quiet: bool) -> BenchReport:
-    from albert_edge.measure.bench.run import bench
+    from albert_edge.benchmark.run import bench
 
     peers = [name.strip() for name in (against or "").split(",") if name.strip()]
     with step_progress(quiet=quiet) as progress:
@@ -77,7 +77,7 @@ def _measure(bundle: Path, against: str | None, *, quiet: bool) -> BenchReport:
 
 
 def _evaluate(bundle: Path, data: Path, *, quiet: bool) -> EvaluateReport:
-    from albert_edge.measure.evaluate.run import evaluate
+    from albert_edge.evaluation.run import evaluate
 
     with step_progress(quiet=quiet) as progress:
         return evaluate(bundle, data, progress=progress)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from albert_edge.cli.printing import print_table
 
 if TYPE_CHECKING:
-    from albert_edge.measure.rates import Rates
-    from albert_edge.measure.roofline import Roofline
+    from albert_edge.benchmark.rates import Rates
+    from albert_edge.benchmark.roofline import Roofline
 
 # Operators below this share of the time are summed up.
 _SMALL = 0.02
@@ -19,7 +19,7 @@ def print_roofline(found: Sequence[Roofline]) -> None:
     """Print limits and what was reached, then where the time goes, by operator.
 
     Args:
-        found: What `albert_edge.measure.roofline.measure_roofline` gives.
+        found: What `albert_edge.benchmark.roofline.measure_roofline` gives.
     """
     _print_rates(found)
     groups: dict[tuple[str, int], list[Roofline]] = {}

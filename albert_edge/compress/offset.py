@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from albert_edge.compress.quality import Outputs
+from albert_edge.check.quality import Outputs
 from albert_edge.compress.rounding import Floats
 
 # The outputs a bias is added to last, one after the other, by task.

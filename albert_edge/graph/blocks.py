@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import onnx_ir as ir
 from onnxscript import OpBuilder, nn
 
-from albert_edge.graph.operators import MICROSOFT, dimension, typed_like
+from albert_edge.graph.operators.base import MICROSOFT, dimension, typed_like
 
 
 @dataclass(frozen=True, slots=True)

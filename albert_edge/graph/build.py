@@ -14,12 +14,12 @@ from onnx_ir.passes.common import (
 )
 from onnxscript import GraphBuilder, nn
 
-from albert_edge.config import AlbertConfig
+from albert_edge.architecture.config import AlbertConfig
 from albert_edge.graph.blocks import Blocks
-from albert_edge.graph.cuda import Cuda
 from albert_edge.graph.heads import HEADS, INPUT_NAMES, Head
 from albert_edge.graph.linear import Int8Linear, Linear
-from albert_edge.graph.operators import MICROSOFT, Cpu, Portable
+from albert_edge.graph.operators.base import MICROSOFT, Cpu, Portable
+from albert_edge.graph.operators.cuda import Cuda
 from albert_edge.graph.plan import Optimization, Plan, Target
 
 TARGETS: dict[Target, type[Portable]] = {"portable": Portable, "cpu": Cpu, "cuda": Cuda}

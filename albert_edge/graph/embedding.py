@@ -10,7 +10,7 @@ import onnx_ir as ir
 from onnxscript import OpBuilder, nn
 
 from albert_edge.graph.blocks import Blocks
-from albert_edge.graph.operators import Portable
+from albert_edge.graph.operators.base import Portable
 from albert_edge.graph.plan import Matrix, Precision
 
 

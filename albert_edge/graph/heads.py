@@ -12,12 +12,12 @@ from typing import ClassVar
 import onnx_ir as ir
 from onnxscript import OpBuilder, nn
 
-from albert_edge.config import AlbertConfig
+from albert_edge.architecture.config import AlbertConfig
 from albert_edge.graph.activations import Activation
 from albert_edge.graph.embedding import Table, embedding
 from albert_edge.graph.layers import AlbertModel, Reads
 from albert_edge.graph.linear import LayerNorm, linear
-from albert_edge.graph.operators import Portable
+from albert_edge.graph.operators.base import Portable
 from albert_edge.graph.plan import Matrix, Optimization
 
 Outputs = dict[str, ir.Value]

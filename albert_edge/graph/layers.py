@@ -11,11 +11,11 @@ from typing import Literal
 import onnx_ir as ir
 from onnxscript import OpBuilder, nn
 
-from albert_edge.config import AlbertConfig
+from albert_edge.architecture.config import AlbertConfig
 from albert_edge.graph.activations import Activation
 from albert_edge.graph.embedding import Table, embedding
 from albert_edge.graph.linear import LayerNorm, PackedLinear, linear
-from albert_edge.graph.operators import Portable
+from albert_edge.graph.operators.base import Portable
 from albert_edge.graph.plan import Matrix, Optimization
 
 

@@ -10,7 +10,7 @@ import onnx_ir as ir
 from onnxscript import OpBuilder, nn
 
 from albert_edge.graph.blocks import Blocks
-from albert_edge.graph.operators import MICROSOFT, Portable, dimension, typed_like
+from albert_edge.graph.operators.base import MICROSOFT, Portable, dimension, typed_like
 from albert_edge.graph.plan import Matrix, Precision
 from albert_edge.graph.quantizer import Quantized, scalar
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Any, Literal, overload
 
-from albert_edge.bundle import Bundle, open_bundle
+from albert_edge.bundle.bundle import Bundle, open_bundle
 from albert_edge.errors import UsageError
 from albert_edge.runtime.embedding import EmbeddingPipeline
 from albert_edge.runtime.pipeline import Pipeline

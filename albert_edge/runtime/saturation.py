@@ -11,7 +11,7 @@ import functools
 
 import numpy as np
 
-from albert_edge.runtime.one_node import MICROSOFT, one_node_model
+from albert_edge.onnx_format.one_node import MICROSOFT, one_node_model
 from albert_edge.runtime.providers import load_onnxruntime
 
 _INNER, _COLUMNS = 32, 32

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from albert_edge.bundle import Bundle, open_bundle
+from albert_edge.bundle.bundle import Bundle, open_bundle
 from albert_edge.errors import BundleError, DeviceError, InputError, UsageError
 from albert_edge.runtime.closable import Closable
 from albert_edge.runtime.cpus import usable_cpus

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from tokenizers import Encoding, Tokenizer
 
-from albert_edge.bundle import Bundle
-from albert_edge.config import read_config
+from albert_edge.architecture.config import read_config
+from albert_edge.bundle.bundle import Bundle
 from albert_edge.errors import BundleError, InputError, UsageError
 
 T = TypeVar("T")

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from albert_edge.errors import BundleError
-from albert_edge.onnx_reader import UINT8, signed_tensors
+from albert_edge.onnx_format.reader import UINT8, signed_tensors
 
 _FIRST_BIT = 0x80
 

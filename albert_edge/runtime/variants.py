@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import shlex
 
-from albert_edge.bundle import Bundle
+from albert_edge.bundle.bundle import Bundle
+from albert_edge.bundle.manifest import Variant
 from albert_edge.errors import BundleError
-from albert_edge.manifest import Variant
 from albert_edge.runtime.device import Device
 
 # What "auto" takes, the first one there is: the fastest whose answers were checked, then the rest.

@@ -9,18 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from albert_edge.change import Staging, change, is_decided
-from albert_edge.config import ARCHITECTURES, AlbertConfig, read_config
+from albert_edge.architecture.config import ARCHITECTURES, AlbertConfig, read_config
+from albert_edge.bundle.change import Staging, change, is_decided
+from albert_edge.bundle.manifest import MANIFEST, PORTABLE, Manifest, Variant
+from albert_edge.checkpoint.source import Source, find_source
+from albert_edge.checkpoint.tokenizer import TokenizerFiles, read_tokenizer
 from albert_edge.errors import UsageError
-from albert_edge.manifest import MANIFEST, Manifest, Variant
-from albert_edge.source import Source, find_source
 from albert_edge.steps.exporters import Progress, Written, native, optimum
 from albert_edge.steps.sentence_files import write_ranking_files, write_sentence_files
-from albert_edge.tokenizer import TokenizerFiles, read_tokenizer
 
 Exporter = Literal["native", "optimum"]
 
-PORTABLE = "model"
 PORTABLE_FILE = "onnx/model.onnx"
 
 TASKS = tuple(ARCHITECTURES.values())
@@ -119,7 +118,7 @@ class _Job:
         Raises:
             QualityError: They are further apart than float32 rounding explains.
         """
-        from albert_edge.measure.parity import compare, sample_inputs, transformers_run
+        from albert_edge.check.parity import compare, sample_inputs, transformers_run
         from albert_edge.runtime.engine import run_file
 
         inputs = sample_inputs(self.config, self.task)

@@ -13,20 +13,20 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from albert_edge.bundle import Bundle, open_bundle
-from albert_edge.change import change
-from albert_edge.config import read_config
+from albert_edge.architecture.config import read_config
+from albert_edge.bundle.bundle import Bundle, open_bundle
+from albert_edge.bundle.change import change
+from albert_edge.bundle.manifest import FileRecord, Variant
+from albert_edge.check.parity import Arrays, Parity, Run, compare, sample_inputs
+from albert_edge.check.portable import portable_file, require_onnx
+from albert_edge.check.sample import mask_token_id
 from albert_edge.errors import UsageError
 from albert_edge.graph.plan import OPTIMIZATIONS, Layout, Optimization, Plan, Target, best_layout
-from albert_edge.manifest import FileRecord, Variant
-from albert_edge.measure.parity import Arrays, Parity, Run, compare, sample_inputs
-from albert_edge.onnx_reader import read_onnx
+from albert_edge.onnx_format.reader import read_onnx
 from albert_edge.runtime.engine import run_file
 from albert_edge.steps.choices import require_choice
 from albert_edge.steps.export import LARGEST_DIFFERENCE
 from albert_edge.steps.exporters import Progress
-from albert_edge.steps.portable import portable_file, require_onnx
-from albert_edge.steps.sample import mask_token_id
 
 if TYPE_CHECKING:
     from albert_edge.graph.build import Authored
@@ -149,7 +149,7 @@ def _plan(bundle: Bundle, target: Target, layout: Layout | None, logits: Logits)
 
 
 def _write(authored: Authored, store: Path, path: Path, progress: Progress) -> list[Path]:
-    from albert_edge.graph.onnx_file import write_model
+    from albert_edge.graph.writer import write_model
 
     tensors = read_onnx(store).tensors
     return write_model(authored, lambda name: tensors[name].array(), path, progress)

@@ -10,18 +10,18 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from albert_edge.bundle import open_bundle
-from albert_edge.change import Staging, change
-from albert_edge.compress.quality import Budget, Quality
-from albert_edge.config import read_config
+from albert_edge.architecture.config import read_config
+from albert_edge.bundle.bundle import open_bundle
+from albert_edge.bundle.change import Staging, change
+from albert_edge.bundle.manifest import Variant
+from albert_edge.check.portable import portable_file, require_onnx
+from albert_edge.check.quality import Budget, Quality
+from albert_edge.check.sample import load_sample
+from albert_edge.compress.compressor import Compressor, Precisions, Progress, Trial
+from albert_edge.compress.search import Found, Goal, MatrixCost, search
 from albert_edge.errors import QualityError, UsageError
 from albert_edge.graph.plan import Activations, Layout, Matrix, Precision
-from albert_edge.manifest import Variant
 from albert_edge.steps.choices import require_choice
-from albert_edge.steps.compressor import Compressor, Precisions, Progress, Trial
-from albert_edge.steps.portable import portable_file, require_onnx
-from albert_edge.steps.sample import load_sample
-from albert_edge.steps.search import Found, Goal, MatrixCost, search
 
 Choice = Literal["int8", "int8-block", "int4", "fp16", "mixed"]
 Fp16Target = Literal["cuda", "portable"]

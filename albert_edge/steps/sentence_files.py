@@ -9,10 +9,9 @@ import json
 import shutil
 from pathlib import Path
 
-from albert_edge.change import Staging
-from albert_edge.checkpoint import Checkpoint, read_headers
-from albert_edge.config import AlbertConfig
-from albert_edge.sentence_layout import (
+from albert_edge.architecture.config import AlbertConfig
+from albert_edge.bundle.change import Staging
+from albert_edge.bundle.sentence_layout import (
     MODEL_CONFIG,
     MODULE_CONFIG,
     MODULE_WEIGHTS,
@@ -20,7 +19,8 @@ from albert_edge.sentence_layout import (
     TRANSFORMER_CONFIG,
     parse_modules,
 )
-from albert_edge.source import Source
+from albert_edge.checkpoint.source import Source
+from albert_edge.checkpoint.tensors import Checkpoint, read_headers
 
 # Its name now, and the one that the first versions gave it for an ALBERT.
 _TRANSFORMER_CONFIGS = (TRANSFORMER_CONFIG, "sentence_albert_config.json")

@@ -82,8 +82,8 @@ def bench_best(figures: Figures) -> str:
 
 def bench_picture(record: Figures) -> bytes:
     """Latency, memory and size, side by side."""
-    from albert_edge.measure.plots import write_plot
-    from albert_edge.measure.report.bench_file import parse_bench
+    from albert_edge.report.bench_file import parse_bench
+    from albert_edge.report.plot_file import write_plot
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "bench.svg"

@@ -9,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from albert_edge.bundle import Bundle
+from albert_edge.bundle.bundle import Bundle
 from albert_edge.runtime.text import TextEncoder
 
 Inputs = dict[str, npt.NDArray[np.int64]]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from albert_edge.bundle import Bundle
+from albert_edge.bundle.bundle import Bundle
 from albert_edge.runtime.tasks.base import Inputs, Outputs
 from albert_edge.runtime.text import Cut, TextEncoder, cut
 

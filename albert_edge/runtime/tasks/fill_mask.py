@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from albert_edge.bundle import Bundle
+from albert_edge.bundle.bundle import Bundle
 from albert_edge.errors import InputError, UsageError
 from albert_edge.runtime.tasks.base import WindowOutputs, Windows, softmax
 from albert_edge.runtime.text import Cut, TextEncoder, cut

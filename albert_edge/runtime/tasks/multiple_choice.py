@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from albert_edge.bundle import Bundle
+from albert_edge.bundle.bundle import Bundle
 from albert_edge.errors import InputError
 from albert_edge.runtime.tasks.base import Inputs, WindowOutputs, Windows, softmax
 from albert_edge.runtime.tasks.top_k import TopK, read_top_k

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from albert_edge.bundle import Bundle
+from albert_edge.bundle.bundle import Bundle
 from albert_edge.errors import InputError, UsageError
 from albert_edge.runtime.tasks.base import WindowOutputs, Windows
 from albert_edge.runtime.tasks.spans import Window, read_window

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from tokenizers import normalizers
 
-from albert_edge.bundle import Bundle
-from albert_edge.config import read_config
+from albert_edge.architecture.config import read_config
+from albert_edge.bundle.bundle import Bundle
 from albert_edge.errors import BundleError, InputError, UsageError
 from albert_edge.runtime.tasks.base import WindowOutputs, Windows
 from albert_edge.runtime.tasks.dense import Dense

@@ -11,11 +11,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from albert_edge.bundle import Bundle
-from albert_edge.errors import BundleError
-from albert_edge.runtime.tasks.dense import Dense, read_dense
-from albert_edge.runtime.tasks.pooling import POOLINGS
-from albert_edge.sentence_layout import (
+from albert_edge.bundle.bundle import Bundle
+from albert_edge.bundle.sentence_layout import (
     MODEL_CONFIG,
     MODULE_CONFIG,
     MODULE_WEIGHTS,
@@ -24,6 +21,9 @@ from albert_edge.sentence_layout import (
     Module,
     parse_modules,
 )
+from albert_edge.errors import BundleError
+from albert_edge.runtime.tasks.dense import Dense, read_dense
+from albert_edge.runtime.tasks.pooling import POOLINGS
 
 T = TypeVar("T")
 Settings = Mapping[str, Any]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from albert_edge.bundle import Bundle
+from albert_edge.bundle.bundle import Bundle
 from albert_edge.errors import BundleError, InputError
 from albert_edge.runtime.tasks.base import Inputs, Outputs, softmax
 from albert_edge.runtime.tasks.top_k import TopK, read_top_k

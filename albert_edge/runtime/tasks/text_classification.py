@@ -9,9 +9,9 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from albert_edge.bundle import Bundle
+from albert_edge.bundle.bundle import Bundle
+from albert_edge.bundle.manifest import Manifest
 from albert_edge.errors import UsageError
-from albert_edge.manifest import Manifest
 from albert_edge.runtime.tasks.base import Inputs, Outputs, sigmoid, softmax
 from albert_edge.runtime.tasks.top_k import TopK, read_top_k
 from albert_edge.runtime.text import Cut, TextEncoder, cut

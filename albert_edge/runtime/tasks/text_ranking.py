@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from albert_edge.bundle import Bundle
+from albert_edge.bundle.bundle import Bundle
 from albert_edge.errors import BundleError, UsageError
 from albert_edge.runtime.tasks.base import Inputs, Outputs, sigmoid
 from albert_edge.runtime.text import Cut, TextEncoder, cut

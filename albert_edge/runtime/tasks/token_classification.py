@@ -9,7 +9,7 @@ from typing import Any
 
 from tokenizers import Encoding, Tokenizer
 
-from albert_edge.bundle import Bundle
+from albert_edge.bundle.bundle import Bundle
 from albert_edge.errors import UsageError
 from albert_edge.runtime.tasks.base import WindowOutputs, Windows, softmax
 from albert_edge.runtime.tasks.entities import (

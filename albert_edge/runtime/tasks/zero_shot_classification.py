@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from albert_edge.bundle import Bundle
+from albert_edge.bundle.bundle import Bundle
 from albert_edge.errors import InputError, UsageError
 from albert_edge.runtime.tasks.base import WindowOutputs, Windows, softmax
 from albert_edge.runtime.text import Arrays, Cut, TextEncoder, cut

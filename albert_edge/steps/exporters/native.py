@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from albert_edge.checkpoint import Array, open_checkpoint
+from albert_edge.checkpoint.tensors import Array, open_checkpoint
 from albert_edge.errors import MissingExtraError
 from albert_edge.steps.exporters import Progress, Writer, Written
 
@@ -28,8 +28,8 @@ def prepare(folder: Path, task: str) -> Writer:
     checkpoint.check_depth()
     try:
         from albert_edge.graph.build import author
-        from albert_edge.graph.onnx_file import write_model
         from albert_edge.graph.plan import Plan
+        from albert_edge.graph.writer import write_model
     except ImportError as error:
         raise MissingExtraError(error.name or "onnx", extra="export", purpose="Exporting") from None
     authored = author(checkpoint.config, task, Plan())

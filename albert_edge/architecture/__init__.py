@@ -1,0 +1,1 @@
+"""What an ALBERT is, as plain data; standard library only."""

@@ -1,0 +1,54 @@
+"""A bundle -> the checkpoint it was exported from, so that peers run the same weights."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from albert_edge.architecture.config import ARCHITECTURES
+from albert_edge.bundle.bundle import Bundle
+from albert_edge.check.portable import portable_file
+from albert_edge.onnx_format.reader import read_onnx
+
+_TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
+
+
+def write_checkpoint(bundle: Bundle, folder: Path) -> None:
+    """Write config.json, model.safetensors and the tokenizer, as save_pretrained would.
+
+    The portable file holds every weight of the task once, in float32, under its name in the
+    checkpoint; only the matrices of linear layers lie the other way round.
+
+    Args:
+        bundle: The bundle.
+        folder: A folder to make.
+
+    Raises:
+        BundleError: The portable file is missing, damaged, or was written by another exporter.
+        ImportError: safetensors is not installed.
+    """
+    import numpy as np
+    from safetensors.numpy import save_file
+
+    tensors = {
+        name: np.ascontiguousarray(tensor.array().T if _is_linear(name) else tensor.array())
+        for name, tensor in read_onnx(portable_file(bundle)).tensors.items()
+        if not name.startswith("const_")  # small constants of the graph itself
+    }
+    folder.mkdir()
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    config = json.loads(bundle.listed("config.json").read_text(encoding="utf-8"))
+    config["architectures"] = [
+        name for name, task in ARCHITECTURES.items() if task == bundle.manifest.task
+    ]
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    for name in _TOKENIZER_FILES:
+        if (text := bundle.read_text(name)) is not None:
+            (folder / name).write_text(text, encoding="utf-8")
+
+
+def _is_linear(name: str) -> bool:
+    """Whether a tensor is the matrix of a linear layer: neither a vector nor a table."""
+    module, _, leaf = name.rpartition(".")
+    is_vector = leaf != "weight" or module.lower().endswith(("layernorm", "layer_norm"))
+    return not is_vector and not module.endswith(("_embeddings", "predictions.decoder"))

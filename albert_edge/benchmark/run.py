@@ -1,0 +1,95 @@
+"""A bundle and its peers, measured side by side."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+
+from albert_edge.benchmark.contest import Contest, Progress
+from albert_edge.benchmark.method import describe_method
+from albert_edge.benchmark.plan import make_plan
+from albert_edge.benchmark.report import BenchReport
+from albert_edge.benchmark.shapes import Shape
+from albert_edge.bundle.bundle import Bundle, open_bundle
+
+
+def bench(
+    bundle: Bundle | str | os.PathLike[str],
+    *,
+    shapes: Sequence[Shape] | None = None,
+    precisions: Sequence[str] | None = None,
+    threads: Sequence[int] | None = None,
+    against: Sequence[str] = (),
+    rounds: int = 5,
+    roofline: bool = False,
+    progress: Progress | None = None,
+) -> BenchReport:
+    """Measure a bundle on the CPU: latency, throughput, start-up, memory; and its peers likewise.
+
+    Every runtime runs in processes of its own, kept to the same processors. Peers run the weights
+    of the bundle, and their answers are compared with albert-edge's in fp32. In every round each
+    runtime has one turn, in random order; ratios are taken within a round.
+
+    Args:
+        bundle: A bundle, or the folder of one.
+        shapes: Pairs of batch and length; by default 1x8, 1x32, 1x128, 1x384 and 8x128, those of
+            them that the model can take.
+        precisions: Which of the bundle's; by default all that it has a variant of for a CPU.
+        threads: Numbers of threads, each of which everything is measured with; by default the
+            processors this process may use.
+        against: Peers: "torch", "torch-int8", "optimum", "optimum-int8", "openvino" or
+            "openvino-int8". One that is not installed or fails is reported as skipped.
+        rounds: Turns each runtime has at every shape.
+        roofline: Whether to measure what the machine could do at most.
+        progress: Told what is being done, and how many steps of how many are done.
+
+    Returns:
+        The report. The baseline of its ratios is optimum if that was measured, otherwise the first
+        peer, otherwise albert-edge in fp32.
+
+    Raises:
+        BundleError: The bundle is missing or damaged, has no variant of a precision, cannot be run,
+            or, if peers were asked for, has no weights to give them.
+        MissingExtraError: onnxruntime is not installed.
+        UsageError: An argument has no meaning.
+    """
+    from albert_edge.machine.machine import describe_machine
+    from albert_edge.runtime.providers import load_onnxruntime
+
+    opened = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
+    plan = make_plan(
+        opened,
+        shapes=shapes,
+        precisions=precisions,
+        threads=threads,
+        against=against,
+        rounds=rounds,
+    )
+    load_onnxruntime()  # fails here, with what to install
+    with tempfile.TemporaryDirectory() as scratch, ExitStack() as stack:
+        running = Contest(plan, Path(scratch), stack, progress or (lambda what, done, total: None))
+        results, baseline = running.measure()
+    limits = None
+    if roofline:
+        from albert_edge.benchmark.roofline import measure_roofline
+
+        limits = measure_roofline(
+            opened, plan.shapes, plan.threads, [own.precision for own in plan.own]
+        )
+    config = asdict(plan.config)
+    return BenchReport(
+        machine=describe_machine(),
+        bundle=str(opened.folder),
+        model=f"{opened.manifest.task}, {opened.manifest.source}",
+        geometry={key: config[key] for key in config if isinstance(config[key], int | float | str)},
+        baseline=baseline,
+        rounds=rounds,
+        method=describe_method(plan, running.processors, running.starts),
+        runtimes=results,
+        skipped=plan.skipped | running.failed,
+        roofline=limits,
+    )

@@ -1,0 +1,141 @@
+"""What is measured: how a runtime makes its model, and how a fresh process loads it.
+
+What a `Runtime` holds travels to other processes, so its functions stand at the top of modules,
+and import what they need only when they are called.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+Arrays = Mapping[str, "npt.NDArray[Any]"]
+Run = Callable[[Arrays], Arrays]
+
+CHECKPOINT = "checkpoint"
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a model is made of.
+
+    Attributes:
+        folder: Has a `CHECKPOINT`, as save_pretrained writes it, and room for what is made.
+        task: The head, as in `albert_edge.architecture.config.ARCHITECTURES`.
+    """
+
+    folder: Path
+    task: str
+
+    @property
+    def checkpoint(self) -> Path:
+        """The checkpoint."""
+        return self.folder / CHECKPOINT
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A model that was made.
+
+    Attributes:
+        path: What is loaded.
+        bytes: Size of its files.
+        task: The head.
+        note: What must be said about it; empty if nothing.
+    """
+
+    path: Path
+    bytes: int
+    task: str
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """A way to run a model.
+
+    Attributes:
+        name: What it is called.
+        precision: Of its weights.
+        build: Makes the model; a peer's is called in a process in which nothing is measured.
+        prepare: What a program has done before it opens its first model, imports above all.
+        load: Loads what was built, for a number of threads.
+        modules: What must be importable.
+        extra: The extra of albert-edge that brings it.
+    """
+
+    name: str
+    precision: str
+    build: Callable[[Work], Built]
+    prepare: Callable[[], object]
+    load: Callable[[Built, int], Run]
+    modules: tuple[str, ...] = ()
+    extra: str = ""
+
+    @property
+    def missing(self) -> str:
+        """The first module that cannot be found, or nothing."""
+        return next((name for name in self.modules if not _is_found(name)), "")
+
+
+def _is_found(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ImportError:  # of what it is a part of
+        return False
+
+
+def import_all(*modules: str) -> None:
+    """Import modules."""
+    for module in modules:
+        import_module(module)
+
+
+def file_sizes(*files: Path) -> int:
+    """Bytes of some files together."""
+    return sum(file.stat().st_size for file in files)
+
+
+# albert-edge itself.
+
+
+def own_runtime(bundle: Path, variant: str, precision: str, file_bytes: int) -> Runtime:
+    """A variant of a bundle.
+
+    Args:
+        bundle: The folder.
+        variant: The name of the variant.
+        precision: Its precision.
+        file_bytes: Size of its files.
+    """
+    return Runtime(
+        name=f"albert-edge {precision}",
+        precision=precision,
+        build=partial(_as_it_is, bundle=bundle, file_bytes=file_bytes),
+        prepare=prepare_own,
+        load=partial(load_own, variant=variant),
+    )
+
+
+def _as_it_is(work: Work, *, bundle: Path, file_bytes: int) -> Built:
+    return Built(bundle, file_bytes, work.task)
+
+
+def prepare_own() -> None:
+    """What a program that uses albert-edge has imported."""
+    import_all("numpy", "onnxruntime", "tokenizers", "albert_edge.runtime.session")
+
+
+def load_own(built: Built, threads: int, *, variant: str) -> Run:
+    """A session of a bundle."""
+    from albert_edge.runtime.session import Session
+
+    return Session(built.path, device="cpu", variant=variant, threads=threads).run

@@ -1,0 +1,201 @@
+"""Changing a bundle, all or nothing.
+
+New files are written to a hidden staging folder inside the bundle. Renaming that folder to
+`.commit` decides; what it holds is then moved into place, the manifest last. Whoever opens a
+bundle with a `.commit` in it first finishes those moves, so a process killed at any moment leaves
+the old bundle or the new one, and nothing to clean by hand.
+
+Standard library only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from albert_edge.bundle.manifest import MANIFEST, FileRecord, Manifest, read_manifest
+from albert_edge.errors import BundleError
+
+try:
+    import fcntl
+except ImportError:  # Windows: no lock on folders; two writers at once are the user's to avoid
+    fcntl = None  # type: ignore[assignment]
+
+_STAGING = ".staging-"
+_COMMIT = ".commit"
+
+
+class Staging:
+    """New files of a bundle, not yet part of it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path(self, file: str) -> Path:
+        """Where to write the file that will be `file` in the bundle."""
+        path = self.folder / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def record(self, path: Path) -> FileRecord:
+        """Hash a file that was written, and see it safely on the disk."""
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+        relative = path.relative_to(self.folder).as_posix()
+        return FileRecord(relative, digest(path), path.stat().st_size)
+
+
+@dataclass
+class Change:
+    """A change being prepared: where to write, and the manifest to commit with."""
+
+    staging: Staging
+    manifest: Manifest | None = None
+
+
+@contextlib.contextmanager
+def change(folder: Path) -> Iterator[Change]:
+    """Change a bundle, or make one, all or nothing.
+
+    Write files under `change.staging`, then set `change.manifest`. The change is committed when
+    the block ends; an error inside the block, or a block that sets no manifest, leaves everything
+    as it was. No other process can change the bundle meanwhile, so what the new manifest takes
+    from the old one must be read inside the block.
+
+    Args:
+        folder: The bundle; made if it does not exist.
+
+    Raises:
+        BundleError: Another process is changing this bundle, or something that is not ours stands
+            where a file must go.
+    """
+    with _made(folder), _locked(folder, wait=False):
+        _roll_forward(folder)
+        for orphan in folder.glob(_STAGING + "*"):
+            shutil.rmtree(orphan, ignore_errors=True)
+        staging = Path(tempfile.mkdtemp(prefix=_STAGING, dir=folder))
+        try:
+            pending = Change(Staging(staging))
+            yield pending
+            if pending.manifest is not None:
+                (staging / MANIFEST).write_text(pending.manifest.to_json(), encoding="utf-8")
+                _refuse_obstacles(staging, folder)
+                _sync_folder(staging)
+                staging.rename(folder / _COMMIT)
+                _roll_forward(folder)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+
+
+def finish_change(folder: Path) -> None:
+    """Finish a change that was cut off after it was decided, if there is one."""
+    if is_decided(folder):
+        with _locked(folder, wait=True):
+            _roll_forward(folder)
+
+
+def is_decided(folder: Path) -> bool:
+    """Whether a change was decided whose files are not all in place yet."""
+    return (folder / _COMMIT).exists()
+
+
+def digest(path: Path) -> str:
+    """The sha256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _roll_forward(folder: Path) -> None:
+    """Move what a decided change holds into place; safe to be cut off and called again."""
+    if not is_decided(folder):
+        return
+    commit = folder / _COMMIT
+    if (commit / MANIFEST).exists():  # else the last move was made and only tidying is left
+        _remove_what_is_replaced(folder, read_manifest(commit / MANIFEST))
+        for path in _files(commit):
+            if path.name != MANIFEST:
+                target = folder / path.relative_to(commit)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                path.replace(target)
+        _sync_folder(folder)
+        (commit / MANIFEST).replace(folder / MANIFEST)
+        _sync_folder(folder)
+    shutil.rmtree(commit)
+
+
+def _remove_what_is_replaced(folder: Path, new: Manifest) -> None:
+    try:
+        old = read_manifest(folder / MANIFEST)
+    except BundleError:  # there is none, or it says nothing that could be relied on
+        return
+    kept = {record.file for record in new.records()}
+    for record in old.records():
+        if record.file not in kept:
+            (folder / record.file).unlink(missing_ok=True)
+
+
+def _refuse_obstacles(staging: Path, folder: Path) -> None:
+    """See that every move can be made before it is decided that all will be."""
+    for path in _files(staging):
+        target = folder / path.relative_to(staging)
+        if target.is_dir() or (target.parent.exists() and not target.parent.is_dir()):
+            raise BundleError(
+                f"{target} cannot be written: a folder, or a file in place of one, is in the way.",
+                tip="Move it away, or name another folder for the bundle.",
+            )
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+@contextlib.contextmanager
+def _made(folder: Path) -> Iterator[None]:
+    """Make a folder, and unmake it and its new parents if nothing was put into it."""
+    new = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise BundleError(
+            f"{folder} cannot be a bundle: a file is in the way.", tip="Name another folder."
+        ) from None
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):  # not empty: something was put into it
+            for path in new:
+                path.rmdir()
+
+
+@contextlib.contextmanager
+def _locked(folder: Path, *, wait: bool) -> Iterator[None]:
+    if fcntl is None:
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            raise BundleError(
+                f"Another process is changing {folder}.", tip="Wait for it to end, then try again."
+            ) from None
+        yield
+    finally:
+        os.close(descriptor)  # which also releases the lock, as does the end of the process
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

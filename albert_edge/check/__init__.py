@@ -1,0 +1,1 @@
+"""How close the answers of two models are."""

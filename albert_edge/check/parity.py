@@ -1,0 +1,146 @@
+"""How far two runs of one model are apart, on inputs that reach every part of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from albert_edge.architecture.config import ARCHITECTURES, AlbertConfig
+from albert_edge.errors import MissingExtraError, QualityError
+
+Arrays = Mapping[str, npt.NDArray[Any]]
+Run = Callable[[Arrays], Arrays]
+
+TOLERANCE = 1e-4  # largest absolute difference between two float32 runs of one model
+
+
+@dataclass(frozen=True, slots=True)
+class Parity:
+    """How far two runs are apart.
+
+    Attributes:
+        differences: Largest absolute difference of each output.
+    """
+
+    differences: dict[str, float]
+
+    @property
+    def largest(self) -> float:
+        """The largest absolute difference of all outputs."""
+        return float(np.max(list(self.differences.values())))
+
+    @property
+    def holds(self) -> bool:
+        """Whether every output is within `TOLERANCE`; NaN never is."""
+        return all(difference <= TOLERANCE for difference in self.differences.values())
+
+    def require(self, candidate: str, reference: str, *, tip: str) -> None:
+        """See that it holds.
+
+        Raises:
+            QualityError: It does not; the message names both.
+        """
+        if not self.holds:
+            raise QualityError(
+                f"{candidate} differs from {reference} by {self.largest:.2g}; at most "
+                f"{TOLERANCE:.0e} is float32 rounding.",
+                tip=tip,
+            )
+
+
+def compare(expected: list[Arrays], candidate: Run, inputs: list[Arrays]) -> Parity:
+    """Compare what a run gives with what was expected.
+
+    Args:
+        expected: Outputs of the reference for each input. It may have more of them than the
+            candidate, whose outputs are all compared.
+        candidate: Arrays in, arrays out.
+        inputs: What to run.
+    """
+    differences: dict[str, float] = {}
+    for arrays, right in zip(inputs, expected, strict=True):
+        for name, values in candidate(arrays).items():
+            apart = float(np.abs(values - right[name]).max(initial=0.0))
+            # Unlike max(), this lets a NaN through.
+            differences[name] = float(np.maximum(differences.get(name, 0.0), apart))
+    return Parity(differences)
+
+
+def sample_inputs(
+    config: AlbertConfig, task: str, mask_token_id: int | None = None
+) -> list[Arrays]:
+    """Inputs that reach every part of a model: odd lengths, padding, and both token types.
+
+    Args:
+        config: Gives the ranges of ids and lengths.
+        task: multiple-choice models get a dimension of choices.
+        mask_token_id: If given, every text holds this id.
+    """
+    return list(_samples(config, task, mask_token_id))
+
+
+def _samples(config: AlbertConfig, task: str, mask_token_id: int | None) -> Iterator[Arrays]:
+    random = np.random.default_rng(0)
+    longest = config.max_position_embeddings
+    for batch, length in ((1, 1), (1, 2), (1, 7), (3, 33), (1, 128)):
+        choices = (2,) if task == "multiple-choice" else ()
+        shape = (batch, *choices, min(length, longest))
+        input_ids = random.integers(0, config.vocab_size, shape)
+        if mask_token_id is not None:
+            input_ids[..., shape[-1] // 2] = mask_token_id
+        lengths = random.integers(1, shape[-1] + 1, shape[:-1])
+        lengths[0] = shape[-1]
+        yield {
+            "input_ids": input_ids,
+            "attention_mask": (np.arange(shape[-1]) < lengths[..., None]).astype(np.int64),
+            "token_type_ids": random.integers(0, config.type_vocab_size, shape),
+        }
+
+
+def transformers_run(folder: Path, task: str) -> Run:
+    """The checkpoint of a folder, run by transformers on torch in float32.
+
+    Raises:
+        MissingExtraError: torch or transformers is not installed.
+    """
+    return torch_run(transformers_model(folder, task))
+
+
+def transformers_model(folder: Path, task: str, **options: Any) -> Any:
+    """The checkpoint of a folder as the model of transformers that answers a task, in float32.
+
+    Args:
+        folder: The checkpoint.
+        task: A value of `ARCHITECTURES`.
+        **options: What else from_pretrained is given.
+
+    Raises:
+        MissingExtraError: torch or transformers is not installed.
+    """
+    try:
+        import torch  # noqa: F401
+        import transformers
+    except ImportError as error:
+        raise MissingExtraError(
+            error.name or "torch", extra="reference", purpose="Comparing with the checkpoint"
+        ) from None
+    (class_name,) = (name for name, answers in ARCHITECTURES.items() if answers == task)
+    model_class = getattr(transformers, class_name)
+    return model_class.from_pretrained(folder, local_files_only=True, **options).float().eval()
+
+
+def torch_run(model: Any) -> Run:
+    """A model of transformers as a function of named arrays."""
+    import torch
+
+    def run(arrays: Arrays) -> Arrays:
+        with torch.inference_mode():
+            tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
+            return {name: value.numpy() for name, value in model(**tensors).items()}
+
+    return run

@@ -1,0 +1,192 @@
+"""Real text as model inputs: what calibration looks at and the quality gate compares on."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from albert_edge.architecture.config import AlbertConfig
+from albert_edge.bundle.bundle import Bundle
+from albert_edge.errors import BundleError, InputError, UsageError
+from albert_edge.records import find_label, read_records
+from albert_edge.runtime.text import Cut, TextEncoder, load_text_encoder
+
+Arrays = Mapping[str, npt.NDArray[Any]]
+File = str | os.PathLike[str]
+Texts = Sequence[str] | File
+
+_CUT = Cut("longest_first")
+_RANDOM_TEXTS = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Inputs of a model.
+
+    Attributes:
+        inputs: One text each, or one pair, or one question with its choices.
+        labels: The right class of each, if known.
+        origin: Where they come from, in words.
+    """
+
+    inputs: list[Arrays]
+    labels: list[int] | None
+    origin: str
+
+    def every(self, step: int) -> Sample:
+        """The first of every `step` inputs."""
+        labels = None if self.labels is None else self.labels[::step]
+        return Sample(self.inputs[::step], labels, self.origin)
+
+
+def load_sample(
+    bundle: Bundle, config: AlbertConfig, texts: Texts | None, data: File | None
+) -> Sample:
+    """Load what a compressed model is to be judged on.
+
+    Args:
+        bundle: Gives the tokenizer, the task and the labels.
+        config: The geometry.
+        texts: The user's texts: a list, or a file as `predict` reads it.
+        data: A .tsv, .csv or .jsonl file of texts with a "label" each.
+
+    Returns:
+        The user's texts; without any, texts in twelve languages that come with this package; and
+        where the bundle has no tokenizer, random ids.
+
+    Raises:
+        UsageError: Both texts and data, or none in them, or texts without a tokenizer.
+        InputError: A record cannot be read, or has a label the model does not know.
+    """
+    if texts is not None and data is not None:
+        raise UsageError("quantize takes texts or data, not both.", tip="Leave out one of them.")
+    if data is not None and not _has_classes(bundle.manifest.task, config):
+        raise UsageError(
+            f"data gives a label to each text; {bundle.manifest.task} models do not.",
+            tip="Judge on the texts alone, with texts (--texts FILE).",
+        )
+    has_tokenizer = any(record.file == "tokenizer.json" for record in bundle.manifest.files)
+    if texts is None and data is None and not has_tokenizer:
+        return Sample(list(_random(bundle, config)), None, "random ids")
+    encoder = load_text_encoder(bundle)
+    records, origin = _records(texts, data)
+    if not records:
+        raise UsageError(f"There are no texts in {origin}.", tip="Give a file with at least one.")
+    labels = None if data is None else [_label(bundle, record, data) for record in records]
+    pairs = [(record["text"], record.get("text_pair") or None) for record in records]
+    encoded = [_encode(encoder, pair, index, origin) for index, pair in enumerate(pairs, 1)]
+    return Sample(list(_fitted(encoded, bundle)), labels, origin)
+
+
+def _has_classes(task: str, config: AlbertConfig) -> bool:
+    """Whether a model gives every text one of several classes."""
+    if task != "text-classification":
+        return False
+    return config.num_labels > 1 and config.problem_type != "multi_label_classification"
+
+
+def _records(texts: Texts | None, data: File | None) -> tuple[list[dict[str, Any]], str]:
+    if texts is None and data is None:
+        sample = resources.files("albert_edge.check").joinpath("sample_texts.txt")
+        lines = sample.read_text(encoding="utf-8").splitlines()
+        return [{"text": line} for line in lines], "the built-in sample"
+    path = data if data is not None else texts
+    if isinstance(path, str | os.PathLike):
+        with read_records(Path(path), []) as records:
+            return list(records), str(path)
+    return [{"text": text} for text in path or ()], "the texts given"
+
+
+def _label(bundle: Bundle, record: Mapping[str, Any], data: File) -> int:
+    """The class a record names, by its label or by its number."""
+    known = bundle.manifest.labels
+    label = record.get("label", "")
+    found = find_label(label, known)
+    if found is not None:
+        return found
+    raise InputError(
+        f"{os.fspath(data)}: {str(label)!r} is not a label of this model.",
+        tip=f'Every record needs a column "label" with one of: {", ".join(known)}.',
+    )
+
+
+def _encode(encoder: TextEncoder, pair: tuple[str, str | None], number: int, origin: str) -> Arrays:
+    try:
+        return encoder.encode(*pair, _CUT)
+    except InputError as error:
+        raise InputError(f"{origin}: text {number}: {error}", tip=error.tip) from error
+
+
+def _fitted(encoded: list[Arrays], bundle: Bundle) -> Iterator[Arrays]:
+    """Give texts the form the task reads: choices side by side, a word masked."""
+    match bundle.manifest.task:
+        case "multiple-choice":
+            for first, second in zip(encoded, [*encoded[1:], encoded[0]], strict=True):
+                yield _side_by_side(first, second)
+        case "fill-mask":
+            mask = find_mask_token_id(bundle)
+            for arrays in encoded:
+                ids = arrays["input_ids"].copy()
+                if mask is not None:
+                    ids[:, ids.shape[1] // 2] = mask
+                yield {**arrays, "input_ids": ids}
+        case _:
+            yield from encoded
+
+
+def _side_by_side(*choices: Arrays) -> Arrays:
+    longest = max(arrays["input_ids"].shape[1] for arrays in choices)
+
+    def padded(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        return np.pad(array, [(0, 0), (0, longest - array.shape[1])])
+
+    return {name: np.stack([padded(arrays[name]) for arrays in choices], 1) for name in choices[0]}
+
+
+def _random(bundle: Bundle, config: AlbertConfig) -> Iterator[Arrays]:
+    random = np.random.default_rng(0)
+    longest = min(64, config.max_position_embeddings)
+    for length in random.integers(1, longest + 1, _RANDOM_TEXTS):
+        shape = (1, 2, length) if bundle.manifest.task == "multiple-choice" else (1, length)
+        yield {
+            "input_ids": random.integers(0, config.vocab_size, shape),
+            "attention_mask": np.ones(shape, np.int64),
+            "token_type_ids": np.zeros(shape, np.int64),
+        }
+
+
+def find_mask_token_id(bundle: Bundle) -> int | None:
+    """The id of the token that stands for a hidden word, or None if there is none."""
+    content = _mask_token(bundle)
+    tokenizer = json.loads(bundle.read_text("tokenizer.json") or '{"added_tokens": []}')
+    ids = (added["id"] for added in tokenizer["added_tokens"] if added["content"] == content)
+    return next(ids, None)
+
+
+def mask_token_id(bundle: Bundle) -> int:
+    """The id of the token that stands for a hidden word.
+
+    Raises:
+        BundleError: The bundle has no tokenizer, or one that does not know the token.
+    """
+    found = find_mask_token_id(bundle)
+    if found is None:
+        raise BundleError(
+            f"{bundle.folder} has no tokenizer that knows {_mask_token(bundle)}.",
+            tip="Export again from a folder with the tokenizer, or leave out --logits masked.",
+        )
+    return found
+
+
+def _mask_token(bundle: Bundle) -> str:
+    special = json.loads(bundle.read_text("special_tokens_map.json") or "{}")
+    token = special.get("mask_token", "[MASK]")
+    return str(token["content"] if isinstance(token, dict) else token)

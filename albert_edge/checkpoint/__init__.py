@@ -1,0 +1,1 @@
+"""Checkpoints: where they are, their tensors and their tokenizer."""

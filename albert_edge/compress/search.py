@@ -1,0 +1,137 @@
+"""The best assignment of precisions to matrices that keeps the answers within a budget.
+
+An ALBERT has seven distinct matrices, so every assignment of four precisions can be looked at:
+16,384 of them. Each matrix is first compressed alone, on a few texts, which tells what it costs.
+Errors add up nearly, so assignments are then tried from the best one down, and none is taken on
+trust: the one chosen was made and judged as a whole, on all texts.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from albert_edge.check.quality import Budget, Quality
+from albert_edge.compress.compressor import Compressor, Precisions, Trial
+from albert_edge.graph.plan import Matrix, Precision
+
+Goal = Literal["smallest", "fastest"]
+
+# After a failure only what is predicted to be clearly better is worth the time of a trial.
+_PROGRESS = 0.75
+
+CHOICES = (Precision.INT4, Precision.INT8, Precision.INT8_BLOCK)
+
+
+@dataclass(frozen=True, slots=True)
+class MatrixCost:
+    """What compressing one matrix alone does.
+
+    Attributes:
+        matrix: Which one.
+        precision: To what.
+        bytes_saved: Of the fp32 file.
+        seconds_saved: Of the median time to answer a text.
+        quality: How good the answers still are.
+    """
+
+    matrix: Matrix
+    precision: Precision
+    bytes_saved: int
+    seconds_saved: float
+    quality: Quality
+
+    @property
+    def error(self) -> float:
+        """How far the answers turn, 1 - cosine: errors of several matrices add up."""
+        cosine = self.quality.cosine
+        return max(0.0, 1 - cosine) if math.isfinite(cosine) else math.inf
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a search found.
+
+    Attributes:
+        best: The best model within the budget, or None if there is none but fp32.
+        costs: What each matrix costs.
+        tried: How many assignments were judged as a whole.
+    """
+
+    best: Trial | None
+    costs: list[MatrixCost]
+    tried: int
+
+
+def search(compressor: Compressor, budget: Budget, goal: Goal) -> Found:
+    """Find the smallest or the fastest model within a budget.
+
+    Args:
+        compressor: Makes and judges models.
+        budget: What the answers may cost.
+        goal: What to look for among those within the budget.
+    """
+    costs = _price(compressor)
+    ranked = list(_ranked(costs, goal))
+    best, rank, tried = _best_uniform(compressor, budget, ranked)
+    hopeless = float("inf")  # a predicted error that is too large, as was seen
+    for precisions, error in ranked[:rank]:
+        if error >= hopeless:
+            continue
+        tried += 1
+        trial = compressor.try_out(precisions)
+        if not budget.misses(trial.quality):
+            return Found(trial, costs, tried)
+        hopeless = _PROGRESS * error
+    return Found(best, costs, tried)
+
+
+def _best_uniform(
+    compressor: Compressor, budget: Budget, ranked: list[tuple[Precisions, float]]
+) -> tuple[Trial | None, int, int]:
+    """The best of the models with one precision for all: what is to be beaten.
+
+    Returns:
+        The model, or None if none of them is within the budget; its place among the assignments;
+        how many were tried.
+    """
+    uniform = [dict.fromkeys(Matrix, precision) for precision in CHOICES]
+    tried = 0
+    for rank, (precisions, _) in enumerate(ranked):
+        if precisions in uniform:
+            tried += 1
+            trial = compressor.try_out(precisions)
+            if not budget.misses(trial.quality):
+                return trial, rank, tried
+    return None, len(ranked), tried
+
+
+def _price(compressor: Compressor) -> list[MatrixCost]:
+    """Compress every matrix alone."""
+    whole = compressor.try_out({}, briefly=True)
+    costs = []
+    for matrix, precision in itertools.product(Matrix, CHOICES):
+        trial = compressor.try_out({matrix: precision}, briefly=True)
+        saved = whole.bytes - trial.bytes
+        faster = whole.seconds - trial.seconds
+        costs.append(MatrixCost(matrix, precision, saved, faster, trial.quality))
+    return costs
+
+
+def _ranked(costs: list[MatrixCost], goal: Goal) -> Iterator[tuple[Precisions, float]]:
+    """Every assignment that leaves something compressed, the best first, and its error."""
+    gain: Callable[[MatrixCost], float] = {
+        "smallest": lambda cost: cost.bytes_saved,
+        "fastest": lambda cost: cost.seconds_saved,
+    }[goal]
+    options = [[None, *(c for c in costs if c.matrix is matrix)] for matrix in Matrix]
+    assignments = [
+        [cost for cost in chosen if cost is not None] for chosen in itertools.product(*options)
+    ]
+    assignments.sort(key=lambda chosen: -sum(map(gain, chosen)))
+    for chosen in filter(None, assignments):
+        precisions = {cost.matrix: cost.precision for cost in chosen}
+        yield precisions, sum(cost.error for cost in chosen)

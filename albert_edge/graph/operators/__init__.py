@@ -1,0 +1,1 @@
+"""The operators each target has kernels for."""

@@ -1,0 +1,129 @@
+"""Writing .onnx files without ever holding all weights in memory.
+
+An .onnx file is one protobuf message, and a protobuf message is its fields in any order, so the
+small part (nodes, inputs, outputs) is serialized by onnx and the weights are appended to it one
+at a time. Peak memory is one tensor, whatever the size of the model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnx_ir as ir
+
+from albert_edge.graph.build import Authored, Weight
+from albert_edge.onnx_format.wire_format import start_of_content
+
+TensorSource = Callable[[str], npt.NDArray[Any]]
+Progress = Callable[[int, int], None]
+
+# Field numbers of onnx.proto, https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
+_MODEL_GRAPH = 7
+_GRAPH_INITIALIZER = 5
+_TENSOR_RAW_DATA = 9
+
+LARGEST_MESSAGE = 2**31 - 1  # bytes; protobuf refuses more
+EXTERNAL_SUFFIX = "_data"
+_ALIGNMENT = 4096  # bytes; lets a runtime map each tensor
+
+
+def write_model(
+    authored: Authored,
+    source: TensorSource,
+    path: Path,
+    progress: Progress = lambda done, total: None,
+) -> list[Path]:
+    """Write a model whose weights come one by one from `source`.
+
+    Args:
+        authored: The graph, and the weights it asks for.
+        source: Gives the values of a weight by name, in the type and shape of the file; those of
+            the parts of one in any float type.
+        path: The .onnx file. A model over 2 GB keeps its weights beside it as external data, in
+            a file of the same name with "_data" appended.
+        progress: Called with the bytes of weights written so far and in all.
+
+    Returns:
+        The files written, the .onnx file first.
+    """
+    skeleton = ir.to_proto(authored.model)
+    weights = authored.weights
+    total = authored.weight_bytes
+
+    def values() -> Iterator[memoryview]:
+        done = 0
+        for name, weight in weights.items():
+            array = _values(name, weight, source)
+            assert array.shape == weight.shape, f"{name}: {array.shape} is not {weight.shape}"
+            yield array.reshape(-1).view(np.uint8).data
+            done += weight.bytes
+            progress(done, total)
+
+    # The graph's part and the headers of tensors are small; 1 kB a tensor is ample for a header.
+    if skeleton.ByteSize() + total + 1024 * len(weights) <= LARGEST_MESSAGE:
+        _write_embedded(path, skeleton, weights, values())
+        return [path]
+    data_path = path.with_name(path.name + EXTERNAL_SUFFIX)
+    _write_external(path, data_path, skeleton, weights, values())
+    return [path, data_path]
+
+
+def _values(name: str, weight: Weight, source: TensorSource) -> npt.NDArray[Any]:
+    if not weight.parts:
+        return np.asarray(source(name), dtype=weight.dtype.numpy(), order="C")
+    whole = np.concatenate([source(part) for part in weight.parts], axis=-1)
+    with np.errstate(over="ignore"):  # what is too large for fp16 fails at the gate
+        return whole.astype(weight.dtype.numpy(), copy=False)
+
+
+def _write_embedded(
+    path: Path,
+    skeleton: onnx.ModelProto,
+    weights: Mapping[str, Weight],
+    values: Iterator[memoryview],
+) -> None:
+    graph = skeleton.graph.SerializeToString()
+    skeleton.ClearField("graph")
+    prefixes = [_prefix(name, weight) for name, weight in weights.items()]
+    length = len(graph) + sum(map(len, prefixes)) + sum(w.bytes for w in weights.values())
+    with path.open("wb") as file:
+        file.write(skeleton.SerializeToString() + start_of_content(_MODEL_GRAPH, length) + graph)
+        for prefix, data in zip(prefixes, values, strict=True):
+            file.write(prefix)
+            file.write(data)
+
+
+def _prefix(name: str, weight: Weight) -> bytes:
+    """Everything of an initializer that stands before its bytes."""
+    header = _header(name, weight).SerializeToString()
+    header += start_of_content(_TENSOR_RAW_DATA, weight.bytes)
+    return start_of_content(_GRAPH_INITIALIZER, len(header) + weight.bytes) + header
+
+
+def _write_external(
+    path: Path,
+    data_path: Path,
+    skeleton: onnx.ModelProto,
+    weights: Mapping[str, Weight],
+    values: Iterator[memoryview],
+) -> None:
+    with data_path.open("wb") as file:
+        for (name, weight), data in zip(weights.items(), values, strict=True):
+            file.write(b"\0" * (-file.tell() % _ALIGNMENT))
+            tensor = _header(name, weight)
+            tensor.data_location = onnx.TensorProto.EXTERNAL
+            place = {"location": data_path.name, "offset": file.tell(), "length": weight.bytes}
+            for key, value in place.items():
+                tensor.external_data.add(key=key, value=str(value))
+            skeleton.graph.initializer.append(tensor)
+            file.write(data)
+    path.write_bytes(skeleton.SerializeToString())
+
+
+def _header(name: str, weight: Weight) -> onnx.TensorProto:
+    return onnx.TensorProto(name=name, dims=weight.shape, data_type=weight.dtype)

@@ -1,0 +1,1 @@
+"""What is in a bundle, and what differs between two."""

@@ -1,0 +1,200 @@
+"""What differs between two bundles or variants: sizes, plan, operators, weights and answers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from albert_edge.architecture.config import AlbertConfig, read_config
+from albert_edge.bundle.bundle import Bundle, open_bundle
+from albert_edge.bundle.manifest import Variant
+from albert_edge.errors import UsageError
+from albert_edge.inspection.diff_answers import AnswersDiff, compare_answers
+from albert_edge.inspection.diff_weights import WeightsDiff, compare_weights
+from albert_edge.onnx_format.reader import read_onnx
+
+
+@dataclass(frozen=True, slots=True)
+class FieldDiff:
+    """A field that differs, with its values; None where one side has none."""
+
+    field: str
+    first: Any
+    second: Any
+
+
+@dataclass(frozen=True, slots=True)
+class VariantDiff:
+    """What differs between two variants.
+
+    Attributes:
+        first: Name of the first.
+        second: Name of the second.
+        identical: Whether their files are, byte for byte; then nothing else was looked at.
+        fields: What the manifest says of them: precision, target, layout, matrices, size, ...
+        operators: How often each operator occurs, where that differs.
+        weights: Their weights, or None if identical.
+        answers: Their answers to the same inputs, or None if they were not compared.
+        no_answers: Why not, or None.
+    """
+
+    first: str
+    second: str
+    identical: bool
+    fields: list[FieldDiff]
+    operators: list[FieldDiff]
+    weights: WeightsDiff | None
+    answers: AnswersDiff | None
+    no_answers: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class DiffReport:
+    """What differs between two bundles.
+
+    Attributes:
+        first: The first bundle.
+        second: The second; the first again where two of its variants are compared.
+        equal: Whether nothing differs.
+        fields: Task, labels, source and sizes that differ.
+        files: Configuration and tokenizer files that differ, with the start of their sha256.
+        only_first: Variants that only the first bundle has.
+        only_second: Variants that only the second has.
+        variants: The pairs of variants that were compared.
+    """
+
+    first: Path
+    second: Path
+    equal: bool
+    fields: list[FieldDiff]
+    files: list[FieldDiff]
+    only_first: list[str]
+    only_second: list[str]
+    variants: list[VariantDiff]
+
+
+def diff(
+    first: str | os.PathLike[str],
+    second: str | os.PathLike[str] | None = None,
+    *,
+    variant: str | None = None,
+    second_variant: str | None = None,
+) -> DiffReport:
+    """Compare two bundles, or two variants of one or of both.
+
+    Args:
+        first: A bundle.
+        second: Another; by default the first, whose variants are then compared.
+        variant: Of the first bundle; by default every variant is compared with that of its name.
+        second_variant: Of the second; by default the one named like `variant`.
+
+    Raises:
+        BundleError: A bundle is missing or damaged, or has no such variant.
+        UsageError: What is named is one variant alone.
+    """
+    ours = open_bundle(first)
+    theirs = ours if second is None else open_bundle(second)
+    pairs = _pairs(ours, theirs, variant, second_variant)
+    configs = [read_config(bundle.listed("config.json")) for bundle in (ours, theirs)]
+    fields = _differences(_about(ours, configs[0]), _about(theirs, configs[1]))
+    files = _differences(_hashes(ours), _hashes(theirs))
+    alone = ([], []) if variant or second_variant else _alone(ours, theirs)
+    variants = [_compare(ours, theirs, configs, *pair) for pair in pairs]
+    same = all(one.identical for one in variants)
+    return DiffReport(
+        first=ours.folder,
+        second=theirs.folder,
+        equal=same and not (fields or files or alone[0] or alone[1]),
+        fields=fields,
+        files=files,
+        only_first=alone[0],
+        only_second=alone[1],
+        variants=variants,
+    )
+
+
+def _pairs(
+    ours: Bundle, theirs: Bundle, variant: str | None, second_variant: str | None
+) -> list[tuple[Variant, Variant]]:
+    if variant is None and second_variant is None:
+        if ours is theirs:
+            raise UsageError(
+                "There is nothing to compare the bundle with.",
+                tip="Name another with --diff, or two variants with --variant and --diff-variant.",
+            )
+        names = {one.name for one in theirs.manifest.variants}
+        shared = [one.name for one in ours.manifest.variants if one.name in names]
+        return [(ours.variant(name), theirs.variant(name)) for name in shared]
+    left = variant or second_variant
+    right = second_variant or variant
+    assert left is not None
+    assert right is not None
+    if ours is theirs and (variant is None or second_variant is None or left == right):
+        raise UsageError(
+            f"Variant {left!r} would be compared with itself.",
+            tip="Name two variants with --variant and --diff-variant, or a bundle with --diff.",
+        )
+    return [(ours.variant(left), theirs.variant(right))]
+
+
+def _about(bundle: Bundle, config: AlbertConfig) -> dict[str, Any]:
+    manifest = bundle.manifest
+    told = {
+        "task": manifest.task,
+        "labels": list(manifest.labels),
+        "problem_type": manifest.problem_type,
+        "source": manifest.source,
+        "revision": manifest.revision,
+    }
+    sizes = asdict(config)
+    return {**told, **{name: sizes[name] for name in sizes if name not in told}}
+
+
+def _hashes(bundle: Bundle) -> dict[str, str]:
+    return {record.file: record.sha256[:12] for record in bundle.manifest.files}
+
+
+def _alone(ours: Bundle, theirs: Bundle) -> tuple[list[str], list[str]]:
+    left, right = ([one.name for one in each.manifest.variants] for each in (ours, theirs))
+    return [n for n in left if n not in right], [n for n in right if n not in left]
+
+
+def _differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[FieldDiff]:
+    """What two mappings do not agree on, in the order of the first."""
+    pairs = {name: (first.get(name), second.get(name)) for name in {**first, **second}}
+    return [FieldDiff(name, *pair) for name, pair in pairs.items() if pair[0] != pair[1]]
+
+
+def _plan(variant: Variant) -> dict[str, Any]:
+    plain = ("precision", "target", "layout", "opset", "exporter", "activations")
+    return {
+        **{name: getattr(variant, name) for name in plain},
+        **{f"matrix {name}": value for name, value in variant.matrices.items()},
+        **{f"optimization {name}": count for name, count in variant.optimizations.items()},
+        "bytes": sum(record.bytes for record in variant.files),
+    }
+
+
+def _compare(
+    ours: Bundle, theirs: Bundle, configs: list[AlbertConfig], left: Variant, right: Variant
+) -> VariantDiff:
+    identical = [one.sha256 for one in left.files] == [one.sha256 for one in right.files]
+    if identical:
+        ours.model_file(left)  # that the hashes are those of the files
+        theirs.model_file(right)
+        return VariantDiff(left.name, right.name, True, [], [], None, None, None)
+    files = [read_onnx(bundle.model_file(one)) for bundle, one in ((ours, left), (theirs, right))]
+    answers, why = compare_answers(ours, theirs, configs, left, right)
+    return VariantDiff(
+        first=left.name,
+        second=right.name,
+        identical=False,
+        fields=_differences(_plan(left), _plan(right)),
+        operators=_differences(files[0].operators, files[1].operators),
+        weights=compare_weights(ours, theirs, left, right),
+        answers=answers,
+        no_answers=why,
+    )

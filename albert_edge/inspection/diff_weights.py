@@ -1,0 +1,138 @@
+"""How far the weights of two variants are apart, one by one, where that has a meaning."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from albert_edge.bundle.bundle import Bundle
+from albert_edge.bundle.manifest import Variant
+from albert_edge.compress.offset import BIASES
+from albert_edge.inspection.weights import Floats, Weights
+
+_BALANCED = {
+    "balanced-values": (
+        ".attention.value.weight",
+        ".attention.value.bias",
+        ".attention.dense.weight",
+    ),
+    "balanced-embeddings": (
+        ".embeddings.LayerNorm.weight",
+        ".embeddings.LayerNorm.bias",
+        ".embedding_hidden_mapping_in.weight",
+    ),
+}
+
+_ANSWER_BIASES = {name for biases in BIASES.values() for name in biases}
+
+
+@dataclass(frozen=True, slots=True)
+class WeightDiff:
+    """One weight that both variants have.
+
+    Attributes:
+        name: As in the checkpoint.
+        first: How the first variant stores it.
+        second: How the second does.
+        largest: Largest absolute difference of the values they stand for; 0 if all are equal.
+        relative: That over the largest magnitude in the first.
+        cosine: Of all values as one vector.
+    """
+
+    name: str
+    first: str
+    second: str
+    largest: float
+    relative: float
+    cosine: float
+
+
+@dataclass(frozen=True, slots=True)
+class WeightsDiff:
+    """The weights of two variants.
+
+    Attributes:
+        shared: Those both have and that can be compared.
+        incomparable: Those both have and whose numbers say nothing, with the reason.
+        only_first: Those only the first has.
+        only_second: Those only the second has.
+    """
+
+    shared: list[WeightDiff]
+    incomparable: dict[str, str]
+    only_first: list[str]
+    only_second: list[str]
+
+
+def compare_weights(first: Bundle, second: Bundle, left: Variant, right: Variant) -> WeightsDiff:
+    """Compare two variants weight by weight, as the floats they stand for.
+
+    Args:
+        first: A bundle.
+        second: Another, or the same.
+        left: A variant of the first.
+        right: A variant of the second.
+    """
+    ours, theirs = Weights(first, left), Weights(second, right)
+    names = [name for name in ours.stored if name in theirs.stored]
+    incomparable = dict(_incomparable(names, left, right))
+    shared = []
+    for name in names:
+        if name in incomparable:
+            continue
+        a, b = ours.floats(name), theirs.floats(name)
+        if a.shape != b.shape:
+            incomparable[name] = f"its shape is {a.shape} and {b.shape}"
+            continue
+        shared.append(_weight_diff(name, ours.stored[name], theirs.stored[name], a, b))
+    return WeightsDiff(
+        shared=shared,
+        incomparable=incomparable,
+        only_first=[name for name in ours.stored if name not in theirs.stored],
+        only_second=[name for name in theirs.stored if name not in ours.stored],
+    )
+
+
+def _incomparable(names: list[str], left: Variant, right: Variant) -> Iterator[tuple[str, str]]:
+    """What exact rewrites changed in one of the variants alone, and cannot be undone.
+
+    Smoothing can be, by the vector that is in the file.
+    """
+    for rewrite, suffixes in _BALANCED.items():
+        if (rewrite in left.optimizations) != (rewrite in right.optimizations):
+            for name in names:
+                if name.endswith(suffixes):  # a bias comes up again below
+                    yield name, f"one of the two is scaled by channel ({rewrite})"
+    rounded = _integers(left) != _integers(right)
+    for name in names:
+        if rounded and name.endswith(".bias") and not _is_norm(name):
+            yield name, "it holds what rounding the matrices is corrected by"
+        elif left.matrices != right.matrices and name in _ANSWER_BIASES:
+            yield name, "it holds what the answers are corrected by"
+
+
+def _integers(variant: Variant) -> dict[str, str]:
+    """The matrices of a variant that are integers, and what shares a scale with them."""
+    integers = {name: kind for name, kind in variant.matrices.items() if kind.startswith("int")}
+    return {**integers, "activations": variant.activations}
+
+
+def _is_norm(name: str) -> bool:
+    return name.removesuffix(".bias").lower().endswith("norm")
+
+
+def _weight_diff(name: str, first: str, second: str, a: Floats, b: Floats) -> WeightDiff:
+    largest = float(np.abs(a - b).max(initial=0.0))
+    magnitude = float(np.abs(a).max(initial=0.0))
+    relative = largest / magnitude if magnitude else float(largest > 0)
+    return WeightDiff(name, first, second, largest, relative, _cosine(a, b))
+
+
+def _cosine(a: Floats, b: Floats) -> float:
+    if np.array_equal(a, b):  # zeros too, which have no direction
+        return 1.0
+    x, y = a.ravel().astype(np.float64), b.ravel().astype(np.float64)
+    lengths = np.linalg.norm(x) * np.linalg.norm(y)
+    return float(x @ y / lengths) if lengths else 0.0

@@ -1,0 +1,130 @@
+"""What is in a bundle, read from the files themselves. Needs nothing beyond the base install."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from dataclasses import asdict, dataclass
+from math import prod
+from typing import Any
+
+from albert_edge.architecture.config import read_config
+from albert_edge.bundle.bundle import open_bundle
+from albert_edge.bundle.manifest import Manifest, Variant
+from albert_edge.errors import MissingExtraError
+from albert_edge.onnx_format.reader import OnnxFile, read_onnx
+
+
+@dataclass(frozen=True, slots=True)
+class TensorGroup:
+    """Weights that belong together: their number of values and their bytes in the file."""
+
+    name: str
+    parameters: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class VariantContent:
+    """One variant: what the manifest says of it, and the operators in its file."""
+
+    name: str
+    bytes: int
+    precision: str
+    target: str
+    layout: str
+    opset: int
+    optimizations: dict[str, int]
+    matrices: dict[str, str]
+    activations: str
+    measured: dict[str, Any]
+    operators: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What is in a bundle.
+
+    Attributes:
+        task: What it answers.
+        labels: Names of its classes.
+        source: Where the checkpoint came from.
+        geometry: Sizes and activation, as in config.json.
+        parameters: Number of weights, each counted once.
+        groups: The weights of the first variant by the module they belong to.
+        variants: The ways of running the model.
+        unsigned_weights: Whether int8 weights are loaded as uint8, as this CPU's products of
+            signed ones are not exact; None if no variant multiplies integers, or onnxruntime is not
+            installed to tell.
+    """
+
+    task: str
+    labels: tuple[str, ...]
+    source: str
+    geometry: dict[str, Any]
+    parameters: int
+    groups: list[TensorGroup]
+    variants: list[VariantContent]
+    unsigned_weights: bool | None
+
+
+def inspect(bundle: str | os.PathLike[str]) -> Inspection:
+    """Look into a bundle.
+
+    Raises:
+        BundleError: The bundle is missing or damaged.
+    """
+    opened = open_bundle(bundle)
+    manifest = opened.manifest
+    config = asdict(read_config(opened.listed("config.json")))
+    files = {variant.name: read_onnx(opened.model_file(variant)) for variant in manifest.variants}
+    groups = _groups(next(iter(files.values())))
+    return Inspection(
+        task=manifest.task,
+        labels=manifest.labels,
+        source=manifest.source,
+        geometry={key: config[key] for key in config if isinstance(config[key], int | float | str)},
+        parameters=sum(group.parameters for group in groups),
+        groups=groups,
+        variants=[_content(variant, files[variant.name]) for variant in manifest.variants],
+        unsigned_weights=_unsigned_weights(manifest),
+    )
+
+
+def _unsigned_weights(manifest: Manifest) -> bool | None:
+    if not any(variant.activations for variant in manifest.variants):
+        return None
+    from albert_edge.runtime.saturation import adds_signed_weights_exactly
+
+    try:
+        return not adds_signed_weights_exactly()
+    except MissingExtraError:
+        return None
+
+
+def _groups(file: OnnxFile) -> list[TensorGroup]:
+    """Sum up weights by module: a layer's attention, its feed-forward part, a head, ..."""
+    sums: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+    for name, tensor in file.tensors.items():
+        if name.startswith("const_") or tensor.dtype.kind != "f":
+            continue  # small constants of the graph itself
+        total = sums[name.rpartition(".")[0] or name]
+        total[0] += prod(tensor.shape)
+        total[1] += tensor.bytes
+    return [TensorGroup(name, count, size) for name, (count, size) in sums.items()]
+
+
+def _content(variant: Variant, file: OnnxFile) -> VariantContent:
+    return VariantContent(
+        name=variant.name,
+        bytes=sum(record.bytes for record in variant.files),
+        precision=variant.precision,
+        target=variant.target,
+        layout=variant.layout,
+        opset=variant.opset,
+        optimizations=dict(variant.optimizations),
+        matrices=dict(variant.matrices),
+        activations=variant.activations,
+        measured=dict(variant.measured),
+        operators=dict(file.operators.most_common()),
+    )

@@ -1,0 +1,130 @@
+"""The weights of a variant as floats, whatever its precision and target, under one name each.
+
+Matrices of linear layers come as (in_features, out_features) and tables by row, as the portable
+file has them; integers are multiplied out, packed projections taken apart, and smoothing undone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from albert_edge.bundle.bundle import Bundle
+from albert_edge.bundle.manifest import Variant
+from albert_edge.compress.balance import readers
+from albert_edge.compress.integer import dequantize_blocks
+from albert_edge.compress.store import SCALE
+from albert_edge.graph.plan import Matrix, Precision
+from albert_edge.onnx_format.reader import Tensor, read_onnx
+
+Floats = npt.NDArray[np.float32]
+
+PORTABLE = "model"
+_PACKED, _PARTS = ".query_key_value.", (".query.", ".key.", ".value.")
+_SMOOTHING = ".smoothing.weight"
+_TABLES = ("_embeddings.weight", ".decoder.weight")
+
+# Which of the model's distinct matrices a weight is, by a part of its name; others are the head's.
+_MATRICES = {
+    "_embeddings.": Matrix.EMBEDDINGS,
+    ".embedding_hidden_mapping_in.": Matrix.PROJECTION,
+    ".attention.query": Matrix.QUERY_KEY_VALUE,
+    ".attention.key": Matrix.QUERY_KEY_VALUE,
+    ".attention.value": Matrix.QUERY_KEY_VALUE,
+    ".attention.dense.": Matrix.ATTENTION_OUTPUT,
+    ".ffn.": Matrix.FFN,
+    ".ffn_output.": Matrix.FFN_OUTPUT,
+}
+
+
+class Weights:
+    """The weights of one variant, each read when it is asked for.
+
+    Args:
+        bundle: The bundle.
+        variant: One of its variants.
+
+    Attributes:
+        stored: How each weight is stored, by name, such as "float32" or "int8 by column".
+    """
+
+    def __init__(self, bundle: Bundle, variant: Variant) -> None:
+        self._tensors = read_onnx(bundle.model_file(variant)).tensors
+        self._precisions = variant.matrices
+        self._shapes = _portable_shapes(bundle)
+        self._sources = dict(self._find())
+        self.stored = {name: self._stored(tensor) for name, (tensor, _) in self._sources.items()}
+        self._smoothings = {
+            name: vector
+            for vector, names in readers(self._sources).items()
+            for name in names
+            if vector in self._tensors
+        }
+
+    def floats(self, name: str) -> Floats:
+        """The values of a weight."""
+        tensor, part = self._sources[name]
+        values = self._values(tensor, name)
+        if part is not None:
+            values = np.split(values, len(_PARTS), axis=-1)[part]
+        if name in self._smoothings:  # the rows hold the inverse
+            values = values * self._tensors[self._smoothings[name]].array()[:, None]
+        return values
+
+    def _find(self) -> Iterator[tuple[str, tuple[Tensor, int | None]]]:
+        """Each weight by its name in the checkpoint: its tensor, and which part of it it is."""
+        for name, tensor in self._tensors.items():
+            if not _is_weight(name, tensor, self._tensors):
+                continue
+            if _PACKED not in name:
+                yield name, (tensor, None)
+                continue
+            for index, part in enumerate(_PARTS):
+                yield name.replace(_PACKED, part), (tensor, index)
+
+    def _values(self, tensor: Tensor, name: str) -> Floats:
+        if tensor.dtype.kind == "f":
+            return tensor.array().astype(np.float32)
+        scale = self._tensors[tensor.name + SCALE].array()
+        if tensor.dtype == np.int8:
+            by_column: Floats = tensor.array() * scale
+            return by_column
+        is_table = name.endswith(_TABLES)
+        values = self._shapes[tensor.name][1 if is_table else 0]  # the last block is filled up
+        rows = dequantize_blocks(tensor.array(), scale, self._bits(tensor), values)
+        return rows if is_table else rows.T
+
+    def _bits(self, tensor: Tensor) -> int:
+        """Bits of a value of a tensor of (rows, blocks, bytes)."""
+        return 4 if self._precisions[_matrix(tensor.name)] == Precision.INT4 else 8
+
+    def _stored(self, tensor: Tensor) -> str:
+        if tensor.dtype.kind == "f":
+            return tensor.dtype.name
+        if tensor.dtype == np.int8:
+            return "int8 by column"
+        bits = self._bits(tensor)
+        return f"int{bits} by {tensor.shape[2] * 8 // bits} of a row"
+
+
+def _is_weight(name: str, tensor: Tensor, tensors: Mapping[str, Tensor]) -> bool:
+    """Whether it is a weight of the model, and no constant of the graph or part of another."""
+    if name + SCALE in tensors:
+        return True
+    helps = name.startswith("const_") or name.endswith((SCALE, _SMOOTHING))
+    return tensor.dtype.kind == "f" and not helps and tensor.shape != ()
+
+
+def _matrix(name: str) -> Matrix:
+    return next((matrix for part, matrix in _MATRICES.items() if part in name), Matrix.HEAD)
+
+
+def _portable_shapes(bundle: Bundle) -> dict[str, tuple[int, ...]]:
+    """Shapes of the weights in the portable file, which has none in blocks."""
+    for variant in bundle.manifest.variants:
+        if variant.name == PORTABLE:
+            tensors = read_onnx(bundle.model_file(variant)).tensors
+            return {name: tensor.shape for name, tensor in tensors.items()}
+    return {}

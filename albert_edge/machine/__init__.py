@@ -1,0 +1,1 @@
+"""The machine: CPU, memory, installed extras, execution providers that run."""

@@ -1,0 +1,86 @@
+"""The machine that something was measured on, for reports that are read elsewhere."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+
+from albert_edge.machine.cpu import describe_cpu
+from albert_edge.machine.memory import describe_memory
+from albert_edge.runtime.cpus import usable_cpus
+
+# Whose version can change a figure, runtime first.
+_PACKAGES = (
+    *("albert-edge", "numpy", "tokenizers"),
+    *("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino", "onnxruntime-directml"),
+    *("onnx", "onnxscript", "torch", "transformers", "optimum", "optimum-onnx"),
+    *("openvino", "nncf", "scikit-learn", "scipy", "seqeval"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """A machine and what is installed on it.
+
+    Attributes:
+        cpu: Its model, or "unknown".
+        architecture: Such as "x86_64" or "aarch64".
+        system: Such as "Linux 6.1, glibc 2.36".
+        cores: Logical processors of the host.
+        usable_cpus: What affinity and control groups leave of them to this process.
+        memory_bytes: Memory of the host; 0 where the system does not tell.
+        features: Whether the CPU has the instructions that matter, such as "vnni" or "dotprod";
+            those the system does not tell of are left out.
+        python: Version of Python.
+        packages: Version of each installed package that can change a figure.
+    """
+
+    cpu: str
+    architecture: str
+    system: str
+    cores: int
+    usable_cpus: int
+    memory_bytes: int
+    features: dict[str, bool]
+    python: str
+    packages: dict[str, str]
+
+
+def describe_machine() -> Machine:
+    """Describe the machine this runs on. Never fails; what is unknown is said to be."""
+    cpu = describe_cpu()
+    return Machine(
+        cpu=cpu.name,
+        architecture=cpu.architecture,
+        system=describe_system(),
+        cores=os.cpu_count() or 1,
+        usable_cpus=usable_cpus(),
+        memory_bytes=describe_memory().total or 0,
+        features=cpu.features,
+        python=platform.python_version(),
+        packages=installed_packages(),
+    )
+
+
+def describe_system() -> str:
+    """The operating system and its C library, such as "Linux 6.1, glibc 2.36"."""
+    if platform.system() == "Darwin":
+        return f"macOS {platform.mac_ver()[0]}".strip()
+    release = re.match(r"\d+(\.\d+)?", platform.release())  # what follows is the builder's own
+    name = f"{platform.system()} {release[0] if release else ''}".strip() or "unknown"
+    library = " ".join(platform.libc_ver()).strip()
+    return f"{name}, {library}" if library else name
+
+
+def installed_packages() -> dict[str, str]:
+    """Versions of the packages of `_PACKAGES` that are installed."""
+    found = {}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

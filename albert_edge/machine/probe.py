@@ -1,0 +1,161 @@
+"""What onnxruntime can do here, asked in processes of its own.
+
+A provider that is built for another driver may take the whole process with it, and so may
+onnxruntime itself on a CPU it was not built for. Whoever asks must survive that.
+
+    python -m albert_edge.machine.probe              what onnxruntime is here, as JSON
+    python -m albert_edge.machine.probe cuda         whether a provider runs a model, as JSON
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from albert_edge.errors import AlbertEdgeError
+
+# Loading CUDA for the first time takes seconds, TensorRT's first engine tens of them.
+_TIMEOUT_S = 120
+
+
+@dataclass(frozen=True, slots=True)
+class OnnxRuntime:
+    """What was found out about onnxruntime.
+
+    Attributes:
+        version: Its version, or None if it cannot be imported.
+        providers: Names, as users give them, of the providers it has, those of plugins included.
+        unsigned_weights: Whether int8 weights are loaded as uint8, as this CPU's products of
+            signed ones are not exact; None if that could not be asked.
+        fault: What is wrong, or None.
+    """
+
+    version: str | None = None
+    providers: list[str] = field(default_factory=list)
+    unsigned_weights: bool | None = None
+    fault: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderCheck:
+    """Whether a provider loads, and computes a product of matrices.
+
+    Attributes:
+        name: As users give it, such as "cuda"; onnxruntime's own if there is no shorter one.
+        runs: Whether it does.
+        fault: Why not, or None.
+        tip: What to do about it, or None.
+    """
+
+    name: str
+    runs: bool
+    fault: str | None = None
+    tip: str | None = None
+
+
+def probe_onnxruntime() -> OnnxRuntime:
+    """Import onnxruntime in a process of its own, and look at it."""
+    answer, fault = _ask([])
+    return OnnxRuntime(**answer) if answer is not None else OnnxRuntime(fault=fault)
+
+
+def probe_provider(name: str) -> ProviderCheck:
+    """Run a model of one node on a provider, in a process of its own."""
+    answer, fault = _ask([name])
+    if answer is not None:
+        return ProviderCheck(**answer)
+    tip = "Check its driver and libraries, or use device 'cpu'."
+    return ProviderCheck(name, runs=False, fault=fault, tip=tip)
+
+
+def _ask(arguments: Sequence[str]) -> tuple[dict[str, Any] | None, str]:
+    """The answer of this module run as a program, or why there is none."""
+    command = [sys.executable, "-m", "albert_edge.machine.probe", *arguments]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, encoding="utf-8", errors="replace", timeout=_TIMEOUT_S
+        )
+    except subprocess.TimeoutExpired:
+        return None, f"it gave no answer in {_TIMEOUT_S} s"
+    except OSError as error:
+        return None, f"no process could be started: {error.strerror}"
+    try:  # whatever libraries print comes before it
+        return json.loads(done.stdout.splitlines()[-1]), ""
+    except (IndexError, ValueError):
+        last = (done.stderr.strip().splitlines() or [""])[-1]
+        ended = f"signal {-done.returncode}" if done.returncode < 0 else f"code {done.returncode}"
+        return None, f"the process ended with {ended}: {last}".rstrip(": ")
+
+
+def _look() -> OnnxRuntime:
+    from albert_edge.runtime.providers import PROVIDERS, is_available, load_onnxruntime
+    from albert_edge.runtime.saturation import adds_signed_weights_exactly
+
+    try:
+        ort = load_onnxruntime()
+        built_in = ort.get_available_providers()
+    except AlbertEdgeError as error:
+        return OnnxRuntime(fault=str(error.__cause__ or error.__context__ or error))
+    known = {provider.name: short for short, provider in PROVIDERS.items()}
+    names = [known.get(name, name) for name in built_in]
+    for short, provider in PROVIDERS.items():
+        try:
+            found = provider.plugin and is_available(provider)
+        except AlbertEdgeError:  # it is installed; running a model says what is wrong with it
+            found = True
+        if found and short not in names:
+            names.append(short)
+    unsigned: bool | None
+    try:
+        unsigned, fault = not adds_signed_weights_exactly(), None
+    except Exception as error:  # onnxruntime has no public base class for its errors
+        unsigned, fault = None, f"it cannot multiply integers: {error}"
+    return OnnxRuntime(ort.__version__, names, unsigned, fault)
+
+
+def _try(name: str) -> ProviderCheck:
+    from albert_edge.onnx_format.one_node import one_node_model
+    from albert_edge.runtime.device import find_devices
+    from albert_edge.runtime.engine import load_engine
+
+    numbers = np.arange(64, dtype=np.float32).reshape(8, 8)
+    model = one_node_model("MatMul", ["x", "w"], (8, 8), weights={"w": numbers})
+    try:
+        (device,) = find_devices(name)
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+            path = Path(folder) / "model.onnx"
+            path.write_bytes(model)
+            engine = load_engine(path, device, 1)
+            (product,) = engine.run(None, {"x": numbers})
+    except AlbertEdgeError as error:
+        return ProviderCheck(name, runs=False, fault=str(error), tip=error.tip)
+    except Exception as error:  # onnxruntime has no public base class for its errors
+        return ProviderCheck(
+            name, runs=False, fault=str(error), tip="Check its driver, or use device 'cpu'."
+        )
+    # Some devices multiply in 16 bits, which hold 11 of a number's.
+    if not np.allclose(product, numbers @ numbers, rtol=0.01):
+        tip = "Update its driver and onnxruntime, or use device 'cpu'."
+        return ProviderCheck(name, runs=False, fault="it multiplies matrices wrong", tip=tip)
+    return ProviderCheck(name, runs=True)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Answer on stdout, on the last line."""
+    answer = _try(arguments[0]) if arguments else _look()
+    print("\n" + json.dumps(asdict(answer)), flush=True)
+    # A provider may still crash while it is unloaded; the answer is out.
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

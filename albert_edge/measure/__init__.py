@@ -1,1 +1,0 @@
-"""Instruments: what is in a bundle, and how far its answers are from a reference."""

@@ -1,0 +1,1 @@
+"""ONNX files read and written field by field, without onnx."""

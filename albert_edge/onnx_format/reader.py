@@ -1,0 +1,173 @@
+"""Looking into .onnx files without the onnx package and without loading their weights.
+
+An .onnx file is a protobuf message; the few fields wanted here are found by walking its wire
+format over a memory map, so that a tensor costs memory only while it is looked at.
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from albert_edge.errors import BundleError
+from albert_edge.onnx_format.wire_format import content, fields, integers, located, number, text
+
+# Field numbers of https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
+_MODEL_GRAPH = 7
+_GRAPH_NODE, _GRAPH_INITIALIZER = 1, 5
+_NODE_OP_TYPE, _NODE_ATTRIBUTE, _NODE_DOMAIN = 4, 5, 7
+_ATTRIBUTE_GRAPH = 6
+_TENSOR_DIMS, _TENSOR_TYPE, _TENSOR_NAME, _TENSOR_RAW, _TENSOR_EXTERNAL = 1, 2, 8, 9, 13
+
+# onnx.TensorProto.DataType -> numpy, for the types that weights come in.
+_TYPES = {1: "<f4", 2: "u1", 3: "i1", 6: "<i4", 7: "<i8", 9: "?", 10: "<f2", 11: "<f8"}
+UINT8, INT8 = 2, 3
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """An initializer: where its bytes lie, not the bytes themselves."""
+
+    name: str
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    data: memoryview
+
+    @property
+    def bytes(self) -> int:
+        """Size in the file."""
+        return len(self.data)
+
+    def array(self) -> npt.NDArray[Any]:
+        """The values, a read-only view of the file."""
+        return np.frombuffer(self.data, self.dtype).reshape(self.shape)
+
+
+@dataclass(frozen=True, slots=True)
+class OnnxFile:
+    """What was found in an .onnx file.
+
+    Attributes:
+        tensors: Its initializers by name.
+        operators: How often each operator occurs, bodies of loops included.
+    """
+
+    tensors: dict[str, Tensor]
+    operators: Counter[str]
+
+
+def read_onnx(path: Path) -> OnnxFile:
+    """Read the initializers and operators of an .onnx file and of its external data.
+
+    Raises:
+        BundleError: It is not an .onnx file, or its external data is missing or leads elsewhere.
+    """
+    try:
+        return _read(path)
+    except (OSError, ValueError, KeyError, IndexError, TypeError, RecursionError) as error:
+        raise BundleError(
+            f"{path} is not a readable ONNX file: {error}", tip="Export the model again."
+        ) from error
+
+
+def _read(path: Path) -> OnnxFile:
+    found = OnnxFile({}, Counter())
+    for field, value in fields(_map(path)):
+        if field == _MODEL_GRAPH:
+            _read_graph(content(value), path.parent, found)
+    return found
+
+
+def signed_tensors(model: bytearray) -> Iterator[tuple[memoryview, memoryview]]:
+    """The int8 initializers of an .onnx file in memory, in place, to be changed there.
+
+    Yields:
+        The byte that tells the type, and the values.
+
+    Raises:
+        ValueError: It is not an .onnx file, or one of these tensors is kept outside of it.
+    """
+    for field, graph in fields(memoryview(model)):
+        for inner, value in fields(content(graph)) if field == _MODEL_GRAPH else ():
+            if inner != _GRAPH_INITIALIZER:
+                continue
+            tensor = content(value)
+            places = {name: (at, found) for name, at, found in located(tensor)}
+            at, data_type = places[_TENSOR_TYPE]
+            if data_type == INT8:
+                if _TENSOR_RAW not in places:
+                    raise ValueError("int8 values are not where they can be changed")
+                yield tensor[at : at + 1], content(places[_TENSOR_RAW][1])
+
+
+def _read_graph(graph: memoryview, folder: Path, found: OnnxFile) -> None:
+    for field, value in fields(graph):
+        if field == _GRAPH_INITIALIZER:
+            tensor = _read_tensor(content(value), folder)
+            found.tensors[tensor.name] = tensor
+        elif field == _GRAPH_NODE:
+            _read_node(content(value), folder, found)
+
+
+def _read_node(node: memoryview, folder: Path, found: OnnxFile) -> None:
+    op_type = domain = ""
+    for field, value in fields(node):
+        if field == _NODE_OP_TYPE:
+            op_type = text(value)
+        elif field == _NODE_DOMAIN:
+            domain = text(value)
+        elif field == _NODE_ATTRIBUTE:
+            for inner, body in fields(content(value)):
+                if inner == _ATTRIBUTE_GRAPH:
+                    _read_graph(content(body), folder, found)
+    found.operators[f"{domain}.{op_type}" if domain else op_type] += 1
+
+
+def _read_tensor(message: memoryview, folder: Path) -> Tensor:
+    shape: list[int] = []
+    name, data_type = "", 0
+    data: memoryview | None = None
+    external: dict[str, str] = {}
+    for field, value in fields(message):
+        if field == _TENSOR_DIMS:
+            shape.extend(integers(value))
+        elif field == _TENSOR_TYPE:
+            data_type = number(value)
+        elif field == _TENSOR_NAME:
+            name = text(value)
+        elif field == _TENSOR_RAW:
+            data = content(value)
+        elif field == _TENSOR_EXTERNAL:
+            entry = dict(fields(content(value)))
+            external[text(entry[1])] = text(entry[2])
+    if external:
+        data = _external(external, folder)
+    dtype = np.dtype(_TYPES[data_type])
+    if data is None:  # small tensors may lie in fields of their type, which nobody here asks for
+        data = memoryview(b"")
+    elif len(data) != dtype.itemsize * prod(shape):
+        raise ValueError(f"tensor {name} has {len(data)} bytes, which is not its shape {shape}")
+    return Tensor(name, dtype, tuple(shape), data)
+
+
+def _external(entry: dict[str, str], folder: Path) -> memoryview:
+    location = entry["location"]
+    if set(location) & set("/\\\0") or location in ("", ".", ".."):
+        raise ValueError(f"external data at {location!r} is not a file beside the model")
+    offset, length = int(entry["offset"]), int(entry["length"])
+    if offset < 0 or length < 0:
+        raise ValueError(f"external data at {offset}, {length} bytes of it")
+    return _map(folder / location)[offset : offset + length]
+
+
+def _map(path: Path) -> memoryview:
+    with path.open("rb") as file:
+        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))

@@ -1,0 +1,39 @@
+"""Figures of a bench report in a file of their own."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from albert_edge.benchmark.report import BenchReport
+from albert_edge.errors import UsageError
+from albert_edge.report.plots import draw, image_bytes
+from albert_edge.report.render import render_plots
+from albert_edge.report.whole_file import write_whole
+
+SUFFIXES = (".svg", ".png", ".html")
+
+
+def write_plot(report: BenchReport, path: str | os.PathLike[str]) -> None:
+    """Draw a report into one file, which appears whole or not at all.
+
+    Args:
+        report: What bench measured.
+        path: Ends in .svg, .png or .html; the last is a page that needs no other file and no
+            network.
+
+    Raises:
+        UsageError: Another suffix, or a report without a runtime.
+        MissingExtraError: matplotlib, or for .html jinja2, is not installed.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix not in SUFFIXES:
+        raise UsageError(
+            f"A plot is not written as {suffix or 'a file without a suffix'}: {path}.",
+            tip=f"Let the name end in {', '.join(SUFFIXES)}.",
+        )
+    if suffix == ".html":
+        content = render_plots(report).encode()
+    else:
+        content = image_bytes(draw(report), suffix.lstrip("."))
+    write_whole(path, content)

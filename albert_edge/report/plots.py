@@ -1,0 +1,114 @@
+"""Figures of a bench report: latency over length, memory, and size, side by side."""
+
+from __future__ import annotations
+
+import html
+import io
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from albert_edge.errors import UsageError
+from albert_edge.report.looks import INK, style
+from albert_edge.report.panels import (
+    draw_latency,
+    draw_memory,
+    draw_sizes,
+    group_title,
+    line_groups,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from albert_edge.benchmark.report import BenchReport
+
+
+def draw(report: BenchReport) -> Figure:
+    """All figures of a report in one: latency left, memory and size right."""
+    _check(report)
+    lines = len(report.runtimes)
+    shapes = max(1, len(line_groups(report)))
+    bars = max(2.1, 0.7 + 0.3 * lines)
+    with style():
+        figure = _figure(4.6 * shapes + 5.0, max(4.2, 2 * bars))
+        grid = figure.add_gridspec(2, shapes + 1, width_ratios=[4.6] * shapes + [5.0])
+        for column, group in enumerate(line_groups(report)):
+            draw_latency(report, figure.add_subplot(grid[:, column]), group)
+        draw_memory(report, figure.add_subplot(grid[0, -1]))
+        draw_sizes(report, figure.add_subplot(grid[1, -1]))
+    return figure
+
+
+def inline_svgs(report: BenchReport) -> list[tuple[str, str]]:
+    """The figures one by one, to stand inside a page: pairs of a title and an SVG element.
+
+    Text and frames take the colour of the page's text, and nothing is behind them, so that they
+    are seen on a dark page too.
+    """
+    _check(report)
+    bars = 0.9 + 0.36 * len(report.runtimes)
+    plans: list[tuple[str, float, Callable[[Axes], None]]] = [
+        (
+            f"Latency over length, {group_title(group)}",
+            5.2,
+            lambda axes, group=group: draw_latency(report, axes, group),  # type: ignore[misc]
+        )
+        for group in line_groups(report)
+    ]
+    plans.append(("Memory", max(1.5, bars), lambda axes: draw_memory(report, axes)))
+    plans.append(("File size", max(1.5, bars), lambda axes: draw_sizes(report, axes)))
+    pairs = []
+    for number, (title, height, paint) in enumerate(plans):
+        with style():
+            figure = _figure(8.6, height)
+            paint(figure.add_subplot())
+        pairs.append((title, _inline(figure, title, f"plot-{number}")))
+    return pairs
+
+
+def _check(report: BenchReport) -> None:
+    if not any(runtime.latencies for runtime in report.runtimes):
+        raise UsageError(
+            "There is nothing to draw: no runtime was measured.",
+            tip="Look at what bench says it skipped, and why.",
+        )
+
+
+def _figure(width: float, height: float) -> Figure:
+    """An empty figure, in inches; pyplot, which keeps figures, is not involved."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def image_bytes(figure: Figure, kind: str, *, transparent: bool = False) -> bytes:
+    """A figure as the bytes of a file, "svg" or "png", the same for the same figure."""
+    metadata: dict[str, Any] = {"Date": None, "Creator": None} if kind == "svg" else {}
+    buffer = io.BytesIO()
+    with style():
+        figure.savefig(
+            buffer,
+            format=kind,
+            dpi=144,
+            bbox_inches="tight",
+            metadata=metadata,
+            transparent=transparent,
+        )
+    return buffer.getvalue()
+
+
+def _inline(figure: Figure, title: str, prefix: str) -> str:
+    """The SVG element for a page: named, without ids that another figure has."""
+    svg = image_bytes(figure, "svg", transparent=True).decode()
+    element = svg[svg.index("<svg") :]
+    element = re.sub(r"<metadata>.*?</metadata>", "", element, flags=re.DOTALL)
+    element = element.replace('xlink:href="#', 'href="#').replace(INK, "currentColor")
+    element = re.sub(r'(?<= id=")|(?<= href="#)|(?<=url\(#)', f"{prefix}-", element)
+    name = f'<title id="{prefix}-title">{html.escape(title)}</title>'
+    opened = f'<svg role="img" aria-labelledby="{prefix}-title"'
+    return element.replace("<svg", opened, 1).replace(">", f">{name}", 1).strip()

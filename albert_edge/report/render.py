@@ -1,0 +1,62 @@
+"""Pages as HTML: one file with its style and its figures inside, and nothing to fetch."""
+
+from __future__ import annotations
+
+from importlib import resources
+from typing import TYPE_CHECKING
+
+from albert_edge.errors import MissingExtraError
+from albert_edge.report.looks import require_matplotlib
+from albert_edge.report.page import Figure, Page, Section
+from albert_edge.report.plots import inline_svgs
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+    from albert_edge.benchmark.report import BenchReport
+
+
+def render(page: Page) -> str:
+    """A page as HTML. Whatever a text holds, it is shown and not obeyed.
+
+    Raises:
+        MissingExtraError: jinja2 is not installed.
+    """
+    style = resources.files(__package__).joinpath("style.css").read_text(encoding="utf-8")
+    return environment().get_template("page.html.j2").render(page=page, style=style)
+
+
+def environment() -> Environment:
+    """The templates, which escape all that is not a figure.
+
+    Raises:
+        MissingExtraError: jinja2 is not installed.
+    """
+    try:
+        from jinja2 import Environment, PackageLoader, StrictUndefined
+    except ImportError:
+        raise MissingExtraError("jinja2", extra="report", purpose="A page") from None
+    return Environment(
+        loader=PackageLoader("albert_edge", "report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def require_libraries() -> None:
+    """Find out early whether pages and figures can be made.
+
+    Raises:
+        MissingExtraError: jinja2 or matplotlib is not installed.
+    """
+    environment()
+    require_matplotlib()
+
+
+def render_plots(report: BenchReport) -> str:
+    """The figures of a bench report as a page of their own."""
+    figures = [Figure(title, svg) for title, svg in inline_svgs(report)]
+    lead = f"{report.model}, on {report.machine.cpu}."
+    return render(Page("Bench", lead, sections=[Section("figures", "Figures", figures=figures)]))

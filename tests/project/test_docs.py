@@ -1,0 +1,412 @@
+"""What the documents show works, what they link to is there, and what is checked in is fit to be.
+
+Every ```python, ```console and ```bash block of a guide runs, in the order of the page and in one
+folder, as a reader would run them.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.checkpoints import make_model
+from support.pages import FENCE, blocks, code, table
+from support.paths import ROOT
+
+import albert_edge
+from albert_edge.benchmark.peers import PEERS
+from albert_edge.runtime import variants
+from albert_edge.runtime.providers import PROVIDERS
+from albert_edge.runtime.tasks import HEADS_OF_TASKS, find_task, load_task
+
+SHIPPED = ROOT / "models/langid-tiny"
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+SHELLS = ("console", "bash", "sh", "shell")
+
+# Set-up commands: the environment the tests run in was made by them already.
+SET_UP = ("pip", "git", "cd", "source", "python -m venv", "python3 -m venv")
+
+
+def repository() -> list[Path]:
+    """Every file that is checked in or would be."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+        encoding="utf-8",
+    )
+    paths = [ROOT / name for name in listed.stdout.split("\0") if name]
+    return [path for path in paths if path.is_file()]
+
+
+FILES = repository()
+PAGES = [path for path in FILES if path.suffix == ".md"]
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+
+each_page = pytest.mark.parametrize("page", PAGES, ids=lambda p: p.relative_to(ROOT).as_posix())
+
+
+def commands(language: str, block: str) -> list[str]:
+    """The commands of a shell block; in a console those after the prompt, else every line."""
+    lines = re.sub(r"\\\n\s*", "", block).splitlines()
+    if language == "console":
+        return [line[2:].strip() for line in lines if line.startswith("$ ")]
+    return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+
+
+def shown(page: Path) -> list[str]:
+    """Every shell command of a page."""
+    return [
+        line for kind, block in blocks(page) if kind in SHELLS for line in commands(kind, block)
+    ]
+
+
+def program_of(page: Path) -> list[tuple[str, str]]:
+    """The steps of a guide that run, in order: ("python", code) and ("shell", command)."""
+    steps = []
+    for language, block in blocks(page):
+        if language == "python":
+            steps.append(("python", block))
+        elif language in SHELLS:
+            lines = commands(language, block)
+            steps += [("shell", line) for line in lines if line.startswith("albert-edge")]
+    return steps
+
+
+# Runs steps one after the other: all Python in one namespace, as in one session of a reader.
+DRIVER = """
+import json, subprocess, sys
+namespace = {"__name__": "__main__"}
+for number, (kind, text) in enumerate(json.load(open(sys.argv[1]))):
+    print(f"step {number}: {text.strip()}", flush=True)
+    if kind == "python":
+        exec(compile(text, f"step {number}", "exec"), namespace)
+    else:
+        subprocess.run(["bash", "-c", text], check=True)
+"""
+
+
+def follow(steps: list[tuple[str, str]], folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run steps in a folder that has what the guides speak of: the models folder."""
+    shutil.copytree(SHIPPED, folder / "models/langid-tiny")
+    (folder / "steps.json").write_text(json.dumps(steps))
+    programs = Path(sys.executable).parent
+    return subprocess.run(
+        [sys.executable, "-c", DRIVER, "steps.json"],
+        cwd=folder,
+        env={**os.environ, "PATH": f"{programs}:{os.environ['PATH']}"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        timeout=120,
+    )
+
+
+# --- guides ---------------------------------------------------------------------------------
+
+
+# Bundles that guides speak of and no model ships for: what they are exported for, and what is
+# special about them. They are random, with the tokenizer of the model that ships.
+STAND_INS: dict[str, tuple[str, dict[str, Any]]] = {
+    "choices": ("multiple-choice", {}),
+    "entities": ("token-classification", {"num_labels": 5}),
+    "features": ("feature-extraction", {}),
+    "masked": ("fill-mask", {}),
+    "nli": ("text-classification", {"id2label": {0: "ENTAILMENT", 1: "NEUTRAL", 2: "OTHER"}}),
+    "pretraining": ("pretraining", {}),
+    "ranker": ("text-classification", {"num_labels": 1}),
+    "sentences": ("feature-extraction", {}),
+    "squad": ("question-answering", {}),
+}
+
+# What holds after a guide was followed, in the words of the guide.
+HOLDS = {
+    "pipelines.md": """
+pair_of = {"label", "score"}
+assert [set(entry) for entry in one] == [pair_of] and one[0]["label"] == "en"
+assert [[set(entry) for entry in each] for each in several] == [[pair_of] * 2] * 2
+assert set(pair) == pair_of and pair["label"] == "de"
+place = {"score", "word", "start", "end"}
+assert tokens and all(set(entry) == place | {"entity", "index"} for entry in tokens)
+for entities in (groups, long):
+    assert entities and all(set(entry) == place | {"entity_group"} for entry in entities)
+assert [set(entry) for entry in words[0]] == [place | {"entity", "index"}] * len(words[0])
+assert long[-1]["end"] > 6000
+assert context[answer["start"]:answer["end"]] == answer["answer"]
+assert len(three) == 3 and len(both) == 2
+assert {*answer, *perhaps, *book} == {"score", "start", "end", "answer"}
+filled = {"score", "token", "token_str", "sequence"}
+assert len(best) == 5 and all(set(entry) == filled for entry in best)
+assert [entry["token_str"] for entry in chosen] != [entry["token_str"] for entry in best]
+assert [len(each) for each in two_masks] == [2, 2]
+assert array.tolist() == lists and array.ndim == 3
+assert sorted(topic["labels"]) == ["cooking", "travel"] and len(topics) == 2
+assert abs(sum(topic["scores"]) - 1) < 1e-6 < abs(sum(topics[0]["scores"]) - 1)
+assert vectors.shape == (2, one_vector.size) and abs(similarity[0, 0] - 1) < 1e-6
+assert isinstance(score, float) and [set(entry) for entry in ranked] == [{"corpus_id", "score"}]
+assert choice == order[0] and len(order) == 3 and set(choice) == {"label", "score", "index"}
+assert label == both_labels[0]
+assert {entry["label"] for entry in both_labels} == {"in-order", "swapped"}
+assert a_list == [first, *(next(an_iterator) for _ in range(2))]
+assert (classify_here.session.threads, classify_here.device) == (2, "cpu")
+""",
+    "devices.md": "",
+    "quickstart.md": """
+assert answer[0]["label"] == "en" and [each[0]["label"] for each in answers] == ["de", "zh"]
+assert open("langid.html", encoding="utf-8").read().startswith("<!doctype html>")
+""",
+    "bench.md": "assert report.baseline == 'albert-edge fp32' and latency.ratio == 1",
+    "bundle.md": "",
+    "doctor.md": "assert 'cpu' in [check.name for check in report.providers if check.runs]",
+    "evaluate.md": """
+assert report.examples == 100 and report.precisions[0].metrics["accuracy"] == 0.99
+assert accuracy.metric == "accuracy" and accuracy.low <= accuracy.value <= accuracy.high
+""",
+    "embedding.md": "assert future.result()[0]['label'] == 'fr' and len(answers) == 30",
+}
+
+
+@pytest.fixture(scope="module")
+def stand_ins(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the bundles of `STAND_INS`."""
+    root = tmp_path_factory.mktemp("stand-ins")
+    for name, (task, config) in STAND_INS.items():
+        checkpoint = root.parent / f"{root.name}-checkpoints" / name
+        make_model(task, vocab_size=4000, **config).save_pretrained(checkpoint)
+        for file in SHIPPED.glob("*token*.json"):
+            shutil.copyfile(file, checkpoint / file.name)
+        albert_edge.export(checkpoint, root / name)
+    return root
+
+
+@pytest.mark.parametrize("name", HOLDS)
+def test_guide_works(name: str, stand_ins: Path, tmp_path: Path) -> None:
+    steps = program_of(ROOT / "docs" / name)
+    assert len(steps) >= 3
+    shutil.copytree(stand_ins, tmp_path, dirs_exist_ok=True)
+    done = follow([*steps, ("python", HOLDS[name])], tmp_path)
+    assert done.returncode == 0, done.stdout
+    if name == "pipelines.md":
+        assert "takes at most 256." in done.stdout
+    if name == "evaluate.md":
+        shown = [
+            line for line in (ROOT / "docs" / name).read_text().splitlines() if "fp32 " in line
+        ]
+        printed = [line.rstrip() for line in done.stdout.splitlines()]
+        assert len(shown) >= 3  # int4 may round otherwise on other CPUs
+        assert [line for line in shown if line.startswith(("accuracy", "matthews"))] == [
+            line for line in printed if re.match("(accuracy|matthews) .*fp32", line)
+        ][:2]
+    if name == "embedding.md":
+        assert "not valid Unicode" in done.stdout
+
+
+def test_readme_works(tmp_path: Path) -> None:
+    steps = program_of(ROOT / "README.md")
+    # Both roads are shown: the command line and Python.
+    assert {kind for kind, _ in steps} == {"python", "shell"}
+    done = follow(steps, tmp_path)
+    assert done.returncode == 0, done.stdout
+
+
+def test_readme_shows_the_main_commands() -> None:
+    told = {shlex.split(line)[1] for line in shown(ROOT / "README.md") if "albert-edge " in line}
+    assert {"export", "optimize", "predict"} <= told
+
+
+def test_a_guide_that_is_wrong_is_noticed(tmp_path: Path) -> None:
+    """Else the test above would prove nothing."""
+    wrong = tmp_path / "guide.md"
+    for block in (
+        "```console\n$ albert-edge export langid-tiny\n$ albert-edge predict other 'a'\n```\n",
+        "```python\nx = 1\n```\n\n```python\nassert x == 2\n```\n",
+    ):
+        wrong.write_text(block)
+        assert follow(program_of(wrong), tmp_path / str(len(block))).returncode != 0
+
+
+def test_model_card_works(tmp_path: Path) -> None:
+    steps = [step for step in program_of(SHIPPED / "README.md") if step[0] == "python"]
+    assert steps
+    answer = "print(classify('Wo ist der Bahnhof?')[0]['label'])"
+    done = follow([*steps, ("python", answer)], tmp_path)
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.splitlines()[-1] == "de"
+
+
+@each_page
+def test_commands_shown_are_known(page: Path) -> None:
+    """Those that are not run: make has the target, pip the extra, python the script."""
+    targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    for line in shown(page):
+        command = shlex.split(line, comments=True)
+        if command[0] == "make":
+            assert set(command[1:]) <= set(targets), line
+        elif command[0].endswith(("python", "python3")) and command[1].endswith(".py"):
+            assert (ROOT / command[1]).exists() or (page.parent / command[1]).exists(), line
+        else:
+            assert line.startswith((*SET_UP, "albert-edge", ".venv/", ".ci/run")), line
+        for extras in re.findall(r"(?:albert-edge|\.)\[([\w,]+)\]", line):
+            assert set(extras.split(",")) <= set(project["optional-dependencies"]), line
+
+
+@each_page
+def test_python_shown_compiles(page: Path) -> None:
+    for language, block in blocks(page):
+        if language == "python":
+            assert compile(block, str(page), "exec")
+    text = page.read_text(encoding="utf-8")
+    assert text.count("\n```") % 2 == 0  # every fence is closed
+
+
+# --- tables ---------------------------------------------------------------------------------
+
+
+def test_every_pipeline_is_in_the_table_with_its_parameters() -> None:
+    everywhere = {"truncation", "max_length", "padding"}
+    found = []
+    for names, head, _, _, parameters, _ in table(ROOT / "docs/pipelines.md", "task | export head"):
+        task, *aliases = code(names)
+        found.append(task)
+        assert [find_task(alias) for alias in aliases] == [task] * len(aliases)
+        assert head == HEADS_OF_TASKS[task]
+        _, *taken = inspect.signature(load_task(task).parameters).parameters
+        assert set(code(parameters)) == {*taken} - everywhere
+        if task == "question-answering":
+            assert everywhere & {*taken} == {"padding"}
+        else:
+            assert everywhere <= {*taken}
+    assert sorted(found) == sorted(HEADS_OF_TASKS)
+
+
+def test_every_stand_in_is_explained() -> None:
+    rows = table(ROOT / "docs/pipelines.md", "bundle")
+    assert {name for cell, _ in rows for name in code(cell)} == {*STAND_INS}
+    recipes = {path.stem for path in (ROOT / "models").glob("*.toml")}
+    shown = [code(source)[:1] for _, source in rows]
+    assert sum(name in recipes for names in shown for name in names) >= 5
+
+
+def test_every_device_is_in_the_table_with_what_brings_it() -> None:
+    rows = table(ROOT / "docs/devices.md", "device | execution provider")
+    assert [code(names)[0] for names, _, _ in rows] == list(PROVIDERS)
+    for (names, provider, how), known in zip(rows, PROVIDERS.values(), strict=True):
+        assert provider == known.name
+        assert known.numbered == (len(code(names)) == 2)
+        package = known.plugin or known.package or "albert-edge[cpu]"
+        assert how.startswith("an onnxruntime") or package in how
+
+
+def test_every_peer_is_in_the_table_with_its_extra() -> None:
+    rows = table(ROOT / "docs/bench.md", "peer | what it is")
+    assert [code(name) + code(extra) for name, _, extra in rows] == [
+        [peer.name, peer.extra] for peer in PEERS.values()
+    ]
+
+
+def test_precisions_are_listed_in_the_order_of_auto() -> None:
+    page = (ROOT / "docs/devices.md").read_text(encoding="utf-8")
+    assert f"| `cpu` | {', '.join(variants._ON_CPU)} |" in page
+    assert f"| all others | {', '.join(variants._ELSEWHERE)} |" in page
+
+
+def test_the_map_names_what_is_there() -> None:
+    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = re.findall(r"`((?:albert_edge|models|benchmarks|tests)/[\w./]*)`", page)
+    assert len(named) > 20
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+# --- links ----------------------------------------------------------------------------------
+
+
+@each_page
+def test_links_lead_somewhere(page: Path) -> None:
+    text = FENCE.sub("", page.read_text(encoding="utf-8"))
+    for link in LINK.findall(text):
+        if re.match(r"[a-z]+:", link):
+            continue
+        path, _, heading = link.partition("#")
+        target = page.parent / path if path else page
+        assert target.resolve().is_relative_to(ROOT)
+        assert target.exists(), link
+        if heading:
+            headings = re.findall(r"^#+ (.+)$", target.read_text(encoding="utf-8"), re.MULTILINE)
+            slugs = {re.sub(r"[^\w\- ]", "", h).strip().lower().replace(" ", "-") for h in headings}
+            assert heading in slugs, link
+
+
+# --- examples -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
+def test_example_runs(example: Path, tmp_path: Path) -> None:
+    here, scratch = tmp_path / "here", tmp_path / "scratch"
+    here.mkdir()
+    scratch.mkdir()
+    done = subprocess.run(
+        [sys.executable, str(example)],
+        cwd=here,
+        env={**os.environ, "TMPDIR": str(scratch)},
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.strip()
+    # It cleans up after itself.
+    assert not [*here.iterdir(), *scratch.iterdir()]
+
+
+def test_examples_are_listed() -> None:
+    page = (ROOT / "examples/README.md").read_text(encoding="utf-8")
+    assert EXAMPLES
+    assert set(LINK.findall(page)) >= {path.name for path in EXAMPLES}
+    assert all(
+        link in {path.name for path in EXAMPLES} for link in re.findall(r"\((\w+\.py)\)", page)
+    )
+
+
+# --- what is checked in ---------------------------------------------------------------------
+
+# Pieced together, so that this file does not itself hold what it looks for.
+MACHINE_PATHS = re.compile(
+    r"(?<![\w./<])/(?:" + "|".join(("work", "root", "tmp")) + r")(?=[/\s\"'`])"
+)
+INDEX_HOSTS = re.compile(r"(?:pypi|pythonhosted|download\.pytorch|anaconda)" + r"\.(?:org|com)")
+
+
+def test_files_are_small() -> None:
+    assert {path.name for path in FILES if path.stat().st_size >= 4_000_000} == set()
+
+
+def test_files_hold_no_path_of_a_machine_and_no_package_index() -> None:
+    assert MACHINE_PATHS.search("cd /" + "work/main")
+    assert INDEX_HOSTS.search("https://pypi" + ".org/simple")
+    found = []
+    for path in FILES:
+        text = path.read_bytes().decode("utf-8", errors="replace")
+        for pattern in (MACHINE_PATHS, INDEX_HOSTS):
+            found += [f"{path.relative_to(ROOT)}: {match[0]}" for match in pattern.finditer(text)]
+    assert not found
+
+
+def test_pins_name_no_address() -> None:
+    """A constraint is a name and a version; where to download it from is the user's affair."""
+    for path in (ROOT / "constraints").glob("*.txt"):
+        for line in path.read_text().splitlines():
+            entry = line.partition("#")[0].strip()
+            allowed = r"|[\w.-]+==[\w.+!]+( ;.*)?|-[cr] \w+\.txt|--constraint \w+\.txt"
+            assert re.fullmatch(allowed, entry), f"{path.name}: {line}"
