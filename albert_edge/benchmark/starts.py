@@ -14,6 +14,7 @@ import numpy as np
 from albert_edge.benchmark.process import Worker, WorkerError
 from albert_edge.benchmark.runtimes import Arrays, Built, Runtime
 from albert_edge.benchmark.worker import open_runtime, read_memory
+from albert_edge.runtime.vectors import cosine
 
 TOLERANCE = 1e-3  # of the largest output: what two float32 runs of one model are within
 
@@ -104,7 +105,8 @@ def liken(expected: Arrays, found: Arrays) -> Likeness:
         raise WorkerError(f"its outputs are {_shapes(found)}, not {_shapes(expected)}")
     # Unlike max() and min(), these let a NaN through.
     difference = np.max([np.abs(a - b).max() for a, b in pairs])
-    return Likeness(float(difference), float(np.min([_cosine(a, b) for a, b in pairs])))
+    least = float(np.min([cosine(a.ravel(), b.ravel()) for a, b in pairs]))
+    return Likeness(float(difference), least)
 
 
 def require_same_weights(expected: Arrays, likeness: Likeness) -> None:
@@ -123,8 +125,3 @@ def require_same_weights(expected: Arrays, likeness: Likeness) -> None:
 
 def _shapes(outputs: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {values.shape}" for name, values in outputs.items()) or "none"
-
-
-def _cosine(a: Any, b: Any) -> float:
-    a, b = a.ravel().astype(np.float64), b.ravel().astype(np.float64)
-    return float(a @ b / (np.linalg.norm(a) * np.linalg.norm(b)))

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from albert_edge.architecture.config import AlbertConfig
+from albert_edge.runtime.vectors import cosine
 
 Outputs = Mapping[str, npt.NDArray[Any]]
 Array = npt.NDArray[Any]
@@ -156,15 +157,7 @@ def _cosines(pairs: list[tuple[Array, Array]]) -> Array:
     if all(a.shape[-1] == 1 for a, _ in pairs):
         first, second = (np.concatenate([pair[i].ravel() for pair in pairs]) for i in (0, 1))
         pairs = [(first, second)]
-    return np.concatenate([_cosine(a, b).ravel() for a, b in pairs])
-
-
-def _cosine(a: Array, b: Array) -> Array:
-    a, b = a.astype(np.float64), b.astype(np.float64)
-    lengths = np.linalg.norm(a, axis=-1) * np.linalg.norm(b, axis=-1)
-    both_zero = (a == b).all(axis=-1)
-    products = np.where(both_zero, 1.0, (a * b).sum(axis=-1))
-    return np.divide(products, np.where(both_zero, 1.0, lengths))
+    return np.concatenate([cosine(a, b).ravel() for a, b in pairs])
 
 
 def _decider(config: AlbertConfig, task: str) -> Any:

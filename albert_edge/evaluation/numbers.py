@@ -20,6 +20,7 @@ from albert_edge.runtime.pipeline import Pipeline
 from albert_edge.runtime.session import Session
 from albert_edge.runtime.tasks.sentence_embeddings import SentenceEmbeddings
 from albert_edge.runtime.text import TextEncoder, load_text_encoder
+from albert_edge.runtime.vectors import cosine
 
 _PAIR = Fields(("text", "text_pair"))
 
@@ -98,13 +99,7 @@ class Similarities(Numbers):
         embed = EmbeddingPipeline(self.task, session, truncation=True)
         vectors = embed.stream(chain.from_iterable(items))
         for first, second in zip(vectors, vectors, strict=True):
-            yield _cosine(first, second)
-
-
-def _cosine(first: Any, second: Any) -> float:
-    one, other = np.asarray(first, np.float64), np.asarray(second, np.float64)
-    lengths = float(np.linalg.norm(one) * np.linalg.norm(other))
-    return float(one @ other) / lengths if lengths else 0.0
+            yield float(cosine(first, second))
 
 
 def _no_correlation(gold: Sequence[float], found: Sequence[float]) -> str | None:

@@ -11,6 +11,7 @@ from albert_edge.bundle.bundle import Bundle
 from albert_edge.bundle.manifest import Variant
 from albert_edge.compress.offset import BIASES
 from albert_edge.inspection.weights import Floats, Weights
+from albert_edge.runtime.vectors import cosine
 
 _BALANCED = {
     "balanced-values": (
@@ -127,12 +128,4 @@ def _weight_diff(name: str, first: str, second: str, a: Floats, b: Floats) -> We
     largest = float(np.abs(a - b).max(initial=0.0))
     magnitude = float(np.abs(a).max(initial=0.0))
     relative = largest / magnitude if magnitude else float(largest > 0)
-    return WeightDiff(name, first, second, largest, relative, _cosine(a, b))
-
-
-def _cosine(a: Floats, b: Floats) -> float:
-    if np.array_equal(a, b):  # zeros too, which have no direction
-        return 1.0
-    x, y = a.ravel().astype(np.float64), b.ravel().astype(np.float64)
-    lengths = np.linalg.norm(x) * np.linalg.norm(y)
-    return float(x @ y / lengths) if lengths else 0.0
+    return WeightDiff(name, first, second, largest, relative, float(cosine(a.ravel(), b.ravel())))

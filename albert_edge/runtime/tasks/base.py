@@ -60,19 +60,6 @@ class Task(Protocol):
         """What a call with one item and the keyword arguments `given` returns."""
 
 
-def softmax(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Turn (..., classes) logits into probabilities."""
-    exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    probabilities: npt.NDArray[np.float32] = exponentials / exponentials.sum(axis=-1, keepdims=True)
-    return probabilities
-
-
-def sigmoid(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Turn logits of any shape into probabilities, each of its own, without overflow."""
-    scores: npt.NDArray[np.float32] = np.exp(np.minimum(logits, 0)) / (1 + np.exp(-np.abs(logits)))
-    return scores
-
-
 @runtime_checkable
 class ArrangesInputs(Protocol):
     """A task that does not take every list in a call for a list of items."""

@@ -10,18 +10,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from albert_edge.runtime.vectors import sigmoid
+
 Vector = npt.NDArray[np.float32]
-
-
-def _sigmoid(values: Vector) -> Vector:
-    sigmoid: Vector = 0.5 * np.tanh(0.5 * values) + 0.5  # which cannot overflow
-    return sigmoid
 
 
 _ACTIVATIONS: dict[str, Callable[[Vector], Vector]] = {
     "Identity": lambda values: values,
     "ReLU": lambda values: np.maximum(values, 0),
-    "Sigmoid": _sigmoid,
+    "Sigmoid": sigmoid,
     "Tanh": np.tanh,
 }
 # What sentence-transformers does where the configuration does not say.

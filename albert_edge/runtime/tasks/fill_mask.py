@@ -12,8 +12,9 @@ import numpy.typing as npt
 
 from albert_edge.bundle.bundle import Bundle
 from albert_edge.errors import InputError, UsageError
-from albert_edge.runtime.tasks.base import WindowOutputs, Windows, softmax
+from albert_edge.runtime.tasks.base import WindowOutputs, Windows
 from albert_edge.runtime.text import Cut, TextEncoder, cut
+from albert_edge.runtime.vectors import softmax
 
 Ids = npt.NDArray[np.int64]
 

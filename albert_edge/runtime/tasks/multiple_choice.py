@@ -10,9 +10,10 @@ import numpy as np
 
 from albert_edge.bundle.bundle import Bundle
 from albert_edge.errors import InputError
-from albert_edge.runtime.tasks.base import Inputs, WindowOutputs, Windows, softmax
+from albert_edge.runtime.tasks.base import Inputs, WindowOutputs, Windows
 from albert_edge.runtime.tasks.top_k import TopK, read_top_k
 from albert_edge.runtime.text import Cut, TextEncoder, cut
+from albert_edge.runtime.vectors import softmax
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,14 +13,6 @@ Vector = npt.NDArray[np.float32]
 POOLER = "pooler"
 """What ALBERT itself makes of its first token, instead of a way of pooling."""
 
-_SMALLEST_NORM = 1e-12
-
-
-def unit(vector: Vector) -> Vector:
-    """Scale a vector to Euclidean length 1; one of zeros stays as it is."""
-    scaled: Vector = vector / max(float(np.linalg.norm(vector)), _SMALLEST_NORM)
-    return scaled
-
 
 def _first(tokens: Vector, start: int) -> Vector:
     first: Vector = tokens[0]

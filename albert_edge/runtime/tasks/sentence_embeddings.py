@@ -15,9 +15,10 @@ from albert_edge.bundle.bundle import Bundle
 from albert_edge.errors import BundleError, InputError, UsageError
 from albert_edge.runtime.tasks.base import WindowOutputs, Windows
 from albert_edge.runtime.tasks.dense import Dense
-from albert_edge.runtime.tasks.pooling import POOLER, POOLINGS, Vector, unit
+from albert_edge.runtime.tasks.pooling import POOLER, POOLINGS, Vector
 from albert_edge.runtime.tasks.sentence_modules import read_sentence_modules
 from albert_edge.runtime.text import Cut, TextEncoder, cut
+from albert_edge.runtime.vectors import unit
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,10 @@ from typing import Any
 
 from albert_edge.bundle.bundle import Bundle
 from albert_edge.errors import BundleError, InputError
-from albert_edge.runtime.tasks.base import Inputs, Outputs, softmax
+from albert_edge.runtime.tasks.base import Inputs, Outputs
 from albert_edge.runtime.tasks.top_k import TopK, read_top_k
 from albert_edge.runtime.text import Cut, TextEncoder, cut
+from albert_edge.runtime.vectors import softmax
 
 # By class, as `sentence_order_label` of transformers.AlbertForPreTraining counts them.
 LABELS = ("in-order", "swapped")

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from tokenizers import Encoding
 
-from albert_edge.runtime.tasks.base import softmax
+from albert_edge.runtime.vectors import softmax
 
 Scores = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]

@@ -12,9 +12,10 @@ import numpy.typing as npt
 from albert_edge.bundle.bundle import Bundle
 from albert_edge.bundle.manifest import Manifest
 from albert_edge.errors import UsageError
-from albert_edge.runtime.tasks.base import Inputs, Outputs, sigmoid, softmax
+from albert_edge.runtime.tasks.base import Inputs, Outputs
 from albert_edge.runtime.tasks.top_k import TopK, read_top_k
 from albert_edge.runtime.text import Cut, TextEncoder, cut
+from albert_edge.runtime.vectors import sigmoid, softmax
 
 Function = Literal["softmax", "sigmoid", "none"]
 Scores = npt.NDArray[np.float32]

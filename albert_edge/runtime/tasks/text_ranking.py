@@ -13,8 +13,9 @@ import numpy.typing as npt
 
 from albert_edge.bundle.bundle import Bundle
 from albert_edge.errors import BundleError, UsageError
-from albert_edge.runtime.tasks.base import Inputs, Outputs, sigmoid
+from albert_edge.runtime.tasks.base import Inputs, Outputs
 from albert_edge.runtime.text import Cut, TextEncoder, cut
+from albert_edge.runtime.vectors import sigmoid
 
 Scores = npt.NDArray[np.float32]
 Activation = Callable[[Scores], Scores]

@@ -11,7 +11,7 @@ from tokenizers import Encoding, Tokenizer
 
 from albert_edge.bundle.bundle import Bundle
 from albert_edge.errors import UsageError
-from albert_edge.runtime.tasks.base import WindowOutputs, Windows, softmax
+from albert_edge.runtime.tasks.base import WindowOutputs, Windows
 from albert_edge.runtime.tasks.entities import (
     STRATEGIES,
     Entity,
@@ -21,6 +21,7 @@ from albert_edge.runtime.tasks.entities import (
     merge_windows,
 )
 from albert_edge.runtime.text import Cut, TextEncoder, cut, token_arrays
+from albert_edge.runtime.vectors import softmax
 
 
 @dataclass(frozen=True, slots=True)

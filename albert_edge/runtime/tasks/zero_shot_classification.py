@@ -11,8 +11,9 @@ import numpy as np
 
 from albert_edge.bundle.bundle import Bundle
 from albert_edge.errors import InputError, UsageError
-from albert_edge.runtime.tasks.base import WindowOutputs, Windows, softmax
+from albert_edge.runtime.tasks.base import WindowOutputs, Windows
 from albert_edge.runtime.text import Arrays, Cut, TextEncoder, cut
+from albert_edge.runtime.vectors import softmax
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ from albert_edge.bundle.manifest import MANIFEST, FileRecord
 from albert_edge.errors import BundleError, InputError, UsageError
 from albert_edge.runtime.ranking import RankingPipeline
 from albert_edge.runtime.session import Session
-from albert_edge.runtime.tasks.base import sigmoid
+from albert_edge.runtime.vectors import sigmoid
 
 __all__ = ["one_thread"]  # a fixture of every test here
 

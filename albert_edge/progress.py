@@ -1,0 +1,89 @@
+"""A progress bar for any function that reports progress: `progress=True` shows it.
+
+On a terminal it is drawn by rich, in a notebook by tqdm if that is installed; anywhere else,
+such as in a log file, nothing is shown.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any, Literal
+
+Progress = Callable[[str, int, int | None], None]
+"""Called with what is being done, how much of it is done, and of how much (None: not known)."""
+
+Unit = Literal["steps", "bytes"]
+
+
+@contextlib.contextmanager
+def progress_bar(progress: bool | Progress, *, unit: Unit = "steps") -> Iterator[Progress]:
+    """Open a progress bar, or pass on the function that shall be called instead of one.
+
+    Args:
+        progress: True for a bar on stderr, False for none, or a function to call.
+        unit: What is counted.
+
+    Yields:
+        A function to call as work gets done.
+    """
+    if callable(progress):
+        yield progress
+    elif progress and "ipykernel" in sys.modules:
+        with _notebook_bar(unit) as report:
+            yield report
+    elif progress and sys.stderr.isatty():
+        with _terminal_bar(unit) as report:
+            yield report
+    else:
+        yield _silent
+
+
+def _silent(what: str, done: int, total: int | None) -> None:
+    pass
+
+
+@contextlib.contextmanager
+def _terminal_bar(unit: Unit) -> Iterator[Progress]:
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, TextColumn
+    from rich.progress import Progress as Bar
+
+    count = DownloadColumn() if unit == "bytes" else MofNCompleteColumn()
+    columns = (TextColumn("{task.description}"), BarColumn(), count)
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=None)
+
+        def report(what: str, done: int, total: int | None) -> None:
+            bar.update(task, description=what[:1].upper() + what[1:], completed=done, total=total)
+
+        yield report
+
+
+@contextlib.contextmanager
+def _notebook_bar(unit: Unit) -> Iterator[Progress]:
+    try:
+        from tqdm.auto import tqdm
+    except ImportError:
+        yield _silent
+        return
+    bars: dict[str, Any] = {}  # the last one is open
+    scale = {"unit": "B", "unit_scale": True} if unit == "bytes" else {"unit": ""}
+
+    def report(what: str, done: int, total: int | None) -> None:
+        if what not in bars:
+            close()
+            bars[what] = tqdm(desc=what[:1].upper() + what[1:], total=total, **scale)
+        bar = bars[what]
+        bar.total = total
+        bar.update(done - bar.n)
+
+    def close() -> None:
+        while bars:
+            bars.popitem()[1].close()
+
+    try:
+        yield report
+    finally:
+        close()

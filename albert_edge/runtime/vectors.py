@@ -1,0 +1,50 @@
+"""The arithmetic of vectors that answers are made of and compared by, each function once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float32]
+
+_SMALLEST_NORM = 1e-12
+
+
+def softmax(logits: Floats) -> Floats:
+    """Turn (..., classes) logits into probabilities that sum to 1."""
+    exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    probabilities: Floats = exponentials / exponentials.sum(axis=-1, keepdims=True)
+    return probabilities
+
+
+def sigmoid(logits: Floats) -> Floats:
+    """Turn each logit into a probability of its own, without overflow; any shape."""
+    scores: Floats = np.exp(np.minimum(logits, 0)) / (1 + np.exp(-np.abs(logits)))
+    return scores
+
+
+def unit(vector: Floats) -> Floats:
+    """Scale a vector to Euclidean length 1; a zero vector stays as it is."""
+    scaled: Floats = vector / max(float(np.linalg.norm(vector)), _SMALLEST_NORM)
+    return scaled
+
+
+def cosine(first: npt.NDArray[Any], second: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """Compute the cosine of the angle between vectors, which are the last axis.
+
+    A zero vector has no direction. Here equal vectors have cosine 1, zero vectors too, and a zero
+    vector has cosine 0 with any other vector. A value that is not finite gives NaN.
+
+    Args:
+        first: Vectors, (..., size).
+        second: As many vectors of the same size.
+
+    Returns:
+        One float64 for each pair, (...).
+    """
+    a, b = first.astype(np.float64), second.astype(np.float64)
+    lengths = np.linalg.norm(a, axis=-1) * np.linalg.norm(b, axis=-1)
+    cosines: npt.NDArray[np.float64] = (a * b).sum(axis=-1) / np.where(lengths == 0, 1, lengths)
+    return np.where((a == b).all(axis=-1) & np.isfinite(lengths), 1.0, cosines)
