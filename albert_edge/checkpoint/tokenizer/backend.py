@@ -59,9 +59,9 @@ def spiece_tokenizer(path: Path, settings: Settings) -> Tokenizer:
             f"{path} is damaged: {error}", tip="Copy spiece.model again."
         ) from error
     steps = [normalizers.Replace("``", '"'), normalizers.Replace("''", '"')]
-    if not settings.flag("keep_accents", False):
+    if not settings.config.flag("keep_accents", False):
         steps += [normalizers.NFKD(), normalizers.StripAccents()]
-    if settings.flag("do_lower_case", True):
+    if settings.config.flag("do_lower_case", True):
         steps.append(normalizers.Lowercase())
     steps += [*charsmap, normalizers.Replace(Regex(" {2,}"), " ")]
     tokenizer = Tokenizer(model)
@@ -107,9 +107,9 @@ def wordpiece_tokenizer(path: Path, settings: Settings) -> Tokenizer:
     tokenizer = Tokenizer(models.WordPiece(vocab, unk_token=unk))
     tokenizer.normalizer = normalizers.BertNormalizer(
         clean_text=True,
-        handle_chinese_chars=settings.flag("tokenize_chinese_chars", True),
-        strip_accents=settings.flag("strip_accents", None),
-        lowercase=settings.flag("do_lower_case", True),
+        handle_chinese_chars=settings.config.flag("tokenize_chinese_chars", True),
+        strip_accents=settings.config.flag("strip_accents", None),
+        lowercase=settings.config.flag("do_lower_case", True),
     )
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.decoder = decoders.WordPiece()

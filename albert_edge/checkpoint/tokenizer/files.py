@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from tokenizers import Tokenizer, models
 
@@ -15,11 +16,10 @@ from albert_edge.checkpoint.tokenizer.backend import (
     wordpiece_tokenizer,
 )
 from albert_edge.checkpoint.tokenizer.settings import (
-    JsonObject,
     Settings,
     Token,
-    read_json,
     read_settings,
+    read_tokenizer_file,
 )
 from albert_edge.errors import CheckpointError
 
@@ -49,8 +49,8 @@ class TokenizerFiles:
     """
 
     tokenizer_json: str
-    tokenizer_config: JsonObject
-    special_tokens_map: JsonObject
+    tokenizer_config: dict[str, Any]
+    special_tokens_map: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +98,11 @@ def read_tokenizer(folder: Path) -> TokenizerFiles | None:
         ) from error
     wordpiece = isinstance(tokenizer.model, models.WordPiece)
     settings = read_settings(folder, WORDPIECE_TOKENS if wordpiece else SPIECE_TOKENS)
-    tokenizer_class = settings.config.get("tokenizer_class")
+    tokenizer_class = settings.config.values.get("tokenizer_class")
     if tokenizer_class in (None, "TokenizersBackend"):  # the latter is unknown to transformers 4
         tokenizer_class = _GENERIC_CLASS
     files = _complete(folder, text, tokenizer, settings, tokenizer_class=tokenizer_class)
-    stored = read_json(folder / "special_tokens_map.json")
+    stored = read_tokenizer_file(folder / "special_tokens_map.json").values
     return replace(files, special_tokens_map=stored) if stored else files
 
 
@@ -129,8 +129,8 @@ def build_tokenizer(folder: Path) -> TokenizerFiles | None:
 
 def _build(path: Path, vocabulary: _Vocabulary) -> TokenizerFiles:
     settings = read_settings(path.parent, vocabulary.special)
-    model_config = read_json(path.parent / "config.json")
-    asked = str((model_config | settings.config).get("tokenizer_class") or _GENERIC_CLASS)
+    model_config = read_tokenizer_file(path.parent / "config.json").values
+    asked = str((model_config | settings.config.values).get("tokenizer_class") or _GENERIC_CLASS)
     if asked.removesuffix("Fast") not in _BUILDABLE:
         raise CheckpointError(
             f"{path.parent} asks for {asked}, which {path.name} alone does not make.",
@@ -144,7 +144,7 @@ def _build(path: Path, vocabulary: _Vocabulary) -> TokenizerFiles:
         tokenizer,
         settings,
         tokenizer_class=vocabulary.tokenizer_class,
-        clean_up_tokenization_spaces=settings.flag(
+        clean_up_tokenization_spaces=settings.config.flag(
             "clean_up_tokenization_spaces", vocabulary.clean_up
         ),
     )
@@ -154,17 +154,18 @@ def _complete(
     folder: Path, text: str, tokenizer: Tokenizer, settings: Settings, **fixed: str | bool | None
 ) -> TokenizerFiles:
     """Add to the checkpoint's own tokenizer_config.json what its readers need to know."""
-    names: JsonObject = {
+    names: dict[str, Any] = {
         role: str(token)
         for role, token in settings.special.items()
         if tokenizer.token_to_id(str(token)) is not None
     }
     if settings.extra:
         names["additional_special_tokens"] = [str(token) for token in settings.extra]
-    positions = read_json(folder / "config.json").get("max_position_embeddings", _ALBERT_POSITIONS)
-    kept = {name: value for name, value in settings.config.items() if name not in _DROPPED}
+    model_config = read_tokenizer_file(folder / "config.json").values
+    positions = model_config.get("max_position_embeddings", _ALBERT_POSITIONS)
+    kept = {name: value for name, value in settings.config.values.items() if name not in _DROPPED}
     config = {
-        "model_max_length": settings.config.get("max_len", positions),
+        "model_max_length": settings.config.values.get("max_len", positions),
         # transformers 5 leaves out token_type_ids unless they are named.
         "model_input_names": ["input_ids", "token_type_ids", "attention_mask"],
         **kept,
