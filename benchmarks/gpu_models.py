@@ -107,7 +107,7 @@ def cosines(right: Sequence[Arrays], found: Sequence[Arrays]) -> dict[str, tuple
 
 def parity(body: Path, folder: Path, texts: list[str], device: str) -> dict[str, Any]:
     """Of every head and variant, how near the device's answers are to the CPU's in fp32."""
-    from albert_edge.graph.heads import HEADS
+    from albert_edge.architecture.heads import HEADS
     from albert_edge.runtime.session import Session
 
     table: dict[str, Any] = {}

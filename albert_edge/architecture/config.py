@@ -20,17 +20,6 @@ ProblemType = Literal["regression", "single_label_classification", "multi_label_
 REMOTE_CODE_FIELDS = ("auto_map", "custom_pipelines", "trust_remote_code")
 PROBLEM_TYPES: tuple[ProblemType, ...] = get_args(ProblemType)
 
-# transformers' class for each head -> the task it is trained for.
-ARCHITECTURES = {
-    "AlbertModel": "feature-extraction",
-    "AlbertForMaskedLM": "fill-mask",
-    "AlbertForPreTraining": "pretraining",
-    "AlbertForSequenceClassification": "text-classification",
-    "AlbertForTokenClassification": "token-classification",
-    "AlbertForQuestionAnswering": "question-answering",
-    "AlbertForMultipleChoice": "multiple-choice",
-}
-
 # name -> (default, smallest, largest); the defaults are those of transformers.AlbertConfig.
 _SIZES: dict[str, tuple[int, int, int]] = {
     "vocab_size": (30000, 1, 2_000_000),

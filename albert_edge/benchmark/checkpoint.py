@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from albert_edge.architecture.config import ARCHITECTURES
+from albert_edge.architecture.heads import HEADS
 from albert_edge.bundle.bundle import Bundle
 from albert_edge.check.portable import portable_file
 from albert_edge.onnx_format.reader import read_onnx
@@ -38,9 +38,7 @@ def write_checkpoint(bundle: Bundle, folder: Path) -> None:
     folder.mkdir()
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     config = json.loads(bundle.listed("config.json").read_text(encoding="utf-8"))
-    config["architectures"] = [
-        name for name, task in ARCHITECTURES.items() if task == bundle.manifest.task
-    ]
+    config["architectures"] = [HEADS[bundle.manifest.task].class_name]
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
     for name in _TOKENIZER_FILES:
         if (text := bundle.read_text(name)) is not None:

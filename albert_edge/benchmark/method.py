@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from albert_edge.architecture.heads import HEADS
 from albert_edge.benchmark.plan import Plan
 from albert_edge.benchmark.shapes import CHOICES, FIRST, WARM
 from albert_edge.benchmark.starts import TOLERANCE
@@ -42,7 +43,7 @@ def describe_method(plan: Plan, processors: dict[int, list[int]], starts: int) -
         "same weights": f"all outputs for {FIRST[0]}x{FIRST[1]} beside those of albert-edge in "
         f"fp32; an fp32 peer further away than {TOLERANCE:g} of the largest is not measured",
     }
-    if plan.bundle.manifest.task == "multiple-choice":
+    if HEADS[plan.bundle.manifest.task].has_choices:
         topics["inputs"] = f"each sequence of a batch is an item of {CHOICES} choices"
     return topics
 

@@ -29,7 +29,7 @@ class Work:
 
     Attributes:
         folder: Has a `CHECKPOINT`, as save_pretrained writes it, and room for what is made.
-        task: The head, as in `albert_edge.architecture.config.ARCHITECTURES`.
+        task: The head, as in `albert_edge.architecture.heads.HEADS`.
     """
 
     folder: Path

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from albert_edge.architecture.config import AlbertConfig
+from albert_edge.architecture.heads import HEADS
 from albert_edge.errors import UsageError
 
 Shape = tuple[int, int]  # sequences, tokens of each
@@ -17,7 +18,7 @@ Inputs = dict[str, npt.NDArray[np.int64]]
 DEFAULT_SHAPES: tuple[Shape, ...] = ((1, 8), (1, 32), (1, 128), (1, 384), (8, 128))
 FIRST: Shape = (1, 16)  # what a fresh process answers first, and what outputs are compared on
 WARM: Shape = (1, 128)  # what it answers before its memory is read again
-CHOICES = 2  # of each item, for a multiple-choice model
+CHOICES = 2  # of each item, for a model that chooses
 
 
 def parse_shapes(text: str) -> list[Shape]:
@@ -58,17 +59,17 @@ def choose_shapes(wanted: Sequence[Shape] | None, config: AlbertConfig) -> list[
     return list(dict.fromkeys((batch, length) for batch, length in wanted))
 
 
-def make_inputs(shape: Shape, config: AlbertConfig, task: str) -> Inputs:
+def make_inputs(shape: Shape, config: AlbertConfig, head: str) -> Inputs:
     """Random token ids of a shape, nothing padded; the second half is the second segment.
 
     Args:
         shape: A length over what the model takes is cut to that.
         config: Gives the ranges of the ids.
-        task: multiple-choice models get `CHOICES` choices a sequence.
+        head: A key of `HEADS`; an item of choices gets `CHOICES` of them.
     """
     batch, length = shape[0], min(shape[1], config.max_position_embeddings)
-    choices = (CHOICES,) if task == "multiple-choice" else ()
-    ids = np.random.default_rng(0).integers(0, config.vocab_size, (batch, *choices, length))
+    shape_of_ids = HEADS[head].ids_shape(batch, length, CHOICES)
+    ids = np.random.default_rng(0).integers(0, config.vocab_size, shape_of_ids)
     segments = np.arange(length) >= (length + 1) // 2
     last = min(1, config.type_vocab_size - 1)
     return {

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from albert_edge.architecture.config import ARCHITECTURES, AlbertConfig
+from albert_edge.architecture.config import AlbertConfig
+from albert_edge.architecture.heads import HEADS
 from albert_edge.errors import MissingExtraError, QualityError
 
 Arrays = Mapping[str, npt.NDArray[Any]]
@@ -72,24 +73,23 @@ def compare(expected: list[Arrays], candidate: Run, inputs: list[Arrays]) -> Par
 
 
 def sample_inputs(
-    config: AlbertConfig, task: str, mask_token_id: int | None = None
+    config: AlbertConfig, head: str, mask_token_id: int | None = None
 ) -> list[Arrays]:
     """Inputs that reach every part of a model: odd lengths, padding, and both token types.
 
     Args:
         config: Gives the ranges of ids and lengths.
-        task: multiple-choice models get a dimension of choices.
+        head: A key of `HEADS`.
         mask_token_id: If given, every text holds this id.
     """
-    return list(_samples(config, task, mask_token_id))
+    return list(_samples(config, head, mask_token_id))
 
 
-def _samples(config: AlbertConfig, task: str, mask_token_id: int | None) -> Iterator[Arrays]:
+def _samples(config: AlbertConfig, head: str, mask_token_id: int | None) -> Iterator[Arrays]:
     random = np.random.default_rng(0)
     longest = config.max_position_embeddings
     for batch, length in ((1, 1), (1, 2), (1, 7), (3, 33), (1, 128)):
-        choices = (2,) if task == "multiple-choice" else ()
-        shape = (batch, *choices, min(length, longest))
+        shape = HEADS[head].ids_shape(batch, min(length, longest))
         input_ids = random.integers(0, config.vocab_size, shape)
         if mask_token_id is not None:
             input_ids[..., shape[-1] // 2] = mask_token_id
@@ -102,21 +102,21 @@ def _samples(config: AlbertConfig, task: str, mask_token_id: int | None) -> Iter
         }
 
 
-def transformers_run(folder: Path, task: str) -> Run:
+def transformers_run(folder: Path, head: str) -> Run:
     """The checkpoint of a folder, run by transformers on torch in float32.
 
     Raises:
         MissingExtraError: torch or transformers is not installed.
     """
-    return torch_run(transformers_model(folder, task))
+    return torch_run(transformers_model(folder, head))
 
 
-def transformers_model(folder: Path, task: str, **options: Any) -> Any:
-    """The checkpoint of a folder as the model of transformers that answers a task, in float32.
+def transformers_model(folder: Path, head: str, **options: Any) -> Any:
+    """The checkpoint of a folder as the model of transformers with a head, in float32.
 
     Args:
         folder: The checkpoint.
-        task: A value of `ARCHITECTURES`.
+        head: A key of `HEADS`.
         **options: What else from_pretrained is given.
 
     Raises:
@@ -129,8 +129,7 @@ def transformers_model(folder: Path, task: str, **options: Any) -> Any:
         raise MissingExtraError(
             error.name or "torch", extra="reference", purpose="Comparing with the checkpoint"
         ) from None
-    (class_name,) = (name for name, answers in ARCHITECTURES.items() if answers == task)
-    model_class = getattr(transformers, class_name)
+    model_class = getattr(transformers, HEADS[head].class_name)
     return model_class.from_pretrained(folder, local_files_only=True, **options).float().eval()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,21 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from albert_edge.architecture.config import AlbertConfig
+from albert_edge.architecture.heads import HEADS
 from albert_edge.runtime.vectors import cosine
 
 Outputs = Mapping[str, npt.NDArray[Any]]
 Array = npt.NDArray[Any]
-
-# Which outputs are decided by their largest entry, by task.
-_CHOICES = {
-    "text-classification": ("logits",),
-    "token-classification": ("logits",),
-    "multiple-choice": ("logits",),
-    "fill-mask": ("logits",),
-    "pretraining": ("prediction_logits", "sop_logits"),
-    "question-answering": ("start_logits", "end_logits"),
-    "feature-extraction": (),
-}
 
 # Tokens of a text that are looked at, evenly spaced: enough to judge by, few enough to keep.
 _TOKENS = 16
@@ -160,12 +150,14 @@ def _cosines(pairs: list[tuple[Array, Array]]) -> Array:
     return np.concatenate([cosine(a, b).ravel() for a, b in pairs])
 
 
-def _decider(config: AlbertConfig, task: str) -> Any:
-    if task == "text-classification" and config.problem_type == "multi_label_classification":
-        return lambda outputs: (outputs["logits"] > 0).ravel()
-    if task == "text-classification" and config.num_labels == 1:  # regression decides nothing
-        return lambda outputs: np.empty(0)
-    choices = _CHOICES[task]
-    return lambda outputs: np.concatenate(
-        [np.empty(0, int), *(outputs[name].argmax(axis=-1).ravel() for name in choices)]
-    )
+def _decider(config: AlbertConfig, head: str) -> Callable[[Outputs], Array]:
+    names = HEADS[head].decisive
+    match HEADS[head].decision(config):
+        case "positive":
+            return lambda outputs: np.concatenate([(outputs[name] > 0).ravel() for name in names])
+        case "largest":
+            return lambda outputs: np.concatenate(
+                [outputs[name].argmax(axis=-1).ravel() for name in names]
+            )
+        case _:
+            return lambda outputs: np.empty(0, int)

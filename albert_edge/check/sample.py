@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from albert_edge.architecture.config import AlbertConfig
+from albert_edge.architecture.heads import HEADS
 from albert_edge.bundle.bundle import Bundle
 from albert_edge.errors import BundleError, InputError, UsageError
 from albert_edge.records import find_label, read_records
@@ -86,11 +87,10 @@ def load_sample(
     return Sample(list(_fitted(encoded, bundle)), labels, origin)
 
 
-def _has_classes(task: str, config: AlbertConfig) -> bool:
+def _has_classes(head: str, config: AlbertConfig) -> bool:
     """Whether a model gives every text one of several classes."""
-    if task != "text-classification":
-        return False
-    return config.num_labels > 1 and config.problem_type != "multi_label_classification"
+    spec = HEADS[head]
+    return spec.classifies_texts and spec.decision(config) == "largest"
 
 
 def _records(texts: Texts | None, data: File | None) -> tuple[list[dict[str, Any]], str]:
@@ -127,19 +127,17 @@ def _encode(encoder: TextEncoder, pair: tuple[str, str | None], number: int, ori
 
 def _fitted(encoded: list[Arrays], bundle: Bundle) -> Iterator[Arrays]:
     """Give texts the form the task reads: choices side by side, a word masked."""
-    match bundle.manifest.task:
-        case "multiple-choice":
-            for first, second in zip(encoded, [*encoded[1:], encoded[0]], strict=True):
-                yield _side_by_side(first, second)
-        case "fill-mask":
-            mask = find_mask_token_id(bundle)
-            for arrays in encoded:
-                ids = arrays["input_ids"].copy()
-                if mask is not None:
-                    ids[:, ids.shape[1] // 2] = mask
-                yield {**arrays, "input_ids": ids}
-        case _:
-            yield from encoded
+    head = HEADS[bundle.manifest.task]
+    if head.has_choices:
+        for first, second in zip(encoded, [*encoded[1:], encoded[0]], strict=True):
+            yield _side_by_side(first, second)
+    elif head.masked_outputs and (mask := find_mask_token_id(bundle)) is not None:
+        for arrays in encoded:
+            ids = arrays["input_ids"].copy()
+            ids[:, ids.shape[1] // 2] = mask
+            yield {**arrays, "input_ids": ids}
+    else:
+        yield from encoded
 
 
 def _side_by_side(*choices: Arrays) -> Arrays:
@@ -155,7 +153,7 @@ def _random(bundle: Bundle, config: AlbertConfig) -> Iterator[Arrays]:
     random = np.random.default_rng(0)
     longest = min(64, config.max_position_embeddings)
     for length in random.integers(1, longest + 1, _RANDOM_TEXTS):
-        shape = (1, 2, length) if bundle.manifest.task == "multiple-choice" else (1, length)
+        shape = HEADS[bundle.manifest.task].ids_shape(1, length)
         yield {
             "input_ids": random.integers(0, config.vocab_size, shape),
             "attention_mask": np.ones(shape, np.int64),

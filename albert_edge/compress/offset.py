@@ -13,26 +13,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from albert_edge.architecture.heads import HEADS
 from albert_edge.check.quality import Outputs
 from albert_edge.compress.rounding import Floats
 
-# The outputs a bias is added to last, one after the other, by task.
-BIASES: dict[str, dict[str, tuple[str, ...]]] = {
-    "text-classification": {"classifier.bias": ("logits",)},
-    "token-classification": {"classifier.bias": ("logits",)},
-    "multiple-choice": {"classifier.bias": ("logits",)},
-    "question-answering": {"qa_outputs.bias": ("start_logits", "end_logits")},
-    "fill-mask": {"predictions.bias": ("logits",)},
-    "pretraining": {
-        "predictions.bias": ("prediction_logits",),
-        "sop_classifier.classifier.bias": ("sop_logits",),
-    },
-    "feature-extraction": {},
-}
-
 
 def offsets(
-    task: str,
+    head: str,
     weights: Mapping[str, Floats],
     expected: Sequence[Outputs],
     found: Sequence[Outputs],
@@ -40,7 +27,7 @@ def offsets(
     """How far outputs are off on average over all texts and tokens.
 
     Args:
-        task: What the model answers.
+        head: A key of `HEADS`.
         weights: The float weights by name.
         expected: The float model's outputs for some texts.
         found: The compressed model's for the same texts.
@@ -50,7 +37,7 @@ def offsets(
         of its last axis, or for all of it where the bias is a single number.
     """
     off = {}
-    for bias, outputs in BIASES[task].items():
+    for bias, outputs in HEADS[head].biases.items():
         features = len(weights[bias]) // len(outputs)
         for name in outputs:
             errors = [
@@ -67,11 +54,11 @@ def without(outputs: Outputs, off: Mapping[str, Floats]) -> Outputs:
 
 
 def correct(
-    task: str, weights: Mapping[str, Floats], off: Mapping[str, Floats]
+    head: str, weights: Mapping[str, Floats], off: Mapping[str, Floats]
 ) -> dict[str, Floats]:
     """The biases that take `off` back."""
     return {
         bias: weights[bias] - np.concatenate([off[name] for name in outputs])
-        for bias, outputs in BIASES[task].items()
+        for bias, outputs in HEADS[head].biases.items()
         if off
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from albert_edge.architecture.config import read_config
+from albert_edge.architecture.heads import HEAD_OF_TASK
 from albert_edge.bundle.bundle import Bundle
 from albert_edge.errors import UsageError
 from albert_edge.evaluation.answers import Answers
@@ -12,7 +13,7 @@ from albert_edge.evaluation.labels import Labels
 from albert_edge.evaluation.numbers import Numbers, Similarities
 from albert_edge.evaluation.subject import Subject
 from albert_edge.evaluation.words import Words
-from albert_edge.runtime.tasks import HEADS_OF_TASKS, find_task
+from albert_edge.runtime.tasks import find_task
 
 # Of several tasks of one head the first is what is evaluated if none is named.
 TASKS_EVALUATED: dict[str, type[Subject]] = {
@@ -36,7 +37,7 @@ def find_subject(bundle: Bundle, task: str | None) -> Subject:
     """
     head = bundle.manifest.task
     if task is None:
-        fitting = (name for name in TASKS_EVALUATED if HEADS_OF_TASKS[name] == head)
+        fitting = (name for name in TASKS_EVALUATED if HEAD_OF_TASK[name] == head)
         name = next(fitting, head)
     else:
         name = find_task(task)
@@ -45,10 +46,10 @@ def find_subject(bundle: Bundle, task: str | None) -> Subject:
             f"There is no way here to say how right the answers of {name} are.",
             tip=f"What can be evaluated: {', '.join(TASKS_EVALUATED)}.",
         )
-    if HEADS_OF_TASKS[name] != head:
+    if HEAD_OF_TASK[name] != head:
         raise UsageError(
             f"{bundle.folder} was exported for {head}, not {name}.",
-            tip=f"Export the checkpoint with --task {HEADS_OF_TASKS[name]}.",
+            tip=f"Export the checkpoint with --task {HEAD_OF_TASK[name]}.",
         )
     kind = _text_classification(bundle) if name == "text-classification" else TASKS_EVALUATED[name]
     return kind(bundle)

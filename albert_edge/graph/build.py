@@ -1,4 +1,4 @@
-"""(configuration, task, plan) -> an ONNX graph and the weights it asks for by name."""
+"""(configuration, head, plan) -> an ONNX graph and the weights it asks for by name."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from onnx_ir.passes.common import (
 from onnxscript import GraphBuilder, nn
 
 from albert_edge.architecture.config import AlbertConfig
+from albert_edge.architecture.heads import HEADS, HeadSpec
 from albert_edge.graph.blocks import Blocks
-from albert_edge.graph.heads import HEADS, INPUT_NAMES, Head
+from albert_edge.graph.heads import MODULES, Head
 from albert_edge.graph.linear import Int8Linear, Linear
 from albert_edge.graph.operators.base import MICROSOFT, Cpu, Portable
 from albert_edge.graph.operators.cuda import Cuda
@@ -77,12 +78,12 @@ class Authored:
         return sum(weight.bytes for weight in self.weights.values())
 
 
-def author(config: AlbertConfig, task: str, plan: Plan) -> Authored:
+def author(config: AlbertConfig, head: str, plan: Plan) -> Authored:
     """Write the graph of an ALBERT.
 
     Args:
         config: The geometry.
-        task: A key of `HEADS`; it decides the outputs.
+        head: A key of `HEADS`.
         plan: Target, layout and optimizations.
 
     Returns:
@@ -92,13 +93,13 @@ def author(config: AlbertConfig, task: str, plan: Plan) -> Authored:
         ConfigError: hidden_act is not a known activation.
     """
     operators = TARGETS[plan.target](plan)
-    graph = ir.Graph([], [], nodes=[], name=task, opset_imports={"": operators.opset, MICROSOFT: 1})
-    head = HEADS[task](config, operators)
+    graph = ir.Graph([], [], nodes=[], name=head, opset_imports={"": operators.opset, MICROSOFT: 1})
+    module = MODULES[head](config, operators)
     if operators.float_type is not ir.DataType.FLOAT:
-        for _, parameter in head.named_parameters():
+        for _, parameter in module.named_parameters():
             parameter.type = ir.TensorType(operators.float_type)
-    _write(graph, head, config)
-    weights = _weights(head)
+    _write(graph, module, HEADS[head], config)
+    weights = _weights(module)
     for name in weights:
         graph.initializers.pop(name)
     model = ir.Model(graph, ir_version=_IR_VERSIONS[operators.opset], producer_name="albert-edge")
@@ -112,14 +113,15 @@ def author(config: AlbertConfig, task: str, plan: Plan) -> Authored:
     return Authored(model, weights, dict(operators.applied))
 
 
-def _write(graph: ir.Graph, head: Head, config: AlbertConfig) -> None:
+def _write(graph: ir.Graph, head: Head, spec: HeadSpec, config: AlbertConfig) -> None:
     builder = GraphBuilder(graph)
     _name_parameters(builder, head)
-    inputs = [builder.input(name, ir.DataType.INT64, head.inputs) for name in INPUT_NAMES]
+    inputs = [builder.input(i.name, ir.DataType[i.type.upper()], i.axes) for i in spec.inputs]
+    axes_of = {**spec.outputs, **spec.masked_outputs}
     for name, value in head(builder.op, *inputs).items():
         if value.dtype != ir.DataType.FLOAT and value.dtype.is_floating_point():
             value = builder.op.Cast(value, to=ir.DataType.FLOAT)
-        value.shape = ir.Shape([getattr(config, axis, axis) for axis in head.outputs[name]])
+        value.shape = ir.Shape([getattr(config, axis, axis) for axis in axes_of[name]])
         builder.add_output(value, name)
     if head.operators.observer:
         for name, value in head.operators.observer.statistics(builder.op):

@@ -1,8 +1,7 @@
 """The heads of ALBERT, one Module each, as transformers names and computes them.
 
-A head owns the body (`albert`) and maps the three inputs to its named outputs; `outputs` gives
-their axes, each a name that stays symbolic or a field of the configuration. The table at the end
-ties heads to tasks.
+A head owns the body (`albert`) and maps the model's inputs to its outputs, as its row in
+`architecture.heads` declares them.
 """
 
 from __future__ import annotations
@@ -22,14 +21,10 @@ from albert_edge.graph.plan import Matrix, Optimization
 
 Outputs = dict[str, ir.Value]
 
-INPUT_NAMES = ("input_ids", "attention_mask", "token_type_ids")
-
 
 class Head(nn.Module):
     """The body of the model and what all heads say about themselves."""
 
-    inputs: ClassVar[tuple[str, ...]] = ("batch_size", "sequence_length")
-    outputs: ClassVar[dict[str, tuple[str, ...]]]
     reads: ClassVar[Reads]
 
     def __init__(self, config: AlbertConfig, operators: Portable) -> None:
@@ -42,10 +37,6 @@ class FeatureExtraction(Head):
     """transformers.AlbertModel."""
 
     reads = "both"
-    outputs: ClassVar = {
-        "last_hidden_state": ("batch_size", "sequence_length", "hidden_size"),
-        "pooler_output": ("batch_size", "hidden_size"),
-    }
 
     def forward(self, op: OpBuilder, *inputs: ir.Value) -> Outputs:
         """Every token's hidden state and the pooled first token."""
@@ -99,11 +90,6 @@ class MaskedLM(LanguageModel):
     """transformers.AlbertForMaskedLM."""
 
     reads = "tokens"
-    outputs: ClassVar = {
-        "logits": ("batch_size", "sequence_length", "vocab_size"),
-        "mask_positions": ("masks", "batch_and_sequence"),
-        "mask_logits": ("masks", "vocab_size"),
-    }
 
     def forward(self, op: OpBuilder, *inputs: ir.Value) -> Outputs:
         """Logits of every token.
@@ -124,10 +110,6 @@ class PreTraining(LanguageModel):
     """transformers.AlbertForPreTraining."""
 
     reads = "both"
-    outputs: ClassVar = {
-        "prediction_logits": ("batch_size", "sequence_length", "vocab_size"),
-        "sop_logits": ("batch_size", "num_labels"),
-    }
 
     def __init__(self, config: AlbertConfig, operators: Portable) -> None:
         super().__init__(config, operators)
@@ -158,7 +140,6 @@ class SequenceClassification(Head):
     """transformers.AlbertForSequenceClassification: single label, multi label or regression."""
 
     reads = "pooled"
-    outputs: ClassVar = {"logits": ("batch_size", "num_labels")}
 
     def __init__(self, config: AlbertConfig, operators: Portable) -> None:
         super().__init__(config, operators)
@@ -174,7 +155,6 @@ class TokenClassification(Head):
     """transformers.AlbertForTokenClassification."""
 
     reads = "tokens"
-    outputs: ClassVar = {"logits": ("batch_size", "sequence_length", "num_labels")}
 
     def __init__(self, config: AlbertConfig, operators: Portable) -> None:
         super().__init__(config, operators)
@@ -190,10 +170,6 @@ class QuestionAnswering(Head):
     """transformers.AlbertForQuestionAnswering."""
 
     reads = "tokens"
-    outputs: ClassVar = {
-        "start_logits": ("batch_size", "sequence_length"),
-        "end_logits": ("batch_size", "sequence_length"),
-    }
 
     def __init__(self, config: AlbertConfig, operators: Portable) -> None:
         super().__init__(config, operators)
@@ -210,8 +186,6 @@ class MultipleChoice(Head):
     """transformers.AlbertForMultipleChoice."""
 
     reads = "pooled"
-    inputs = ("batch_size", "num_choices", "sequence_length")
-    outputs: ClassVar = {"logits": ("batch_size", "num_choices")}
 
     def __init__(self, config: AlbertConfig, operators: Portable) -> None:
         super().__init__(config, operators)
@@ -225,7 +199,7 @@ class MultipleChoice(Head):
         return {"logits": op.Reshape(scores, op.Shape(inputs[0], start=0, end=2))}
 
 
-HEADS: dict[str, type[Head]] = {
+MODULES: dict[str, type[Head]] = {
     "feature-extraction": FeatureExtraction,
     "fill-mask": MaskedLM,
     "pretraining": PreTraining,

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from albert_edge.architecture.heads import HEADS
 from albert_edge.bundle.bundle import Bundle
 from albert_edge.bundle.manifest import Variant
-from albert_edge.compress.offset import BIASES
 from albert_edge.inspection.weights import Floats, Weights
 from albert_edge.runtime.vectors import cosine
 
@@ -26,7 +26,7 @@ _BALANCED = {
     ),
 }
 
-_ANSWER_BIASES = {name for biases in BIASES.values() for name in biases}
+_ANSWER_BIASES = {name for head in HEADS.values() for name in head.biases}
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,14 @@ import os
 from collections.abc import Mapping
 from typing import Any, Literal, overload
 
+from albert_edge.architecture.heads import HEAD_OF_TASK
 from albert_edge.bundle.bundle import Bundle, open_bundle
 from albert_edge.errors import UsageError
 from albert_edge.runtime.embedding import EmbeddingPipeline
 from albert_edge.runtime.pipeline import Pipeline
 from albert_edge.runtime.ranking import RankingPipeline
 from albert_edge.runtime.session import Session
-from albert_edge.runtime.tasks import HEADS_OF_TASKS, default_task, find_task
+from albert_edge.runtime.tasks import default_task, find_task
 from albert_edge.runtime.zero_shot import ZeroShotPipeline
 
 # Pipelines with a method of their own, or a call of their own.
@@ -94,7 +95,7 @@ def pipeline(
         raise UsageError("pipeline needs a model.", tip="Pass model='FOLDER', a bundle.")
     bundle = model if isinstance(model, Bundle) else open_bundle(model)
     wanted = find_task(task) if task else default_task(bundle.manifest.task)
-    head = HEADS_OF_TASKS[wanted]
+    head = HEAD_OF_TASK[wanted]
     if head != bundle.manifest.task:
         raise UsageError(
             f"{bundle.folder} was exported for {bundle.manifest.task}, not {wanted}.",

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from albert_edge.architecture.config import ARCHITECTURES, AlbertConfig, read_config
+from albert_edge.architecture.config import AlbertConfig, read_config
+from albert_edge.architecture.heads import HEADS, head_of_class
 from albert_edge.bundle.change import Staging, change, is_decided
 from albert_edge.bundle.manifest import MANIFEST, PORTABLE, Manifest, Variant
 from albert_edge.checkpoint.source import Source, find_source
@@ -22,7 +23,7 @@ Exporter = Literal["native", "optimum"]
 
 PORTABLE_FILE = "onnx/model.onnx"
 
-TASKS = tuple(ARCHITECTURES.values())
+TASKS = tuple(HEADS)
 
 LARGEST_DIFFERENCE = "largest_difference"
 
@@ -195,9 +196,9 @@ def _refuse_to_overwrite(folder: Path, *, force: bool) -> None:
 
 def _choose_task(task: str, config: AlbertConfig, source: Source) -> str:
     if task == "auto":
-        named = [ARCHITECTURES[name] for name in config.architectures if name in ARCHITECTURES]
-        if named:
-            return named[0]
+        named = filter(None, map(head_of_class, config.architectures))
+        if head := next(named, None):
+            return head
         if source.task:
             return source.task
         raise UsageError(
@@ -205,7 +206,7 @@ def _choose_task(task: str, config: AlbertConfig, source: Source) -> str:
             f"({', '.join(config.architectures) or 'none'}).",
             tip=f"Say what the model answers with --task: {', '.join(TASKS)}.",
         )
-    if task not in TASKS:
+    if task not in HEADS:
         raise UsageError(f"There is no task {task!r}.", tip=f"Tasks are: {', '.join(TASKS)}.")
     return task
 

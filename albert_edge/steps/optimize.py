@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from albert_edge.architecture.config import read_config
+from albert_edge.architecture.heads import HEADS
 from albert_edge.bundle.bundle import Bundle, open_bundle
 from albert_edge.bundle.change import change
 from albert_edge.bundle.manifest import FileRecord, Variant
@@ -139,7 +140,7 @@ def _plan(bundle: Bundle, target: Target, layout: Layout | None, logits: Logits)
     optimizations = OPTIMIZATIONS[target]
     if logits == "all":
         return Plan(target, layout, optimizations)
-    if bundle.manifest.task != "fill-mask":
+    if not HEADS[bundle.manifest.task].masked_outputs:
         raise UsageError(
             f"{bundle.folder} answers {bundle.manifest.task} and has no vocabulary logits.",
             tip="Leave out --logits masked.",

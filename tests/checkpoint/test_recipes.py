@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from albert_edge.architecture.config import AlbertConfig, read_config
+from albert_edge.architecture.heads import HEADS
 from albert_edge.checkpoint import source
 from albert_edge.checkpoint.source import Recipe, models_folder, read_recipes
 from albert_edge.graph.activations import ACTIVATIONS
-from albert_edge.graph.heads import HEADS
 
 RECIPES = read_recipes()
 FIELD_TYPES = typing.get_type_hints(AlbertConfig)

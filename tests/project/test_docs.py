@@ -24,10 +24,11 @@ from support.pages import FENCE, blocks, code, table
 from support.paths import ROOT
 
 import albert_edge
+from albert_edge.architecture.heads import HEAD_OF_TASK
 from albert_edge.benchmark.peers import PEERS
 from albert_edge.runtime import variants
 from albert_edge.runtime.providers import PROVIDERS
-from albert_edge.runtime.tasks import HEADS_OF_TASKS, find_task, load_task
+from albert_edge.runtime.tasks import find_task, load_task
 
 SHIPPED = ROOT / "models/langid-tiny"
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
@@ -281,14 +282,14 @@ def test_every_pipeline_is_in_the_table_with_its_parameters() -> None:
         task, *aliases = code(names)
         found.append(task)
         assert [find_task(alias) for alias in aliases] == [task] * len(aliases)
-        assert head == HEADS_OF_TASKS[task]
+        assert head == HEAD_OF_TASK[task]
         _, *taken = inspect.signature(load_task(task).parameters).parameters
         assert set(code(parameters)) == {*taken} - everywhere
         if task == "question-answering":
             assert everywhere & {*taken} == {"padding"}
         else:
             assert everywhere <= {*taken}
-    assert sorted(found) == sorted(HEADS_OF_TASKS)
+    assert sorted(found) == sorted(HEAD_OF_TASK)
 
 
 def test_every_stand_in_is_explained() -> None:

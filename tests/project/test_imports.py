@@ -16,7 +16,8 @@ from support.checkpoints import make_model
 from support.paths import DATA, ROOT
 
 import albert_edge
-from albert_edge.runtime.tasks import HEADS_OF_TASKS, load_task
+from albert_edge.architecture.heads import HEAD_OF_TASK
+from albert_edge.runtime.tasks import load_task
 from albert_edge.runtime.tasks.base import Task
 from albert_edge.runtime.tasks.feature_extraction import FeatureExtraction
 from albert_edge.runtime.tasks.fill_mask import FillMask
@@ -142,7 +143,7 @@ KINDS: dict[str, type[Task]] = {
 
 
 def test_every_task_is_found_by_its_name() -> None:
-    assert {name: load_task(name) for name in HEADS_OF_TASKS} == KINDS
+    assert {name: load_task(name) for name in HEAD_OF_TASK} == KINDS
 
 
 def test_a_task_loads_no_other(bundle: Path) -> None:

@@ -9,6 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from albert_edge.architecture.heads import HEADS
 from albert_edge.benchmark.runtimes import Arrays, Built, Run, Runtime, Work, file_sizes
 from albert_edge.check.parity import transformers_model
 
@@ -21,8 +22,9 @@ def build(work: Work) -> Built:
     if not path.exists():
         openvino, torch = import_module("openvino"), import_module("torch")
         source = transformers_model(work.checkpoint, work.task, torchscript=True)
-        shape = (1, 2, 8) if work.task == "multiple-choice" else (2, 8)
-        names = ("input_ids", "attention_mask", "token_type_ids")
+        head = HEADS[work.task]
+        shape = head.ids_shape(2, 8)
+        names = [wanted.name for wanted in head.inputs]
         example = {name: torch.ones(shape, dtype=torch.int64) for name in names}
         dynamic = [(name, [-1] * len(shape), openvino.Type.i64) for name in names]
         model = openvino.convert_model(source, example_input=example, input=dynamic)

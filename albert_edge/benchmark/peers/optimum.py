@@ -8,7 +8,7 @@ from functools import partial
 from importlib import import_module
 from pathlib import Path
 
-from albert_edge.architecture.config import ARCHITECTURES
+from albert_edge.architecture.heads import HEADS
 from albert_edge.benchmark.runtimes import (
     Arrays,
     Built,
@@ -73,7 +73,7 @@ def load(built: Built, threads: int) -> Run:
     options = import_module("onnxruntime").SessionOptions()
     options.intra_op_num_threads = threads
     optimum = import_module("optimum.onnxruntime")
-    (architecture,) = (name for name, task in ARCHITECTURES.items() if task == built.task)
+    architecture = HEADS[built.task].class_name
     name = "AlbertForFeatureExtraction" if architecture == "AlbertModel" else architecture
     model = getattr(optimum, name.replace("Albert", "ORTModel")).from_pretrained(
         built.path.parent,

@@ -5,25 +5,12 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from albert_edge.architecture.heads import HEAD_OF_TASK
 from albert_edge.errors import UsageError
 
 if TYPE_CHECKING:
     from albert_edge.runtime.tasks.base import Task
 
-# The head that each task reads. Of several of one head the first is what a bundle answers if no
-# task is named.
-HEADS_OF_TASKS = {
-    "feature-extraction": "feature-extraction",
-    "fill-mask": "fill-mask",
-    "multiple-choice": "multiple-choice",
-    "question-answering": "question-answering",
-    "sentence-embeddings": "feature-extraction",
-    "sentence-order": "pretraining",
-    "text-classification": "text-classification",
-    "text-ranking": "text-classification",
-    "token-classification": "token-classification",
-    "zero-shot-classification": "text-classification",
-}
 _ALIASES = {"sentiment-analysis": "text-classification", "ner": "token-classification"}
 
 
@@ -34,7 +21,7 @@ def find_task(name: str) -> str:
         UsageError: There is no pipeline of that name.
     """
     task = _ALIASES.get(name, name)
-    if task not in HEADS_OF_TASKS:
+    if task not in HEAD_OF_TASK:
         raise _no_pipeline(name)
     return task
 
@@ -45,7 +32,7 @@ def default_task(head: str) -> str:
     Raises:
         UsageError: No pipeline is made for such a bundle.
     """
-    for task, needed in HEADS_OF_TASKS.items():
+    for task, needed in HEAD_OF_TASK.items():
         if needed == head:
             return task
     raise _no_pipeline(head)
@@ -61,6 +48,6 @@ def load_task(name: str) -> type[Task]:
 def _no_pipeline(name: str) -> UsageError:
     return UsageError(
         f"There is no pipeline for {name!r}.",
-        tip=f"Pipelines are: {', '.join(HEADS_OF_TASKS)}. Other models run through "
+        tip=f"Pipelines are: {', '.join(HEAD_OF_TASK)}. Other models run through "
         "albert_edge.runtime.session.Session, arrays in, arrays out.",
     )

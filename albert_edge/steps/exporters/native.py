@@ -14,7 +14,7 @@ def prepare(folder: Path, task: str) -> Writer:
 
     Args:
         folder: The checkpoint.
-        task: A key of `albert_edge.graph.heads.HEADS`.
+        task: A key of `albert_edge.architecture.heads.HEADS`.
 
     Returns:
         What writes the portable model to a path.

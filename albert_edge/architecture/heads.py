@@ -1,0 +1,176 @@
+"""The heads of ALBERT: one row each, and all that is known of a head without running it.
+
+A head is what a model was trained for; a task is what a pipeline does with it. A new head needs a
+row here and a Module in `graph/heads.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from albert_edge.architecture.config import AlbertConfig
+
+Axes = tuple[str, ...]
+Decision = Literal["largest", "positive"]
+
+TEXT: Axes = ("batch_size", "sequence_length")
+CHOICES: Axes = ("batch_size", "num_choices", "sequence_length")
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """An array that a model takes.
+
+    Attributes:
+        name: Its name.
+        axes: A name for each dimension; equal names have equal sizes.
+        type: Its type, as numpy calls it.
+        default: What fills it where a caller leaves it out, or None if it must be given.
+    """
+
+    name: str
+    axes: Axes
+    type: str = "int64"
+    default: int | float | None = None
+
+
+def text_inputs(axes: Axes = TEXT) -> tuple[Input, ...]:
+    """The three inputs of an encoder of text."""
+    return (
+        Input("input_ids", axes),
+        Input("attention_mask", axes, default=1),
+        Input("token_type_ids", axes, default=0),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class HeadSpec:
+    """What is known of a head.
+
+    Attributes:
+        class_name: transformers' class for it.
+        outputs: Axes of each output: names that stay symbolic, or fields of the configuration.
+        masked_outputs: The same where logits are computed at [MASK] only; empty for heads that do
+            not score the vocabulary at a [MASK].
+        decisive: Outputs whose largest entry is the model's decision.
+        classifies_texts: Whether its output is classes of a whole text, of which the
+            configuration says how they are decided between.
+        biases: Names of the biases added last, with the outputs that each is added to, in order.
+        inputs: What the model takes.
+    """
+
+    class_name: str
+    outputs: Mapping[str, Axes]
+    masked_outputs: Mapping[str, Axes] = field(default_factory=dict)
+    decisive: tuple[str, ...] = ()
+    classifies_texts: bool = False
+    biases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    inputs: tuple[Input, ...] = text_inputs()
+
+    @property
+    def has_choices(self) -> bool:
+        """Whether an item is several texts, of which the model chooses one."""
+        return "num_choices" in self.inputs[0].axes
+
+    def ids_shape(self, batch: int, length: int, choices: int = 2) -> tuple[int, ...]:
+        """The shape of the first input for a batch of items.
+
+        >>> HEADS["multiple-choice"].ids_shape(1, 8)
+        (1, 2, 8)
+        """
+        sizes = {"batch_size": batch, "num_choices": choices, "sequence_length": length}
+        return tuple(sizes[axis] for axis in self.inputs[0].axes)
+
+    def decision(self, config: AlbertConfig) -> Decision | None:
+        """How outputs turn into decisions: by the largest entry, or by each that is above 0.
+
+        Returns:
+            None if nothing is decided: embeddings, or a regression.
+        """
+        if self.classifies_texts and config.problem_type == "multi_label_classification":
+            return "positive"
+        is_regression = self.classifies_texts and config.num_labels == 1
+        return "largest" if self.decisive and not is_regression else None
+
+
+_PER_TOKEN: Axes = (*TEXT, "vocab_size")
+_CLASSIFIER = {"classifier.bias": ("logits",)}
+
+HEADS: dict[str, HeadSpec] = {
+    "feature-extraction": HeadSpec(
+        class_name="AlbertModel",
+        outputs={
+            "last_hidden_state": (*TEXT, "hidden_size"),
+            "pooler_output": ("batch_size", "hidden_size"),
+        },
+    ),
+    "fill-mask": HeadSpec(
+        class_name="AlbertForMaskedLM",
+        outputs={"logits": _PER_TOKEN},
+        masked_outputs={
+            "mask_positions": ("masks", "batch_and_sequence"),
+            "mask_logits": ("masks", "vocab_size"),
+        },
+        decisive=("logits",),
+        biases={"predictions.bias": ("logits",)},
+    ),
+    "pretraining": HeadSpec(
+        class_name="AlbertForPreTraining",
+        outputs={
+            "prediction_logits": _PER_TOKEN,
+            "sop_logits": ("batch_size", "num_labels"),
+        },
+        decisive=("prediction_logits", "sop_logits"),
+        biases={
+            "predictions.bias": ("prediction_logits",),
+            "sop_classifier.classifier.bias": ("sop_logits",),
+        },
+    ),
+    "text-classification": HeadSpec(
+        class_name="AlbertForSequenceClassification",
+        outputs={"logits": ("batch_size", "num_labels")},
+        decisive=("logits",),
+        classifies_texts=True,
+        biases=_CLASSIFIER,
+    ),
+    "token-classification": HeadSpec(
+        class_name="AlbertForTokenClassification",
+        outputs={"logits": (*TEXT, "num_labels")},
+        decisive=("logits",),
+        biases=_CLASSIFIER,
+    ),
+    "question-answering": HeadSpec(
+        class_name="AlbertForQuestionAnswering",
+        outputs={"start_logits": TEXT, "end_logits": TEXT},
+        decisive=("start_logits", "end_logits"),
+        biases={"qa_outputs.bias": ("start_logits", "end_logits")},
+    ),
+    "multiple-choice": HeadSpec(
+        class_name="AlbertForMultipleChoice",
+        outputs={"logits": ("batch_size", "num_choices")},
+        decisive=("logits",),
+        biases=_CLASSIFIER,
+        inputs=text_inputs(CHOICES),
+    ),
+}
+
+# Which head a task needs. The first task of a head is the one a bundle answers by default.
+HEAD_OF_TASK: dict[str, str] = {
+    "feature-extraction": "feature-extraction",
+    "fill-mask": "fill-mask",
+    "multiple-choice": "multiple-choice",
+    "question-answering": "question-answering",
+    "sentence-embeddings": "feature-extraction",
+    "sentence-order": "pretraining",
+    "text-classification": "text-classification",
+    "text-ranking": "text-classification",
+    "token-classification": "token-classification",
+    "zero-shot-classification": "text-classification",
+}
+
+
+def head_of_class(class_name: str) -> str | None:
+    """The head that a class of transformers has, or None if it is not a known one."""
+    return next((name for name, head in HEADS.items() if head.class_name == class_name), None)
