@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 
+from albert_edge.choices import require_choice
+from albert_edge.errors import UsageError
+
 Target = Literal["portable", "cpu", "cuda"]
 Layout = Literal["unrolled", "loop"]
 Activations = Literal["per-token", "per-tensor"]
@@ -107,7 +110,7 @@ def best_layout(target: Target) -> Layout:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How a graph is authored.
+    """How a graph is authored. What cannot be authored cannot be constructed.
 
     Attributes:
         target: Whose operators are used: "portable" (the ONNX standard, opset 17), "cpu" (what
@@ -117,7 +120,8 @@ class Plan:
             group once, in the body of an ONNX Loop. The weights are stored once either way.
         optimizations: The rewrites to apply where the model has a place for them.
         mask_token_id: The id of [MASK], needed by `Optimization.MASKED_LOGITS`.
-        precisions: Of each matrix; those left out are fp32. fp16 is for all of them or none.
+        precisions: Of each matrix; those left out are fp32. fp16 is for all of them or none,
+            integers are for target "cpu".
         activations: What shares a scale where activations are quantized: every token's features
             ("per-token") or all that enter a matrix ("per-tensor").
         smoothed: Whether what enters the attention and the feed-forward layer is divided by a
@@ -133,6 +137,33 @@ class Plan:
     activations: Activations = "per-token"
     smoothed: bool = False
     observed: bool = False
+
+    def __post_init__(self) -> None:
+        """See that the plan can be authored.
+
+        Raises:
+            UsageError: It cannot: a choice is unknown, or two of them exclude each other.
+        """
+        require_choice("target", self.target, Target)
+        require_choice("layout", self.layout, Layout)
+        require_choice("activations", self.activations, Activations)
+        used = {self.precision(matrix) for matrix in Matrix}
+        integers = used - {Precision.FP32, Precision.FP16}
+        if integers and self.target != "cpu":
+            raise UsageError(
+                f"Target {self.target} has no {', '.join(sorted(integers))}.",
+                tip="Integers are for target cpu; use fp16 or fp32 for others.",
+            )
+        if Precision.FP16 in used and len(used) > 1:
+            raise UsageError(
+                f"fp16 is for all matrices, not beside {', '.join(sorted(used))}.",
+                tip="Use fp16 for every matrix, or for none.",
+            )
+        if self.wants(Optimization.MASKED_LOGITS) and self.mask_token_id is None:
+            raise UsageError(
+                f"{Optimization.MASKED_LOGITS} needs the id of [MASK].",
+                tip="Give it as mask_token_id.",
+            )
 
     def precision(self, matrix: Matrix) -> Precision:
         """The precision of a matrix."""

@@ -21,11 +21,11 @@ from albert_edge.bundle.manifest import FileRecord, Variant
 from albert_edge.check.parity import Arrays, Parity, Run, compare, sample_inputs
 from albert_edge.check.portable import portable_file, require_onnx
 from albert_edge.check.sample import mask_token_id
+from albert_edge.choices import require_choice
 from albert_edge.errors import UsageError
 from albert_edge.graph.plan import OPTIMIZATIONS, Layout, Optimization, Plan, Target, best_layout
 from albert_edge.onnx_format.reader import read_onnx
 from albert_edge.runtime.engine import run_file
-from albert_edge.steps.choices import require_choice
 from albert_edge.steps.export import LARGEST_DIFFERENCE
 from albert_edge.steps.exporters import Progress
 

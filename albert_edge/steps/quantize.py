@@ -17,11 +17,11 @@ from albert_edge.bundle.manifest import Variant
 from albert_edge.check.portable import portable_file, require_onnx
 from albert_edge.check.quality import Budget, Quality
 from albert_edge.check.sample import load_sample
+from albert_edge.choices import require_choice
 from albert_edge.compress.compressor import Compressor, Precisions, Progress, Trial
 from albert_edge.compress.search import Found, Goal, MatrixCost, search
 from albert_edge.errors import QualityError, UsageError
 from albert_edge.graph.plan import Activations, Layout, Matrix, Precision
-from albert_edge.steps.choices import require_choice
 
 Choice = Literal["int8", "int8-block", "int4", "fp16", "mixed"]
 Fp16Target = Literal["cuda", "portable"]

@@ -1,0 +1,208 @@
+"""The ways to compress a model, as values: each checks its options and makes its plan.
+
+quantize("bundle", Int8(activations="per-tensor"))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Literal
+
+from albert_edge.choices import require_choice
+from albert_edge.errors import UsageError
+from albert_edge.graph.plan import (
+    CPU_OPTIMIZATIONS,
+    OPTIMIZATIONS,
+    Activations,
+    Layout,
+    Matrix,
+    Plan,
+    Precision,
+)
+
+Precisions = Mapping[Matrix, Precision]
+Fp16Target = Literal["cuda", "portable"]
+Goal = Literal["smallest", "fastest"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compression:
+    """A way to compress a model.
+
+    Attributes:
+        layout: "loop" holds a layer once, "unrolled" repeats it.
+    """
+
+    layout: Layout = "loop"
+
+    name: ClassVar[str]
+    file_name: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        """Check the options.
+
+        Raises:
+            UsageError: One is not a valid choice.
+        """
+        require_choice("layout", self.layout, Layout)
+
+    def variant(self) -> str:
+        """The name of the variant, which optimum and transformers.js find where they have one."""
+        return self.file_name
+
+    def plan(self) -> Plan:
+        """How the graph is authored."""
+        return _integer_plan(dict.fromkeys(Matrix, Precision(self.name)), self.layout)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Int8(Compression):
+    """Integers of 8 bits with a scale per row or column: the fastest on a CPU.
+
+    Attributes:
+        activations: What shares a scale when activations are quantized: each token
+            ("per-token"), or all of a run ("per-tensor"), which is a little faster and lets
+            texts of one batch change each other's answers.
+    """
+
+    activations: Activations = "per-token"
+
+    name: ClassVar = "int8"
+    file_name: ClassVar = "model_int8"
+
+    def __post_init__(self) -> None:
+        Compression.__post_init__(self)
+        require_choice("activations", self.activations, Activations)
+
+    def plan(self) -> Plan:
+        precisions = dict.fromkeys(Matrix, Precision.INT8)
+        return _integer_plan(precisions, self.layout, self.activations)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Int8Block(Compression):
+    """Integers of 8 bits with a scale per block.
+
+    The head is as in int8: it takes the same room, and the answer is read off it, where int8
+    quantizes activations twice as finely.
+    """
+
+    name: ClassVar = "int8-block"
+    file_name: ClassVar = "model_int8_block"
+
+    def plan(self) -> Plan:
+        precisions = dict.fromkeys(Matrix, Precision.INT8_BLOCK) | {Matrix.HEAD: Precision.INT8}
+        return _integer_plan(precisions, self.layout)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Int4(Compression):
+    """Integers of 4 bits with a scale per block: the smallest file."""
+
+    name: ClassVar = "int4"
+    file_name: ClassVar = "model_q4"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fp16(Compression):
+    """Floating point of 16 bits, for GPUs.
+
+    Attributes:
+        target: Whose operators are used: "cuda" for onnxruntime's CUDA execution provider,
+            "portable" for every other runtime that computes in fp16, such as WebGPU in
+            transformers.js.
+        layout: By default "unrolled", since a GPU waits for the CPU at every turn of a loop.
+    """
+
+    target: Fp16Target = "cuda"
+    layout: Layout = "unrolled"
+
+    name: ClassVar = "fp16"
+    file_name: ClassVar = "model_fp16"
+
+    def __post_init__(self) -> None:
+        Compression.__post_init__(self)
+        require_choice("target", self.target, Fp16Target)
+
+    def variant(self) -> str:
+        # transformers.js loads model_fp16, so that name is for what every runtime reads.
+        return self.file_name + ("_cuda" if self.target == "cuda" else "")
+
+    def plan(self) -> Plan:
+        precisions = dict.fromkeys(Matrix, Precision.FP16)
+        return Plan(self.target, self.layout, OPTIMIZATIONS[self.target], precisions=precisions)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mixed(Compression):
+    """The best precision for each matrix that keeps the answers within the budget.
+
+    Attributes:
+        prefer: What to look for within the budget: the "smallest" file or the "fastest" model.
+        activations: As in `Int8`.
+    """
+
+    prefer: Goal = "smallest"
+    activations: Activations = "per-token"
+
+    name: ClassVar = "mixed"
+    file_name: ClassVar = "model_mixed"
+
+    def __post_init__(self) -> None:
+        Compression.__post_init__(self)
+        require_choice("prefer", self.prefer, Goal)
+        require_choice("activations", self.activations, Activations)
+
+    def plan(self, precisions: Precisions | None = None) -> Plan:
+        """How the graph is authored with these precisions; without any, in fp32."""
+        return _integer_plan(precisions or {}, self.layout, self.activations)
+
+
+COMPRESSIONS: dict[str, type[Compression]] = {
+    kind.name: kind for kind in (Int8, Int8Block, Int4, Fp16, Mixed)
+}
+
+
+def compression(name: str, **options: Any) -> Compression:
+    """The way to compress called `name`.
+
+    Args:
+        name: A key of `COMPRESSIONS`.
+        **options: Its options; those that are None are left at their defaults.
+
+    Raises:
+        UsageError: There is no such way, it does not take one of the options, or a value of one
+            is not a valid choice.
+    """
+    if name not in COMPRESSIONS:
+        raise UsageError(
+            f"There is no precision {name!r}.", tip=f"It is one of: {', '.join(COMPRESSIONS)}."
+        )
+    given = {option: value for option, value in options.items() if value is not None}
+    for option in given:
+        if option not in _options(COMPRESSIONS[name]):
+            taking = [other for other, kind in COMPRESSIONS.items() if option in _options(kind)]
+            raise UsageError(
+                f"{name} does not take {option}.",
+                tip=f"Leave out {option}, or use precision {' or '.join(taking)}.",
+            )
+    return COMPRESSIONS[name](**given)
+
+
+def _options(kind: type[Compression]) -> set[str]:
+    return {field.name for field in fields(kind)}
+
+
+def _integer_plan(
+    precisions: Precisions, layout: Layout, activations: Activations = "per-token"
+) -> Plan:
+    """A plan in the operators of a CPU, for which all integers are."""
+    return Plan(
+        "cpu",
+        layout,
+        CPU_OPTIMIZATIONS,
+        precisions=precisions,
+        activations=activations,
+        smoothed=True,
+    )
