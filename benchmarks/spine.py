@@ -134,7 +134,7 @@ def make_checkpoint(folder: Path, geometry: str, layers: int) -> Path:
     from safetensors.numpy import save_file
 
     from albert_edge.architecture.config import read_config
-    from albert_edge.checkpoint.source import models_folder
+    from albert_edge.checkpoint.recipes import models_folder
     from albert_edge.graph.build import author
     from albert_edge.graph.plan import Plan
 

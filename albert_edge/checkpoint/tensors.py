@@ -1,54 +1,24 @@
-"""A checkpoint folder -> float32 tensors under canonical names, checked before they are used.
-
-Canonical names are those of transformers' ALBERT classes, with the `albert.` prefix. Found in the
-wild and understood: the bare prefix of AlbertModel, gamma/beta for LayerNorm, a tied decoder that
-was saved along, buffers, and heads the task does not use.
-"""
+"""A checkpoint folder -> float32 tensors under canonical names, checked before they are used."""
 
 from __future__ import annotations
 
-import json
-import zipfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from albert_edge.architecture.config import AlbertConfig, read_config
-from albert_edge.errors import CheckpointError, MissingExtraError
+from albert_edge.checkpoint.formats import read_headers
+from albert_edge.checkpoint.formats.base import Shape, StoredTensor
+from albert_edge.checkpoint.names import BUFFERS, HEAD_PREFIXES, TIED, canonical_name
+from albert_edge.errors import CheckpointError
 
 Array = npt.NDArray[np.float32]
-Shape = tuple[int, ...]
 
-FLOATS = frozenset({"F16", "BF16", "F32", "F64"})
-HEADS = ("albert.pooler.", "predictions.", "sop_classifier.", "classifier.", "qa_outputs.")
-BODY = ("embeddings.", "encoder.", "pooler.")
-BUFFERS = frozenset({"albert.embeddings.position_ids", "albert.embeddings.token_type_ids"})
-
-# Parameters that transformers keeps as two names of one tensor.
-TIED = {
-    "predictions.decoder.bias": "predictions.bias",
-    "predictions.decoder.weight": "albert.embeddings.word_embeddings.weight",
-}
-
-_TWINS = {original: twin for twin, original in TIED.items()}
-
-_LAYER_NORM = {"gamma": "weight", "beta": "bias"}  # TensorFlow's names
-_COPY_AGAIN = "Copy or download the checkpoint again."
-
-
-@dataclass(frozen=True, slots=True)
-class StoredTensor:
-    """A tensor as the file holds it: its type, its shape, and how to read its values."""
-
-    file: str
-    name: str
-    dtype: str
-    shape: Shape
-    read: Callable[[], npt.NDArray[Any]]
+_FLOATS = frozenset({"F16", "BF16", "F32", "F64"})
+_NAME_OF_TIED = {original: tied for tied, original in TIED.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +53,7 @@ class Checkpoint:
         used = {self._stored_name(name) for name in expected}
         others = sorted(self.stored.keys() - expected.keys() - used - BUFFERS)
         for name in others:
-            if not name.startswith(HEADS):
+            if not name.startswith(HEAD_PREFIXES):
                 stored = self.stored[name]
                 raise CheckpointError(
                     f"{stored.file}: tensor {stored.name} of shape {_show(stored.shape)} is no "
@@ -126,16 +96,16 @@ class Checkpoint:
         return values
 
     def _stored_name(self, name: str) -> str:
-        """The tensor that gives a parameter: a twin of it, where only that was saved.
+        """The tensor that gives a parameter: a tied of it, where only that was saved.
 
         Untied, the table of the decoder is a parameter of its own, and its bias the one used.
         """
-        twin = _TWINS.get(name)
-        if twin is None or twin not in self.stored:
+        tied = _NAME_OF_TIED.get(name)
+        if tied is None or tied not in self.stored:
             return name
         if self.config.tie_word_embeddings:
-            return name if name in self.stored else twin
-        return twin if name == "predictions.bias" else name
+            return name if name in self.stored else tied
+        return tied if name == "predictions.bias" else name
 
     def _check(self, name: str, shape: Shape) -> None:
         stored = self.stored.get(self._stored_name(name))
@@ -146,7 +116,7 @@ class Checkpoint:
                 tip="Choose with --task the head this checkpoint was trained with, or copy the "
                 "checkpoint again.",
             )
-        if stored.dtype not in FLOATS:
+        if stored.dtype not in _FLOATS:
             raise CheckpointError(
                 f"{stored.file}: tensor {stored.name} holds {stored.dtype} values of shape "
                 f"{_show(stored.shape)}; expected F32, F16 or BF16 of shape {_show(shape)}.",
@@ -195,133 +165,6 @@ def open_checkpoint(folder: Path) -> Checkpoint:
             )
         stored[name] = tensor
     return Checkpoint(folder, config, stored)
-
-
-def canonical_name(name: str) -> str:
-    """The name transformers' current ALBERT classes give a tensor.
-
-    >>> canonical_name("encoder.embedding_hidden_mapping_in.weight")
-    'albert.encoder.embedding_hidden_mapping_in.weight'
-    >>> canonical_name("albert.embeddings.LayerNorm.gamma")
-    'albert.embeddings.LayerNorm.weight'
-    """
-    if name.startswith(BODY):
-        name = f"albert.{name}"
-    module, _, leaf = name.rpartition(".")
-    if module.lower().endswith(("layernorm", "layer_norm")):
-        name = f"{module}.{_LAYER_NORM.get(leaf, leaf)}"
-    return name
-
-
-def read_headers(folder: Path) -> Iterable[StoredTensor]:
-    """The tensors of a folder: of model.safetensors or pytorch_model.bin, in shards or not.
-
-    Raises:
-        CheckpointError: No weights, or a damaged or hostile file.
-        MissingExtraError: Reading the weights needs a package that is not installed.
-    """
-    for file, read in (
-        ("model.safetensors", _safetensors),
-        ("pytorch_model.bin", _pickled),
-    ):
-        if (folder / file).is_file():
-            return read(folder / file)
-        index = folder / f"{file}.index.json"
-        if index.is_file():
-            shards = _read_index(index, Path(file).suffix)
-            return [tensor for shard in shards for tensor in read(folder / shard)]
-    raise CheckpointError(
-        f"{folder} holds no weights: no model.safetensors, no pytorch_model.bin.",
-        tip="Point at the folder that save_pretrained wrote.",
-    )
-
-
-def _read_index(path: Path, suffix: str) -> list[str]:
-    """The shards of an index, each a plain file name in the same folder."""
-    try:
-        shards = set(json.loads(path.read_text(encoding="utf-8"))["weight_map"].values())
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise CheckpointError(f"{path} is not a shard index: {error!r}", tip=_COPY_AGAIN) from error
-    for shard in shards:
-        if not isinstance(shard, str) or not shard.endswith(suffix) or set(shard) & set("/\\:\0"):
-            raise CheckpointError(
-                f"{path} names the shard {shard!r}; expected a plain {suffix} file name.",
-                tip="Do not use this checkpoint: its index points outside its folder.",
-            )
-        if not (path.parent / shard).is_file():
-            raise CheckpointError(
-                f"{path} names the shard {shard}, which is not there.", tip=_COPY_AGAIN
-            )
-    return sorted(shards)
-
-
-def _safetensors(path: Path) -> list[StoredTensor]:
-    try:
-        import ml_dtypes  # noqa: F401  (teaches numpy the name bfloat16)
-        import safetensors
-    except ImportError as error:
-        raise MissingExtraError(
-            error.name or "safetensors", extra="export", purpose=f"Reading {path.name}"
-        ) from None
-    try:
-        file: Any = safetensors.safe_open(path, framework="numpy")
-    except (OSError, safetensors.SafetensorError) as error:
-        raise CheckpointError(f"{path} is damaged: {error}", tip=_COPY_AGAIN) from error
-
-    def stored(name: str) -> StoredTensor:
-        header = file.get_slice(name)
-        return StoredTensor(
-            file=path.name,
-            name=name,
-            dtype=header.get_dtype(),
-            shape=tuple(header.get_shape()),
-            read=lambda: file.get_tensor(name),
-        )
-
-    return [stored(name) for name in file.keys()]  # noqa: SIM118  (not a mapping)
-
-
-def _pickled(path: Path) -> list[StoredTensor]:
-    """The tensors of a torch pickle, of which torch unpickles plain tensors and nothing else."""
-    try:
-        import torch
-    except ImportError:
-        raise MissingExtraError(
-            "torch", extra="reference", purpose=f"Reading {path.name}"
-        ) from None
-    try:
-        # Before torch 1.6 files were no archives, and only an archive can be mapped.
-        tensors = torch.load(
-            path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
-        )
-        named = {name: value for name, value in tensors.items() if torch.is_tensor(value)}
-        if not all(isinstance(name, str) for name in named):
-            raise TypeError("a tensor has no name")
-    except Exception as error:  # torch raises whatever the pickle leads it to
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise CheckpointError(
-            f"{path} is not a plain dictionary of tensors and was refused: {reason}",
-            tip="Convert it to model.safetensors where you trust it.",
-        ) from error
-    safetensors_names = {
-        torch.float16: "F16",
-        torch.bfloat16: "BF16",
-        torch.float32: "F32",
-        torch.float64: "F64",
-    }
-
-    def stored(name: str, tensor: torch.Tensor) -> StoredTensor:
-        plain = tensor.layout == torch.strided and not tensor.is_meta
-        kind = safetensors_names.get(tensor.dtype, str(tensor.dtype))
-        return StoredTensor(
-            file=path.name,
-            name=name,
-            dtype=kind if plain else f"sparse or absent {kind}",
-            shape=tuple(tensor.shape),
-            read=lambda: tensor.detach().float().numpy(),
-        )
-
-    return [stored(name, tensor) for name, tensor in named.items()]
 
 
 def _show(shape: Iterable[int]) -> str:

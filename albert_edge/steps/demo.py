@@ -12,7 +12,7 @@ from time import perf_counter
 
 from albert_edge.bundle.bundle import open_bundle
 from albert_edge.bundle.manifest import MANIFEST
-from albert_edge.checkpoint.source import models_folder
+from albert_edge.checkpoint.recipes import models_folder
 from albert_edge.runtime.load import pipeline
 from albert_edge.runtime.pipeline import Pipeline
 from albert_edge.runtime.session import Session

@@ -199,8 +199,8 @@ def _choose_task(task: str, config: AlbertConfig, source: Source) -> str:
         named = filter(None, map(head_of_class, config.architectures))
         if head := next(named, None):
             return head
-        if source.task:
-            return source.task
+        if source.head:
+            return source.head
         raise UsageError(
             f"{source.folder / 'config.json'} names no known architecture "
             f"({', '.join(config.architectures) or 'none'}).",

@@ -19,8 +19,9 @@ from albert_edge.bundle.sentence_layout import (
     TRANSFORMER_CONFIG,
     parse_modules,
 )
+from albert_edge.checkpoint.formats import read_headers
 from albert_edge.checkpoint.source import Source
-from albert_edge.checkpoint.tensors import Checkpoint, read_headers
+from albert_edge.checkpoint.tensors import Checkpoint
 
 # Its name now, and the one that the first versions gave it for an ALBERT.
 _TRANSFORMER_CONFIGS = (TRANSFORMER_CONFIG, "sentence_albert_config.json")

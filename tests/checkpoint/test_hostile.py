@@ -523,7 +523,7 @@ def test_an_empty_source_is_not_the_current_folder(
 
 def test_folder(folder: Path) -> None:
     found = find_source(str(folder))
-    assert (found.folder, found.name, found.revision, found.task) == (
+    assert (found.folder, found.name, found.revision, found.head) == (
         folder,
         "checkpoint",
         None,
@@ -633,11 +633,11 @@ def test_hostile_folder_in_the_cache(cache: Callable[..., Path], tmp_path: Path)
 def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Writes a recipe for owner/name under the short name "short"."""
     (tmp_path / "models").mkdir()
-    monkeypatch.setattr("albert_edge.checkpoint.source.models_folder", lambda: tmp_path / "models")
+    monkeypatch.setattr("albert_edge.checkpoint.recipes.models_folder", lambda: tmp_path / "models")
 
     def write(**geometry: Any) -> None:
         lines = [f"{field} = {json.dumps(value)}" for field, value in geometry.items()]
-        text = 'source = "owner/name"\ntask = "fill-mask"\nsummary = "a test"\n[geometry]\n'
+        text = 'source = "owner/name"\nhead = "fill-mask"\nsummary = "a test"\n[geometry]\n'
         (tmp_path / "models" / "short.toml").write_text(text + "\n".join(lines), encoding="utf-8")
 
     return write

@@ -20,7 +20,7 @@ from support.pipelines import checkpoint
 import albert_edge
 from albert_edge.bundle.bundle import Bundle, open_bundle
 from albert_edge.bundle.manifest import Manifest
-from albert_edge.checkpoint.source import models_folder
+from albert_edge.checkpoint.recipes import models_folder
 from albert_edge.errors import BundleError, InputError, MissingExtraError, RecordError, UsageError
 from albert_edge.evaluation import EvaluateReport, evaluate
 from albert_edge.evaluation.answers import Answers

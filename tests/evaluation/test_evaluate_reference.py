@@ -29,7 +29,7 @@ from support.pipelines import POSITIONS, REFERENCE, SENTENCES, checkpoint, one_t
 from support.question_answering import sure_checkpoint
 
 import albert_edge
-from albert_edge.checkpoint.source import models_folder
+from albert_edge.checkpoint.recipes import models_folder
 from albert_edge.evaluation import EvaluateReport, evaluate
 from albert_edge.records import TSV
 

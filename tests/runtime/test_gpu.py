@@ -26,7 +26,7 @@ import albert_edge
 from albert_edge import optimize, quantize
 from albert_edge.architecture.heads import HEADS
 from albert_edge.bundle.bundle import open_bundle
-from albert_edge.checkpoint.source import models_folder
+from albert_edge.checkpoint.recipes import models_folder
 from albert_edge.errors import BundleError
 from albert_edge.runtime.device import CPU, Device
 from albert_edge.runtime.providers import PROVIDERS

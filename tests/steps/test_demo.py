@@ -16,7 +16,7 @@ import transformers
 import albert_edge
 from albert_edge.bundle.bundle import open_bundle
 from albert_edge.bundle.manifest import MANIFEST
-from albert_edge.checkpoint.source import models_folder
+from albert_edge.checkpoint.recipes import models_folder
 from albert_edge.errors import UsageError
 from albert_edge.steps.demo import SENTENCES, DemoReport, run_demo
 

@@ -19,7 +19,7 @@ import pytest
 from tokenizers import Tokenizer
 
 import albert_edge
-from albert_edge.checkpoint.source import models_folder
+from albert_edge.checkpoint.recipes import models_folder
 from albert_edge.cli.app import main
 from albert_edge.runtime.engine import run_file
 from albert_edge.runtime.saturation import adds_signed_weights_exactly

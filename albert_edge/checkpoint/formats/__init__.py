@@ -1,0 +1,32 @@
+"""The file formats of weights: one module and one row of FORMATS each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from albert_edge.checkpoint.formats.base import Format, StoredTensor
+from albert_edge.checkpoint.formats.pickle import read_pickle
+from albert_edge.checkpoint.formats.safetensors import read_safetensors
+from albert_edge.errors import CheckpointError
+
+# In order of preference.
+FORMATS = (
+    Format("model.safetensors", read_safetensors),
+    Format("pytorch_model.bin", read_pickle),
+)
+
+
+def read_headers(folder: Path) -> list[StoredTensor]:
+    """Read the headers of the weights in a folder, sharded or not.
+
+    Raises:
+        CheckpointError: No weights, or a damaged or hostile file.
+        MissingExtraError: Reading the weights needs a package that is not installed.
+    """
+    for file_format in FORMATS:
+        if files := file_format.files(folder):
+            return [tensor for file in files for tensor in file_format.read(file)]
+    raise CheckpointError(
+        f"{folder} holds no weights: no {', no '.join(row.file for row in FORMATS)}.",
+        tip="Point at the folder that save_pretrained wrote.",
+    )

@@ -1,0 +1,52 @@
+"""pytorch_model.bin: torch unpickles plain tensors from it and nothing else."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+from albert_edge.checkpoint.formats.base import StoredTensor
+from albert_edge.errors import CheckpointError, MissingExtraError
+
+
+def read_pickle(path: Path) -> list[StoredTensor]:
+    """Read the headers of a PyTorch pickle."""
+    try:
+        import torch
+    except ImportError:
+        raise MissingExtraError(
+            "torch", extra="reference", purpose=f"Reading {path.name}"
+        ) from None
+    try:
+        # Before torch 1.6 files were no archives, and only an archive can be mapped.
+        tensors = torch.load(
+            path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
+        )
+        named = {name: value for name, value in tensors.items() if torch.is_tensor(value)}
+        if not all(isinstance(name, str) for name in named):
+            raise TypeError("a tensor has no name")
+    except Exception as error:  # torch raises whatever the pickle leads it to
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise CheckpointError(
+            f"{path} is not a plain dictionary of tensors and was refused: {reason}",
+            tip="Convert it to model.safetensors where you trust it.",
+        ) from error
+    safetensors_names = {
+        torch.float16: "F16",
+        torch.bfloat16: "BF16",
+        torch.float32: "F32",
+        torch.float64: "F64",
+    }
+
+    def stored(name: str, tensor: torch.Tensor) -> StoredTensor:
+        plain = tensor.layout == torch.strided and not tensor.is_meta
+        kind = safetensors_names.get(tensor.dtype, str(tensor.dtype))
+        return StoredTensor(
+            file=path.name,
+            name=name,
+            dtype=kind if plain else f"sparse or absent {kind}",
+            shape=tuple(tensor.shape),
+            read=lambda: tensor.detach().float().numpy(),
+        )
+
+    return [stored(name, tensor) for name, tensor in named.items()]

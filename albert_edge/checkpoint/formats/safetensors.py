@@ -1,0 +1,36 @@
+"""model.safetensors, which is memory-mapped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from albert_edge.checkpoint.formats.base import COPY_AGAIN, StoredTensor
+from albert_edge.errors import CheckpointError, MissingExtraError
+
+
+def read_safetensors(path: Path) -> list[StoredTensor]:
+    """Read the headers of a .safetensors file."""
+    try:
+        import ml_dtypes  # noqa: F401  (teaches numpy the name bfloat16)
+        import safetensors
+    except ImportError as error:
+        raise MissingExtraError(
+            error.name or "safetensors", extra="export", purpose=f"Reading {path.name}"
+        ) from None
+    try:
+        file: Any = safetensors.safe_open(path, framework="numpy")
+    except (OSError, safetensors.SafetensorError) as error:
+        raise CheckpointError(f"{path} is damaged: {error}", tip=COPY_AGAIN) from error
+
+    def stored(name: str) -> StoredTensor:
+        header = file.get_slice(name)
+        return StoredTensor(
+            file=path.name,
+            name=name,
+            dtype=header.get_dtype(),
+            shape=tuple(header.get_shape()),
+            read=lambda: file.get_tensor(name),
+        )
+
+    return [stored(name) for name in file.keys()]  # noqa: SIM118  (not a mapping)

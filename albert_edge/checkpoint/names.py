@@ -1,0 +1,37 @@
+"""Names of tensors: legacy spellings, parameters with two names, and what may be left over.
+
+Canonical names are those of transformers' current ALBERT classes, with the `albert.` prefix.
+Accepted besides: AlbertModel's names without the prefix, and TensorFlow's gamma and beta.
+"""
+
+from __future__ import annotations
+
+# Prefixes of what only some heads use.
+HEAD_PREFIXES = ("albert.pooler.", "predictions.", "sop_classifier.", "classifier.", "qa_outputs.")
+# Saved by transformers before 4.31; not parameters.
+BUFFERS = frozenset({"albert.embeddings.position_ids", "albert.embeddings.token_type_ids"})
+
+# The decoder's parameters that transformers ties to others, with the names of those.
+TIED = {
+    "predictions.decoder.bias": "predictions.bias",
+    "predictions.decoder.weight": "albert.embeddings.word_embeddings.weight",
+}
+
+_BODY = ("embeddings.", "encoder.", "pooler.")
+_LAYER_NORM = {"gamma": "weight", "beta": "bias"}
+
+
+def canonical_name(name: str) -> str:
+    """Return the name that transformers' current ALBERT classes give a tensor.
+
+    >>> canonical_name("encoder.embedding_hidden_mapping_in.weight")
+    'albert.encoder.embedding_hidden_mapping_in.weight'
+    >>> canonical_name("albert.embeddings.LayerNorm.gamma")
+    'albert.embeddings.LayerNorm.weight'
+    """
+    if name.startswith(_BODY):
+        name = f"albert.{name}"
+    module, _, leaf = name.rpartition(".")
+    if module.lower().endswith(("layernorm", "layer_norm")):
+        name = f"{module}.{_LAYER_NORM.get(leaf, leaf)}"
+    return name

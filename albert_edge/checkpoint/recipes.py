@@ -1,0 +1,67 @@
+"""The known checkpoints: one file models/NAME.toml each, NAME being the short name."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from albert_edge.architecture.config import read_config
+from albert_edge.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """A known checkpoint.
+
+    Attributes:
+        name: The short name.
+        head: What it was trained for.
+        summary: One line for people.
+        geometry: Fields of config.json that tell it from others.
+        source: Its hub id, or None if it ships.
+        ships: Whether its weights come with this package.
+    """
+
+    name: str
+    head: str
+    summary: str
+    geometry: Mapping[str, Any]
+    source: str | None
+    ships: bool
+
+    def check(self, folder: Path) -> None:
+        """Check that a checkpoint folder holds what the recipe describes.
+
+        Raises:
+            ConfigError: It does not, or its config.json is malformed.
+        """
+        config = read_config(folder / "config.json")
+        for field, expected in self.geometry.items():
+            if (found := getattr(config, field)) != expected:
+                raise ConfigError(
+                    f"{self.source} is not what the recipe {self.name} describes: {field} is "
+                    f"{found}, not {expected}.",
+                    tip=f"If you trust it, export it by its full id: {self.source}",
+                )
+
+
+def models_folder() -> Path:
+    """The folder of recipes and of the models that ship: in the wheel, or in a source tree."""
+    packaged = Path(__file__).parents[1] / "models"
+    return packaged if packaged.is_dir() else packaged.parents[1] / "models"
+
+
+def read_recipes() -> dict[str, Recipe]:
+    """All known checkpoints by short name, sorted."""
+    paths = sorted(models_folder().glob("*.toml"), key=lambda path: path.stem)
+    return {path.stem: _read_recipe(path) for path in paths}
+
+
+def _read_recipe(path: Path) -> Recipe:
+    fields = tomllib.loads(path.read_text(encoding="utf-8"))
+    if path.with_suffix("").is_dir():
+        return Recipe(name=path.stem, source=None, ships=True, **fields)
+    return Recipe(name=path.stem, ships=False, **fields)
