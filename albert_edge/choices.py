@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import Any, get_args
 
-from albert_edge.errors import UsageError
+from albert_edge.errors import Argument, Message, UsageError
 
 
-def require_choice(option: str, value: str, choices: Any) -> None:
-    """See that a value is one of a `Literal`.
+def require_choice(option: str, value: object, choices: Any) -> None:
+    """See that an argument is one of a few words.
+
+    Args:
+        option: The name of the argument.
+        value: What was given.
+        choices: A `Literal`, or the words.
 
     Raises:
-        UsageError: It is not; the message names the option, the tip the choices.
+        UsageError: It is another; the tip lists the words and names the nearest.
     """
-    if value not in get_args(choices):
+    known = get_args(choices) or tuple(choices)
+    if value not in known:
+        near = difflib.get_close_matches(str(value), known, n=1)
+        guess = f" Did you mean {near[0]!r}?" if near else ""
         raise UsageError(
-            f"There is no {option} {value!r}.", tip=f"It is one of: {', '.join(get_args(choices))}."
+            Message(Argument(option), f" {value!r} is unsupported."),
+            tip=f"Choose one of: {', '.join(known)}.{guess}",
         )

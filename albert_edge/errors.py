@@ -1,42 +1,179 @@
-"""Every error albert-edge raises on purpose.
+"""Every error that albert-edge raises on purpose.
 
     AlbertEdgeError                 exit code 1
-    ├── UsageError                  2   an argument that cannot be meant
-    ├── ConfigError                 1   config.json is not an ALBERT this package can build
+    ├── UsageError                  2   an invalid argument or combination of arguments
+    ├── ConfigError                 1   config.json is not an ALBERT that this package can build
     ├── CheckpointError             1   tensors or tokenizer files that do not fit the configuration
-    ├── BundleError                 1   a bundle that is missing, damaged or changed underneath
-    ├── InputError (ValueError)     1   a text or array the model cannot take
-    │   └── RecordError             1   a record that cannot be read; the message says which
+    ├── BundleError                 1   a missing, damaged or concurrently changed bundle
+    ├── InputError (ValueError)     1   a text or array that the model cannot take
+    │   └── RecordError             1   a record that cannot be read; the message names it
     ├── QualityError                3   answers too far from the reference; nothing was written
     ├── MissingExtraError           4   an optional dependency is not installed
-    ├── DeviceError                 4   the device asked for is not there
-    └── SourceUnreachableError      5   the hub could not be reached, or has no such model
+    ├── DeviceError                 4   the requested device is not available
+    └── SourceUnreachableError      5   the hub cannot be reached, or has no such model
 
-Each carries what happened (the message) and what to do next (`tip`).
+Each carries what happened (`message`), what to do next (`remedy`), the argument (`option`)
+and the file concerned (`where`). Messages name arguments and calls as data (`Argument`, `Call`):
+`str(error)` and `error.tip` spell them in Python, and the command line spells them as flags.
 """
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, ClassVar, NamedTuple
+
+_NO_VALUE = object()
+
+
+class Argument:
+    """An argument of a public function in a message: `force=True`, or `--force` in a shell.
+
+    Args:
+        name: Its name in Python.
+        value: A value to pass; left out, the message only names the argument.
+    """
+
+    def __init__(self, name: str, value: Any = _NO_VALUE) -> None:
+        self.name = name
+        self.values = () if value is _NO_VALUE else (value,)
+
+
+class Call:
+    """A call of a public function in a message: `albert_edge.verify("b")`, or a shell command.
+
+    Args:
+        verb: The function, such as "export".
+        *arguments: Positional arguments.
+        **options: Keyword arguments; those that are None are left out.
+    """
+
+    def __init__(self, verb: str, *arguments: Any, **options: Any) -> None:
+        self.verb = verb
+        self.arguments = arguments
+        self.options = {name: value for name, value in options.items() if value is not None}
+
+
+Speller = Callable[[Argument | Call], str]
+
+
+def spell_python(part: Argument | Call) -> str:
+    """Spell an argument or a call as Python code.
+
+    >>> spell_python(Argument("min_agreement", 0.9))
+    'min_agreement=0.9'
+    >>> spell_python(Call("quantize", "sst2", precision="int4"))
+    'albert_edge.quantize("sst2", precision="int4")'
+    """
+    if isinstance(part, Argument):
+        return "=".join([part.name, *map(_literal, part.values)])
+    options = (f"{name}={_literal(value)}" for name, value in part.options.items())
+    return f"albert_edge.{part.verb}({', '.join([*map(_literal, part.arguments), *options])})"
+
+
+def _literal(value: Any) -> str:
+    if isinstance(value, str | os.PathLike):
+        return json.dumps(os.fspath(value), ensure_ascii=False)
+    return "[...]" if isinstance(value, list | tuple) else repr(value)
+
+
+class Message:
+    """A text for people in which arguments and calls are data, so that each user reads their own.
+
+    Args:
+        *parts: Plain text, arguments, calls and other messages, joined without a separator.
+    """
+
+    def __init__(self, *parts: str | Argument | Call | Message) -> None:
+        self.parts: tuple[str | Argument | Call, ...] = tuple(_flat(parts))
+
+    def spell(self, speller: Speller = spell_python) -> str:
+        """The text, with arguments and calls spelled by `speller`."""
+        return "".join(part if isinstance(part, str) else speller(part) for part in self.parts)
+
+    def __str__(self) -> str:
+        return self.spell()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Message) and str(self) == str(other)
+
+    def __hash__(self) -> int:
+        return hash(str(self))
+
+    def __repr__(self) -> str:
+        return f"Message({self.spell()!r})"
+
+
+def _flat(parts: Sequence[str | Argument | Call | Message]) -> Iterator[str | Argument | Call]:
+    for part in parts:
+        if isinstance(part, Message):
+            yield from part.parts
+        else:
+            yield part
+
+
+class Spelled(NamedTuple):
+    """The texts of an error in the words of one user: what happened and what to do next."""
+
+    message: str
+    tip: str
 
 
 class AlbertEdgeError(Exception):
     """Base of all errors of this package.
 
     Args:
-        message: What went wrong, naming the file, tensor or option.
-        tip: What the user does next.
+        message: What went wrong, naming the file, tensor or argument.
+        tip: What to do next.
+        where: The file or folder concerned, if any.
+
+    Attributes:
+        message: What went wrong.
+        remedy: What to do next.
+        where: The file or folder concerned, or None.
     """
 
     exit_code: ClassVar[int] = 1
 
-    def __init__(self, message: str, *, tip: str) -> None:
-        super().__init__(message)
-        self.tip = tip
+    def __init__(
+        self,
+        message: str | Message,
+        *,
+        tip: str | Message,
+        where: str | os.PathLike[str] | None = None,
+    ) -> None:
+        self.message = Message(message)
+        self.remedy = Message(tip)
+        self.where = None if where is None else os.fspath(where)
+        super().__init__(str(self.message))
+        self.add_note(f"Tip: {self.tip}")
+
+    @property
+    def tip(self) -> str:
+        """What to do next, in the words of Python."""
+        return str(self.remedy)
+
+    @property
+    def option(self) -> str | None:
+        """The argument that the message is about, by its name in Python, or None."""
+        arguments = (part for part in self.message.parts if isinstance(part, Argument))
+        return next((argument.name for argument in arguments), None)
+
+    def spell(self, speller: Speller) -> Spelled:
+        """Spell the message and the tip for users of another interface, such as a shell."""
+        return Spelled(self.message.spell(speller), self.remedy.spell(speller))
+
+    def __reduce__(self) -> tuple[Any, ...]:  # else an error could not leave a worker process
+        return _restore, (type(self), self.args), self.__dict__
+
+
+def _restore(kind: type[AlbertEdgeError], args: tuple[Any, ...]) -> AlbertEdgeError:
+    return kind.__new__(kind, *args)
 
 
 class UsageError(AlbertEdgeError):
-    """An argument or a combination of arguments that has no meaning."""
+    """An invalid argument or combination of arguments."""
 
     exit_code = 2
 
@@ -58,7 +195,7 @@ class InputError(AlbertEdgeError, ValueError):
 
 
 class RecordError(InputError):
-    """A record of a file that cannot be read or has not the fields it needs."""
+    """A record of a file that cannot be read or lacks a required field."""
 
 
 class QualityError(AlbertEdgeError):
@@ -66,13 +203,13 @@ class QualityError(AlbertEdgeError):
 
     Args:
         message: What is too far from what.
-        tip: What the user does next.
+        tip: What to do next.
         report: What was measured, such as a `QuantizeReport`, or None.
     """
 
     exit_code = 3
 
-    def __init__(self, message: str, *, tip: str, report: Any = None) -> None:
+    def __init__(self, message: str | Message, *, tip: str | Message, report: Any = None) -> None:
         super().__init__(message, tip=tip)
         self.report = report
 
@@ -82,27 +219,27 @@ class MissingExtraError(AlbertEdgeError):
 
     Args:
         package: The distribution that could not be imported.
-        extra: The extra of albert-edge that brings it.
+        extra: The extra of albert-edge that installs it.
         purpose: What it is needed for.
     """
 
     exit_code = 4
 
-    def __init__(self, package: str, *, extra: str, purpose: str) -> None:
+    def __init__(self, package: str, *, extra: str, purpose: str | Message) -> None:
         super().__init__(
-            f"{purpose} needs {package}, which is not installed.",
+            Message(purpose, f" needs {package}, which is not installed."),
             tip=f"pip install 'albert-edge[{extra}]'",
         )
         self.extra = extra
 
 
 class DeviceError(AlbertEdgeError):
-    """The device or execution provider asked for is not available."""
+    """The requested device or execution provider is not available."""
 
     exit_code = 4
 
 
 class SourceUnreachableError(AlbertEdgeError):
-    """The hub could not be reached, or it has no such model or revision."""
+    """The hub cannot be reached, or has no such model or revision."""
 
     exit_code = 5

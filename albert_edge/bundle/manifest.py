@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from albert_edge.errors import BundleError
+from albert_edge.errors import BundleError, Call, Message
 
 MANIFEST = "albert_edge.json"
 SCHEMA_VERSION = 1
@@ -139,7 +139,7 @@ def read_manifest(path: Path) -> Manifest:
     except (FileNotFoundError, NotADirectoryError):
         raise BundleError(
             f"{path.parent} is not an albert-edge bundle: it has no {MANIFEST}.",
-            tip="Make one with: albert-edge export CHECKPOINT BUNDLE",
+            tip=Message("Make one with: ", Call("export", "CHECKPOINT", "BUNDLE")),
         ) from None
     except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
         raise _damaged(path, error) from error

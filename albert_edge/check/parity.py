@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from albert_edge.architecture.config import AlbertConfig
 from albert_edge.architecture.heads import HEADS
-from albert_edge.errors import MissingExtraError, QualityError
+from albert_edge.errors import Message, MissingExtraError, QualityError
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 Run = Callable[[Arrays], Arrays]
@@ -40,7 +40,7 @@ class Parity:
         """Whether every output is within `TOLERANCE`; NaN never is."""
         return all(difference <= TOLERANCE for difference in self.differences.values())
 
-    def require(self, candidate: str, reference: str, *, tip: str) -> None:
+    def require(self, candidate: str, reference: str, *, tip: str | Message) -> None:
         """See that it holds.
 
         Raises:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from albert_edge.bundle.bundle import Bundle
 from albert_edge.bundle.manifest import PORTABLE
-from albert_edge.errors import BundleError, MissingExtraError
+from albert_edge.errors import Argument, BundleError, Message, MissingExtraError
 
 
 def portable_file(bundle: Bundle) -> Path:
@@ -19,7 +19,7 @@ def portable_file(bundle: Bundle) -> Path:
     if variant.exporter != "native":
         raise BundleError(
             f"{bundle.folder} was exported by {variant.exporter}, whose graph hides its weights.",
-            tip="Export the checkpoint again with --exporter native.",
+            tip=Message("Export the checkpoint again with ", Argument("exporter", "native"), "."),
         )
     return bundle.model_file(variant)
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from albert_edge.architecture.config import AlbertConfig
 from albert_edge.architecture.heads import HEADS
 from albert_edge.bundle.bundle import Bundle
-from albert_edge.errors import BundleError, InputError, UsageError
+from albert_edge.errors import Argument, BundleError, InputError, Message, UsageError
 from albert_edge.records import find_label, read_records
 from albert_edge.runtime.text import Cut, TextEncoder, load_text_encoder
 
@@ -72,7 +72,7 @@ def load_sample(
     if data is not None and not _has_classes(bundle.manifest.task, config):
         raise UsageError(
             f"data gives a label to each text; {bundle.manifest.task} models do not.",
-            tip="Judge on the texts alone, with texts (--texts FILE).",
+            tip=Message("Compare on texts without labels, with ", Argument("texts", "FILE"), "."),
         )
     has_tokenizer = any(record.file == "tokenizer.json" for record in bundle.manifest.files)
     if texts is None and data is None and not has_tokenizer:
@@ -122,7 +122,9 @@ def _encode(encoder: TextEncoder, pair: tuple[str, str | None], number: int, ori
     try:
         return encoder.encode(*pair, _CUT)
     except InputError as error:
-        raise InputError(f"{origin}: text {number}: {error}", tip=error.tip) from error
+        raise InputError(
+            Message(f"{origin}: text {number}: ", error.message), tip=error.remedy
+        ) from error
 
 
 def _fitted(encoded: list[Arrays], bundle: Bundle) -> Iterator[Arrays]:
@@ -179,7 +181,11 @@ def mask_token_id(bundle: Bundle) -> int:
     if found is None:
         raise BundleError(
             f"{bundle.folder} has no tokenizer that knows {_mask_token(bundle)}.",
-            tip="Export again from a folder with the tokenizer, or leave out --logits masked.",
+            tip=Message(
+                "Export again from a folder with the tokenizer, or leave out ",
+                Argument("logits", "masked"),
+                ".",
+            ),
         )
     return found
 

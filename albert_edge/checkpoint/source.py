@@ -13,7 +13,9 @@ from albert_edge.bundle.sentence_layout import MODEL_CONFIG, MODULES, transforme
 from albert_edge.checkpoint.formats import FORMATS
 from albert_edge.checkpoint.recipes import Recipe, models_folder, read_recipes
 from albert_edge.errors import (
+    Argument,
     CheckpointError,
+    Message,
     MissingExtraError,
     SourceUnreachableError,
     UsageError,
@@ -78,7 +80,9 @@ def find_source(source: str, revision: str | None = None) -> Source:
     if local := _local_source(source, recipe):
         if revision is not None:
             raise UsageError(
-                f"--revision {revision} has no meaning for the folder {local.root}.",
+                Message(
+                    Argument("revision", revision), f" has no meaning for the folder {local.root}."
+                ),
                 tip="Leave it out, or name a model on the hub.",
             )
         return local

@@ -13,7 +13,7 @@ from albert_edge.architecture.config import AlbertConfig, read_config
 from albert_edge.checkpoint.formats import read_headers
 from albert_edge.checkpoint.formats.base import Shape, StoredTensor
 from albert_edge.checkpoint.names import BUFFERS, HEAD_PREFIXES, TIED, canonical_name
-from albert_edge.errors import CheckpointError
+from albert_edge.errors import Argument, CheckpointError, Message
 
 Array = npt.NDArray[np.float32]
 
@@ -113,8 +113,11 @@ class Checkpoint:
             raise CheckpointError(
                 f"{self.folder}: tensor {name} is missing; expected floats of shape "
                 f"{_show(shape)}, found none.",
-                tip="Choose with --task the head this checkpoint was trained with, or copy the "
-                "checkpoint again.",
+                tip=Message(
+                    "Choose with ",
+                    Argument("task"),
+                    " the head this checkpoint was trained with, or copy the checkpoint again.",
+                ),
             )
         if stored.dtype not in _FLOATS:
             raise CheckpointError(

@@ -17,6 +17,7 @@ from albert_edge.cli.evaluate import evaluate
 from albert_edge.cli.predict import predict
 from albert_edge.cli.quantize import quantize
 from albert_edge.cli.report import report
+from albert_edge.cli.spelling import spell_command_line
 from albert_edge.errors import AlbertEdgeError
 
 app = typer.Typer(
@@ -74,7 +75,7 @@ def main() -> None:
         finally:
             sys.stdout.flush()
     except AlbertEdgeError as error:
-        _fail(str(error), error.tip, error.exit_code)
+        _fail(*error.spell(spell_command_line), error.exit_code)
     except BrokenPipeError:  # the reader of our answers went away, as `head` does
         _abandon_stdout()
         raise SystemExit(1) from None

@@ -11,6 +11,9 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from albert_edge.cli.spelling import spell_command_line
+from albert_edge.errors import Message
+
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
@@ -20,7 +23,11 @@ SCHEMA_VERSION = 1
 def print_json(report: DataclassInstance) -> None:
     """Print one JSON document: the fields of a report and the version of their schema."""
     document = {"schema_version": SCHEMA_VERSION, **dataclasses.asdict(report)}
-    print(json.dumps(_finite(document), indent=2, ensure_ascii=False, default=os.fspath))
+    print(json.dumps(_finite(document), indent=2, ensure_ascii=False, default=_plain))
+
+
+def _plain(value: Any) -> str:
+    return value.spell(spell_command_line) if isinstance(value, Message) else os.fspath(value)
 
 
 def _finite(value: Any) -> Any:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Literal
 
 from albert_edge.choices import require_choice
-from albert_edge.errors import UsageError
+from albert_edge.errors import Argument, Message, UsageError
 from albert_edge.graph.plan import (
     CPU_OPTIMIZATIONS,
     OPTIMIZATIONS,
@@ -175,17 +175,16 @@ def compression(name: str, **options: Any) -> Compression:
         UsageError: There is no such way, it does not take one of the options, or a value of one
             is not a valid choice.
     """
-    if name not in COMPRESSIONS:
-        raise UsageError(
-            f"There is no precision {name!r}.", tip=f"It is one of: {', '.join(COMPRESSIONS)}."
-        )
+    require_choice("precision", name, COMPRESSIONS)
     given = {option: value for option, value in options.items() if value is not None}
     for option in given:
         if option not in _options(COMPRESSIONS[name]):
             taking = [other for other, kind in COMPRESSIONS.items() if option in _options(kind)]
             raise UsageError(
-                f"{name} does not take {option}.",
-                tip=f"Leave out {option}, or use precision {' or '.join(taking)}.",
+                Message(f"{name} does not take ", Argument(option), "."),
+                tip=Message(
+                    "Leave out ", Argument(option), f", or use precision {' or '.join(taking)}."
+                ),
             )
     return COMPRESSIONS[name](**given)
 

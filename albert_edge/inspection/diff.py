@@ -11,10 +11,14 @@ from typing import Any
 from albert_edge.architecture.config import AlbertConfig, read_config
 from albert_edge.bundle.bundle import Bundle, open_bundle
 from albert_edge.bundle.manifest import Variant
-from albert_edge.errors import UsageError
+from albert_edge.errors import Argument, Message, UsageError
 from albert_edge.inspection.diff_answers import AnswersDiff, compare_answers
 from albert_edge.inspection.diff_weights import WeightsDiff, compare_weights
 from albert_edge.onnx_format.reader import read_onnx
+
+_TWO_VARIANTS = Message(
+    "two variants with ", Argument("variant"), " and ", Argument("second_variant")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +127,7 @@ def _pairs(
         if ours is theirs:
             raise UsageError(
                 "There is nothing to compare the bundle with.",
-                tip="Name another with --diff, or two variants with --variant and --diff-variant.",
+                tip=Message("Name another with ", Argument("second"), ", or ", _TWO_VARIANTS, "."),
             )
         names = {one.name for one in theirs.manifest.variants}
         shared = [one.name for one in ours.manifest.variants if one.name in names]
@@ -135,7 +139,7 @@ def _pairs(
     if ours is theirs and (variant is None or second_variant is None or left == right):
         raise UsageError(
             f"Variant {left!r} would be compared with itself.",
-            tip="Name two variants with --variant and --diff-variant, or a bundle with --diff.",
+            tip=Message("Name ", _TWO_VARIANTS, ", or a bundle with ", Argument("second"), "."),
         )
     return [(ours.variant(left), theirs.variant(right))]
 

@@ -8,7 +8,7 @@ from typing import Any, Literal, overload
 
 from albert_edge.architecture.heads import HEAD_OF_TASK
 from albert_edge.bundle.bundle import Bundle, open_bundle
-from albert_edge.errors import UsageError
+from albert_edge.errors import Argument, Message, UsageError
 from albert_edge.runtime.embedding import EmbeddingPipeline
 from albert_edge.runtime.pipeline import Pipeline
 from albert_edge.runtime.ranking import RankingPipeline
@@ -99,7 +99,7 @@ def pipeline(
     if head != bundle.manifest.task:
         raise UsageError(
             f"{bundle.folder} was exported for {bundle.manifest.task}, not {wanted}.",
-            tip=f"Export the checkpoint with --task {head}.",
+            tip=Message("Export the checkpoint with ", Argument("task", head), "."),
         )
     session = Session(
         bundle,

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from types import GeneratorType
 from typing import Any
 
-from albert_edge.errors import InputError, UsageError
+from albert_edge.errors import InputError, Message, UsageError
 from albert_edge.runtime.closable import Closable
 from albert_edge.runtime.providers import PROVIDERS
 from albert_edge.runtime.schedule import Job, in_batches, in_workers
@@ -193,7 +193,7 @@ def _numbered(answers: Iterator[Any]) -> Iterator[Any]:
         except StopIteration:
             return
         except InputError as error:
-            raise InputError(f"Item {index}: {error}", tip=error.tip) from error
+            raise InputError(Message(f"Item {index}: ", error.message), tip=error.remedy) from error
         except TypeError as error:
             raise TypeError(f"item {index}: {error}") from error
         yield answer

@@ -13,7 +13,7 @@ from tokenizers import Encoding, Tokenizer
 
 from albert_edge.architecture.config import read_config
 from albert_edge.bundle.bundle import Bundle
-from albert_edge.errors import BundleError, InputError, UsageError
+from albert_edge.errors import Argument, BundleError, InputError, Message, UsageError
 
 T = TypeVar("T")
 Arrays = dict[str, npt.NDArray[np.int64]]
@@ -128,7 +128,7 @@ class TextEncoder:
         if cut.strategy == "do_not_truncate":
             raise InputError(
                 f"The text has {sum(lengths) + special} tokens; the model takes at most {limit}.",
-                tip="Pass truncation=True (--truncate) to cut it, or split it.",
+                tip=Message("Pass ", Argument("truncation", True), " to cut it, or split it."),
             )
         kept = _STRATEGIES[cut.strategy](lengths[0], sum(lengths[1:]), limit - special)
         if limit < special or min(kept) < 0:

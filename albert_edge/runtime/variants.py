@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import shlex
-
 from albert_edge.bundle.bundle import Bundle
 from albert_edge.bundle.manifest import Variant
-from albert_edge.errors import BundleError
+from albert_edge.errors import BundleError, Call, Message
 from albert_edge.runtime.device import Device
 
 # What "auto" takes, the first one there is: the fastest whose answers were checked, then the rest.
@@ -30,12 +28,11 @@ def choose_variant(bundle: Bundle, device: Device, precision: str) -> Variant:
         if candidates:
             return max(candidates, key=lambda variant: variant.target == device.provider.target)
     offers = sorted({variant.precision for variant in bundle.manifest.variants})
-    known = f"It has: {', '.join(offers) or 'none'}."
+    known = Message(f"It has: {', '.join(offers) or 'none'}.")
     if precision in ("fp16", *_ON_CPU):
-        command = shlex.join(["albert-edge", "quantize", str(bundle.folder)])
-        known += f" Make one with: {command} --precision {precision}"
-        if precision == "fp16" and device.provider.target != "cuda":
-            known += " --target portable"
+        portable = precision == "fp16" and device.provider.target != "cuda"
+        options = {"precision": precision, "target": "portable" if portable else None}
+        known = Message(known, " Make one with: ", Call("quantize", bundle.folder, **options))
     raise BundleError(f"{bundle.folder} has no {precision} variant for {device.name}.", tip=known)
 
 

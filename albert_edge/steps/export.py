@@ -15,7 +15,8 @@ from albert_edge.bundle.change import Staging, change, is_decided
 from albert_edge.bundle.manifest import MANIFEST, PORTABLE, Manifest, Variant
 from albert_edge.checkpoint.source import Source, find_source
 from albert_edge.checkpoint.tokenizer import TokenizerFiles, read_tokenizer
-from albert_edge.errors import UsageError
+from albert_edge.choices import require_choice
+from albert_edge.errors import Argument, Message, UsageError
 from albert_edge.steps.exporters import Progress, Written, native, optimum
 from albert_edge.steps.sentence_files import write_ranking_files, write_sentence_files
 
@@ -128,7 +129,11 @@ class _Job:
         parity.require(
             "The exported model",
             "transformers",
-            tip="Please report this checkpoint; --exporter optimum takes another road.",
+            tip=Message(
+                "Please report this checkpoint; ",
+                Argument("exporter", "optimum"),
+                " uses another exporter.",
+            ),
         )
         return {LARGEST_DIFFERENCE: parity.largest}
 
@@ -186,11 +191,17 @@ def _refuse_to_overwrite(folder: Path, *, force: bool) -> None:
     if force:
         return
     if (folder / MANIFEST).exists() or is_decided(folder):
-        raise UsageError(f"{folder} is a bundle already.", tip="Replace it with --force.")
+        raise UsageError(
+            f"{folder} is a bundle already.",
+            tip=Message("Replace it with ", Argument("force", True), "."),
+        )
     # Hidden entries are what a run that was cut off left behind.
     if any(not path.name.startswith(".") for path in folder.iterdir()):
         raise UsageError(
-            f"{folder} is not empty.", tip="Name another folder, or write into it with --force."
+            f"{folder} is not empty.",
+            tip=Message(
+                "Name another folder, or write into it with ", Argument("force", True), "."
+            ),
         )
 
 
@@ -204,10 +215,11 @@ def _choose_task(task: str, config: AlbertConfig, source: Source) -> str:
         raise UsageError(
             f"{source.folder / 'config.json'} names no known architecture "
             f"({', '.join(config.architectures) or 'none'}).",
-            tip=f"Say what the model answers with --task: {', '.join(TASKS)}.",
+            tip=Message(
+                "Say what the model answers with ", Argument("task"), f": {', '.join(TASKS)}."
+            ),
         )
-    if task not in HEADS:
-        raise UsageError(f"There is no task {task!r}.", tip=f"Tasks are: {', '.join(TASKS)}.")
+    require_choice("task", task, HEADS)
     return task
 
 

@@ -22,7 +22,7 @@ from albert_edge.check.parity import Arrays, Parity, Run, compare, sample_inputs
 from albert_edge.check.portable import portable_file, require_onnx
 from albert_edge.check.sample import mask_token_id
 from albert_edge.choices import require_choice
-from albert_edge.errors import UsageError
+from albert_edge.errors import Argument, Message, UsageError
 from albert_edge.graph.plan import OPTIMIZATIONS, Layout, Optimization, Plan, Target, best_layout
 from albert_edge.onnx_format.reader import read_onnx
 from albert_edge.runtime.engine import run_file
@@ -143,7 +143,7 @@ def _plan(bundle: Bundle, target: Target, layout: Layout | None, logits: Logits)
     if not HEADS[bundle.manifest.task].masked_outputs:
         raise UsageError(
             f"{bundle.folder} answers {bundle.manifest.task} and has no vocabulary logits.",
-            tip="Leave out --logits masked.",
+            tip=Message("Leave out ", Argument("logits", "masked"), "."),
         )
     # They change what comes out, so they are no optimization of a target but asked for.
     return Plan(target, layout, optimizations | {Optimization.MASKED_LOGITS}, mask_token_id(bundle))

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import shlex
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from albert_edge.architecture.config import read_config
 from albert_edge.bundle.bundle import open_bundle
@@ -20,7 +19,7 @@ from albert_edge.check.sample import load_sample
 from albert_edge.choices import require_choice
 from albert_edge.compress.compressor import Compressor, Precisions, Progress, Trial
 from albert_edge.compress.search import Found, Goal, MatrixCost, search
-from albert_edge.errors import QualityError, UsageError
+from albert_edge.errors import Argument, Call, Message, QualityError, UsageError
 from albert_edge.graph.plan import Activations, Layout, Matrix, Precision
 
 Choice = Literal["int8", "int8-block", "int4", "fp16", "mixed"]
@@ -67,7 +66,7 @@ class QuantizeReport:
     precision: Choice
     passed: bool
     misses: list[str]
-    tip: str
+    tip: Message
     quality: Quality | None
     budget: Budget
     sample: str
@@ -138,9 +137,7 @@ def quantize(
     require_onnx("Quantizing")
     folder = open_bundle(bundle).folder
     limits = {"min_agreement": min_agreement, "min_cosine": min_cosine, "max_drop": max_drop}
-    again = _command(
-        folder, layout=layout, activations=activations, texts=texts, data=data, **limits
-    )
+    options = {"layout": layout, "activations": activations, "texts": texts, "data": data, **limits}
     with change(folder) as pending:
         opened = open_bundle(folder)  # as it is now that nobody else can change it
         config = read_config(opened.listed("config.json"))
@@ -156,7 +153,7 @@ def quantize(
                 target,
                 progress,
             )
-            report = _decide(compressor, folder, chosen, budget, prefer or "smallest", again)
+            report = _decide(compressor, folder, chosen, budget, prefer or "smallest", options)
         if not report.passed:
             raise QualityError(_refusal(report), tip=report.tip, report=report)
         variant = _write(pending.staging, compressor, report)
@@ -197,15 +194,6 @@ def _check_choices(
             )
 
 
-def _command(folder: Path, **options: object) -> str:
-    """The command that quantizes this bundle with these options, but for the precision."""
-    words = ["albert-edge", "quantize", os.fspath(folder)]
-    for name, value in options.items():
-        if isinstance(value, str | os.PathLike | float | int):  # texts in a list have no command
-            words += [f"--{name.replace('_', '-')}", str(value)]
-    return shlex.join(words)
-
-
 def _budget(
     min_agreement: float | None, min_cosine: float | None, max_drop: float | None, data: object
 ) -> Budget:
@@ -215,7 +203,7 @@ def _budget(
     if max_drop is not None and data is None:
         raise UsageError(
             "max_drop needs labels to tell the accuracy from.",
-            tip="Give them with data (--data FILE, with the columns text and label).",
+            tip=Message("Pass ", Argument("data", "FILE"), " with the columns text and label."),
         )
     if max_drop is not None and not max_drop >= 0:
         raise UsageError(f"max_drop is {max_drop}.", tip="It is in percent, from 0 up.")
@@ -229,7 +217,12 @@ def _budget(
 
 
 def _decide(
-    compressor: Compressor, folder: Path, precision: Choice, budget: Budget, goal: Goal, again: str
+    compressor: Compressor,
+    folder: Path,
+    precision: Choice,
+    budget: Budget,
+    goal: Goal,
+    options: Mapping[str, Any],
 ) -> QuantizeReport:
     """Find the model to write, or what to say instead."""
     found = Found(None, [], 1)
@@ -239,11 +232,19 @@ def _decide(
     else:
         trial = compressor.try_out(_uniform(Precision(precision)))
     misses = budget.misses(trial.quality) if trial else ["no assignment of precisions is"]
-    tip = ""
+    tip = Message()
     if misses and precision != "mixed":
-        tip = _remedy(compressor, Precision(precision), budget, again)
+        tip = _remedy(compressor, Precision(precision), budget, folder, options)
     elif misses:
-        tip = "Lower --min-agreement or --min-cosine, or raise --max-drop."
+        tip = Message(
+            "Lower ",
+            Argument("min_agreement"),
+            " or ",
+            Argument("min_cosine"),
+            ", or raise ",
+            Argument("max_drop"),
+            ".",
+        )
     return QuantizeReport(
         bundle=folder,
         precision=precision,
@@ -271,15 +272,23 @@ def _uniform(precision: Precision) -> Precisions:
     return {**plan, Matrix.HEAD: Precision.INT8} if precision is Precision.INT8_BLOCK else plan
 
 
-def _remedy(compressor: Compressor, refused: Precision, budget: Budget, again: str) -> str:
+def _remedy(
+    compressor: Compressor,
+    refused: Precision,
+    budget: Budget,
+    folder: Path,
+    options: Mapping[str, Any],
+) -> Message:
     """Say which plan passes, having seen it pass, or how to find one."""
     for precision in _REMEDIES:
         if precision is not refused:
             trial = compressor.try_out(_uniform(precision))
             if not budget.misses(trial.quality):
-                return f"{again} --precision {precision} passes: {_figures(trial)}"
+                call = Call("quantize", folder, precision=precision.value, **options)
+                return Message(call, f" passes: {_figures(trial)}")
     # A search takes many times as long as this: whether to wait for it is the user's choice.
-    return f"{again} --precision mixed searches for what passes; or lower what must be kept."
+    call = Call("quantize", folder, precision="mixed", **options)
+    return Message(call, " searches for what passes; or lower what must be kept.")
 
 
 def _figures(trial: Trial) -> str:

@@ -532,7 +532,7 @@ def test_folder(folder: Path) -> None:
 
 
 def test_a_folder_has_no_revision(folder: Path, refuse: Refuse) -> None:
-    refuse(UsageError, "--revision main has no meaning", revision="main")
+    refuse(UsageError, 'revision="main" has no meaning', revision="main")
 
 
 @pytest.fixture

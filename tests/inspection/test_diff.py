@@ -354,7 +354,7 @@ def test_another_geometry(root: Path, tmp_path: Path) -> None:
 def test_one_thing_is_not_two(arguments: dict[str, str], message: str, root: Path) -> None:
     with pytest.raises(UsageError, match=message) as refused:
         diff(root / "bundle", **arguments)
-    assert "--diff" in refused.value.tip
+    assert "variants with variant and second_variant" in refused.value.tip
 
 
 def test_what_is_not_there(root: Path, tmp_path: Path) -> None:

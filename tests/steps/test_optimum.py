@@ -158,7 +158,7 @@ def test_traced_bundle_is_not_optimized(traced: Exported) -> None:
     before = (traced.bundle / "albert_edge.json").read_bytes()
     with pytest.raises(BundleError, match="optimum") as caught:
         albert_edge.optimize(traced.bundle)
-    assert "--exporter native" in caught.value.tip
+    assert 'exporter="native"' in caught.value.tip
     assert (traced.bundle / "albert_edge.json").read_bytes() == before
 
 

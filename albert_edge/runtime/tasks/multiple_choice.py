@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from albert_edge.bundle.bundle import Bundle
-from albert_edge.errors import InputError
+from albert_edge.errors import InputError, Message
 from albert_edge.runtime.tasks.base import Inputs, WindowOutputs, Windows
 from albert_edge.runtime.tasks.top_k import TopK, read_top_k
 from albert_edge.runtime.text import Cut, TextEncoder, cut
@@ -107,5 +107,7 @@ def _encode_choice(encoder: TextEncoder, prompt: Any, choice: Any, number: int, 
     try:
         arrays = encoder.encode(prompt, choice, cut)
     except InputError as error:
-        raise InputError(f"Choice {number}, with the prompt: {error}", tip=error.tip) from error
+        raise InputError(
+            Message(f"Choice {number}, with the prompt: ", error.message), tip=error.remedy
+        ) from error
     return {name: array[:, np.newaxis] for name, array in arrays.items()}

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from albert_edge.bundle.bundle import Bundle
-from albert_edge.errors import InputError, UsageError
+from albert_edge.errors import InputError, Message, UsageError
 from albert_edge.runtime.tasks.base import WindowOutputs, Windows
 from albert_edge.runtime.text import Arrays, Cut, TextEncoder, cut
 from albert_edge.runtime.vectors import softmax
@@ -148,4 +148,6 @@ def _premise_and_hypothesis(
     try:
         return encoder.encode(text, parameters.template.format(label), parameters.cut)
     except InputError as error:
-        raise InputError(f"With the label {label!r}: {error}", tip=error.tip) from error
+        raise InputError(
+            Message(f"With the label {label!r}: ", error.message), tip=error.remedy
+        ) from error

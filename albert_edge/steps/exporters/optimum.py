@@ -6,10 +6,12 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from albert_edge.errors import CheckpointError, MissingExtraError, UsageError
+from albert_edge.errors import Argument, CheckpointError, Message, MissingExtraError, UsageError
 from albert_edge.steps.exporters import Progress, Writer, Written
 
 OPSET = 17
+
+_NATIVE = Message("Use ", Argument("exporter", "native"), ".")
 
 
 def prepare(folder: Path, task: str) -> Writer:
@@ -30,10 +32,12 @@ def prepare(folder: Path, task: str) -> Writer:
         from optimum.exporters.onnx import main_export
     except ImportError as error:
         raise MissingExtraError(
-            error.name or "optimum", extra="optimum", purpose="--exporter optimum"
+            error.name or "optimum",
+            extra="optimum",
+            purpose=Message(Argument("exporter", "optimum")),
         ) from None
     if task == "pretraining":
-        raise UsageError("optimum cannot export pretraining.", tip="Use --exporter native.")
+        raise UsageError("optimum cannot export pretraining.", tip=_NATIVE)
 
     def write(path: Path, progress: Progress) -> Written:
         with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
@@ -50,7 +54,7 @@ def prepare(folder: Path, task: str) -> Writer:
                 )
             except Exception as error:  # whatever torch, transformers or optimum raise
                 raise CheckpointError(
-                    f"optimum could not export {folder}: {error}", tip="Use --exporter native."
+                    f"optimum could not export {folder}: {error}", tip=_NATIVE
                 ) from error
             made = sorted(Path(scratch).glob("model.onnx*"))
             files = [Path(shutil.move(file, path.with_name(file.name))) for file in made]

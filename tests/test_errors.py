@@ -1,0 +1,149 @@
+"""Errors carry data, and each interface spells it in its own words."""
+
+from __future__ import annotations
+
+import ast
+import pickle
+import re
+import traceback
+from pathlib import Path
+
+import pytest
+from support.paths import ROOT
+
+from albert_edge.choices import require_choice
+from albert_edge.cli.spelling import spell_command_line
+from albert_edge.errors import (
+    AlbertEdgeError,
+    Argument,
+    BundleError,
+    Call,
+    Message,
+    MissingExtraError,
+    QualityError,
+    UsageError,
+    spell_python,
+)
+
+LIBRARY = ROOT / "albert_edge"
+
+
+@pytest.fixture
+def refusal() -> QualityError:
+    return QualityError(
+        Message(Argument("min_agreement"), " is out of reach."),
+        tip=Message(Call("quantize", Path("my bundle"), precision="int4", data=None), " passes."),
+        report=42,
+    )
+
+
+def test_python_users_read_python(refusal: QualityError) -> None:
+    assert str(refusal) == "min_agreement is out of reach."
+    assert refusal.tip == 'albert_edge.quantize("my bundle", precision="int4") passes.'
+    assert refusal.option == "min_agreement"
+
+
+def test_a_shell_reads_flags_and_commands(refusal: QualityError) -> None:
+    spelled = refusal.spell(spell_command_line)
+    assert spelled.message == "--min-agreement is out of reach."
+    assert spelled.tip == "albert-edge quantize 'my bundle' --precision int4 passes."
+
+
+@pytest.mark.parametrize(
+    ("part", "python", "shell"),
+    [
+        (Argument("force", True), "force=True", "--force"),
+        (Argument("device", None), "device=None", ""),
+        (Argument("max_drop", 0.5), "max_drop=0.5", "--max-drop 0.5"),
+        (Argument("data", Path("a b")), 'data="a b"', "--data 'a b'"),
+        (Argument("second_variant"), "second_variant", "--diff-variant"),
+        (
+            Call("export", 'a"b', force=True),
+            'albert_edge.export("a\\"b", force=True)',
+            "albert-edge export 'a\"b' --force",
+        ),
+        (
+            Call("quantize", "b", texts=["one", "two"], max_drop=1.0),
+            'albert_edge.quantize("b", texts=[...], max_drop=1.0)',
+            "albert-edge quantize b --max-drop 1.0",
+        ),
+    ],
+)
+def test_each_part_in_both_languages(part: Argument | Call, python: str, shell: str) -> None:
+    assert spell_python(part) == python
+    assert spell_command_line(part) == shell
+    if isinstance(part, Call):
+        compile(python, "a tip", "eval")
+
+
+def test_a_traceback_ends_with_the_tip() -> None:
+    try:
+        raise BundleError("b is damaged.", tip=Call("export", "c", "b"), where=Path("b"))  # type: ignore[arg-type]
+    except BundleError as error:
+        *_, last = traceback.format_exception(error)
+        assert last == 'Tip: albert_edge.export("c", "b")\n'
+        assert error.where == "b"
+        assert error.option is None
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        UsageError("a", tip="b"),
+        QualityError("a", tip=Message("Pass ", Argument("force", True)), report=[1]),
+        MissingExtraError("torch", extra="reference", purpose="Comparing"),
+    ],
+)
+def test_an_error_can_leave_a_worker_process(error: AlbertEdgeError) -> None:
+    copy = pickle.loads(pickle.dumps(error))
+    assert type(copy) is type(error)
+    assert (str(copy), copy.tip, copy.spell(spell_command_line)) == (
+        str(error),
+        error.tip,
+        error.spell(spell_command_line),
+    )
+    assert getattr(copy, "report", None) == getattr(error, "report", None)
+
+
+def test_an_unknown_word_gets_the_known_ones_and_the_nearest() -> None:
+    with pytest.raises(UsageError, match="layout 'lop' is unsupported") as caught:
+        require_choice("layout", "lop", ["unrolled", "loop"])
+    assert caught.value.tip == "Choose one of: unrolled, loop. Did you mean 'loop'?"
+    assert caught.value.option == "layout"
+    require_choice("layout", "loop", ["unrolled", "loop"])
+
+
+def _messages(path: Path) -> list[tuple[int, str]]:
+    """The texts in a module, without docstrings."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    docstrings = {
+        id(node.body[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+        and node.body
+        and isinstance(node.body[0], ast.Expr)
+    }
+    return [
+        (node.lineno, node.value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and id(node) not in docstrings
+    ]
+
+
+# Rooms whose messages do not spell flags any more.
+ROOMS = ("bundle", "steps", "inspection", "check", "checkpoint", "graph", "runtime")
+
+
+def test_the_library_spells_no_flags() -> None:
+    commands = "export|optimize|quantize|predict|evaluate|inspect|verify|bench|doctor|report"
+    flag = re.compile(rf"(?<![\w-])--[a-z]|albert-edge ({commands})\b")
+    faults = [
+        f"{path.relative_to(ROOT)}:{line}: {text}"
+        for room in ROOMS
+        for path in sorted((LIBRARY / room).rglob("*.py"))
+        for line, text in _messages(path)
+        if flag.search(text) and not text.startswith("pip install ")
+    ]
+    assert not faults, "\n".join(faults)
