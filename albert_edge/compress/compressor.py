@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from albert_edge.architecture.config import AlbertConfig
 from albert_edge.check.quality import Judge, Outputs, Quality, thin
@@ -24,26 +24,28 @@ from albert_edge.compress.offset import correct, offsets, without
 from albert_edge.compress.rounding import Floats
 from albert_edge.compress.statistics import Seen, gather
 from albert_edge.compress.store import Cache, CompressedWeights
-from albert_edge.graph.plan import (
-    CPU_OPTIMIZATIONS,
-    OPTIMIZATIONS,
-    Layout,
-    Matrix,
-    Plan,
-    Precision,
-    Target,
-)
-from albert_edge.graph.plan import Activations as Scheme
+from albert_edge.graph.plan import CPU_OPTIMIZATIONS, Plan
 from albert_edge.onnx_format.reader import read_onnx
-from albert_edge.runtime.engine import run_file
 from albert_edge.runtime.memory import return_freed_memory
-from albert_edge.runtime.saturation import adds_signed_weights_exactly
 
 if TYPE_CHECKING:
     from albert_edge.graph.build import Authored
 
-Precisions = Mapping[Matrix, Precision]
 Progress = Callable[[str, int, int], None]
+Run = Callable[[Mapping[str, Any]], Outputs]
+
+
+class Load(Protocol):
+    """Loads an .onnx file as a function of named arrays."""
+
+    def __call__(self, path: Path, *, integers: bool) -> Run:
+        """Load a file.
+
+        Args:
+            path: The file.
+            integers: Whether its graph quantizes activations and multiplies integers.
+        """
+
 
 # Texts that calibration looks at, and a first look at a model: means and ranges settle early.
 _FEW = 32
@@ -54,14 +56,14 @@ class Trial:
     """A compressed model that was made and judged.
 
     Attributes:
-        precisions: Of each matrix.
+        plan: How it was authored.
         quality: How good its answers are.
         bytes: Size of its file.
         seconds: Median time to answer a text.
         offsets: What biases of the head take back from the outputs, by output.
     """
 
-    precisions: Precisions
+    plan: Plan
     quality: Quality
     bytes: int
     seconds: float
@@ -82,99 +84,79 @@ class Compressor:
 
     Args:
         config: The geometry.
-        task: What the model answers.
+        head: A key of `HEADS`.
         portable: The portable file.
         sample: What to calibrate and to judge on.
         scratch: A folder for files that are not kept.
-        layout: How layers are laid out.
-        scheme: What shares a scale where activations are quantized.
-        fp16_target: Whose operators are used in fp16; every other precision is for CPUs.
-        progress: Told (what, done, total).
+        load: Loads a model, to run it on the sample.
+        progress: Called with (what, done, total).
 
     Attributes:
-        origin: What models are judged on, in words.
+        origin: Where the texts come from that models are judged on, in words.
         reference_bytes: Size of the portable file.
     """
 
     def __init__(
         self,
         config: AlbertConfig,
-        task: str,
+        head: str,
         portable: Path,
         sample: Sample,
         scratch: Path,
-        layout: Layout,
-        scheme: Scheme,
-        fp16_target: Target,
+        load: Load,
         progress: Progress,
     ) -> None:
         self._config = config
-        self._task = task
+        self._head = head
         self._sample = sample
         self._scratch = scratch
-        self._layout = layout
-        self._scheme = scheme
-        self._fp16_target: Target = fp16_target
+        self._load = load
         self._progress = progress
         self.origin = sample.origin
         self.reference_bytes = portable.stat().st_size
         self._floats = {name: t.array() for name, t in read_onnx(portable).tensors.items()}
-        self._tried: dict[tuple[frozenset[tuple[Matrix, Precision]], bool], Trial] = {}
+        self._trials: list[tuple[Plan, bool, Trial]] = []
         self._expected, _ = self._answers(portable, "fp32", sample)
 
-    def try_out(self, precisions: Precisions, *, briefly: bool = False) -> Trial:
+    def try_out(self, plan: Plan, *, briefly: bool = False) -> Trial:
         """Make a model, judge it, on a few texts if `briefly`, and throw it away.
 
-        What was tried is remembered: a search meets a model twice, and what is kept was tried.
+        Trials are remembered: a search meets a model twice, and what is kept was tried.
         """
-        key = frozenset(precisions.items()), briefly
-        if key not in self._tried:
-            self._tried[key] = self._try_out(precisions, briefly=briefly)
-        return self._tried[key]
+        for tried, was_brief, trial in self._trials:
+            if (tried, was_brief) == (plan, briefly):
+                return trial
+        trial = self._try_out(plan, briefly=briefly)
+        self._trials.append((plan, briefly, trial))
+        return trial
 
-    def _try_out(self, precisions: Precisions, *, briefly: bool) -> Trial:
+    def _try_out(self, plan: Plan, *, briefly: bool) -> Trial:
         path = self._scratch / "trial.onnx"
-        plan = self.plan(precisions)
         files, _ = self._write(path, plan, self._weights(plan))
-        names = " + ".join(sorted(set(precisions.values()))) or "fp32"
+        names = " + ".join(sorted(set(plan.precisions.values()))) or "fp32"
         step = _step(self._sample.inputs) if briefly else 1
         sample = self._sample.every(step)
         expected = self._expected[::step]
         found, seconds = self._answers(path, names, sample, integers=plan.quantizes_activations)
         few = _step(found)
-        off = offsets(self._task, self._floats, expected[::few], found[::few])
+        off = offsets(self._head, self._floats, expected[::few], found[::few])
         found = [without(outputs, off) for outputs in found]
-        judge = Judge(self._config, self._task, expected, sample.labels)
+        judge = Judge(self._config, self._head, expected, sample.labels)
         size = sum(file.stat().st_size for file in files)
         for file in files:
             file.unlink()
-        return Trial(precisions, judge.judge(found), size, seconds, off)
+        return Trial(plan, judge.judge(found), size, seconds, off)
 
-    def write(self, path: Path, precisions: Precisions) -> tuple[list[Path], Authored]:
+    def write(self, path: Path, plan: Plan) -> tuple[list[Path], Authored]:
         """Make a model that was tried and keep it: its files, and the graph without weights."""
-        plan = self.plan(precisions)
         weights = self._weights(plan)
-        corrected = correct(self._task, weights.floats, self.try_out(precisions).offsets)
+        corrected = correct(self._head, weights.floats, self.try_out(plan).offsets)
         weights = replace(weights, floats={**weights.floats, **corrected})
         return self._write(path, plan, weights)
 
     def _weights(self, plan: Plan) -> _Weights:
         as_exported = _Weights(self._floats, {}, {})
         return self._balanced if plan.target == "cpu" else as_exported
-
-    def plan(self, precisions: Precisions) -> Plan:
-        """The plan of a model: everything but fp16 is written in the operators of a CPU."""
-        if Precision.FP16 in precisions.values():
-            target = self._fp16_target
-            return Plan(target, self._layout, OPTIMIZATIONS[target], precisions=precisions)
-        return Plan(
-            "cpu",
-            self._layout,
-            CPU_OPTIMIZATIONS,
-            precisions=precisions,
-            activations=self._scheme,
-            smoothed=True,
-        )
 
     def rewrites(self, plan: Plan) -> dict[str, int]:
         """The exact rewrites of the weights that a plan comes with, and how often they apply."""
@@ -205,7 +187,7 @@ class Compressor:
         return _Weights({**floats, **smoothed}, seen, {})
 
     def _observe(self, path: Path) -> Iterator[Outputs]:
-        run = run_file(path)
+        run = self._load(path, integers=False)
         inputs = self._sample.inputs[:: _step(self._sample.inputs)]
         for count, arrays in enumerate(inputs, 1):
             yield run(arrays)
@@ -217,7 +199,7 @@ class Compressor:
         from albert_edge.graph.build import author
         from albert_edge.graph.writer import write_model
 
-        authored = author(self._config, self._task, plan)
+        authored = author(self._config, self._head, plan)
         bound = LOWER_BOUNDS.get(self._config.hidden_act) if plan.shifts_activations else None
         source = CompressedWeights(authored, weights.floats, weights.seen, bound, weights.cache)
         return write_model(authored, source, path), authored
@@ -226,8 +208,7 @@ class Compressor:
         self, path: Path, name: str, sample: Sample, *, integers: bool = False
     ) -> tuple[list[Outputs], float]:
         """What a model answers to every text, thinned out, and the median time it takes."""
-        unsigned = integers and not adds_signed_weights_exactly()
-        run = run_file(path, unsigned_weights=unsigned)
+        run = self._load(path, integers=integers)
         found, seconds = [], []
         run(sample.inputs[0])  # the first run allocates
         for count, arrays in enumerate(sample.inputs, 1):

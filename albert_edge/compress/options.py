@@ -177,11 +177,11 @@ def compression(name: str, **options: Any) -> Compression:
     """
     require_choice("precision", name, COMPRESSIONS)
     given = {option: value for option, value in options.items() if value is not None}
-    for option in given:
+    for option, value in given.items():
         if option not in _options(COMPRESSIONS[name]):
             taking = [other for other, kind in COMPRESSIONS.items() if option in _options(kind)]
             raise UsageError(
-                Message(f"{name} does not take ", Argument(option), "."),
+                Message(f"{name} does not take ", Argument(option, value), "."),
                 tip=Message(
                     "Leave out ", Argument(option), f", or use precision {' or '.join(taking)}."
                 ),

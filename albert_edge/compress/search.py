@@ -12,13 +12,11 @@ import itertools
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal
 
 from albert_edge.check.quality import Budget, Quality
-from albert_edge.compress.compressor import Compressor, Precisions, Trial
+from albert_edge.compress.compressor import Compressor, Trial
+from albert_edge.compress.options import Goal, Mixed, Precisions
 from albert_edge.graph.plan import Matrix, Precision
-
-Goal = Literal["smallest", "fastest"]
 
 # After a failure only what is predicted to be clearly better is worth the time of a trial.
 _PROGRESS = 0.75
@@ -66,23 +64,23 @@ class Found:
     tried: int
 
 
-def search(compressor: Compressor, budget: Budget, goal: Goal) -> Found:
+def search(compressor: Compressor, budget: Budget, options: Mixed) -> Found:
     """Find the smallest or the fastest model within a budget.
 
     Args:
         compressor: Makes and judges models.
         budget: What the answers may cost.
-        goal: What to look for among those within the budget.
+        options: What to look for among those within the budget, and how to author it.
     """
-    costs = _price(compressor)
-    ranked = list(_ranked(costs, goal))
-    best, rank, tried = _best_uniform(compressor, budget, ranked)
+    costs = _price(compressor, options)
+    ranked = list(_ranked(costs, options.prefer))
+    best, rank, tried = _best_uniform(compressor, budget, options, ranked)
     hopeless = float("inf")  # a predicted error that is too large, as was seen
     for precisions, error in ranked[:rank]:
         if error >= hopeless:
             continue
         tried += 1
-        trial = compressor.try_out(precisions)
+        trial = compressor.try_out(options.plan(precisions))
         if not budget.misses(trial.quality):
             return Found(trial, costs, tried)
         hopeless = _PROGRESS * error
@@ -90,7 +88,10 @@ def search(compressor: Compressor, budget: Budget, goal: Goal) -> Found:
 
 
 def _best_uniform(
-    compressor: Compressor, budget: Budget, ranked: list[tuple[Precisions, float]]
+    compressor: Compressor,
+    budget: Budget,
+    options: Mixed,
+    ranked: list[tuple[Precisions, float]],
 ) -> tuple[Trial | None, int, int]:
     """The best of the models with one precision for all: what is to be beaten.
 
@@ -103,18 +104,18 @@ def _best_uniform(
     for rank, (precisions, _) in enumerate(ranked):
         if precisions in uniform:
             tried += 1
-            trial = compressor.try_out(precisions)
+            trial = compressor.try_out(options.plan(precisions))
             if not budget.misses(trial.quality):
                 return trial, rank, tried
     return None, len(ranked), tried
 
 
-def _price(compressor: Compressor) -> list[MatrixCost]:
+def _price(compressor: Compressor, options: Mixed) -> list[MatrixCost]:
     """Compress every matrix alone."""
-    whole = compressor.try_out({}, briefly=True)
+    whole = compressor.try_out(options.plan(), briefly=True)
     costs = []
     for matrix, precision in itertools.product(Matrix, CHOICES):
-        trial = compressor.try_out({matrix: precision}, briefly=True)
+        trial = compressor.try_out(options.plan({matrix: precision}), briefly=True)
         saved = whole.bytes - trial.bytes
         faster = whole.seconds - trial.seconds
         costs.append(MatrixCost(matrix, precision, saved, faster, trial.quality))

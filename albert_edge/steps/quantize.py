@@ -16,29 +16,27 @@ from albert_edge.bundle.manifest import Variant
 from albert_edge.check.portable import portable_file, require_onnx
 from albert_edge.check.quality import Budget, Quality
 from albert_edge.check.sample import load_sample
-from albert_edge.choices import require_choice
-from albert_edge.compress.compressor import Compressor, Precisions, Progress, Trial
-from albert_edge.compress.search import Found, Goal, MatrixCost, search
+from albert_edge.compress.compressor import Compressor, Progress, Run, Trial
+from albert_edge.compress.options import (
+    Compression,
+    Fp16Target,
+    Goal,
+    Int8,
+    Int8Block,
+    Mixed,
+    Precisions,
+    compression,
+)
+from albert_edge.compress.search import Found, MatrixCost, search
 from albert_edge.errors import Argument, Call, Message, QualityError, UsageError
-from albert_edge.graph.plan import Activations, Layout, Matrix, Precision
+from albert_edge.graph.plan import Activations, Layout, Matrix
+from albert_edge.runtime.engine import run_file
+from albert_edge.runtime.saturation import adds_signed_weights_exactly
 
 Choice = Literal["int8", "int8-block", "int4", "fp16", "mixed"]
-Fp16Target = Literal["cuda", "portable"]
-
-# As optimum and transformers.js name them, where they have a name.
-VARIANTS = {
-    "int8": "model_int8",
-    "int8-block": "model_int8_block",
-    "int4": "model_q4",
-    "fp16": "model_fp16",
-    "mixed": "model_mixed",
-}
-
-# transformers.js loads model_fp16, so that name is for what every runtime reads.
-_CUDA = "_cuda"
 
 # What is tried when a precision was refused, from the smallest file up.
-_REMEDIES = (Precision.INT8, Precision.INT8_BLOCK)
+_REMEDIES = (Int8, Int8Block)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +61,7 @@ class QuantizeReport:
     """
 
     bundle: Path
-    precision: Choice
+    precision: str
     passed: bool
     misses: list[str]
     tip: Message
@@ -131,8 +129,9 @@ def quantize(
     """
     given = any(limit is not None for limit in (min_agreement, min_cosine, max_drop))
     chosen: Choice = precision or ("mixed" if given else "int8")
-    _check_choices(chosen, target, layout, activations, prefer)
-    target = target or "cuda"
+    asked = compression(
+        chosen, layout=layout, activations=activations, target=target, prefer=prefer
+    )
     budget = _budget(min_agreement, min_cosine, max_drop, data)
     require_onnx("Quantizing")
     folder = open_bundle(bundle).folder
@@ -148,50 +147,19 @@ def quantize(
                 portable_file(opened),
                 load_sample(opened, config, texts, data),
                 Path(scratch),
-                layout or ("unrolled" if chosen == "fp16" else "loop"),
-                activations or "per-token",
-                target,
+                _load,
                 progress,
             )
-            report = _decide(compressor, folder, chosen, budget, prefer or "smallest", options)
+            report = _decide(compressor, folder, asked, budget, options)
         if not report.passed:
             raise QualityError(_refusal(report), tip=report.tip, report=report)
-        variant = _write(pending.staging, compressor, report)
+        variant = _write(pending.staging, compressor, asked, report)
         pending.manifest = opened.manifest.with_variant(variant)
     return replace(report, variant=variant)
 
 
-def _check_choices(
-    precision: Choice,
-    target: Fp16Target | None,
-    layout: Layout | None,
-    activations: Activations | None,
-    prefer: Goal | None,
-) -> None:
-    require_choice("precision", precision, Choice)
-    if target is not None:
-        require_choice("target", target, Fp16Target)
-        if precision != "fp16":
-            raise UsageError(
-                f"{precision} is for CPUs alone.",
-                tip="Leave out target, or use precision fp16.",
-            )
-    if layout is not None:
-        require_choice("layout", layout, Layout)
-    if activations is not None:
-        require_choice("activations", activations, Activations)
-        if precision not in ("int8", "mixed"):
-            raise UsageError(
-                f"{precision} does not quantize activations in the graph.",
-                tip="Leave out activations, or use precision int8 or mixed.",
-            )
-    if prefer is not None:
-        require_choice("prefer", prefer, Goal)
-        if precision != "mixed":
-            raise UsageError(
-                f"{precision} leaves nothing to prefer.",
-                tip="Leave out prefer, or use precision mixed.",
-            )
+def _load(path: Path, *, integers: bool) -> Run:
+    return run_file(path, unsigned_weights=integers and not adds_signed_weights_exactly())
 
 
 def _budget(
@@ -219,22 +187,21 @@ def _budget(
 def _decide(
     compressor: Compressor,
     folder: Path,
-    precision: Choice,
+    asked: Compression,
     budget: Budget,
-    goal: Goal,
     options: Mapping[str, Any],
 ) -> QuantizeReport:
     """Find the model to write, or what to say instead."""
     found = Found(None, [], 1)
-    if precision == "mixed":
-        found = search(compressor, budget, goal)
+    if isinstance(asked, Mixed):
+        found = search(compressor, budget, asked)
         trial = found.best
     else:
-        trial = compressor.try_out(_uniform(Precision(precision)))
+        trial = compressor.try_out(asked.plan())
     misses = budget.misses(trial.quality) if trial else ["no assignment of precisions is"]
     tip = Message()
-    if misses and precision != "mixed":
-        tip = _remedy(compressor, Precision(precision), budget, folder, options)
+    if misses and not isinstance(asked, Mixed):
+        tip = _remedy(compressor, asked, budget, folder, options)
     elif misses:
         tip = Message(
             "Lower ",
@@ -247,7 +214,7 @@ def _decide(
         )
     return QuantizeReport(
         bundle=folder,
-        precision=precision,
+        precision=asked.name,
         passed=not misses,
         misses=misses,
         tip=tip,
@@ -256,35 +223,25 @@ def _decide(
         sample=compressor.origin,
         bytes=trial.bytes if trial else None,
         reference_bytes=compressor.reference_bytes,
-        matrices=trial.precisions if trial else {},
+        matrices=trial.plan.precisions if trial else {},
         costs=found.costs,
         tried=found.tried,
     )
 
 
-def _uniform(precision: Precision) -> Precisions:
-    """All matrices in one precision, but the head of int8-block as in int8.
-
-    It takes the same room, and the answer is read off it: there int8 quantizes activations twice
-    as finely.
-    """
-    plan = dict.fromkeys(Matrix, precision)
-    return {**plan, Matrix.HEAD: Precision.INT8} if precision is Precision.INT8_BLOCK else plan
-
-
 def _remedy(
     compressor: Compressor,
-    refused: Precision,
+    refused: Compression,
     budget: Budget,
     folder: Path,
     options: Mapping[str, Any],
 ) -> Message:
-    """Say which plan passes, having seen it pass, or how to find one."""
-    for precision in _REMEDIES:
-        if precision is not refused:
-            trial = compressor.try_out(_uniform(precision))
+    """Say which precision passes, having seen it pass, or how to find one."""
+    for kind in _REMEDIES:
+        if not isinstance(refused, kind):
+            trial = compressor.try_out(kind(layout=refused.layout).plan())
             if not budget.misses(trial.quality):
-                call = Call("quantize", folder, precision=precision.value, **options)
+                call = Call("quantize", folder, precision=kind.name, **options)
                 return Message(call, f" passes: {_figures(trial)}")
     # A search takes many times as long as this: whether to wait for it is the user's choice.
     call = Call("quantize", folder, precision="mixed", **options)
@@ -301,11 +258,13 @@ def _refusal(report: QuantizeReport) -> str:
     return f"{report.precision} is not good enough on {report.sample}: {'; '.join(report.misses)}."
 
 
-def _write(staging: Staging, compressor: Compressor, report: QuantizeReport) -> Variant:
-    plan = compressor.plan(report.matrices)
-    name = VARIANTS[report.precision] + (_CUDA if plan.target == "cuda" else "")
+def _write(
+    staging: Staging, compressor: Compressor, asked: Compression, report: QuantizeReport
+) -> Variant:
+    plan = asked.plan(report.matrices) if isinstance(asked, Mixed) else asked.plan()
+    name = asked.variant()
     path = staging.path(f"onnx/{name}.onnx")
-    files, authored = compressor.write(path, report.matrices)
+    files, authored = compressor.write(path, plan)
     applied = {kind.value: count for kind, count in authored.applied.items()}
     quality = {} if report.quality is None else asdict(report.quality)
     return Variant(

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from albert_edge.check.quality import Budget, Quality
-from albert_edge.compress.compressor import Precisions, Trial
+from albert_edge.compress.compressor import Trial
+from albert_edge.compress.options import Mixed
 from albert_edge.compress.search import CHOICES, search
-from albert_edge.graph.plan import Matrix, Precision
+from albert_edge.graph.plan import Matrix, Plan, Precision
 
 ANYTHING = Budget(min_agreement=0.0, min_cosine=0.0)
 
@@ -26,16 +27,16 @@ class Compressor:
         self.seconds = seconds
         self.errors = errors
 
-    def try_out(self, precisions: Precisions, *, briefly: bool = False) -> Trial:
-        seconds = 1.0 + sum(self.seconds(*pair) for pair in precisions.items())
-        cosine = 1.0 - sum(self.errors(*pair) for pair in precisions.items())
-        return Trial(precisions, Quality(1, 1.0, cosine, cosine, 0.0), 100, seconds, {})
+    def try_out(self, plan: Plan, *, briefly: bool = False) -> Trial:
+        seconds = 1.0 + sum(self.seconds(*pair) for pair in plan.precisions.items())
+        cosine = 1.0 - sum(self.errors(*pair) for pair in plan.precisions.items())
+        return Trial(plan, Quality(1, 1.0, cosine, cosine, 0.0), 100, seconds, {})
 
 
 def find(compressor: Compressor, budget: Budget = ANYTHING) -> Any:
     stand_in: Any = compressor
-    best = search(stand_in, budget, "fastest").best
-    return best and best.precisions
+    best = search(stand_in, budget, Mixed(prefer="fastest")).best
+    return best and best.plan.precisions
 
 
 def test_the_fastest_leaves_alone_what_gets_slower() -> None:
