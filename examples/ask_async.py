@@ -1,4 +1,4 @@
-"""A server on an event loop: answers line by line, and goes on serving while the model works."""
+"""A server on an event loop: answers line by line and stays responsive while the model runs."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ def main() -> None:
         report = albert_edge.quantize(bundle)
         print(f"int8: {report.bytes} of {report.reference_bytes} bytes, {report.quality}")
 
-        try:  # a budget nobody can keep: nothing is written, and the error says what would pass
+        try:  # too strict a threshold: nothing is written, and the tip says what would pass
             albert_edge.quantize(bundle, precision="int4", texts=TEXTS, min_cosine=0.999999)
         except QualityError as error:
             print(f"{error}\n{error.tip}")

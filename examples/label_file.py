@@ -1,4 +1,4 @@
-"""Label a file of any size: a generator goes in, an iterator comes out, memory stays flat."""
+"""Label a file of any size in constant memory: a generator goes in, an iterator comes out."""
 
 from __future__ import annotations
 

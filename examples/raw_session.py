@@ -1,4 +1,4 @@
-"""Arrays in, arrays out: for a program that has its own tokenizer, or feeds token ids it stored."""
+"""Arrays in, arrays out: for a program with its own tokenizer or with stored token ids."""
 
 from __future__ import annotations
 
