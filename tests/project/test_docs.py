@@ -26,13 +26,18 @@ from support.paths import ROOT
 import albert_edge
 from albert_edge.architecture.heads import HEAD_OF_TASK
 from albert_edge.benchmark.peers import PEERS
+from albert_edge.errors import AlbertEdgeError
 from albert_edge.runtime import variants
 from albert_edge.runtime.providers import PROVIDERS
 from albert_edge.runtime.tasks import find_task, load_task
 
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+REPOSITORY = PROJECT["urls"]["Repository"] + "/blob/main/"
 SHIPPED = ROOT / "models/langid-tiny"
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 SHELLS = ("console", "bash", "sh", "shell")
+
+EXTRAS = re.compile(r"(?:albert-edge|\.)\[([\w,]+)\]")
 
 # Set-up commands: the environment the tests run in was made by them already.
 SET_UP = ("pip", "git", "cd", "source", "python -m venv", "python3 -m venv")
@@ -54,6 +59,8 @@ def repository() -> list[Path]:
 FILES = repository()
 PAGES = [path for path in FILES if path.suffix == ".md"]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+
+GUIDES = [path for path in PAGES if not path.is_relative_to(ROOT / "tests")]
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda p: p.relative_to(ROOT).as_posix())
 
@@ -213,17 +220,39 @@ def test_guide_works(name: str, stand_ins: Path, tmp_path: Path) -> None:
         assert "not valid Unicode" in done.stdout
 
 
-def test_readme_works(tmp_path: Path) -> None:
+def shown_output(page: Path) -> list[str]:
+    """The output a page shows: lines after a command, and comments below a print."""
+    lines = []
+    for language, block in blocks(page):
+        if language == "console":
+            lines += [line for line in block.splitlines() if not line.startswith("$ ")]
+        elif language == "python":
+            lines += [line.strip()[2:] for line in block.splitlines() if line.strip()[:2] == "# "]
+    return lines
+
+
+def rounded(text: str) -> str:
+    """A text with its numbers to two decimals: the last ones differ between kinds of CPU."""
+    return re.sub(r"\d+\.\d{3,}", lambda match: f"{float(match[0]):.2f}", text)
+
+
+def test_readme_works_and_prints_what_it_shows(tmp_path: Path) -> None:
     steps = program_of(ROOT / "README.md")
-    # Both roads are shown: the command line and Python.
+    # Both interfaces are shown: the command line and Python.
     assert {kind for kind, _ in steps} == {"python", "shell"}
     done = follow(steps, tmp_path)
     assert done.returncode == 0, done.stdout
+    printed = [rounded(line) for line in done.stdout.splitlines()]
+    expected = shown_output(ROOT / "README.md")
+    assert len(expected) >= 6
+    assert [line for line in expected if rounded(line) not in printed] == []
 
 
-def test_readme_shows_the_main_commands() -> None:
-    told = {shlex.split(line)[1] for line in shown(ROOT / "README.md") if "albert-edge " in line}
-    assert {"export", "optimize", "predict"} <= told
+def test_readme_begins_with_the_two_commands_and_shows_the_main_ones() -> None:
+    first, second, *_ = shown(ROOT / "README.md")
+    assert (first.split()[:2], second.split()[:2]) == (["make", "demo"], ["make", "test"])
+    verbs = {shlex.split(line)[1] for line in shown(ROOT / "README.md") if "albert-edge " in line}
+    assert {"export", "quantize", "predict"} <= verbs
 
 
 def test_a_guide_that_is_wrong_is_noticed(tmp_path: Path) -> None:
@@ -250,7 +279,6 @@ def test_model_card_works(tmp_path: Path) -> None:
 def test_commands_shown_are_known(page: Path) -> None:
     """Those that are not run: make has the target, pip the extra, python the script."""
     targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     for line in shown(page):
         command = shlex.split(line, comments=True)
         if command[0] == "make":
@@ -259,8 +287,17 @@ def test_commands_shown_are_known(page: Path) -> None:
             assert (ROOT / command[1]).exists() or (page.parent / command[1]).exists(), line
         else:
             assert line.startswith((*SET_UP, "albert-edge", ".venv/", ".ci/run")), line
-        for extras in re.findall(r"(?:albert-edge|\.)\[([\w,]+)\]", line):
-            assert set(extras.split(",")) <= set(project["optional-dependencies"]), line
+        for extras in EXTRAS.findall(line):
+            assert set(extras.split(",")) <= set(PROJECT["optional-dependencies"]), line
+
+
+@each_page
+def test_installs_work_without_a_package_index_that_has_albert_edge(page: Path) -> None:
+    """Commands install from the folder; an extra may be added to what is installed already."""
+    assert [line for line in shown(page) if "pip install" in line and "albert-edge[" in line] == []
+    text = page.read_text(encoding="utf-8")
+    if "pip install 'albert-edge[" in text:
+        assert page.name == "quickstart.md" or "quickstart.md#install" in text
 
 
 @each_page
@@ -323,11 +360,98 @@ def test_precisions_are_listed_in_the_order_of_auto() -> None:
     assert f"| all others | {', '.join(variants._ELSEWHERE)} |" in page
 
 
-def test_the_map_names_what_is_there() -> None:
-    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    named = re.findall(r"`((?:albert_edge|models|benchmarks|tests)/[\w./]*)`", page)
-    assert len(named) > 20
+def rooms() -> set[str]:
+    """The packages and modules right inside `albert_edge`."""
+    entries = (ROOT / "albert_edge").iterdir()
+    return {
+        path.stem
+        for path in entries
+        if path.suffix == ".py" or (path / "__init__.py").exists()
+        if not path.name.startswith("__")
+    }
+
+
+def test_the_map_has_every_room_and_every_folder() -> None:
+    mapped = [path for cell, _ in table(ROOT / "CONTRIBUTING.md", "path") for path in code(cell)]
+    inside = [path for path in mapped if path.startswith("albert_edge/")]
+    assert sorted(Path(path).stem for path in inside) == sorted(rooms())
+    folders = {path.relative_to(ROOT).parts[0] for path in FILES if path.parent != ROOT}
+    kept = {name for name in folders if not name.startswith(".")} - {"albert_edge"}
+    assert {path.strip("/") for path in mapped if path not in inside} == kept
+
+
+@pytest.mark.parametrize("name", ["CONTRIBUTING.md", "docs/architecture.md"])
+def test_paths_that_are_named_are_there(name: str) -> None:
+    page = (ROOT / name).read_text(encoding="utf-8")
+    named = re.findall(r"`((?:albert_edge|models|benchmarks|docs|tests)/[\w./]*)`", page)
+    assert len(named) > 15
     assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+def floors() -> list[set[str]]:
+    """The rooms of each floor of import-linter's contract, the top floor first."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    contracts = project["tool"]["importlinter"]["contracts"]
+    (layers,) = (contract["layers"] for contract in contracts if contract["type"] == "layers")
+    return [set(layer.split(" | ")) for layer in layers]
+
+
+def test_the_architecture_page_has_the_floors_of_the_contract() -> None:
+    rows = table(ROOT / "docs/architecture.md", "floor")
+    by_floor: dict[int, set[str]] = {}
+    for floor, room, _ in rows:
+        by_floor.setdefault(int(floor), set()).update(code(room))
+    assert [by_floor[floor] for floor in sorted(by_floor, reverse=True)] == floors()
+
+
+def test_the_picture_of_the_architecture_has_the_floors_of_the_contract() -> None:
+    picture = (ROOT / "docs/images/architecture.svg").read_text(encoding="utf-8")
+    by_height: dict[int, set[str]] = {}
+    for height, room in re.findall(r'<text class="room" x="\d+" y="(\d+)">(\w+)</text>', picture):
+        by_height.setdefault(int(height), set()).add(room)
+    assert [by_height[height] for height in sorted(by_height)] == floors()
+
+
+def subclasses(error: type[AlbertEdgeError]) -> list[type[AlbertEdgeError]]:
+    below = [one for child in error.__subclasses__() for one in subclasses(child)]
+    return [*error.__subclasses__(), *below]
+
+
+def test_every_error_has_a_section_with_its_exit_code_causes_and_cures() -> None:
+    page = (ROOT / "docs/troubleshooting.md").read_text(encoding="utf-8")
+    sections = dict(
+        re.findall(r"^## (\w+Error)\n\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL)
+    )
+    known = {
+        error for error in subclasses(AlbertEdgeError) if error.__module__ == "albert_edge.errors"
+    }
+    assert set(sections) == {error.__name__ for error in known}
+    for error in known:
+        section = sections[error.__name__]
+        assert section.startswith(f"Exit code {error.exit_code}")
+        assert "| cause | cure |" in section
+
+
+def test_the_api_page_has_every_public_name() -> None:
+    page = (ROOT / "docs/api.md").read_text(encoding="utf-8")
+    public = {name for name in albert_edge.__all__ if not name.startswith("__")}
+    named = set(re.findall(r"^::: albert_edge\.(\w+)$", page, re.MULTILINE))
+    assert named - {"errors"} == public - {"AlbertEdgeError"}
+
+
+# --- language -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("page", GUIDES, ids=lambda p: p.relative_to(ROOT).as_posix())
+def test_every_paragraph_is_a_sentence_of_its_own(page: Path) -> None:
+    """None goes on where a block of code or a table interrupted a sentence."""
+    text = re.sub(r"\A---\n.*?\n---\n", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    text = re.sub(r"^(```+)\w*\n.*?^\1$", "", text, flags=re.MULTILINE | re.DOTALL)
+    paragraphs = [part.lstrip("\n") for part in re.split(r"\n\s*\n", text)]
+    names = ("albert-edge", "int", "fp16", "optimum", "onnxruntime", "transformers.js", "fill-mask")
+    assert [
+        part[:60] for part in paragraphs if part[:1].islower() and not part.startswith(names)
+    ] == []
 
 
 # --- links ----------------------------------------------------------------------------------
@@ -337,16 +461,28 @@ def test_the_map_names_what_is_there() -> None:
 def test_links_lead_somewhere(page: Path) -> None:
     text = FENCE.sub("", page.read_text(encoding="utf-8"))
     for link in LINK.findall(text):
-        if re.match(r"[a-z]+:", link):
+        if link.startswith(REPOSITORY):
+            path, _, heading = link.removeprefix(REPOSITORY).partition("#")
+            target = ROOT / path
+        elif re.match(r"[a-z]+:", link):
             continue
-        path, _, heading = link.partition("#")
-        target = page.parent / path if path else page
+        else:
+            path, _, heading = link.partition("#")
+            target = page.parent / path if path else page
         assert target.resolve().is_relative_to(ROOT)
         assert target.exists(), link
         if heading:
             headings = re.findall(r"^#+ (.+)$", target.read_text(encoding="utf-8"), re.MULTILINE)
             slugs = {re.sub(r"[^\w\- ]", "", h).strip().lower().replace(" ", "-") for h in headings}
             assert heading in slugs, link
+
+
+def test_links_of_the_readme_are_absolute() -> None:
+    """It is also shown where the files beside it are not."""
+    text = FENCE.sub("", (ROOT / "README.md").read_text(encoding="utf-8"))
+    links = re.findall(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)", text)
+    assert len(links) > 20
+    assert [link for link in links if not link.startswith(REPOSITORY)] == []
 
 
 # --- examples -------------------------------------------------------------------------------

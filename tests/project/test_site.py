@@ -12,12 +12,14 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from support.browser import look_at, needs_chromium
+from support.browser import look_at, needs_chromium, run_chromium
 from support.paths import ROOT
+
+import albert_edge
 
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 
-# What the site must speak of, and on which page.
+# What the site must have, and on which page.
 MUST = {
     "index": "What it is",
     "quickstart": "Quickstart",
@@ -25,7 +27,11 @@ MUST = {
     "choosing": "An ALBERT",
     "devices": "Devices",
     "embedding": "Inside a program",
+    "troubleshooting": "Troubleshooting",
     "bundle": "The bundle",
+    "api": "Python API",
+    "architecture": "Architecture",
+    "tried": "What was tried",
     "benchmarks": "Benchmarks",
     "limits": "Limits",
 }
@@ -120,7 +126,14 @@ def test_every_page_is_built_and_in_the_navigation(site: Path) -> None:
         assert {f"{page.stem}.html", "." if page.stem == "index" else ""} & {*index.links}, page
 
 
-def test_what_must_be_told_has_a_page(site: Path) -> None:
+def test_no_page_is_twice_in_the_navigation() -> None:
+    settings = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    listed = re.findall(r"^ +- .+: (\S+\.md)$", settings, re.MULTILINE)
+    assert len(listed) > 15
+    assert sorted(listed) == sorted({*listed})
+
+
+def test_every_required_topic_has_a_page(site: Path) -> None:
     settings = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
     for name, title in MUST.items():
         assert f"{title}: {name}.md" in settings
@@ -137,6 +150,14 @@ def test_links_that_leave_docs_have_pages(site: Path) -> None:
     assert (site / "models/langid-tiny/index.html").exists()
     embedding = Parsed(site / "embedding.html")
     assert "examples/ask_async.py.html" in embedding.links
+
+
+def test_the_api_page_has_signatures_and_descriptions(site: Path) -> None:
+    text = re.sub(r"<[^>]+>", "", (site / "api.html").read_text(encoding="utf-8"))
+    for name in set(albert_edge.__all__) - {"__version__"}:
+        assert f"albert_edge.{name}" in text or f"class {name}" in text, name
+    assert "Export an ALBERT checkpoint to a bundle." in text
+    assert "lambda" not in text
 
 
 def test_markdown_became_html(site: Path) -> None:
@@ -233,6 +254,15 @@ def test_troubles_are_found(content: str, words: str, tmp_path: Path) -> None:
 def test_browser_shows_the_site_from_its_folder(site: Path, tmp_path: Path) -> None:
     seen = look_at(site / "index.html", tmp_path)
     assert seen["title"] == "albert-edge"
-    assert "what is shared in the checkpoint is stored once" in seen["text"].replace("\n", " ")
+    assert "stores that layer once" in seen["text"].replace("\n", " ")
     assert seen["requests"] == []  # but for files, which the browser does not count
     assert [line for line in seen["console"] if "ERROR" in line] == []
+
+
+@needs_chromium
+def test_search_works_from_the_folder(site: Path, tmp_path: Path) -> None:
+    address = (site / "index.html").as_uri() + "?q=saturate"
+    done = run_chromium(tmp_path, "--virtual-time-budget=20000", "--dump-dom", address)
+    results = done.stdout[done.stdout.index('class="md-search-result"') :]
+    assert re.search(r"\d+ matching document", results)
+    assert "quantization.html" in results

@@ -16,7 +16,7 @@ def blocks(page: Path) -> list[tuple[str, str]]:
 def table(page: Path, header: str) -> list[list[str]]:
     """The rows of the one table whose header begins so, as cells."""
     (rows,) = re.findall(
-        rf"^\| {re.escape(header)} \|.*\n\|[-| ]+\n((?:\|.*\n)+)",
+        rf"^\| {re.escape(header)} \|.*\n\|[-:| ]+\n((?:\|.*\n)+)",
         page.read_text(encoding="utf-8"),
         re.MULTILINE,
     )
