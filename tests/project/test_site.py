@@ -154,8 +154,8 @@ def test_links_that_leave_docs_have_pages(site: Path) -> None:
 
 def test_the_api_page_has_signatures_and_descriptions(site: Path) -> None:
     text = re.sub(r"<[^>]+>", "", (site / "api.html").read_text(encoding="utf-8"))
-    for name in set(albert_edge.__all__) - {"__version__"}:
-        assert f"albert_edge.{name}" in text or f"class {name}" in text, name
+    for name in set(albert_edge.__all__) - {"__version__", "AlbertEdgeError"}:
+        assert f"albert_edge.{name}" in text, name
     assert "Export an ALBERT checkpoint to a bundle." in text
     assert "lambda" not in text
 
