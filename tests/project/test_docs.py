@@ -117,7 +117,7 @@ def follow(steps: list[tuple[str, str]], folder: Path) -> subprocess.CompletedPr
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         encoding="utf-8",
-        timeout=120,
+        timeout=600,
     )
 
 
@@ -499,7 +499,7 @@ def test_example_runs(example: Path, tmp_path: Path) -> None:
         env={**os.environ, "TMPDIR": str(scratch)},
         capture_output=True,
         encoding="utf-8",
-        timeout=60,
+        timeout=300,
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.strip()
