@@ -17,7 +17,7 @@ import onnx
 import onnx_ir as ir
 
 from albert_edge.graph.build import Authored, Weight
-from albert_edge.onnx_format.wire_format import start_of_content
+from albert_edge.onnx_format.wire_format import key_and_length
 
 TensorSource = Callable[[str], npt.NDArray[Any]]
 Progress = Callable[[int, int], None]
@@ -92,7 +92,7 @@ def _write_embedded(
     prefixes = [_prefix(name, weight) for name, weight in weights.items()]
     length = len(graph) + sum(map(len, prefixes)) + sum(w.bytes for w in weights.values())
     with path.open("wb") as file:
-        file.write(skeleton.SerializeToString() + start_of_content(_MODEL_GRAPH, length) + graph)
+        file.write(skeleton.SerializeToString() + key_and_length(_MODEL_GRAPH, length) + graph)
         for prefix, data in zip(prefixes, values, strict=True):
             file.write(prefix)
             file.write(data)
@@ -101,8 +101,8 @@ def _write_embedded(
 def _prefix(name: str, weight: Weight) -> bytes:
     """Everything of an initializer that stands before its bytes."""
     header = _header(name, weight).SerializeToString()
-    header += start_of_content(_TENSOR_RAW_DATA, weight.bytes)
-    return start_of_content(_GRAPH_INITIALIZER, len(header) + weight.bytes) + header
+    header += key_and_length(_TENSOR_RAW_DATA, weight.bytes)
+    return key_and_length(_GRAPH_INITIALIZER, len(header) + weight.bytes) + header
 
 
 def _write_external(

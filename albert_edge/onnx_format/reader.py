@@ -18,7 +18,14 @@ import numpy as np
 import numpy.typing as npt
 
 from albert_edge.errors import BundleError
-from albert_edge.onnx_format.wire_format import content, fields, integers, located, number, text
+from albert_edge.onnx_format.wire_format import (
+    content,
+    fields,
+    integers,
+    located_fields,
+    number,
+    text,
+)
 
 # Field numbers of https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
 _MODEL_GRAPH = 7
@@ -100,7 +107,7 @@ def signed_tensors(model: bytearray) -> Iterator[tuple[memoryview, memoryview]]:
             if inner != _GRAPH_INITIALIZER:
                 continue
             tensor = content(value)
-            places = {name: (at, found) for name, at, found in located(tensor)}
+            places = {name: (at, found) for name, at, found in located_fields(tensor)}
             at, data_type = places[_TENSOR_TYPE]
             if data_type == INT8:
                 if _TENSOR_RAW not in places:

@@ -1,13 +1,15 @@
 """The wire format of protobuf (https://protobuf.dev/programming-guides/encoding).
 
-Messages are read and written field by field, by number; what the numbers mean is for those who
-call. An .onnx file is such a message, and may be gigabytes: nothing is copied in reading one.
+Messages are read and written field by field, by number; callers know what the numbers mean.
+Reading copies nothing: an .onnx file is a message, and may have gigabytes.
 """
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 
+# A field: a number, or the bytes of everything else (texts, messages, floats).
 Value = int | memoryview
 
 
@@ -15,17 +17,17 @@ Value = int | memoryview
 
 
 def number_field(field: int, value: int) -> bytes:
-    """A field that is a number, not below zero."""
+    """Write a field that is a non-negative number."""
     return _varint(field << 3) + _varint(value)
 
 
 def content_field(field: int, value: bytes) -> bytes:
-    """A field that is a text, bytes or a message."""
-    return start_of_content(field, len(value)) + value
+    """Write a field that is a text, bytes or a message."""
+    return key_and_length(field, len(value)) + value
 
 
-def start_of_content(field: int, length: int) -> bytes:
-    """The same up to where so many bytes of content follow."""
+def key_and_length(field: int, length: int) -> bytes:
+    """Write what precedes the content of a length-delimited field."""
     return _varint(field << 3 | 2) + _varint(length)
 
 
@@ -39,19 +41,22 @@ def _varint(value: int) -> bytes:
     return bytes(encoded)
 
 
-# Reading. ValueError or IndexError where a message is none.
+# Reading. Malformed input raises ValueError or IndexError.
 
 
 def fields(message: memoryview) -> Iterator[tuple[int, Value]]:
-    """The fields of a message: numbers as integers, everything else as the bytes it takes."""
-    return ((field, value) for field, _, value in located(message))
+    """Read the fields of a message: the number of each and its value."""
+    for field, _, value in located_fields(message):
+        yield field, value
 
 
-def located(message: memoryview) -> Iterator[tuple[int, int, Value]]:
-    """The same, and in between where what follows a field's key begins."""
+def located_fields(message: memoryview) -> Iterator[tuple[int, int, Value]]:
+    """Read the fields of a message: number, position of the first byte after the key, value."""
     at = 0
     while at < len(message):
         key, at = _read_varint(message, at)
+        if not 8 <= key < 2**32:
+            raise ValueError(f"field number {key >> 3} at byte {at}")
         start = at
         match key & 7:
             case 0:
@@ -73,6 +78,8 @@ def located(message: memoryview) -> Iterator[tuple[int, int, Value]]:
 
 
 def _read_varint(message: memoryview, at: int) -> tuple[int, int]:
+    if (value := message[at]) < 0x80:  # most are this short
+        return value, at + 1
     value = shift = 0
     while True:
         byte = message[at]
@@ -86,30 +93,45 @@ def _read_varint(message: memoryview, at: int) -> tuple[int, int]:
 
 
 def integers(value: Value) -> Iterator[int]:
-    """A repeated integer field, which may be one number or many packed into bytes."""
+    """Read a repeated integer field: one number, or many packed into bytes."""
     if isinstance(value, int):
         yield value
         return
     at = 0
     while at < len(value):
-        one, at = _read_varint(value, at)
-        yield one
+        integer, at = _read_varint(value, at)
+        yield integer
 
 
 def number(value: Value) -> int:
-    """A field that has to be a number."""
+    """Read a field that has to be a non-negative number."""
     if not isinstance(value, int):
         raise ValueError("a message where a number should be")
     return value
 
 
+def signed_number(value: Value) -> int:
+    """Read a field of type int32 or int64, which may be negative."""
+    unsigned = number(value) % 2**64
+    return unsigned - 2**64 if unsigned >= 2**63 else unsigned
+
+
+def single(value: Value) -> float:
+    """Read a field of type float."""
+    encoded = content(value)
+    if len(encoded) != 4:
+        raise ValueError(f"{len(encoded)} bytes where a float of 4 should be")
+    (number,) = struct.unpack("<f", encoded)
+    return float(number)
+
+
 def content(value: Value) -> memoryview:
-    """A field that has to be a message, or bytes."""
+    """Read a field that has to be a message, or bytes."""
     if isinstance(value, int):
         raise ValueError("a number where a message should be")
     return value
 
 
 def text(value: Value) -> str:
-    """A field that has to be a text."""
+    """Read a field that has to be a text."""
     return str(content(value), "utf-8")

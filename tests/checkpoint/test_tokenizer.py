@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from support import paths
 from tokenizers import Tokenizer
 
 from albert_edge.checkpoint.tokenizer import TokenizerFiles, build_tokenizer, read_tokenizer
-from albert_edge.errors import CheckpointError, MissingExtraError
+from albert_edge.errors import CheckpointError
 
 pytestmark = pytest.mark.reference
 
@@ -359,9 +358,3 @@ def test_remote_code_beside_tokenizer_json_is_refused(tmp_path: Path) -> None:
     (tmp_path / "tokenizer_config.json").write_text('{"auto_map": ["x.Y", null]}')
     with pytest.raises(CheckpointError, match="auto_map"):
         read_tokenizer(tmp_path)
-
-
-def test_spiece_needs_protobuf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "google.protobuf", None)
-    with pytest.raises(MissingExtraError, match="protobuf"):
-        build_tokenizer(checkpoint(tmp_path, "spiece.model", {}))

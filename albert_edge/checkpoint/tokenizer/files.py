@@ -83,7 +83,6 @@ def read_tokenizer(folder: Path) -> TokenizerFiles | None:
 
     Raises:
         CheckpointError: A file is damaged, malformed or names remote code.
-        MissingExtraError: The folder has only spiece.model, and protobuf is not installed.
     """
     path = folder / "tokenizer.json"
     if not path.is_file():
@@ -118,7 +117,6 @@ def build_tokenizer(folder: Path) -> TokenizerFiles | None:
     Raises:
         CheckpointError: A file is damaged or malformed, or names remote code or a tokenizer that
             needs more than its vocabulary.
-        MissingExtraError: The folder has spiece.model, and protobuf is not installed.
     """
     for vocabulary in _VOCABULARIES:
         path = folder / vocabulary.file

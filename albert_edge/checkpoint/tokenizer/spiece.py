@@ -1,6 +1,6 @@
 """spiece.model -> pieces, scores and the normalization table, without sentencepiece.
 
-The file is a protocol buffer. Only the fields below are declared; protobuf skips the rest.
+The file is a protobuf message, sentencepiece_model.proto's ModelProto; other fields are skipped.
 """
 
 from __future__ import annotations
@@ -8,42 +8,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
-from typing import Any
 
-from albert_edge.errors import CheckpointError, MissingExtraError
+from albert_edge.errors import CheckpointError
+from albert_edge.onnx_format.wire_format import Value, content, fields, signed_number, single, text
 
-_SCHEMA = """
-name: "spiece.proto" package: "spiece" syntax: "proto2"
-message_type {
-  name: "Piece"
-  field { name: "piece" number: 1 type: TYPE_STRING label: LABEL_OPTIONAL }
-  field { name: "score" number: 2 type: TYPE_FLOAT label: LABEL_OPTIONAL }
-  field { name: "type" number: 3 type: TYPE_INT32 label: LABEL_OPTIONAL default_value: "1" }
-}
-message_type {
-  name: "Trainer"
-  field { name: "model_type" number: 3 type: TYPE_INT32 label: LABEL_OPTIONAL default_value: "1" }
-  field { name: "unk_id" number: 40 type: TYPE_INT32 label: LABEL_OPTIONAL }
-}
-message_type {
-  name: "Normalizer"
-  field { name: "charsmap" number: 2 type: TYPE_BYTES label: LABEL_OPTIONAL }
-}
-message_type {
-  name: "Model"
-  field { name: "pieces" number: 1 type: TYPE_MESSAGE label: LABEL_REPEATED type_name: "Piece" }
-  field { name: "trainer" number: 2 type: TYPE_MESSAGE label: LABEL_OPTIONAL type_name: "Trainer" }
-  field {
-    name: "normalizer" number: 3 type: TYPE_MESSAGE label: LABEL_OPTIONAL type_name: "Normalizer"
-  }
-}
-"""
+# Field numbers of https://github.com/google/sentencepiece/blob/master/src/sentencepiece_model.proto
+_MODEL_PIECES, _MODEL_TRAINER, _MODEL_NORMALIZER = 1, 2, 3
+_PIECE_TEXT, _PIECE_SCORE, _PIECE_TYPE = 1, 2, 3
+_TRAINER_MODEL_TYPE, _TRAINER_UNK_ID = 3, 40
+_NORMALIZER_CHARSMAP = 2
+
 _ALGORITHMS = {1: "unigram", 2: "BPE", 3: "word", 4: "char"}
+_NORMAL = 1
+_EMPTY = memoryview(b"")
+_ZERO = memoryview(bytes(4))
 _DAMAGED = "Copy spiece.model again; the one of English ALBERT has 760,289 bytes."
 
 
 class PieceType(IntEnum):
-    """The kinds of pieces that are treated apart."""
+    """The kinds of pieces that are handled differently from normal ones."""
 
     UNKNOWN = 2
     CONTROL = 3
@@ -77,36 +60,43 @@ def read_spiece(path: Path) -> Spiece:
     Raises:
         CheckpointError: The file is damaged, holds no pieces or no unknown piece, or was trained
             with another algorithm than unigram.
-        MissingExtraError: protobuf is not installed.
     """
-    model = _parse(path)
-    # A file cut off between two fields parses; what SentencePiece writes last is then missing.
-    if not (model.pieces and model.HasField("trainer") and model.HasField("normalizer")):
-        raise CheckpointError(f"{path} is not a whole SentencePiece model.", tip=_DAMAGED)
-    algorithm = _ALGORITHMS.get(model.trainer.model_type, f"type {model.trainer.model_type}")
+    pieces: list[Piece] = []
+    # The fields of the two messages; repeated messages are merged, as protobuf does.
+    parts: dict[int, dict[int, Value]] = {}
+    try:
+        for field, value in fields(memoryview(path.read_bytes())):
+            if field == _MODEL_PIECES:
+                pieces.append(_piece(content(value)))
+            elif field in (_MODEL_TRAINER, _MODEL_NORMALIZER):
+                parts.setdefault(field, {}).update(fields(content(value)))
+        # A file cut off between two fields lacks what SentencePiece writes last.
+        if not pieces or len(parts) != 2:
+            raise CheckpointError(f"{path} is not a whole SentencePiece model.", tip=_DAMAGED)
+        trainer, normalizer = parts[_MODEL_TRAINER], parts[_MODEL_NORMALIZER]
+        model_type = signed_number(trainer.get(_TRAINER_MODEL_TYPE, 1))
+        unk_id = signed_number(trainer.get(_TRAINER_UNK_ID, 0))
+        charsmap = bytes(content(normalizer.get(_NORMALIZER_CHARSMAP, _EMPTY)))
+    except (OSError, ValueError, IndexError) as error:
+        raise CheckpointError(
+            f"{path} is not a SentencePiece model: {error}", tip=_DAMAGED
+        ) from error
+    algorithm = _ALGORITHMS.get(model_type, f"type {model_type}")
     if algorithm != "unigram":
         raise CheckpointError(
             f"{path} is a SentencePiece {algorithm} model; ALBERT's are unigram.",
             tip="Load the checkpoint with transformers and save_pretrained it: "
             "its tokenizer.json is used as it is.",
         )
-    pieces = tuple(Piece(entry.piece, entry.score, entry.type) for entry in model.pieces)
-    unk_id = model.trainer.unk_id
     if not 0 <= unk_id < len(pieces) or pieces[unk_id].type != PieceType.UNKNOWN:
         raise CheckpointError(f"{path} has no unknown piece at id {unk_id}.", tip=_DAMAGED)
-    return Spiece(pieces, unk_id, model.normalizer.charsmap)
+    return Spiece(tuple(pieces), unk_id, charsmap)
 
 
-def _parse(path: Path) -> Any:
-    try:
-        from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
-        from google.protobuf.message import DecodeError
-    except ImportError:
-        raise MissingExtraError("protobuf", extra="export", purpose=f"Reading {path}") from None
-    pool = descriptor_pool.DescriptorPool()
-    pool.Add(text_format.Parse(_SCHEMA, descriptor_pb2.FileDescriptorProto()))
-    message = message_factory.GetMessageClass(pool.FindMessageTypeByName("spiece.Model"))
-    try:
-        return message.FromString(path.read_bytes())
-    except (DecodeError, OSError) as error:
-        raise CheckpointError(f"{path} is not a SentencePiece model.", tip=_DAMAGED) from error
+def _piece(message: memoryview) -> Piece:
+    values = dict(fields(message))
+    return Piece(
+        text(values.get(_PIECE_TEXT, _EMPTY)),
+        single(values.get(_PIECE_SCORE, _ZERO)),
+        signed_number(values.get(_PIECE_TYPE, _NORMAL)),
+    )
