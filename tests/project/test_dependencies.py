@@ -1,0 +1,114 @@
+"""Every package that is imported is declared, and every declared one is imported."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from support.paths import ROOT
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+# Module -> the package that has it, where the names differ.
+PACKAGES = {
+    "google": "protobuf",
+    "mkdocs": "mkdocs-material",
+    "optimum": "optimum-onnx",
+    "sklearn": "scikit-learn",
+}
+UNDECLARED = {
+    "-typeshed": "only for type checkers",
+    "tqdm": "the progress bar of a notebook, used only where it is installed",
+}
+NOT_IMPORTED = {
+    "build": "a command",
+    "import-linter": "a command",
+    "mypy": "a command",
+    "onnxruntime-gpu": "the module onnxruntime",
+    "pytest-xdist": "a plugin of pytest",
+    "ruff": "a command",
+}
+# Only these are not for a user.
+FOR_DEVELOPERS = ("dev", "docs")
+
+
+def normalized(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def declared(extra: str | None = None) -> set[str]:
+    """Packages of an extra, or those that are always installed."""
+    lines = PROJECT["optional-dependencies"][extra] if extra else PROJECT["dependencies"]
+    return {normalized(Requirement(line).name) for line in lines}
+
+
+def calls(tree: ast.AST, *names: str) -> Iterator[ast.Call]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            called = getattr(node.func, "id", getattr(node.func, "attr", None))
+            if called in names:
+                yield node
+
+
+def imported_modules(path: Path) -> Iterator[str]:
+    """Top-level names of what a file imports, also by import_module("...")."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module.partition(".")[0]
+    for call in calls(tree, "import_module", "importorskip"):
+        if call.args and isinstance(name := call.args[0], ast.Constant):
+            yield str(name.value).partition(".")[0]
+
+
+def imported_packages(*folders: str) -> set[str]:
+    paths = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
+    modules = {module for path in paths for module in imported_modules(path)}
+    return {
+        normalized(PACKAGES.get(module, module))
+        for module in modules - {"albert_edge"} - sys.stdlib_module_names
+    }
+
+
+ALL = declared().union(*(declared(extra) for extra in PROJECT["optional-dependencies"]))
+FOR_USERS = declared().union(
+    *(declared(extra) for extra in PROJECT["optional-dependencies"] if extra not in FOR_DEVELOPERS)
+)
+
+
+def test_what_the_package_imports_is_declared_for_its_users() -> None:
+    assert imported_packages("albert_edge") - FOR_USERS == set(UNDECLARED)
+
+
+@pytest.mark.parametrize("folder", ["tests", "benchmarks", "docs", "examples", "models"])
+def test_what_other_folders_import_is_declared(folder: str) -> None:
+    # Scripts of benchmarks/ import each other, and some tests import those.
+    scripts = {normalized(path.stem) for path in (ROOT / "benchmarks").iterdir()}
+    assert imported_packages(folder) - ALL <= scripts | {"support", "odd-peers"}
+
+
+def test_what_is_declared_is_imported() -> None:
+    imported = imported_packages("albert_edge")
+    assert FOR_USERS - imported == {"onnxruntime-gpu"}
+    assert ALL - imported - imported_packages("tests", "docs") == set(NOT_IMPORTED)
+
+
+def test_an_error_names_the_extra_that_has_the_package() -> None:
+    named = set()
+    for path in (ROOT / "albert_edge").rglob("*.py"):
+        for call in calls(ast.parse(path.read_text(encoding="utf-8")), "MissingExtraError"):
+            [value] = [word.value for word in call.keywords if word.arg == "extra"]
+            assert isinstance(value, ast.Constant)
+            for node in ast.walk(call.args[0]):
+                if isinstance(node, ast.Constant):
+                    named.add((str(node.value), str(value.value)))
+    assert len(named) > 5
+    for package, extra in named:
+        assert normalized(PACKAGES.get(package, package)) in declared(extra), (package, extra)
