@@ -1,8 +1,8 @@
-"""What MkDocs is told beyond mkdocs.yml: how links that leave docs/ stay links.
+"""MkDocs hooks: pages for the files outside docs/ that the documentation links to.
 
-Pages link to files of the repository by their relative path, which a code host follows. On the
-site each file that is linked to has a page of its own: Markdown as it is, everything else as a
-listing. The README's page is the first one.
+Pages link to files of the repository by relative path, which a code host follows. On the site each
+linked file gets a page: Markdown unchanged, any other file as a listing. Links to the README lead to
+the first page.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LINK = re.compile(r"(?<=\]\()([^)\s#:]+)(?=[)#])")
 
 
 def on_files(files: Files, *, config: MkDocsConfig) -> Files:
-    """Add a page for each file outside docs/ that a page links to, and that those link to."""
+    """Add a page for each file outside docs/ that is linked to, directly or through others."""
     waiting = [DOCS / file.src_uri for file in files.documentation_pages()]
     waiting += [ROOT / name for name in IN_NAVIGATION]
     seen = set()
@@ -44,7 +44,7 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Point each link to the page of the file it names."""
+    """Point each link to the page of its file."""
     source = source_of(page.file.src_uri)
     if source.suffix != ".md":  # a listing
         return markdown
@@ -58,7 +58,7 @@ def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: 
 
 
 def page_of(path: Path) -> str:
-    """The site's name for a file of the repository.
+    """Return the site's name for a file of the repository.
 
     >>> page_of(ROOT / "docs/devices.md"), page_of(ROOT / "examples/classify.py")
     ('devices.md', 'examples/classify.py.md')
@@ -70,7 +70,7 @@ def page_of(path: Path) -> str:
 
 
 def source_of(page: str) -> Path:
-    """The file that a page of the site shows."""
+    """Return the file that a page of the site shows."""
     for folder in (DOCS, ROOT):
         for name in (page, page.removesuffix(".md")):
             if (folder / name).is_file():
@@ -83,7 +83,7 @@ def _relative_name(path: Path) -> str:
 
 
 def _is_asset(path: Path) -> bool:
-    """Whether the site has the file itself, as it has pictures and figures."""
+    """Whether the site contains the file itself, such as a picture or measurements."""
     return path.is_relative_to(DOCS) and path.suffix != ".md"
 
 
@@ -101,12 +101,14 @@ def _targets(path: Path, text: str) -> Iterator[Path]:
 def _resolve(source: Path, link: str) -> Path:
     target = (source.parent / link).resolve()
     if not (target.is_relative_to(ROOT) and target.is_file()):
-        raise PluginError(f"{source.relative_to(ROOT)} links to {link}, which is no file here")
+        raise PluginError(
+            f"{source.relative_to(ROOT)} links to {link}, which is not a file of the repository"
+        )
     return target
 
 
 def _each_link(markdown: str, change: Callable[[str], str]) -> str:
-    """Change every link to a file, outside fenced blocks."""
+    """Replace every link to a file, outside fenced blocks."""
     parts = FENCE.split(markdown)
     parts[::2] = [LINK.sub(lambda match: change(match[1]), part) for part in parts[::2]]
     return "".join(parts)
