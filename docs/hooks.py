@@ -1,8 +1,8 @@
 """MkDocs hooks: pages for the files outside docs/ that the documentation links to.
 
 Pages link to files of the repository by relative path, which a code host follows. On the site each
-linked file gets a page: Markdown unchanged, any other file as a listing. Links to the README lead to
-the first page.
+linked file gets a page: Markdown unchanged, any other file as a listing. Links to the README lead
+to the first page.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What the documents show works, what they link to is there, and what is checked in is fit to be.
+"""The documentation works: its snippets run, its links resolve, its tables match the code.
 
-Every ```python, ```console and ```bash block of a guide runs, in the order of the page and in one
-folder, as a reader would run them.
+Every ```python, ```console and ```bash block of a guide runs in the order of the page and in one
+folder, as a reader would run them. Files that are checked in are small and name no machine.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ SHELLS = ("console", "bash", "sh", "shell")
 
 EXTRAS = re.compile(r"(?:albert-edge|\.)\[([\w,]+)\]")
 
-# Set-up commands: the environment the tests run in was made by them already.
+# Set-up commands: the environment of the tests was created with them.
 SET_UP = ("pip", "git", "cd", "source", "python -m venv", "python3 -m venv")
 
 
 def repository() -> list[Path]:
-    """Every file that is checked in or would be."""
+    """Every file that is checked in, or would be by `git add`."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
@@ -66,7 +66,7 @@ each_page = pytest.mark.parametrize("page", PAGES, ids=lambda p: p.relative_to(R
 
 
 def commands(language: str, block: str) -> list[str]:
-    """The commands of a shell block; in a console those after the prompt, else every line."""
+    """The commands of a shell block: in a console the lines after a prompt, otherwise all lines."""
     lines = re.sub(r"\\\n\s*", "", block).splitlines()
     if language == "console":
         return [line[2:].strip() for line in lines if line.startswith("$ ")]
@@ -81,7 +81,7 @@ def shown(page: Path) -> list[str]:
 
 
 def program_of(page: Path) -> list[tuple[str, str]]:
-    """The steps of a guide that run, in order: ("python", code) and ("shell", command)."""
+    """The steps of a guide in order: ("python", code) and ("shell", command)."""
     steps = []
     for language, block in blocks(page):
         if language == "python":
@@ -92,7 +92,7 @@ def program_of(page: Path) -> list[tuple[str, str]]:
     return steps
 
 
-# Runs steps one after the other: all Python in one namespace, as in one session of a reader.
+# Runs steps one after the other, all Python in one namespace, like a reader in one session.
 DRIVER = """
 import json, subprocess, sys
 namespace = {"__name__": "__main__"}
@@ -106,7 +106,7 @@ for number, (kind, text) in enumerate(json.load(open(sys.argv[1]))):
 
 
 def follow(steps: list[tuple[str, str]], folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run steps in a folder that has what the guides speak of: the models folder."""
+    """Run steps in a folder with the model that ships, as the guides assume."""
     shutil.copytree(SHIPPED, folder / "models/langid-tiny")
     (folder / "steps.json").write_text(json.dumps(steps))
     programs = Path(sys.executable).parent
@@ -124,8 +124,8 @@ def follow(steps: list[tuple[str, str]], folder: Path) -> subprocess.CompletedPr
 # --- guides ---------------------------------------------------------------------------------
 
 
-# Bundles that guides speak of and no model ships for: what they are exported for, and what is
-# special about them. They are random, with the tokenizer of the model that ships.
+# Bundles that the guides use as placeholders: the head, and settings of the configuration. They have
+# random weights and the tokenizer of the model that ships.
 STAND_INS: dict[str, tuple[str, dict[str, Any]]] = {
     "choices": ("multiple-choice", {}),
     "entities": ("token-classification", {"num_labels": 5}),
@@ -138,7 +138,7 @@ STAND_INS: dict[str, tuple[str, dict[str, Any]]] = {
     "squad": ("question-answering", {}),
 }
 
-# What holds after a guide was followed, in the words of the guide.
+# Checks of each guide after its last step, in the variables of the guide.
 HOLDS = {
     "pipelines.md": """
 pair_of = {"label", "score"}
@@ -256,7 +256,7 @@ def test_readme_begins_with_the_two_commands_and_shows_the_main_ones() -> None:
 
 
 def test_a_guide_that_is_wrong_is_noticed(tmp_path: Path) -> None:
-    """Else the test above would prove nothing."""
+    """Otherwise the test above would prove nothing."""
     wrong = tmp_path / "guide.md"
     for block in (
         "```console\n$ albert-edge export langid-tiny\n$ albert-edge predict other 'a'\n```\n",
@@ -277,7 +277,7 @@ def test_model_card_works(tmp_path: Path) -> None:
 
 @each_page
 def test_commands_shown_are_known(page: Path) -> None:
-    """Those that are not run: make has the target, pip the extra, python the script."""
+    """Also commands that the tests do not run: the target, extra or script exists."""
     targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
     for line in shown(page):
         command = shlex.split(line, comments=True)
@@ -503,7 +503,7 @@ def test_example_runs(example: Path, tmp_path: Path) -> None:
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.strip()
-    # It cleans up after itself.
+    # It removes its files.
     assert not [*here.iterdir(), *scratch.iterdir()]
 
 
@@ -518,7 +518,7 @@ def test_examples_are_listed() -> None:
 
 # --- what is checked in ---------------------------------------------------------------------
 
-# Pieced together, so that this file does not itself hold what it looks for.
+# Concatenated, so that this file does not contain what it searches for.
 MACHINE_PATHS = re.compile(
     r"(?<![\w./<])/(?:" + "|".join(("work", "root", "tmp")) + r")(?=[/\s\"'`])"
 )
@@ -541,7 +541,7 @@ def test_files_hold_no_path_of_a_machine_and_no_package_index() -> None:
 
 
 def test_pins_name_no_address() -> None:
-    """A constraint is a name and a version; where to download it from is the user's affair."""
+    """A constraint is a name and a version; the user decides where to download it from."""
     for path in (ROOT / "constraints").glob("*.txt"):
         for line in path.read_text().splitlines():
             entry = line.partition("#")[0].strip()

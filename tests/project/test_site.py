@@ -1,4 +1,4 @@
-"""The documentation as a site: it builds without a warning, and what it links to is there."""
+"""The documentation as a site: it builds without warnings, and its links resolve."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Parsed(HTMLParser):
 
 
 def troubles(site: Path) -> list[str]:
-    """Links and resources that lead nowhere, or away where they must not."""
+    """Links that do not resolve, and resources that are fetched from other hosts."""
     pages = {path: Parsed(path) for path in site.rglob("*.html") if path.name != "404.html"}
     found = []
     for path, page in pages.items():
@@ -76,11 +76,11 @@ def _trouble(
     parts = urlsplit(link)
     if parts.scheme or parts.netloc:
         if resource:
-            return "is fetched from elsewhere"
+            return "is fetched from another host"
         good = parts.scheme in ("https", "http") and re.fullmatch(
             r"([\w-]+\.)+[a-z]{2,}", parts.netloc
         )
-        return "" if good else "is no address"
+        return "" if good else "is not an address"
     target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
     if target.is_dir():
         target /= "index.html"
@@ -111,7 +111,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out.resolve()
 
 
-# --- what it has ----------------------------------------------------------------------------
+# --- contents ----------------------------------------------------------------------------
 
 
 def test_every_link_of_the_site_leads_somewhere(site: Path) -> None:
@@ -142,7 +142,7 @@ def test_every_required_topic_has_a_page(site: Path) -> None:
 
 
 def test_links_that_leave_docs_have_pages(site: Path) -> None:
-    """The examples, the recipes and the model card, as a code host shows them."""
+    """The examples, the recipes and the model card."""
     listing = (site / "examples/classify.py.html").read_text(encoding="utf-8")
     code = re.sub(r"<[^>]+>", "", listing)
     assert "albert_edge.pipeline(" in code
@@ -161,7 +161,7 @@ def test_the_api_page_has_signatures_and_descriptions(site: Path) -> None:
 
 
 def test_markdown_became_html(site: Path) -> None:
-    """No table or list was taken for a paragraph, and no block of code for text."""
+    """No table, list or block of code became a paragraph."""
     for page in PAGES:
         text = (site / f"{page.stem}.html").read_text(encoding="utf-8")
         article = text[text.index("<article") : text.index("</article>")]
@@ -172,7 +172,7 @@ def test_markdown_became_html(site: Path) -> None:
         assert article.count("<table>") == len(re.findall(r"^\| ?-{3}", source, re.MULTILINE))
 
 
-def test_nothing_is_built_of_what_is_no_page(site: Path) -> None:
+def test_source_files_are_not_copied(site: Path) -> None:
     assert not [*site.rglob("*.py"), *site.rglob("__pycache__")]
     assert (site / "measured/bench.json").exists()
 
@@ -183,12 +183,12 @@ def test_the_folder_it_is_built_in_is_ignored() -> None:
     assert f"/{folder}/" in (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
 
 
-# --- what is noticed ------------------------------------------------------------------------
+# --- broken links ------------------------------------------------------------------------
 
 
 @pytest.fixture
 def own(tmp_path: Path) -> Path:
-    """A copy of all that the site is made of."""
+    """A copy of all sources of the site."""
     for name in ("albert_edge", "docs", "examples", "models"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("mkdocs.yml", "README.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE"):
@@ -230,10 +230,10 @@ def test_a_link_in_a_block_of_code_is_no_link(own: Path) -> None:
         ("<a href='other.html#gone'>", "no such heading"),
         ("<img src='gone.png'>", "is not there"),
         ("<a href='../outside.html'>", "is not there"),
-        ("<script src='https://example.org/x.js'></script>", "from elsewhere"),
-        ("<link rel='stylesheet' href='https://example.org/x.css'>", "from elsewhere"),
-        ("<a href='https://no host/'>", "is no address"),
-        ("<a href='htps://example.org/'>", "is no address"),
+        ("<script src='https://example.org/x.js'></script>", "from another host"),
+        ("<link rel='stylesheet' href='https://example.org/x.css'>", "from another host"),
+        ("<a href='https://no host/'>", "is not an address"),
+        ("<a href='htps://example.org/'>", "is not an address"),
         ("<p id='here'><a href='#here'><a href='other.html#there'><a href='https://a.org/b'>", ""),
     ],
 )
@@ -255,7 +255,7 @@ def test_browser_shows_the_site_from_its_folder(site: Path, tmp_path: Path) -> N
     seen = look_at(site / "index.html", tmp_path)
     assert seen["title"] == "albert-edge"
     assert "stores that layer once" in seen["text"].replace("\n", " ")
-    assert seen["requests"] == []  # but for files, which the browser does not count
+    assert seen["requests"] == []  # local files are not counted
     assert [line for line in seen["console"] if "ERROR" in line] == []
 
 
