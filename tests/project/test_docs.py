@@ -124,8 +124,8 @@ def follow(steps: list[tuple[str, str]], folder: Path) -> subprocess.CompletedPr
 # --- guides ---------------------------------------------------------------------------------
 
 
-# Bundles that the guides use as placeholders: the head, and settings of the configuration. They have
-# random weights and the tokenizer of the model that ships.
+# Bundles that the guides use as placeholders: the head, and settings of the configuration. They
+# have random weights and the tokenizer of the model that ships.
 STAND_INS: dict[str, tuple[str, dict[str, Any]]] = {
     "choices": ("multiple-choice", {}),
     "entities": ("token-classification", {"num_labels": 5}),
