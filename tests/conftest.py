@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from support.checkpoints import make_model
 
-pytest_plugins = ["support.command_line"]  # the fixtures cli, langid and classify
+# Their fixtures: cli, langid, classify; bundles to evaluate; a page about a bundle.
+pytest_plugins = ["support.command_line", "support.evaluating", "support.reports"]
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"

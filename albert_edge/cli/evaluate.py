@@ -10,7 +10,7 @@ import typer
 
 from albert_edge.cli.commands import BundleFolder, Json
 from albert_edge.cli.predict import Task, Threads
-from albert_edge.cli.printing import note, print_json, print_table, step_progress
+from albert_edge.cli.printing import note, print_json, print_table
 
 if TYPE_CHECKING:
     from albert_edge.evaluation.report import Difference, EvaluateReport
@@ -29,7 +29,7 @@ Precisions = Annotated[
         "By default all the bundle has for the device.",
     ),
 ]
-Device = Annotated[str, typer.Option(help="cpu, cuda, ... as predict takes them.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, ... as predict takes them.")]
 Disagreements = Annotated[
     int, typer.Option(help="How many texts to show that precisions answer differently.")
 ]
@@ -43,7 +43,7 @@ def evaluate(
     data: Data,
     task: Task = None,
     precision: Precisions = None,
-    device: Device = "cpu",
+    device: Device = "auto",
     threads: Threads = None,
     disagreements: Disagreements = 10,
     as_json: Json = False,
@@ -51,17 +51,16 @@ def evaluate(
     """Say how right the answers to DATA are, in each precision."""
     from albert_edge.evaluation import evaluate
 
-    with step_progress(quiet=as_json) as progress:
-        report = evaluate(
-            bundle,
-            data,
-            task=task,
-            precisions=precision,
-            device=device,
-            threads=threads,
-            disagreements=disagreements,
-            progress=progress,
-        )
+    report = evaluate(
+        bundle,
+        data,
+        task=task,
+        precisions=precision,
+        device=device,
+        threads=threads,
+        disagreements=disagreements,
+        progress=not as_json,
+    )
     if as_json:
         print_json(report)
     else:

@@ -79,8 +79,7 @@ def _measure(bundle: Path, against: str | None, *, quiet: bool) -> BenchReport:
 def _evaluate(bundle: Path, data: Path, *, quiet: bool) -> EvaluateReport:
     from albert_edge.evaluation.run import evaluate
 
-    with step_progress(quiet=quiet) as progress:
-        return evaluate(bundle, data, progress=progress)
+    return evaluate(bundle, data, progress=not quiet)
 
 
 def _require_folder(output: Path) -> None:

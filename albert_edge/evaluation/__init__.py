@@ -1,8 +1,8 @@
-"""How right the answers of a bundle are on data that says what is right.
+"""Accuracy and other metrics of a bundle's answers on labelled data.
 
-    data ──> examples ──> answers of each precision ──> outcomes ──> metrics, intervals
+    data ──> examples ──> answers of each precision ──> outcomes ──> metrics, confidence intervals
 
-`run` is the way through; a subject knows one kind of data and how answers to it are scored.
+`run` does all of it; a `Scorer` reads one kind of data and scores the answers to it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Question answering: exact match and F1 as SQuAD has them."""
+"""Question answering: exact match and F1 as SQuAD defines them."""
 
 from __future__ import annotations
 
@@ -9,38 +9,43 @@ from typing import Any, ClassVar
 import numpy as np
 
 from albert_edge.bundle.bundle import Bundle
-from albert_edge.evaluation.formulas import divide, of_sums
+from albert_edge.evaluation.metrics import divide, of_sums
+from albert_edge.evaluation.scorer import Example, Floats, Measure, Scorer
 from albert_edge.evaluation.squad import read_questions, score_answer
-from albert_edge.evaluation.subject import Example, Floats, Measure, Metric, Subject
 from albert_edge.runtime.pipeline import Pipeline
 from albert_edge.runtime.session import Session
 from albert_edge.runtime.text import TextEncoder
 
-Right = tuple[str, ...]
+CorrectAnswers = tuple[str, ...]
 
-# As in the question answering example of transformers (run_qa.py); the pipeline's own 15 is less
-# than many right answers have.
+# As in the question answering example of transformers (run_qa.py); many correct answers are longer
+# than the pipeline's own limit of 15 tokens.
 _LONGEST_ANSWER = 30
 _WINDOW = 384
 
 
-class Answers(Subject):
-    """Questions with a context and the right answers each.
+class Answers(Scorer):
+    """Scores questions with a context and their correct answers.
 
     Where some questions have no answer, "" competes with the answers for every question.
+
+    Args:
+        bundle: The bundle.
+        unanswerable: Whether some questions are known to have no answer; `examples` finds out.
     """
 
-    task: ClassVar = "question-answering"
-    kind: ClassVar = "answers"
-    windows: ClassVar = True
-    share: ClassVar = "exact_match"
+    task: ClassVar[str] = "question-answering"
+    kind: ClassVar[str] = "answers"
+    windows: ClassVar[bool] = True
+    share: ClassVar[str] = "exact_match"
 
-    def __init__(self, bundle: Bundle) -> None:
-        self._impossible = False
+    def __init__(self, bundle: Bundle, *, unanswerable: bool = False) -> None:
+        super().__init__(bundle)
+        self.unanswerable = unanswerable
 
     def examples(self, path: Path) -> Iterator[Example]:
         for each in read_questions(path):
-            self._impossible = self._impossible or not each.answers
+            self.unanswerable = self.unanswerable or not each.answers
             item = {"question": each.question, "context": each.context}
             yield Example(item, each.answers, each.question)
 
@@ -54,36 +59,31 @@ class Answers(Subject):
             session,
             max_answer_len=_LONGEST_ANSWER,
             max_seq_len=_WINDOW,
-            handle_impossible_answer=self._impossible,
+            handle_impossible_answer=self.unanswerable,
         )
-        for found in answer.stream(items):
-            yield found["answer"] if found else ""
+        for given in answer.stream(items):
+            yield given["answer"] if given else ""
 
-    def score(self, gold: Sequence[Right], found: Sequence[str]) -> dict[str, Metric]:
-        outcomes = [self.outcome(*pair) for pair in zip(gold, found, strict=True)]
-        values = self.measure(outcomes)(np.ones((1, len(outcomes))))
-        return {
-            name: "no question has an answer" if np.isnan(value[0]) else float(value[0])
-            for name, value in values.items()
-        }
+    def undefined(self, expected: Sequence[Any], answers: Sequence[Any]) -> dict[str, str]:
+        return dict.fromkeys(("has_answer_exact", "has_answer_f1"), "no question has an answer")
 
-    def outcome(self, gold: Right, found: str) -> tuple[float, float, bool]:
-        return *score_answer(found, gold), bool(gold)
+    def outcome(self, expected: CorrectAnswers, answer: str) -> tuple[float, float, bool]:
+        return *score_answer(answer, expected), bool(expected)
 
-    def is_right(self, outcome: tuple[float, float, bool]) -> bool:
-        return outcome[0] == 1
+    def is_right(self, outcome: tuple[Any, ...]) -> bool:
+        return bool(outcome[0] == 1)
 
     def measure(self, outcomes: Sequence[tuple[Any, ...]]) -> Measure:
-        exact, f1, answered = np.array(outcomes, np.float64).T
+        exact, f1, answerable = np.array(outcomes, np.float64).T
         columns = [exact, f1, np.ones_like(exact)]
-        if self._impossible:
-            columns += [exact * answered, f1 * answered, answered]
-            columns += [exact * (1 - answered), 1 - answered]
+        if self.unanswerable:
+            columns += [exact * answerable, f1 * answerable, answerable]
+            columns += [exact * (1 - answerable), 1 - answerable]
         return of_sums(np.stack(columns, axis=1), _metrics)
 
     def show(self, example: Example, answers: Sequence[str]) -> tuple[str, list[str]]:
-        right = " | ".join(dict.fromkeys(example.gold))
-        return right or "no answer", [answer or "no answer" for answer in answers]
+        expected = " | ".join(dict.fromkeys(example.expected))
+        return expected or "no answer", [answer or "no answer" for answer in answers]
 
 
 def _metrics(sums: Floats) -> dict[str, Floats]:
@@ -91,10 +91,10 @@ def _metrics(sums: Floats) -> dict[str, Floats]:
     scores = {"exact_match": divide(exact, count), "f1": divide(f1, count)}
     if not parts:
         return scores
-    exact, f1, count, impossible, none = parts
+    exact, f1, count, no_answer, unanswerable = parts
     return {
         **scores,
         "has_answer_exact": divide(exact, count),
         "has_answer_f1": divide(f1, count),
-        "no_answer_exact": divide(impossible, none),
+        "no_answer_exact": divide(no_answer, unanswerable),
     }

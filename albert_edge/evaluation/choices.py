@@ -1,4 +1,4 @@
-"""Multiple choice: how often the right choice is the model's."""
+"""Multiple choice: accuracy."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from albert_edge.bundle.bundle import Bundle
-from albert_edge.evaluation.formulas import divide, of_sums
-from albert_edge.evaluation.subject import Example, Measure, Metric, Subject
+from albert_edge.evaluation.metrics import divide, of_sums
+from albert_edge.evaluation.scorer import Example, Measure, Scorer
 from albert_edge.evaluation.texts import is_over, read_label, read_tables
 from albert_edge.records import Fields
 from albert_edge.runtime.pipeline import Pipeline
@@ -20,21 +19,17 @@ from albert_edge.runtime.text import TextEncoder
 _FIELDS = Fields(("prompt",), lists=("choices",))
 
 
-class Choices(Subject):
-    """Prompts with choices, and the right choice as "label" each: its number from 0 or its text."""
+class Choices(Scorer):
+    """Scores prompts with choices, and as "label" the correct choice: its number or its text."""
 
-    task: ClassVar = "multiple-choice"
-    kind: ClassVar = "choice"
-    windows: ClassVar = False
-    share: ClassVar = "accuracy"
-
-    def __init__(self, bundle: Bundle) -> None:
-        pass
+    task: ClassVar[str] = "multiple-choice"
+    kind: ClassVar[str] = "choice"
+    share: ClassVar[str] = "accuracy"
 
     def examples(self, path: Path) -> Iterator[Example]:
         for number, record in read_tables(path, _FIELDS, (".jsonl",)):
-            gold = read_label(path, number, record.get("label"), record["choices"])
-            yield Example(_FIELDS.item(record), gold, record["prompt"])
+            expected = read_label(path, number, record.get("label"), record["choices"])
+            yield Example(_FIELDS.item(record), expected, record["prompt"])
 
     def is_long(self, encoder: TextEncoder, item: Any) -> bool:
         return any(is_over(encoder, item["prompt"], choice) for choice in item["choices"])
@@ -43,20 +38,12 @@ class Choices(Subject):
         for answer in Pipeline(self.task, session, truncation=True).stream(items):
             yield answer["index"]
 
-    def score(self, gold: Sequence[int], found: Sequence[int]) -> dict[str, Metric]:
-        from sklearn.metrics import accuracy_score
-
-        return {"accuracy": float(accuracy_score(gold, found))}
-
-    def outcome(self, gold: int, found: int) -> tuple[bool]:
-        return (gold == found,)
-
-    def is_right(self, outcome: tuple[bool]) -> bool:
-        return outcome[0]
+    def outcome(self, expected: int, answer: int) -> tuple[bool, bool]:
+        return expected == answer, True
 
     def measure(self, outcomes: Sequence[tuple[Any, ...]]) -> Measure:
-        rows = np.array([(right, 1) for (right,) in outcomes], np.float64)
+        rows = np.array(outcomes, np.float64)
         return of_sums(rows, lambda sums: {"accuracy": divide(sums[0], sums[1])})
 
     def show(self, example: Example, answers: Sequence[int]) -> tuple[str, list[str]]:
-        return f"choice {example.gold}", [f"choice {answer}" for answer in answers]
+        return f"choice {example.expected}", [f"choice {answer}" for answer in answers]

@@ -1,87 +1,110 @@
-"""Precisions beside each other: their metrics, the differences, and where they disagree."""
+"""Comparing precisions: their metrics, the differences, and the examples they disagree on."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from albert_edge.evaluation.bootstrap import Interval, intervals, mcnemar
 from albert_edge.evaluation.report import Difference, Disagreement, PrecisionResult
-from albert_edge.evaluation.subject import Example, Metric, Subject
+from albert_edge.evaluation.scorer import Example, Metric, Scorer
+from albert_edge.evaluation.significance import Interval, intervals, mcnemar
+from albert_edge.progress import Progress
+
+
+@dataclass(frozen=True, slots=True)
+class PrecisionAnswers:
+    """The answers of one precision.
+
+    Attributes:
+        precision: The precision.
+        variant: The variant of the bundle that answered.
+        device: The device it ran on.
+        answers: The answer to each example, in the form the metrics take.
+    """
+
+    precision: str
+    variant: str
+    device: str
+    answers: Sequence[Any]
 
 
 def compare(
-    subject: Subject,
-    gold: Sequence[Any],
-    answers: Sequence[Sequence[Any]],
-    names: Sequence[tuple[str, str]],
-    progress: Callable[[int, int], None],
+    scorer: Scorer,
+    expected: Sequence[Any],
+    answered: Sequence[PrecisionAnswers],
+    progress: Progress,
 ) -> list[PrecisionResult]:
     """Score the answers of precisions, and compare all with the first.
 
     Args:
-        subject: Scores them.
-        gold: What is right, for each example.
-        answers: For each precision the answer to each example.
-        names: For each precision its name and that of its variant.
-        progress: Told how many resamples of how many are done.
+        scorer: Scores them.
+        expected: The correct answer to each example.
+        answered: The answers of each precision.
+        progress: Called with how many resamples are done, and of how many.
     """
-    scores = [subject.score(gold, found) for found in answers]
-    outcomes = [
-        [subject.outcome(*pair) for pair in zip(gold, found, strict=True)] for found in answers
-    ]
-    found = intervals(outcomes, subject.measure, progress) if len(answers) > 1 else []
-    right = [list(map(subject.is_right, one)) for one in outcomes] if subject.share else []
-    results = []
-    for index, (precision, variant) in enumerate(names):
-        differences = []
-        if index:
-            p_values = {subject.share: mcnemar(right[0], right[index])} if right else {}
-            differences = list(_differences(scores[0], scores[index], found[index - 1], p_values))
-        metrics = scores[index]
-        results.append(
-            PrecisionResult(
-                precision=precision,
-                variant=variant,
-                metrics={name: _value(metric) for name, metric in metrics.items()},
-                undefined={name: why for name, why in metrics.items() if isinstance(why, str)},
-                differences=differences,
-            )
+    outcomes = [[*map(scorer.outcome, expected, each.answers)] for each in answered]
+    scores = [scorer.score(expected, each.answers) for each in answered]
+    differences: list[list[Difference]] = [[]]
+    if len(answered) > 1:
+        ranges = intervals(outcomes, scorer.measure, partial(progress, "resampling"))
+        for metrics, own, found in zip(scores[1:], outcomes[1:], ranges, strict=True):
+            p_value = _p_value(scorer, outcomes[0], own)
+            differences.append([*_differences(scores[0], metrics, found, p_value)])
+    return [
+        PrecisionResult(
+            precision=each.precision,
+            variant=each.variant,
+            metrics={name: _value(metric) for name, metric in metrics.items()},
+            undefined={name: why for name, why in metrics.items() if isinstance(why, str)},
+            differences=own,
         )
-    return results
+        for each, metrics, own in zip(answered, scores, differences, strict=True)
+    ]
 
 
 def _value(metric: Metric) -> float | None:
     return None if isinstance(metric, str) else metric
 
 
+def _p_value(scorer: Scorer, *outcomes: Sequence[tuple[Any, ...]]) -> dict[str, float]:
+    if not scorer.share:
+        return {}
+    return {scorer.share: mcnemar(*([*map(scorer.is_right, each)] for each in outcomes))}
+
+
 def _differences(
     first: dict[str, Metric],
     other: dict[str, Metric],
-    found: dict[str, Interval],
-    p_values: dict[str, float],
+    ranges: dict[str, Interval],
+    p_value: dict[str, float],
 ) -> Iterator[Difference]:
     for name, metric in other.items():
         base = first[name]
         value = None if isinstance(metric, str) or isinstance(base, str) else metric - base
-        low, high = found.get(name, (None, None)) if value is not None else (None, None)
-        yield Difference(name, value, low, high, p_values.get(name))
+        low, high = ranges.get(name, (None, None)) if value is not None else (None, None)
+        yield Difference(name, value, low, high, p_value.get(name))
 
 
 def find_disagreements(
-    subject: Subject, answers: Sequence[Sequence[Any]], most: int
+    scorer: Scorer, answered: Sequence[PrecisionAnswers], most: int
 ) -> tuple[int | None, list[int]]:
-    """How many examples are not answered alike, and the places of some of them.
+    """Count the examples that precisions answer differently, and give the places of some.
 
     Args:
-        subject: Says whether answers are numbers.
-        answers: For each precision the answer to each example.
+        scorer: Tells whether answers are numbers.
+        answered: The answers of each precision.
         most: How many places to give: the first ones, or of numbers those farthest apart.
+
+    Returns:
+        The count, None if answers are numbers, and the places from 0.
     """
-    if subject.kind in ("number", "similarity"):
+    answers = [each.answers for each in answered]
+    if scorer.kind in ("number", "similarity"):
         apart = np.ptp(np.array(answers, np.float64), axis=0)
         farthest = np.argsort(-apart, kind="stable")[:most]
         return None, [int(place) for place in farthest if apart[place] > 0]
@@ -90,29 +113,24 @@ def find_disagreements(
 
 
 def show_disagreements(
-    subject: Subject,
+    scorer: Scorer,
     examples: Iterator[Example],
     places: Sequence[int],
-    answers: Mapping[str, Sequence[Any]],
+    answered: Sequence[PrecisionAnswers],
 ) -> list[Disagreement]:
-    """The examples at some places as people read them.
+    """Describe the examples at some places for a report.
 
     Args:
-        subject: Knows what the answers mean.
+        scorer: Puts answers into words.
         examples: The data, read again.
         places: Which of them.
-        answers: For each precision, by its name, the answer to each example.
+        answered: The answers of each precision.
     """
-    wanted = dict.fromkeys(places)
+    wanted = set(places)
     shown = {}
     for place, example in enumerate(itertools.islice(examples, max(places, default=-1) + 1)):
         if place in wanted:
-            given = [found[place] for found in answers.values()]
-            right, ours = subject.show(example, given)
-            shown[place] = Disagreement(
-                number=place + 1,
-                text=example.text,
-                expected=right,
-                answers=dict(zip(answers, ours, strict=True)),
-            )
+            expected, given = scorer.show(example, [each.answers[place] for each in answered])
+            by_precision = {each.precision: own for each, own in zip(answered, given, strict=True)}
+            shown[place] = Disagreement(place + 1, example.text, expected, by_precision)
     return [shown[place] for place in places if place in shown]

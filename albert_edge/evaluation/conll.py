@@ -1,4 +1,4 @@
-"""Labelled words: CoNLL files, a word and its label a line, and records with lists of both."""
+"""Labelled words: CoNLL files, one word and its label per line, and records with lists of both."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from albert_edge.errors import RecordError, UsageError
 from albert_edge.evaluation.texts import read_tables
 from albert_edge.records import Fields
 
-# The place of a sentence for people, its words, and a label for each.
+# Where a sentence is, for messages, its words, and a label for each.
 Sentence = tuple[str, list[str], list[Any]]
 
 # What data sets call the labels of the words.
@@ -21,15 +21,15 @@ _SPACES = re.compile("[ \t]+")
 
 
 def read_sentences(path: Path) -> Iterator[Sentence]:
-    """The sentences of a file: .jsonl with "tokens" and "labels" each, and all else CoNLL.
+    """Read the sentences of a file: .jsonl with "tokens" and "labels" each, or else CoNLL.
 
-    A line of CoNLL has columns between tabs or, in a file without tabs, between spaces: first the
-    word, last its label. Blank lines are between sentences. Lines of -DOCSTART- and comments, which
-    begin with # and do not have the columns of the other lines, are passed over.
+    A line of CoNLL has columns separated by tabs or, in a file without tabs, by spaces: first the
+    word, last its label. Blank lines separate sentences. -DOCSTART- lines are skipped, and so are
+    comments, which begin with # and do not have as many columns as the other lines.
 
     Raises:
         UsageError: The file cannot be opened.
-        RecordError: A line or record is not what it should be; the message says which.
+        RecordError: A line or record is invalid; the message says which.
     """
     return _records(path) if path.suffix.lower() == ".jsonl" else _conll(path)
 
@@ -67,7 +67,7 @@ def _conll(path: Path) -> Iterator[Sentence]:
 
 
 def _columns(path: Path) -> tuple[bool, int]:
-    """Whether there are tabs between columns, and how many columns there are."""
+    """Find whether tabs separate the columns, and how many columns there are."""
     for _, line in _lines(path):
         if line.strip(_BLANK) and not line.startswith(("#", "-DOCSTART-")):
             return "\t" in line, len(_split(line, "\t" in line))
@@ -75,7 +75,7 @@ def _columns(path: Path) -> tuple[bool, int]:
 
 
 def _cells(line: str, columns: tuple[bool, int], place: str) -> list[str]:
-    """The columns of a line; none if it has no word."""
+    """Split a line into its columns; none if it has no word."""
     tabs, count = columns
     if not line.strip(_BLANK) or line.startswith("-DOCSTART-"):
         return []
@@ -85,7 +85,7 @@ def _cells(line: str, columns: tuple[bool, int], place: str) -> list[str]:
     if len(cells) != count or count < 2 or not (cells[0] and cells[-1]):
         between = "a tab" if tabs else "a space"
         raise RecordError(
-            f"{place} is no word with a label: {line.strip(_BLANK)!r}.",
+            f"{place} is not a word with a label: {line.strip(_BLANK)!r}.",
             tip=f"Lines have {max(count, 2)} columns with {between} between them, as the first "
             "has: first a word, last its label.",
         )

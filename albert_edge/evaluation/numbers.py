@@ -1,4 +1,4 @@
-"""Answers that are numbers: how well they follow those of the data."""
+"""Answers that are numbers: their correlation with those of the data."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from albert_edge.bundle.bundle import Bundle
-from albert_edge.evaluation.formulas import pearson, spearman
-from albert_edge.evaluation.labels import is_long_text
-from albert_edge.evaluation.subject import Example, Measure, Metric, Subject
-from albert_edge.evaluation.texts import is_over, joined, read_number, read_tables
-from albert_edge.records import TEXT_OR_PAIR, Fields
+from albert_edge.evaluation.metrics import pearson, spearman
+from albert_edge.evaluation.scorer import Example, Measure
+from albert_edge.evaluation.texts import TextScorer, is_over, joined, read_number, read_tables
+from albert_edge.records import Fields
 from albert_edge.runtime.embedding import EmbeddingPipeline
 from albert_edge.runtime.pipeline import Pipeline
 from albert_edge.runtime.session import Session
@@ -25,69 +24,46 @@ from albert_edge.runtime.vectors import cosine
 _PAIR = Fields(("text", "text_pair"))
 
 
-class Numbers(Subject):
-    """Texts or pairs with a number as "label" each, and a model with one output."""
+class Numbers(TextScorer):
+    """Scores texts or pairs with a number as "label" each, and a model with one output."""
 
-    task: ClassVar = "text-classification"
-    kind: ClassVar = "number"
-    windows: ClassVar = False
-    share: ClassVar = ""
-
-    def __init__(self, bundle: Bundle) -> None:
-        pass
+    kind: ClassVar[str] = "number"
 
     def examples(self, path: Path) -> Iterator[Example]:
-        for number, record in read_tables(path, TEXT_OR_PAIR):
-            gold = read_number(path, number, record, "label")
-            yield Example(TEXT_OR_PAIR.item(record), gold, joined(record))
-
-    def is_long(self, encoder: TextEncoder, item: Any) -> bool:
-        return is_long_text(encoder, item)
+        for number, record, item, text in self.records(path):
+            yield Example(item, read_number(path, number, record, "label"), text)
 
     def answers(self, session: Session, items: Iterable[Any]) -> Iterator[float]:
-        # What was trained to give a number gives it as it is, whatever pipelines make of it.
-        classify = Pipeline(self.task, session, truncation=True, function_to_apply="none")
-        for answer in classify.stream(items):
+        # A regression model's answer is its output as it is, whatever pipelines make of it.
+        regress = Pipeline(self.task, session, truncation=True, function_to_apply="none")
+        for answer in regress.stream(items):
             yield answer["score"]
 
-    def score(self, gold: Sequence[float], found: Sequence[float]) -> dict[str, Metric]:
-        from scipy.stats import pearsonr, spearmanr
-
-        undefined = _no_correlation(gold, found)
-        if undefined:
-            return {"pearson": undefined, "spearman": undefined}
-        return {
-            "pearson": float(pearsonr(gold, found).statistic),
-            "spearman": float(spearmanr(gold, found).statistic),
-        }
-
-    def outcome(self, gold: float, found: float) -> tuple[float, float]:
-        return gold, found
-
-    def is_right(self, outcome: tuple[float, float]) -> bool:
-        return outcome[0] == outcome[1]
+    def undefined(self, expected: Sequence[float], answers: Sequence[float]) -> dict[str, str]:
+        reason = _no_correlation(expected, answers)
+        return {"pearson": reason, "spearman": reason} if reason else {}
 
     def measure(self, outcomes: Sequence[tuple[Any, ...]]) -> Measure:
-        gold, found = np.array(outcomes, np.float64).T
+        expected, answers = np.array(outcomes, np.float64).T
         return lambda weights: {
-            "pearson": pearson(weights, gold, found),
-            "spearman": spearman(weights, gold, found),
+            "pearson": pearson(weights, expected, answers),
+            "spearman": spearman(weights, expected, answers),
         }
 
     def show(self, example: Example, answers: Sequence[float]) -> tuple[str, list[str]]:
-        return f"{example.gold:g}", [f"{answer:.4f}" for answer in answers]
+        return f"{example.expected:g}", [f"{answer:.4f}" for answer in answers]
 
 
 class Similarities(Numbers):
-    """Pairs with a number as "score" each, which the cosine of their embeddings should follow."""
+    """Scores pairs with a similarity as "score" each by the cosine of their embeddings."""
 
-    task: ClassVar = "sentence-embeddings"
-    kind: ClassVar = "similarity"
+    task: ClassVar[str] = "sentence-embeddings"
+    kind: ClassVar[str] = "similarity"
 
     def examples(self, path: Path) -> Iterator[Example]:
         for number, record in read_tables(path, _PAIR):
-            gold = read_number(path, number, record, "score")
-            yield Example((record["text"], record["text_pair"]), gold, joined(record))
+            expected = read_number(path, number, record, "score")
+            yield Example((record["text"], record["text_pair"]), expected, joined(record))
 
     def encoder(self, bundle: Bundle) -> TextEncoder:
         return SentenceEmbeddings(bundle).prepare(load_text_encoder(bundle))
@@ -102,13 +78,13 @@ class Similarities(Numbers):
             yield float(cosine(first, second))
 
 
-def _no_correlation(gold: Sequence[float], found: Sequence[float]) -> str | None:
+def _no_correlation(expected: Sequence[float], answers: Sequence[float]) -> str | None:
     """Why numbers have no correlation."""
-    if len(gold) < 2:
-        return "there is one text alone"
-    for who, values in (("text has", gold), ("answer is", found)):
+    if len(expected) < 2:
+        return "there is only one text"
+    for what, values in (("text has", expected), ("answer is", answers)):
         if not np.isfinite(values).all():
-            return f"an {who} no number"
+            return f"an {what} not a number"
         if np.ptp(values) == 0:
-            return f"every {who} the same number"
+            return f"every {what} the same number"
     return None

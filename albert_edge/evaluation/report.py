@@ -1,4 +1,4 @@
-"""What an evaluation found."""
+"""The result of an evaluation."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """How far a metric of one precision is from that of the first one, on the same examples.
+    """The difference of a metric of one precision from that of the first, on the same examples.
 
     Attributes:
         metric: The metric.
         value: That of this precision minus that of the first; None if one of them is undefined.
-        low: Lower end of the interval the difference is in, by a paired bootstrap over the
-            examples; None if there is no difference or too few resamples have one.
+        low: Lower end of the confidence interval of the difference, by a paired bootstrap over the
+            examples; None if there is no difference or too few resamples define one.
         high: Its upper end.
-        p_value: Of metrics that are a share of right examples, the exact McNemar test: how likely
-            it is that two equally good models differ this much; None for other metrics.
+        p_value: For metrics that are a share of correct examples, McNemar's exact test: how likely
+            two equally good models are to differ at least this much; None for other metrics.
     """
 
     metric: str
@@ -29,14 +29,14 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class PrecisionResult:
-    """What one precision was measured to be.
+    """The metrics of one precision.
 
     Attributes:
         precision: The precision, such as "int8".
         variant: The variant of the bundle that answered.
         metrics: Every metric by name, from 0 or -1 to 1; None if the examples do not define it.
-        undefined: Why, for each that is None.
-        differences: From the first precision, one for each metric; none for the first itself.
+        undefined: The reason for each that is None.
+        differences: From the first precision, one for each metric; empty for the first itself.
     """
 
     precision: str
@@ -51,11 +51,11 @@ class Disagreement:
     """An example that two precisions answer differently.
 
     Attributes:
-        number: Which record, sentence or question of the data it is, counted from 1.
-        text: What was asked: a text or pair, the words of a sentence, a question, a prompt.
-        expected: What the data says is right.
-        answers: What each precision answers, by its name. Of sentences, as in `expected`, only
-            the words that are not labelled alike, with their labels.
+        number: The number of its record, sentence or question in the data, counted from 1.
+        text: The input: a text or pair, the words of a sentence, a question, a prompt.
+        expected: The correct answer according to the data.
+        answers: The answer of each precision, by its name. For sentences, as in `expected`, only
+            the words that are labelled differently, with their labels.
     """
 
     number: int
@@ -66,23 +66,23 @@ class Disagreement:
 
 @dataclass(frozen=True, slots=True)
 class EvaluateReport:
-    """What was evaluated, on what, and how right it was.
+    """What was evaluated, on which data, and the metrics.
 
     Attributes:
         bundle: The bundle.
         data: The file.
-        task: What was answered, such as "text-classification".
-        kind: What an example's right answer is: "label", "labels", "number", "words", "answers",
+        task: The pipeline that answered, such as "text-classification".
+        kind: What an expected answer is: "label", "labels", "number", "words", "answers",
             "choice" or "similarity".
-        device: The device it ran on.
+        device: The device it ran on; with "auto", those of all precisions, such as "cuda, cpu".
         examples: How many records, sentences or questions were answered.
-        truncated: How many of them were over the model's limit and cut to it.
-        windowed: How many of them were over it and seen through several windows, nothing cut.
-        precisions: The results. The first one is what the others are compared with.
-        confidence: What share of intervals like those of the differences hold the true one.
+        truncated: How many of them were over the model's limit and truncated to it.
+        windowed: How many of them were over it and answered in several windows, in full.
+        precisions: The results. The others are compared with the first one.
+        confidence: The confidence level of the intervals of the differences.
         resamples: How many resamples the intervals are made of; they are the same in every run.
-        disagreeing: How many examples are not answered alike by all precisions; None where answers
-            are numbers.
+        disagreeing: How many examples precisions answer differently; None where answers are
+            numbers.
         disagreements: The first of them; where answers are numbers, those farthest apart.
     """
 

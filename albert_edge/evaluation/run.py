@@ -1,30 +1,32 @@
-"""Answering data with every precision of a bundle, and scoring the answers."""
+"""Answering labelled data with every precision of a bundle, and scoring the answers."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from albert_edge.bundle.bundle import Bundle, open_bundle
 from albert_edge.errors import BundleError, InputError, RecordError, UsageError
-from albert_edge.evaluation.bootstrap import CONFIDENCE, RESAMPLES
 from albert_edge.evaluation.compare import (
+    PrecisionAnswers,
     compare,
     find_disagreements,
     show_disagreements,
 )
-from albert_edge.evaluation.libraries import require_libraries
 from albert_edge.evaluation.report import EvaluateReport
-from albert_edge.evaluation.subject import Subject
-from albert_edge.evaluation.subjects import find_subject
+from albert_edge.evaluation.scorer import Scorer
+from albert_edge.evaluation.scorers import find_scorer
+from albert_edge.evaluation.significance import CONFIDENCE, RESAMPLES
+from albert_edge.progress import Progress, progress_bar
 from albert_edge.runtime.device import Device, find_devices
 from albert_edge.runtime.session import Session
 from albert_edge.runtime.variants import choose_variant, offered_precisions
 
-Progress = Callable[[str, int, int], None]
+_END = object()
 
 
 def evaluate(
@@ -33,91 +35,146 @@ def evaluate(
     *,
     task: str | None = None,
     precisions: Sequence[str] | None = None,
-    device: str = "cpu",
+    device: str = "auto",
     threads: int | None = None,
     disagreements: int = 10,
-    progress: Progress = lambda what, done, total: None,
+    progress: bool | Progress = False,
 ) -> EvaluateReport:
-    """Say how right the answers of a bundle are, in each precision.
+    """Measure the accuracy of a bundle on labelled data, in each precision.
 
     The data is read once to check all of it, once for each precision, and once for the examples
-    where precisions disagree; kept is what is right and what was answered, never all the texts.
+    where precisions disagree; expected and given answers are kept in memory, texts are not.
 
     Args:
         bundle: The bundle.
-        data: Texts with what is right, in the form of the task: .tsv, .csv, .jsonl, CoNLL or
-            SQuAD's .json. See docs/evaluate.md.
-        task: What to answer; by default what the bundle was exported for.
-        precisions: Which to evaluate, the one that others are compared with first; by default
+        data: Labelled texts in the format of the task: .tsv, .csv, .jsonl, CoNLL or SQuAD's
+            .json. See docs/evaluate.md.
+        task: The pipeline that answers; by default that of the bundle.
+        precisions: Which to evaluate, first the one that others are compared with; by default
             all that the bundle has for the device, fp32 first.
         device: The device, as `Session` takes it.
         threads: As in `albert_edge.pipeline`.
-        disagreements: How many examples to give that precisions answer differently.
-        progress: Told what is being done, how much of it is done, and of how much.
+        disagreements: How many examples to report that precisions answer differently.
+        progress: True for a progress bar, or a function that is called with what is being done,
+            how much of it is done, and of how much (None: not known).
 
     Raises:
         UsageError: The task or the format cannot be evaluated, the data is empty, or disagreements
             is below 0.
-        RecordError: A record cannot be read, or has a label the model does not know.
+        RecordError: A record cannot be read, or has a label that the model does not have.
         BundleError: The bundle is damaged or has no such precision.
-        MissingExtraError: scikit-learn, scipy or seqeval is not installed.
     """
     if disagreements < 0:
         raise UsageError(f"disagreements is {disagreements}.", tip="Give 0 or more.")
     opened, path = open_bundle(bundle), _file(Path(data))
-    subject = find_subject(opened, task)
-    require_libraries()
+    scorer = find_scorer(opened, task)
     chosen = _precisions(opened, precisions, device)
-    gold, long = _survey(subject, opened, path, progress)
-    answers: dict[str, list[Any]] = {}
-    names = []
-    for precision in chosen:
-        with Session(opened, device=device, precision=precision, threads=threads) as session:
-            what = f"answering in {precision}"
-            found = _answer(subject, session, path)
-            answers[precision] = list(_counted(found, what, len(gold), progress))
-            names.append((precision, session.variant.name))
-            device_name = session.device.name
-        _require_as_before(path, len(answers[precision]), len(gold))
-    every = list(answers.values())
-    results = compare(
-        subject, gold, every, names, lambda done, total: progress("resampling", done, total)
-    )
-    count, places = find_disagreements(subject, every, disagreements)
-    return EvaluateReport(
-        bundle=opened.folder,
-        data=path,
-        task=subject.task,
-        kind=subject.kind,
-        device=device_name,
-        examples=len(gold),
-        truncated=0 if subject.windows else long,
-        windowed=long if subject.windows else 0,
-        precisions=results,
-        confidence=CONFIDENCE,
-        resamples=RESAMPLES if len(every) > 1 else 0,
-        disagreeing=count,
-        disagreements=show_disagreements(subject, subject.examples(path), places, answers),
-    )
+    with progress_bar(progress) as report_progress:
+        evaluation = _Evaluation(scorer, opened, path, report_progress)
+        expected, long = evaluation.survey()
+        answered = []
+        for precision in chosen:
+            with Session(opened, device=device, precision=precision, threads=threads) as session:
+                answered.append(evaluation.answer(session, len(expected)))
+        return evaluation.report(expected, long, answered, disagreements)
+
+
+@dataclass(frozen=True, slots=True)
+class _Evaluation:
+    """The data of an evaluation, and how to read, answer and report it."""
+
+    scorer: Scorer
+    bundle: Bundle
+    path: Path
+    progress: Progress
+
+    def survey(self) -> tuple[list[Any], int]:
+        """Read all the data before any of it is answered.
+
+        Returns:
+            The correct answer to each example, and how many are over the model's limit.
+        """
+        encoder = self.scorer.encoder(self.bundle)
+        expected: list[Any] = []
+        long = 0
+        for example in self.scorer.examples(self.path):
+            expected.append(example.expected)
+            with _numbered(self.path, len(expected)):
+                long += self.scorer.is_long(encoder, example.item)
+            self.progress("reading", len(expected), None)
+        if not expected:
+            raise UsageError(
+                f"There is nothing to evaluate in {self.path}.", tip="Give data with records."
+            )
+        return expected, long
+
+    def answer(self, session: Session, total: int) -> PrecisionAnswers:
+        """Answer all the data with one precision."""
+        precision = session.variant.precision
+        items = (example.item for example in self.scorer.examples(self.path))
+        stream = self.scorer.answers(session, items)
+        answers: list[Any] = []
+        while True:
+            with _numbered(self.path, len(answers) + 1):
+                answer = next(stream, _END)
+            if answer is _END:
+                break
+            answers.append(answer)
+            self.progress(f"answering in {precision}", len(answers), total)
+        if len(answers) != total:
+            raise InputError(
+                f"{self.path} had {total} records, and then {len(answers)}.",
+                tip="Evaluate a file that is not being written to.",
+            )
+        return PrecisionAnswers(precision, session.variant.name, session.device.name, answers)
+
+    def report(
+        self,
+        expected: Sequence[Any],
+        long: int,
+        answered: Sequence[PrecisionAnswers],
+        disagreements: int,
+    ) -> EvaluateReport:
+        """Score and compare the answers."""
+        scorer, windows = self.scorer, self.scorer.windows
+        results = compare(scorer, expected, answered, self.progress)
+        count, places = find_disagreements(scorer, answered, disagreements)
+        return EvaluateReport(
+            bundle=self.bundle.folder,
+            data=self.path,
+            task=scorer.task,
+            kind=scorer.kind,
+            device=", ".join(dict.fromkeys(each.device for each in answered)),
+            examples=len(expected),
+            truncated=0 if windows else long,
+            windowed=long if windows else 0,
+            precisions=results,
+            confidence=CONFIDENCE,
+            resamples=RESAMPLES if len(answered) > 1 else 0,
+            disagreeing=count,
+            disagreements=show_disagreements(scorer, scorer.examples(self.path), places, answered),
+        )
 
 
 def _file(path: Path) -> Path:
     if path.exists() and not path.is_file():
         raise UsageError(
-            f"{path} is no file.", tip="Data is read several times; save it to a file first."
+            f"{path} is not a file.", tip="Data is read several times; save it to a file first."
         )
     return path
 
 
 def _precisions(bundle: Bundle, wanted: Sequence[str] | None, device: str) -> list[str]:
-    """The precisions to evaluate, all of which the bundle has."""
+    """Choose the precisions to evaluate, all of which the bundle has."""
     devices = find_devices(device)
-    names = wanted or offered_precisions(bundle, devices[-1]) or ["fp32"]
-    return list(dict.fromkeys(_found(bundle, devices, name) for name in names))
+    names = wanted or [name for each in devices for name in offered_precisions(bundle, each)]
+    return list(
+        dict.fromkeys(_named_precision(bundle, devices, name) for name in names or ["fp32"])
+    )
 
 
-def _found(bundle: Bundle, devices: Sequence[Device], precision: str) -> str:
-    """A precision that the bundle has for one of the devices; "auto" by its name."""
+def _named_precision(bundle: Bundle, devices: Sequence[Device], precision: str) -> str:
+    """Find a precision that the bundle has for one of the devices; "auto" becomes its name."""
     *others, last = devices
     for device in others:
         with suppress(BundleError):
@@ -125,43 +182,9 @@ def _found(bundle: Bundle, devices: Sequence[Device], precision: str) -> str:
     return choose_variant(bundle, last, precision).precision
 
 
-def _survey(
-    subject: Subject, bundle: Bundle, path: Path, progress: Progress
-) -> tuple[list[Any], int]:
-    """Read all the data before any of it is answered.
-
-    Returns:
-        What is right, for each example, and how many are over the model's limit.
-    """
-    encoder = subject.encoder(bundle)
-    gold: list[Any] = []
-    long = 0
-    for example in subject.examples(path):
-        gold.append(example.gold)
-        with _named(path, len(gold)):
-            long += subject.is_long(encoder, example.item)
-        progress("reading", len(gold), len(gold))
-    if not gold:
-        raise UsageError(f"There is nothing to evaluate in {path}.", tip="Give data with records.")
-    return gold, long
-
-
-def _answer(subject: Subject, session: Session, path: Path) -> Iterator[Any]:
-    answers = subject.answers(session, (example.item for example in subject.examples(path)))
-    count = 0
-    while True:
-        with _named(path, count + 1):
-            try:
-                answer = next(answers)
-            except StopIteration:
-                return
-        yield answer
-        count += 1
-
-
 @contextmanager
-def _named(path: Path, number: int) -> Iterator[None]:
-    """Have an error of an example say which it is; one of a record that is read does so itself."""
+def _numbered(path: Path, number: int) -> Iterator[None]:
+    """Name the example in its errors; those about a record that is read name it already."""
     try:
         yield
     except RecordError:
@@ -169,17 +192,3 @@ def _named(path: Path, number: int) -> Iterator[None]:
     except (InputError, TypeError, UnicodeError) as error:
         tip = getattr(error, "tip", "Correct it, or take it out.")
         raise RecordError(f"{path}: example {number}: {error}", tip=tip) from error
-
-
-def _counted(answers: Iterator[Any], what: str, total: int, progress: Progress) -> Iterator[Any]:
-    for done, answer in enumerate(answers, 1):
-        progress(what, done, total)
-        yield answer
-
-
-def _require_as_before(path: Path, found: int, expected: int) -> None:
-    if found != expected:
-        raise InputError(
-            f"{path} had {expected} records, and then {found}.",
-            tip="Evaluate a file that is not being written to.",
-        )

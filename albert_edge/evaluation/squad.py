@@ -1,8 +1,8 @@
-"""SQuAD: its files, and its scores as the official script for version 2.0 computes them.
+"""SQuAD: its files, and its metrics as the official script for version 2.0 computes them.
 
 The script is evaluate-v2.0.py of Rajpurkar, Jia and Liang, Know What You Don't Know: Unanswerable
-Questions for SQuAD, ACL 2018. On version 1.1 it gives what that version's script gives, except
-where nothing of an answer is left once articles and punctuation are taken out.
+Questions for SQuAD, ACL 2018. On version 1.1 the results equal those of that version's
+script, except where an answer consists only of articles and punctuation.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question about a context, and the texts that are right; none if it cannot be answered."""
+    """A question about a context, and its correct answers; none if it cannot be answered."""
 
     question: str
     context: str
@@ -34,26 +34,26 @@ class Question:
 
 
 def normalize(answer: str) -> str:
-    """Lower case, without ASCII punctuation, English articles and spaces that tell nothing."""
+    """Lower-case an answer; drop ASCII punctuation, English articles and redundant spaces."""
     text = answer.lower().translate(_PUNCTUATION)
     return " ".join(_ARTICLES.sub(" ", text).split())
 
 
-def score_answer(answer: str, right: tuple[str, ...]) -> tuple[float, float]:
-    """Exact match and F1 of an answer: the best it has with any of the right ones.
+def score_answer(answer: str, correct: tuple[str, ...]) -> tuple[float, float]:
+    """Compute exact match and F1 of an answer: the best over the correct answers.
 
     Args:
-        answer: What was answered; "" says that there is no answer.
-        right: The right answers; none if the question has no answer.
+        answer: The given answer; "" means that there is no answer.
+        correct: The correct answers; none if the question has no answer.
     """
     ours = normalize(answer)
-    theirs = [text for text in map(normalize, right) if text] or [""]
+    theirs = [text for text in map(normalize, correct) if text] or [""]
     exact = float(ours in theirs)
     return exact, max(_overlap(ours.split(), text.split()) for text in theirs)
 
 
 def _overlap(ours: list[str], theirs: list[str]) -> float:
-    """F1 of the words that two answers share."""
+    """Compute F1 of the words that two answers share."""
     if not ours or not theirs:
         return float(ours == theirs)
     shared = sum((Counter(ours) & Counter(theirs)).values())
@@ -61,15 +61,15 @@ def _overlap(ours: list[str], theirs: list[str]) -> float:
 
 
 def read_questions(path: Path) -> Iterator[Question]:
-    """The questions of a file.
+    """Read the questions of a file.
 
     Args:
         path: .json as SQuAD 1.1 and 2.0 have it; or .jsonl with "question", "context" and "answers"
             a line: a list of texts, or {"text": [...]} as the datasets library has it.
 
     Raises:
-        UsageError: The file cannot be opened, is no JSON or has another suffix.
-        RecordError: A question is not what it should be; the message says which.
+        UsageError: The file cannot be opened or has another suffix.
+        RecordError: The file is not JSON, or a question is invalid; the message says which.
     """
     if path.suffix.lower() == ".json":
         yield from _squad(path)
@@ -99,7 +99,7 @@ def _load(path: Path) -> Any:
         ) from error
     except (ValueError, RecursionError) as error:
         raise RecordError(
-            f"{path} is no JSON: {error}", tip="Name it .jsonl if it has an object a line."
+            f"{path} is not JSON: {error}", tip="Name it .jsonl if it has one object per line."
         ) from error
 
 
@@ -128,7 +128,7 @@ def _question(place: str, entry: Any, context: Any) -> Question:
 
 
 def _texts(answers: Any) -> tuple[str, ...] | None:
-    """The texts of answers in any of their forms; None if they are in another."""
+    """Read the texts of answers in any supported form; None for another form."""
     if isinstance(answers, dict):
         answers = answers.get("text")
     if not isinstance(answers, list):

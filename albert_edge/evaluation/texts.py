@@ -1,23 +1,40 @@
-"""Records of labelled texts, and what every subject that reads them shares."""
+"""Reading labelled texts: what the scorers that read records share."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from albert_edge.errors import RecordError, UsageError
-from albert_edge.records import Fields, Record, find_label, read_records
+from albert_edge.evaluation.scorer import Scorer
+from albert_edge.records import TEXT_OR_PAIR, Fields, Record, find_label, read_records
 from albert_edge.runtime.text import TextEncoder
 
 # Labels of a model that an error lists.
 _MOST = 100
 
 
+class TextScorer(Scorer):
+    """Scores texts or pairs of texts, each with a label of some kind."""
+
+    task: ClassVar[str] = "text-classification"
+
+    def records(self, path: Path) -> Iterator[tuple[int, Record, Any, str]]:
+        """Read the number of each record, the record, the pipeline's item and the text to show."""
+        for number, record in read_tables(path, TEXT_OR_PAIR):
+            yield number, record, TEXT_OR_PAIR.item(record), joined(record)
+
+    def is_long(self, encoder: TextEncoder, item: Any) -> bool:
+        texts = (item,) if isinstance(item, str) else (item["text"], item["text_pair"])
+        return is_over(encoder, *texts)
+
+
 def read_tables(
     path: Path, fields: Fields, suffixes: Sequence[str] = (".jsonl", ".csv", ".tsv")
 ) -> Iterator[tuple[int, Record]]:
-    """The records of a file with their numbers, counted from 1.
+    """Read the records of a file with their numbers, counted from 1.
 
     Raises:
         UsageError: The file cannot be opened or has another suffix.
@@ -25,7 +42,7 @@ def read_tables(
     """
     if path.suffix.lower() not in suffixes:
         raise UsageError(
-            f"{path} is none of the formats that hold such data.",
+            f"{path}: unsupported file format for this task.",
             tip=f"Give {' or '.join(suffixes)}, with a record such as {fields.example}",
         )
     with read_records(path, [], fields) as records:
@@ -33,7 +50,7 @@ def read_tables(
 
 
 def read_label(path: Path, number: int, label: Any, known: Sequence[str]) -> int:
-    """The class of a label given by its name or its number.
+    """Find the class of a label given by its name or its number.
 
     Raises:
         RecordError: There is no such label.
@@ -45,7 +62,7 @@ def read_label(path: Path, number: int, label: Any, known: Sequence[str]) -> int
 
 
 def unknown_label(place: str, label: Any, known: Sequence[str]) -> RecordError:
-    """The error of a label that is none of the model's."""
+    """Build the error about a label that the model does not have."""
     what = "has no label" if label is None else f"has the label {str(label)!r}"
     rest = f" and {len(known) - _MOST} more" if len(known) > _MOST else ""
     return RecordError(
@@ -55,27 +72,27 @@ def unknown_label(place: str, label: Any, known: Sequence[str]) -> RecordError:
 
 
 def read_number(path: Path, number: int, record: Record, field: str) -> float:
-    """A number of a record.
+    """Read a number of a record.
 
     Raises:
-        RecordError: It is missing, or no finite number.
+        RecordError: It is missing or not a finite number.
     """
     value = record.get(field)
     try:
         if isinstance(value, int | float | str) and not isinstance(value, bool):
             found = float(value)
-            if abs(found) < float("inf"):
+            if isfinite(found):
                 return found
     except (ValueError, OverflowError):
         pass
     raise RecordError(
-        f"{path}: record {number} has the {field} {value!r}, which is no number.",
+        f"{path}: record {number} has the {field} {value!r}, which is not a number.",
         tip=f'Every record needs a field or column "{field}" with a number.',
     )
 
 
 def joined(record: Record) -> str:
-    """A text, or both of a pair, for people."""
+    """Join a text and its pair, if it has one, for a report."""
     pair = record.get("text_pair")
     return f"{record['text']} | {pair}" if pair else str(record["text"])
 

@@ -1,4 +1,4 @@
-"""A label for each word of a sentence of any length."""
+"""Labelling each word of a sentence of any length."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _Place = tuple[int, int] | None
 
 
 class WordPipeline(Pipeline):
-    """Answers lists of words with the place of each one's label; None of a word without a token.
+    """Answers a list of words with the number of each word's label; None for one without a token.
 
     A word has the label of its first token, as in the token classification example of transformers
-    (run_ner.py). A sentence over the model's limit is seen through windows that overlap by half;
-    of the windows with that token, the one counts in which it is farthest from both edges.
+    (run_ner.py). A sentence over the model's limit is split into windows that overlap by half; of
+    the windows with that token, the one counts in which it is farthest from both edges.
     """
 
     def __init__(self, session: Session) -> None:
@@ -39,7 +39,7 @@ class _FirstTokens(TokenClassification):
         return Windows(tuple(map(token_arrays, encodings)), _first_tokens(encodings, len(item)))
 
     def answer(self, outputs: WindowOutputs, parameters: Any) -> Any:
-        """Map the logits of each window, (1, sequence, num_labels), to a tuple of places."""
+        """Map the logits of each window, (1, sequence, num_labels), to the labels' numbers."""
         best = [np.asarray(run["logits"][0]).argmax(axis=-1) for run in outputs.outputs]
         return tuple(
             None if place is None else int(best[place[0]][place[1]]) for place in outputs.context
@@ -47,7 +47,7 @@ class _FirstTokens(TokenClassification):
 
 
 def _begin(encoding: Encoding) -> tuple[int, int]:
-    """What a window begins with: a word, and where in it."""
+    """Find where a window begins: the word, and the offset in it."""
     words = [
         (word, start)
         for word, (start, _) in zip(encoding.word_ids, encoding.offsets, strict=True)
@@ -57,7 +57,7 @@ def _begin(encoding: Encoding) -> tuple[int, int]:
 
 
 def _first_tokens(encodings: Sequence[Encoding], count: int) -> list[_Place]:
-    """Where the first token of each word is seen best.
+    """Find for each word the window in which its first token has most context.
 
     The part of a word at the beginning of a later window may not be its first token. Then the
     window before it has the word too, farther from its edges.

@@ -17,7 +17,7 @@ _PACKAGES = (
     *("albert-edge", "numpy", "tokenizers"),
     *("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino", "onnxruntime-directml"),
     *("onnx", "onnxscript", "torch", "transformers", "optimum", "optimum-onnx"),
-    *("openvino", "nncf", "scikit-learn", "scipy", "seqeval"),
+    *("openvino", "nncf"),
 )
 
 

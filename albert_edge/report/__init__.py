@@ -1,1 +1,1 @@
-"""One page about a bundle: what it is, how good its answers are, how fast it is and where."""
+"""One page about a bundle: quality, speed, machine and contents; and all drawing."""

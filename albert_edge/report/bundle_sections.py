@@ -1,4 +1,4 @@
-"""What a page says of the bundle itself: the model, its files, and how good they were measured."""
+"""The sections about the bundle itself: agreement with fp32, the model, and its files."""
 
 from __future__ import annotations
 
@@ -10,97 +10,88 @@ from albert_edge.inspection.inspect import Inspection, VariantContent
 from albert_edge.report.page import Section, Table
 
 
-def model_section(inspection: Inspection) -> Section:
-    """Task, labels, geometry, and where the weights are."""
-    labels = ", ".join(inspection.labels)
-    model = [["task", inspection.task], ["labels", labels], ["source", inspection.source]]
-    geometry = [[name, f"{value}"] for name, value in inspection.geometry.items()]
-    groups = [[one.name, f"{one.parameters:,}", f"{one.bytes:,}"] for one in inspection.groups]
-    total = sum(one.bytes for one in inspection.groups)
-    groups.append(["total", f"{inspection.parameters:,}", f"{total:,}"])
-    return Section(
-        "model",
-        "Model",
-        tables=[
-            Table("What it answers", ["property", "value"], model, prose=True),
-            Table("Geometry, as in config.json", ["field", "value"], geometry),
-            Table("Weights, each counted once", ["tensors", "parameters", "bytes"], groups),
-        ],
-    )
-
-
-def files_section(inspection: Inspection, manifest: Manifest) -> Section:
-    """Each way of running the model, and each file with its hash."""
-    variants = [
-        [one.name, one.precision, one.target, one.layout, f"{one.opset}", f"{one.bytes:,}"]
-        for one in inspection.variants
-    ]
-    files = [[one.file, f"{one.bytes:,}", one.sha256] for one in manifest.records()]
-    columns = ["variant", "precision", "operators of", "layout", "opset", "bytes"]
-    tables = [
-        Table("Ways of running the model", columns, variants),
-        Table("Files", ["file", "bytes", "sha256"], files),
-    ]
-    if matrices := _matrices(inspection.variants):
-        tables.insert(1, matrices)
-    return Section("files", "Files and sizes", tables=tables)
-
-
-def _matrices(variants: list[VariantContent]) -> Table | None:
-    compressed = [one for one in variants if one.matrices]
-    if not compressed:
-        return None
-    names = list(dict.fromkeys(name for one in compressed for name in one.matrices))
-    rows = [[name, *(one.matrices.get(name, "") for one in compressed)] for name in names]
-    return Table("Precision of each matrix", ["matrix", *(one.name for one in compressed)], rows)
-
-
-def quality_section(inspection: Inspection) -> Section:
-    """What the manifest says was measured when each variant was written."""
-    rows = [_quality(one) for one in inspection.variants]
+def agreement_section(inspection: Inspection) -> Section:
+    """Show how close each variant's answers were to the reference when it was written."""
     columns = [
-        *("variant", "compared with", "texts", "cosine, mean", "cosine, worst"),
-        *("decisions that agree", "largest difference", "accuracy (reference's)"),
+        *("variant", "reference", "texts", "cosine (mean)", "cosine (lowest)"),
+        *("agreement", "largest difference of a logit", "accuracy", "accuracy of the reference"),
     ]
     text = ["Measured when each variant was written, and kept in the bundle."]
     if inspection.unsigned_weights:
-        text.append("This CPU gets int8 weights as unsigned bytes, whose products it adds exactly.")
-    return Section(
-        "quality", "Quality", text, tables=[Table("Answers beside the reference's", columns, rows)]
-    )
+        text.append("This CPU needs int8 weights as unsigned bytes to add their products exactly.")
+    rows = [_agreement(variant) for variant in inspection.variants]
+    table = Table("Answers compared with the reference", columns, rows)
+    return Section("agreement", "Agreement with fp32", text, tables=[table])
 
 
-def _quality(variant: VariantContent) -> list[str]:
+def _agreement(variant: VariantContent) -> list[str]:
+    formats = {
+        **{"texts": ",.0f", "cosine": ".5f", "worst_cosine": ".5f", "agreement": ".2%"},
+        **{"largest_difference": ".1e", "accuracy": ".2%", "reference_accuracy": ".2%"},
+    }
     measured = variant.measured
     return [
         variant.name,
         _reference(variant),
-        _text(measured, "texts", ",.0f"),
-        _text(measured, "cosine", ".5f"),
-        _text(measured, "worst_cosine", ".5f"),
-        _text(measured, "agreement", ".2%"),
-        _text(measured, "largest_difference", ".1e"),
-        _accuracy(measured),
+        *(_text(measured, key, form) for key, form in formats.items()),
     ]
 
 
 def _reference(variant: VariantContent) -> str:
     if not variant.measured:
-        return "nothing"
+        return "not measured"
     if "cosine" in variant.measured:
         return f"fp32, {variant.measured.get('sample') or 'a sample'}"
     return "the portable variant" if variant.name != "model" else "transformers"
 
 
-def _accuracy(measured: Mapping[str, Any]) -> str:
-    if measured.get("accuracy") is None:
-        return ""
-    return f"{_text(measured, 'accuracy', '.2%')} ({_text(measured, 'reference_accuracy', '.2%')})"
-
-
 def _text(measured: Mapping[str, Any], key: str, form: str) -> str:
-    """A figure in words; a manifest may hold what this version did not write."""
+    """Format a value; a manifest may hold what this version did not write."""
     value = measured.get(key)
     if value is None:
         return ""
     return format(value, form) if isinstance(value, int | float) else str(value)
+
+
+def model_section(inspection: Inspection) -> Section:
+    """Show the task, labels and source, and folded the geometry and the weights."""
+    labels = ", ".join(inspection.labels)
+    model = [["task", inspection.task], ["labels", labels], ["source", inspection.source]]
+    geometry = [[name, f"{value}"] for name, value in inspection.geometry.items()]
+    groups = [[each.name, f"{each.parameters:,}", f"{each.bytes:,}"] for each in inspection.groups]
+    total = sum(each.bytes for each in inspection.groups)
+    groups.append(["total", f"{inspection.parameters:,}", f"{total:,}"])
+    columns = ["tensors", "parameters", "size, bytes"]
+    return Section(
+        "model",
+        "Model",
+        tables=[
+            Table("Model", ["property", "value"], model, prose=True),
+            Table("Geometry, as in config.json", ["field", "value"], geometry, folded=True),
+            Table("Weights, each counted once", columns, groups, folded=True),
+        ],
+    )
+
+
+def files_section(inspection: Inspection, manifest: Manifest) -> Section:
+    """Show the variants, and folded the precision of each matrix and the hash of each file."""
+    variants = [
+        [each.name, each.precision, each.target, each.layout, f"{each.opset}", f"{each.bytes:,}"]
+        for each in inspection.variants
+    ]
+    files = [[each.file, f"{each.bytes:,}", each.sha256] for each in manifest.records()]
+    columns = ["variant", "precision", "target", "layout", "opset", "size, bytes"]
+    tables = [
+        Table("Variants", columns, variants),
+        *_matrices(inspection.variants),
+        Table("Files and hashes", ["file", "size, bytes", "sha256"], files, folded=True),
+    ]
+    return Section("files", "Files", tables=tables)
+
+
+def _matrices(variants: list[VariantContent]) -> list[Table]:
+    compressed = [variant for variant in variants if variant.matrices]
+    names = list(dict.fromkeys(name for variant in compressed for name in variant.matrices))
+    rows = [[name, *(each.matrices.get(name, "") for each in compressed)] for name in names]
+    columns = ["matrix", *(variant.name for variant in compressed)]
+    return [Table("Precision of each matrix", columns, rows, folded=True)] if rows else []

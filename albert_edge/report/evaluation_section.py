@@ -1,4 +1,4 @@
-"""What a page says of an evaluation: metrics, differences, texts that are answered otherwise."""
+"""The section about an evaluation: metrics, differences, and texts with different answers."""
 
 from __future__ import annotations
 
@@ -9,55 +9,55 @@ _MOST_TEXTS = 20
 
 
 def evaluation_section(report: EvaluateReport) -> Section:
-    """Metrics of every precision on the data, and how they differ from the first one's."""
-    names = list(dict.fromkeys(name for one in report.precisions for name in one.metrics))
+    """Show the metrics of every precision on the data, and their differences from the first."""
+    names = list(dict.fromkeys(name for each in report.precisions for name in each.metrics))
+    columns = ["precision", *names]
+    first, *others = report.precisions
     rows = [
-        [one.precision, *(_number(one.metrics.get(name)) for name in names)]
-        for one in report.precisions
+        [each.precision, *(_number(each.metrics.get(name)) for name in names)]
+        for each in report.precisions
     ]
-    tables = [Table("Metrics", ["precision", *names], rows)]
-    first = report.precisions[0].precision
-    differing = [one for one in report.precisions if one.differences]
-    if differing:
-        caption = f"Difference to {first}, with its {report.confidence:.0%} interval"
+    tables = [Table("Metrics", columns, rows)]
+    if others:
+        caption = f"Difference from {first.precision} ({report.confidence:.0%} confidence interval)"
         rows = [
-            [one.precision, *(_difference(one.differences, name) for name in names)]
-            for one in differing
+            [each.precision, *(_difference(each.differences, name) for name in names)]
+            for each in others
         ]
-        tables.append(Table(caption, ["precision", *names], rows))
+        tables.append(Table(caption, columns, rows))
     if report.disagreements:
         tables.append(_disagreements(report))
     text = [f"{report.examples:,} examples of {report.data}."]
     if report.disagreeing == 0:
-        text.append("All are answered alike by all precisions.")
+        text.append("All precisions give the same answers.")
     elif report.disagreeing is not None:
-        text.append(f"{report.disagreeing:,} of them are not answered alike by all precisions.")
-    return Section("evaluation", "Quality on data", text, tables=tables)
+        text.append(f"Precisions disagree on {report.disagreeing:,} of them.")
+    return Section("evaluation", "Accuracy on labelled data", text, tables=tables)
 
 
 def _disagreements(report: EvaluateReport) -> Table:
-    names = [one.precision for one in report.precisions]
+    names = [each.precision for each in report.precisions]
     rows = [
-        [f"{one.number}", one.text, one.expected, *(one.answers.get(name, "") for name in names)]
-        for one in report.disagreements[:_MOST_TEXTS]
+        [
+            f"{each.number}",
+            each.text,
+            each.expected,
+            *(each.answers.get(name, "") for name in names),
+        ]
+        for each in report.disagreements[:_MOST_TEXTS]
     ]
-    caption = "Examples that are not answered alike"
-    return Table(caption, ["number", "text", "right", *names], rows, prose=True)
+    columns = ["number", "text", "expected", *names]
+    return Table("Examples that precisions answer differently", columns, rows, prose=True)
 
 
 def _difference(differences: list[Difference], metric: str) -> str:
-    for one in differences:
-        if one.metric == metric and one.value is not None:
-            interval = (
-                f" ({_signed(one.low)} to {_signed(one.high)})" if one.low is not None else ""
-            )
-            return f"{_signed(one.value)}{interval}"
+    for each in differences:
+        if each.metric == metric and each.value is not None:
+            known = each.low is not None and each.high is not None
+            interval = f" ({each.low:+.4f} to {each.high:+.4f})" if known else ""
+            return f"{each.value:+.4f}{interval}"
     return ""
 
 
 def _number(value: float | None) -> str:
     return "undefined" if value is None else f"{value:.4f}"
-
-
-def _signed(value: float | None) -> str:
-    return "" if value is None else f"{value:+.4f}"

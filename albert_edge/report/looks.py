@@ -1,8 +1,8 @@
-"""How figures look: the colours, markers and letters of every runtime.
+"""The style of figures: fonts, and the colour and marker of each runtime.
 
-Every runtime keeps its colour and its marker in all figures. Own runtimes are drawn solid, peers
-dashed or hatched, so that no figure needs its colours to be told apart. The colours follow Okabe
-and Ito (2008): made for every kind of colour vision, and seen on white and on a dark page.
+A runtime has the same colour and marker in all figures. Variants of albert-edge are drawn solid,
+peers dashed or hatched, so that no figure depends on colours. The colours follow Okabe and Ito
+(2008): suited to every kind of colour vision, and visible on a white and on a dark page.
 """
 
 from __future__ import annotations
@@ -10,12 +10,10 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from albert_edge.benchmark.report import BenchReport
 from albert_edge.errors import MissingExtraError
-
-if TYPE_CHECKING:
-    from albert_edge.benchmark.report import BenchReport
 
 OWN = "albert-edge"
 
@@ -25,9 +23,9 @@ INK, FAINT = "#1b1f24", "#8a8f98"
 _SETTINGS: dict[Any, Any] = {
     "font.family": ["DejaVu Sans", "sans-serif"],
     "font.size": 10.0,
-    "text.parse_math": False,  # a name with $ in it is a name
-    "svg.fonttype": "none",  # text stays text: it can be read out, searched and copied
-    "svg.hashsalt": "albert-edge",  # the same figures give the same file
+    "text.parse_math": False,  # a $ in a name is a $
+    "svg.fonttype": "none",  # text stays text, for screen readers and searches
+    "svg.hashsalt": "albert-edge",  # equal figures give equal files
     "hatch.linewidth": 0.6,
     **{f"{name}.color": INK for name in ("text", "xtick", "ytick")},
     "axes.labelcolor": INK,
@@ -37,7 +35,7 @@ _SETTINGS: dict[Any, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """How a runtime is drawn in every figure."""
+    """The style of a runtime in every figure."""
 
     colour: str
     marker: str
@@ -45,11 +43,11 @@ class Look:
 
 
 def looks(report: BenchReport) -> dict[str, Look]:
-    """The look of each runtime, by name, in the order of the report."""
+    """Assign a look to each runtime, by name, in the order of the report."""
     return {
         runtime.name: Look(
             COLOURS[index % len(COLOURS)],
-            # A second turn through the colours has other markers.
+            # When colours repeat, markers differ.
             MARKERS[(index + index // len(COLOURS)) % len(MARKERS)],
             runtime.name.startswith(OWN),
         )
@@ -58,7 +56,7 @@ def looks(report: BenchReport) -> dict[str, Look]:
 
 
 def require_matplotlib() -> None:
-    """Find out early whether anything can be drawn.
+    """Check that figures can be drawn.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
@@ -71,7 +69,7 @@ def require_matplotlib() -> None:
 
 @contextlib.contextmanager
 def style() -> Iterator[None]:
-    """Within it figures are drawn and written as they should look; outside nothing changes."""
+    """Apply the style within a `with` block; settings outside stay as they are."""
     require_matplotlib()
     import matplotlib
 

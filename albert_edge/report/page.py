@@ -1,31 +1,33 @@
-"""What a page is made of. Everything is plain text, but for the figures."""
+"""The content of a page: plain text, except for the figures."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table; the first cell of each row is its heading, and all others are aligned right.
+    """A table; the first cell of each row is its heading, all others are aligned right.
 
     Attributes:
-        caption: What it shows, units included.
+        caption: What it shows, with the unit and the baseline if they hold for all columns.
         columns: Headings.
         rows: Cells, as many in each row as there are headings.
-        prose: Whether the cells are words, which are aligned left.
+        prose: Whether the cells are text, which is aligned left.
+        folded: Whether only the caption is shown until the reader opens it.
     """
 
     caption: str
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
     prose: bool = False
+    folded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A title, and an SVG element that bears it too."""
+    """A title, and an SVG element that has it too."""
 
     title: str
     svg: str
@@ -33,7 +35,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A heading with what stands below it: sentences, figures, tables."""
+    """A heading with sentences, figures and tables below it."""
 
     anchor: str
     title: str
@@ -47,13 +49,13 @@ class Page:
     """A whole page.
 
     Attributes:
-        title: Of the page and the window.
+        title: The title of the page and the window.
         lead: One sentence below the title.
-        facts: The few figures one looks for first: pairs of a figure and what it is.
+        facts: The few numbers a reader looks for first: pairs of a number and its meaning.
         sections: The rest.
     """
 
     title: str
     lead: str
     facts: Sequence[tuple[str, str]] = ()
-    sections: Sequence[Section] = field(default_factory=list)
+    sections: Sequence[Section] = ()

@@ -1,4 +1,4 @@
-"""The parts of a figure: lines of latency, bars of memory and of size."""
+"""The panels of a figure: lines for latency, bars for memory and file size."""
 
 from __future__ import annotations
 
@@ -6,21 +6,18 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from albert_edge.benchmark.report import BenchReport, Latency
+from albert_edge.report.formats import thread_count
 from albert_edge.report.looks import FAINT, Look, looks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from albert_edge.benchmark.report import BenchReport, Latency
-
-
-# Latency.
-
 
 def line_groups(report: BenchReport) -> list[tuple[int, int]]:
-    """Batch size and threads of every figure of latency: where lengths vary.
+    """Find the batch size and threads of every latency panel: those with several lengths.
 
-    Where no batch size has two lengths, the first is drawn with its one.
+    If none has several lengths, the first is drawn with its only one.
     """
     lengths: dict[tuple[int, int], set[int]] = {}
     for runtime in report.runtimes:
@@ -31,17 +28,17 @@ def line_groups(report: BenchReport) -> list[tuple[int, int]]:
 
 
 def group_title(group: tuple[int, int]) -> str:
-    """A figure of latency in words.
+    """Name a latency panel.
 
     >>> group_title((1, 2))
     'batch 1, 2 threads'
     """
     batch, threads = group
-    return f"batch {batch}, {threads} thread{'s' * (threads != 1)}"
+    return f"batch {batch}, {thread_count(threads)}"
 
 
 def draw_latency(report: BenchReport, axes: Axes, group: tuple[int, int]) -> None:
-    """A line per runtime, milliseconds (median) over tokens, both in logarithms."""
+    """Draw a line per runtime: latency in ms (median) over tokens, both axes logarithmic."""
     ends: list[tuple[str, float, float]] = []
     lengths: set[int] = set()
     for name, points in _points(report, group).items():
@@ -82,7 +79,7 @@ def _points(report: BenchReport, group: tuple[int, int]) -> dict[str, list[Laten
 
 
 def _set_milliseconds(axes: Axes) -> None:
-    """Ticks at 1, 2 and 5 of every decade, as plain numbers, and some room around the lines."""
+    """Put ticks at 1, 2 and 5 of every decade, as plain numbers."""
     low, high = axes.get_ylim()
     decades = range(math.floor(math.log10(low)) - 1, math.ceil(math.log10(high)) + 1)
     ticks = [step * 10.0**decade for decade in decades for step in (1, 2, 5)]
@@ -92,7 +89,7 @@ def _set_milliseconds(axes: Axes) -> None:
 
 
 def _name_lines(axes: Axes, ends: list[tuple[str, float, float]], styles: dict[str, Look]) -> None:
-    """Write each name right of the end of its line, none over another."""
+    """Write each name to the right of its line, without overlap."""
     low, high = (math.log10(limit) for limit in axes.get_ylim())
     places = [(math.log10(y) - low) / (high - low) for _, _, y in ends]
     height = axes.get_window_extent().height / axes.figure.dpi * 72  # points
@@ -117,13 +114,13 @@ def _name_lines(axes: Axes, ends: list[tuple[str, float, float]], styles: dict[s
 
 
 def spread_out(places: Sequence[float], gap: float) -> list[float]:
-    """Places as near to the given ones as can be (least squares) that are `gap` apart.
+    """Move places as little as possible (least squares) until they are `gap` apart.
 
     >>> spread_out([0.5, 0.5, 0.9], gap=0.25)
     [0.375, 0.625, 0.9]
     """
     order = sorted(range(len(places)), key=lambda index: places[index])
-    # With the gaps taken out, what is left must not decrease: pool neighbours that do.
+    # Without the gaps, places must not decrease: merge neighbours that do (isotonic regression).
     pools: list[list[float]] = []
     for rank, index in enumerate(order):
         pools.append([places[index] - rank * gap, 1])
@@ -137,11 +134,8 @@ def spread_out(places: Sequence[float], gap: float) -> list[float]:
     return spread
 
 
-# Bars.
-
-
 def draw_memory(report: BenchReport, axes: Axes) -> None:
-    """What each process grew by, in MB: a bar up to what stays, a faint one up to the peak."""
+    """Draw what each process grew by, in MB: a bar for steady memory, a faint one for the peak."""
     steady = [_known(runtime.steady_mb) for runtime in report.runtimes]
     peaks = [_known(runtime.peak_mb) for runtime in report.runtimes]
     _bars(report, axes, peaks, faint=True)
@@ -155,12 +149,12 @@ def draw_memory(report: BenchReport, axes: Axes) -> None:
 
 
 def _known(megabytes: float) -> float:
-    """Zero for what the system did not tell, and for a process that shrank."""
+    """Replace unknown values, and those of a process that shrank, by 0."""
     return max(megabytes, 0.0) if math.isfinite(megabytes) else 0.0
 
 
 def draw_sizes(report: BenchReport, axes: Axes) -> None:
-    """The bytes of what each runtime loads, in MB."""
+    """Draw the size of the files each runtime loads, in MB."""
     sizes = [runtime.file_bytes / 1e6 for runtime in report.runtimes]
     _bars(report, axes, sizes)
     _finish_bars(report, axes, sizes, [f"{size:.1f}" for size in sizes], "File, MB")

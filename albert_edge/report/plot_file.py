@@ -1,4 +1,4 @@
-"""Figures of a bench report in a file of their own."""
+"""Writing the figures of a benchmark to a file of their own."""
 
 from __future__ import annotations
 
@@ -15,22 +15,21 @@ SUFFIXES = (".svg", ".png", ".html")
 
 
 def write_plot(report: BenchReport, path: str | os.PathLike[str]) -> None:
-    """Draw a report into one file, which appears whole or not at all.
+    """Draw a benchmark into one file, which appears as a whole or not at all.
 
     Args:
-        report: What bench measured.
-        path: Ends in .svg, .png or .html; the last is a page that needs no other file and no
-            network.
+        report: The benchmark.
+        path: Ends in .svg, .png or .html; the last is a self-contained page.
 
     Raises:
-        UsageError: Another suffix, or a report without a runtime.
+        UsageError: Another suffix, or a benchmark without a runtime.
         MissingExtraError: matplotlib, or for .html jinja2, is not installed.
     """
     suffix = Path(path).suffix.lower()
     if suffix not in SUFFIXES:
         raise UsageError(
-            f"A plot is not written as {suffix or 'a file without a suffix'}: {path}.",
-            tip=f"Let the name end in {', '.join(SUFFIXES)}.",
+            f"{path}: unsupported format of a plot: {suffix or 'no suffix'}.",
+            tip=f"Supported suffixes: {', '.join(SUFFIXES)}.",
         )
     if suffix == ".html":
         content = render_plots(report).encode()

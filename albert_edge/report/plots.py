@@ -1,4 +1,4 @@
-"""Figures of a bench report: latency over length, memory, and size, side by side."""
+"""The figures of a benchmark: latency over length, memory, and file size."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from albert_edge.benchmark.report import BenchReport
 from albert_edge.errors import UsageError
 from albert_edge.report.looks import INK, style
 from albert_edge.report.panels import (
@@ -22,11 +23,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from albert_edge.benchmark.report import BenchReport
-
 
 def draw(report: BenchReport) -> Figure:
-    """All figures of a report in one: latency left, memory and size right."""
+    """Draw all panels in one figure: latency on the left, memory and size on the right."""
     _check(report)
     lines = len(report.runtimes)
     shapes = max(1, len(line_groups(report)))
@@ -42,10 +41,10 @@ def draw(report: BenchReport) -> Figure:
 
 
 def inline_svgs(report: BenchReport) -> list[tuple[str, str]]:
-    """The figures one by one, to stand inside a page: pairs of a title and an SVG element.
+    """Draw each panel for use inside a page: pairs of a title and an SVG element.
 
-    Text and frames take the colour of the page's text, and nothing is behind them, so that they
-    are seen on a dark page too.
+    Text and frames take the colour of the page's text and the background is transparent, so that
+    they are visible on a dark page too.
     """
     _check(report)
     bars = 0.9 + 0.36 * len(report.runtimes)
@@ -72,12 +71,12 @@ def _check(report: BenchReport) -> None:
     if not any(runtime.latencies for runtime in report.runtimes):
         raise UsageError(
             "There is nothing to draw: no runtime was measured.",
-            tip="Look at what bench says it skipped, and why.",
+            tip="See what bench skipped, and why.",
         )
 
 
 def _figure(width: float, height: float) -> Figure:
-    """An empty figure, in inches; pyplot, which keeps figures, is not involved."""
+    """Create an empty figure, in inches, without pyplot, which keeps figures in memory."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -87,7 +86,7 @@ def _figure(width: float, height: float) -> Figure:
 
 
 def image_bytes(figure: Figure, kind: str, *, transparent: bool = False) -> bytes:
-    """A figure as the bytes of a file, "svg" or "png", the same for the same figure."""
+    """Encode a figure as "svg" or "png"; equal figures give equal bytes."""
     metadata: dict[str, Any] = {"Date": None, "Creator": None} if kind == "svg" else {}
     buffer = io.BytesIO()
     with style():
@@ -103,7 +102,7 @@ def image_bytes(figure: Figure, kind: str, *, transparent: bool = False) -> byte
 
 
 def _inline(figure: Figure, title: str, prefix: str) -> str:
-    """The SVG element for a page: named, without ids that another figure has."""
+    """Cut out the SVG element for a page, give it a title, and make its ids unique."""
     svg = image_bytes(figure, "svg", transparent=True).decode()
     element = svg[svg.index("<svg") :]
     element = re.sub(r"<metadata>.*?</metadata>", "", element, flags=re.DOTALL)

@@ -1,10 +1,11 @@
-"""Pages as HTML: one file with its style and its figures inside, and nothing to fetch."""
+"""Rendering a page as HTML: one file that contains its style and figures."""
 
 from __future__ import annotations
 
 from importlib import resources
 from typing import TYPE_CHECKING
 
+from albert_edge.benchmark.report import BenchReport
 from albert_edge.errors import MissingExtraError
 from albert_edge.report.looks import require_matplotlib
 from albert_edge.report.page import Figure, Page, Section
@@ -13,11 +14,9 @@ from albert_edge.report.plots import inline_svgs
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-    from albert_edge.benchmark.report import BenchReport
-
 
 def render(page: Page) -> str:
-    """A page as HTML. Whatever a text holds, it is shown and not obeyed.
+    """Render a page as HTML, with all texts escaped.
 
     Raises:
         MissingExtraError: jinja2 is not installed.
@@ -27,7 +26,7 @@ def render(page: Page) -> str:
 
 
 def environment() -> Environment:
-    """The templates, which escape all that is not a figure.
+    """Load the templates, which escape everything but figures.
 
     Raises:
         MissingExtraError: jinja2 is not installed.
@@ -35,7 +34,7 @@ def environment() -> Environment:
     try:
         from jinja2 import Environment, PackageLoader, StrictUndefined
     except ImportError:
-        raise MissingExtraError("jinja2", extra="report", purpose="A page") from None
+        raise MissingExtraError("jinja2", extra="report", purpose="A report page") from None
     return Environment(
         loader=PackageLoader("albert_edge", "report"),
         autoescape=True,
@@ -46,7 +45,7 @@ def environment() -> Environment:
 
 
 def require_libraries() -> None:
-    """Find out early whether pages and figures can be made.
+    """Check that pages and figures can be made.
 
     Raises:
         MissingExtraError: jinja2 or matplotlib is not installed.
@@ -56,7 +55,9 @@ def require_libraries() -> None:
 
 
 def render_plots(report: BenchReport) -> str:
-    """The figures of a bench report as a page of their own."""
+    """Render the figures of a benchmark as a page of their own."""
     figures = [Figure(title, svg) for title, svg in inline_svgs(report)]
     lead = f"{report.model}, on {report.machine.cpu}."
-    return render(Page("Bench", lead, sections=[Section("figures", "Figures", figures=figures)]))
+    return render(
+        Page("Benchmark", lead, sections=[Section("figures", "Figures", figures=figures)])
+    )

@@ -1,4 +1,4 @@
-"""What a page says of speed and memory, and of the machine they were measured on."""
+"""The sections about speed and memory, and about the machine they were measured on."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from collections.abc import Callable
 from albert_edge.benchmark.report import BenchReport, Latency, RuntimeResult
 from albert_edge.benchmark.roofline import Roofline
 from albert_edge.machine.machine import Machine
+from albert_edge.report.formats import milliseconds, thread_count
 from albert_edge.report.page import Figure, Section, Table
 from albert_edge.report.plots import inline_svgs
 
 
 def speed_section(report: BenchReport) -> Section:
-    """Figures first, then each number: start and memory, latencies, what was left out."""
+    """Show the figures, then the numbers; throughput, limits and method are folded."""
     tables = [_starts(report)]
     for threads in sorted(
         {one.threads for runtime in report.runtimes for one in runtime.latencies}
@@ -23,15 +24,17 @@ def speed_section(report: BenchReport) -> Section:
         tables += [_limits(report.roofline), _operators(report.roofline)]
     if report.skipped:
         skipped = [[name, why] for name, why in report.skipped.items()]
-        tables.append(Table("Peers that were not measured", ["peer", "why"], skipped, prose=True))
+        tables.append(
+            Table("Peers that were not measured", ["peer", "reason"], skipped, prose=True)
+        )
     method = [[topic, words] for topic, words in report.method.items()]
-    tables.append(Table("How it was measured", ["topic", "method"], method, prose=True))
+    tables.append(Table("Method", ["topic", "method"], method, prose=True, folded=True))
     return Section(
         "speed",
         "Speed and memory",
         [
-            f"All runtimes in one run, {report.rounds} rounds. Milliseconds drift on a busy "
-            f"machine; the ratios to {report.baseline} are taken within each round."
+            f"All runtimes were measured in turns, in {report.rounds} rounds. Milliseconds vary "
+            f"on a busy machine; the speed-up over {report.baseline} is computed within each round."
         ],
         [Figure(title, svg) for title, svg in inline_svgs(report)],
         tables,
@@ -54,36 +57,29 @@ def _starts(report: BenchReport) -> Table:
         for one in report.runtimes
     ]
     columns = [
-        *("runtime", "precision", "file, MB", "load, s", "cold start, s", "steady, MB"),
-        *("peak, MB", "cosine with fp32", "note"),
+        *("runtime", "precision", "file, MB", "load time, s", "cold start, s"),
+        *("steady memory, MB", "peak memory, MB", "cosine with fp32", "note"),
     ]
     return Table("Start and memory", columns, rows)
 
 
 def _latencies(report: BenchReport, threads: int) -> list[Table]:
-    words = f"{threads} thread{'s' * (threads != 1)}"
-    cells: dict[str, Callable[[Latency], str]] = {
-        f"Latency with {words}, ms: median (95 %)": lambda one: (
-            f"{milliseconds(one.p50_ms)} ({milliseconds(one.p95_ms)})"
-        ),
-        f"Times as fast as {report.baseline}, {words} (quartiles of rounds)": _ratio,
-        f"Sequences a second, {words}": lambda one: f"{one.sequences_per_s:,.1f}",
-    }
-    shapes = list(
-        dict.fromkeys(
-            one.shape
-            for runtime in report.runtimes
-            for one in runtime.latencies
-            if one.threads == threads
-        )
-    )
+    words = f"by batch x tokens, {thread_count(threads)}"
+    tables: list[tuple[str, Callable[[Latency], str]]] = [
+        (f"Speed-up over {report.baseline} {words}: median (quartiles)", _ratio),
+        (f"Latency {words}, ms: median (95th percentile)", _milliseconds),
+        (f"Throughput {words}, sequences/s", lambda latency: f"{latency.sequences_per_s:,.1f}"),
+    ]
+    measured = [each for runtime in report.runtimes for each in runtime.latencies]
+    shapes = list(dict.fromkeys(each.shape for each in measured if each.threads == threads))
     return [
         Table(
             caption,
-            ["batch x tokens", *shapes],
-            [[one.name, *_row(one, threads, shapes, cell)] for one in report.runtimes],
+            ["runtime", *shapes],
+            [[each.name, *_row(each, threads, shapes, cell)] for each in report.runtimes],
+            folded=caption.startswith("Throughput"),
         )
-        for caption, cell in cells.items()
+        for caption, cell in tables
     ]
 
 
@@ -92,6 +88,10 @@ def _row(
 ) -> list[str]:
     found = {one.shape: cell(one) for one in runtime.latencies if one.threads == threads}
     return [found.get(shape, "") for shape in shapes]
+
+
+def _milliseconds(latency: Latency) -> str:
+    return f"{milliseconds(latency.p50_ms)} ({milliseconds(latency.p95_ms)})"
 
 
 def _ratio(latency: Latency) -> str:
@@ -104,8 +104,9 @@ def _ratio(latency: Latency) -> str:
 
 def _limits(found: list[Roofline]) -> Table:
     columns = [
-        *("variant", "shape", "threads", "10^9 products int8", "10^9 products fp32", "moved, MB"),
-        *("products, ms", "bytes, ms", "measured, ms", "reached", "bound by"),
+        *("variant", "batch x tokens", "threads", "int8 multiply-adds, 10^9"),
+        *("fp32 multiply-adds, 10^9", "bytes moved, MB", "limit by arithmetic, ms"),
+        *("limit by memory, ms", "measured, ms", "limit / measured", "bound by"),
     ]
     rows = [
         [
@@ -123,7 +124,7 @@ def _limits(found: list[Roofline]) -> Table:
         ]
         for one in found
     ]
-    return Table("What this machine could do at most, and what is reached", columns, rows)
+    return Table("Latency compared with the limits of this machine", columns, rows, folded=True)
 
 
 def _operators(found: list[Roofline]) -> Table:
@@ -133,17 +134,17 @@ def _operators(found: list[Roofline]) -> Table:
         for share in one.operators
         if (part := f"{share.share:.0%}") != "0%"
     ]
-    columns = ["variant", "shape", "threads", "operator", "share of the time"]
-    return Table("Where the time goes", columns, rows)
+    columns = ["variant", "batch x tokens", "threads", "operator", "share of the time"]
+    return Table("Time by operator", columns, rows, folded=True)
 
 
 def machine_section(machine: Machine) -> Section:
-    """What it ran on."""
+    """Show the CPU, memory and software."""
     features = [f"{name} {'yes' if has else 'no'}" for name, has in machine.features.items()]
     memory = f"{machine.memory_bytes / 1e9:.1f} GB" if machine.memory_bytes else "unknown"
     rows = [
         ["CPU", f"{machine.cpu} ({machine.architecture})"],
-        ["instructions", ", ".join(features)],
+        ["instruction sets", ", ".join(features)],
         ["processors", f"{machine.usable_cpus} usable of {machine.cores}"],
         ["memory", memory],
         ["system", machine.system],
@@ -153,17 +154,8 @@ def machine_section(machine: Machine) -> Section:
     return Section(
         "machine",
         "Machine",
-        tables=[Table("What it ran on", ["property", "value"], rows, prose=True)],
+        tables=[Table("Machine", ["property", "value"], rows, prose=True)],
     )
-
-
-def milliseconds(value: float) -> str:
-    """Milliseconds with the digits that mean something.
-
-    >>> milliseconds(0.4137), milliseconds(41.37)
-    ('0.41', '41.4')
-    """
-    return f"{value:.2f}" if value < 10 else f"{value:.1f}"
 
 
 def _whole(megabytes: float) -> str:

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Writing a file so that it appears as a whole or not at all."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from pathlib import Path
 
 
 def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
-    """Write beside the file under a temporary name, then take its place.
+    """Write a temporary file next to the target, then rename it.
 
-    Whoever reads the file meanwhile reads the old one, and a run that is killed leaves that one.
+    Until then readers see the old file, and a run that is killed leaves it unchanged.
 
     Raises:
-        OSError: The folder is missing, is not one, or may not be written.
+        OSError: The folder is missing, is not a folder, or is not writable.
     """
     target = Path(path)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")

@@ -1,4 +1,4 @@
-"""From a bundle, and what was measured of it, to a page."""
+"""Writing the page about a bundle."""
 
 from __future__ import annotations
 
@@ -10,20 +10,12 @@ from albert_edge.bundle.bundle import open_bundle
 from albert_edge.errors import UsageError
 from albert_edge.evaluation.report import EvaluateReport
 from albert_edge.inspection.inspect import Inspection, inspect
-from albert_edge.report.bundle_sections import (
-    files_section,
-    model_section,
-    quality_section,
-)
+from albert_edge.report.bundle_sections import agreement_section, files_section, model_section
 from albert_edge.report.evaluation_section import evaluation_section
-from albert_edge.report.looks import OWN
+from albert_edge.report.headline import headline
 from albert_edge.report.page import Page
 from albert_edge.report.render import render
-from albert_edge.report.speed_sections import (
-    machine_section,
-    milliseconds,
-    speed_section,
-)
+from albert_edge.report.speed_sections import machine_section, speed_section
 from albert_edge.report.whole_file import write_whole
 
 
@@ -32,7 +24,7 @@ class WrittenReport:
     """A page that was written.
 
     Attributes:
-        bundle: What it is about.
+        bundle: The bundle it is about.
         page: The file.
         bytes: Its size.
         sections: Titles of its sections.
@@ -50,17 +42,17 @@ def write_report(
     bench: BenchReport,
     evaluation: EvaluateReport | None = None,
 ) -> WrittenReport:
-    """Write one self-contained page about a bundle. A page that was there is replaced.
+    """Write one self-contained page about a bundle. An existing page is replaced.
 
     Args:
         bundle: The bundle.
-        out: The page, which appears whole or not at all.
-        bench: What was measured of it, and where.
-        evaluation: How right it was on data of its user.
+        out: The page, which appears as a whole or not at all.
+        bench: A benchmark of the bundle, and the machine it ran on.
+        evaluation: The metrics on labelled data.
 
     Raises:
         BundleError: The bundle is missing or damaged.
-        UsageError: The bench report is of another model.
+        UsageError: The benchmark is of another model.
         MissingExtraError: jinja2 or matplotlib is not installed.
     """
     page = compose(bundle, bench, evaluation)
@@ -72,51 +64,27 @@ def write_report(
 def compose(
     bundle: str | os.PathLike[str], bench: BenchReport, evaluation: EvaluateReport | None
 ) -> Page:
-    """The page's content."""
+    """Put the page together: quality and speed first, then what the bundle contains."""
     manifest, inspection = open_bundle(bundle).manifest, inspect(bundle)
-    _check_same_model(inspection, bench)
+    _require_same_model(inspection, bench)
     sections = [
-        model_section(inspection),
-        files_section(inspection, manifest),
-        quality_section(inspection),
         *([] if evaluation is None else [evaluation_section(evaluation)]),
+        agreement_section(inspection),
         speed_section(bench),
         machine_section(bench.machine),
+        model_section(inspection),
+        files_section(inspection, manifest),
     ]
     name = os.path.basename(os.path.abspath(bundle))
     lead = f"{inspection.task}, from {inspection.source}. Measured on {bench.machine.cpu}."
-    return Page(name, lead, _facts(inspection, bench), sections)
+    return Page(name, lead, headline(inspection, bench, evaluation), sections)
 
 
-def _check_same_model(inspection: Inspection, bench: BenchReport) -> None:
-    differing = [
-        name
-        for name, value in inspection.geometry.items()
-        if name in bench.geometry and bench.geometry[name] != value
-    ]
-    if differing:
-        name = differing[0]
-        raise UsageError(
-            f"The bench report is of another model: its {name} is {bench.geometry[name]}, the "
-            f"bundle's {inspection.geometry[name]}.",
-            tip="Measure this bundle: albert-edge bench BUNDLE --json > bench.json",
-        )
-
-
-def _facts(inspection: Inspection, bench: BenchReport) -> list[tuple[str, str]]:
-    """The first things one looks for, of the fastest of the bundle's variants."""
-    facts = [(f"{inspection.parameters / 1e6:.1f} M", "parameters, each stored once")]
-    own = [one for one in bench.runtimes if one.name.startswith(OWN) and one.latencies]
-    if not own:
-        return facts
-    best = min(own, key=lambda runtime: runtime.latencies[-1].p50_ms)
-    last = best.latencies[-1]
-    threads = f"{last.threads} thread{'s' * (last.threads != 1)}"
-    facts += [
-        (f"{best.file_bytes / 1e6:.1f} MB", f"file of {best.name}"),
-        (f"{best.cold_start_s:.2f} s", "process start to its first answer"),
-        (f"{milliseconds(last.p50_ms)} ms", f"its median at {last.shape}, {threads}"),
-    ]
-    if last.ratio is not None and best.name != bench.baseline:
-        facts.append((f"{last.ratio:.2f} x", f"as fast as {bench.baseline} there"))
-    return facts
+def _require_same_model(inspection: Inspection, bench: BenchReport) -> None:
+    for name, value in inspection.geometry.items():
+        if bench.geometry.get(name, value) != value:
+            raise UsageError(
+                f"The benchmark is of another model: its {name} is {bench.geometry[name]}, the "
+                f"bundle's {value}.",
+                tip="Measure this bundle: albert-edge bench BUNDLE --json > bench.json",
+            )

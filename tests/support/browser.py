@@ -38,6 +38,7 @@ function box(element) {
 function words(element) { return element.textContent.trim(); }
 function look(window) {
   const page = window.document;
+  if (OPEN) for (const fold of page.querySelectorAll("details")) fold.open = true;
   const style = name => window.getComputedStyle(page.querySelector(name));
   return {
     title: page.title,
@@ -49,6 +50,7 @@ function look(window) {
       rows: [...table.tBodies[0].rows].map(row => [...row.cells].map(words)),
       headed: [...table.tBodies[0].rows].every(
         row => row.cells[0].tagName === "TH" && row.cells[0].scope === "row"),
+      visible: table.checkVisibility(),
       ...box(table),
     })),
     svgs: [...page.querySelectorAll("svg")].map(svg => ({
@@ -56,6 +58,11 @@ function look(window) {
       name: words(page.getElementById(svg.getAttribute("aria-labelledby")) ?? svg),
       texts: [...svg.querySelectorAll("text")].map(text => ({words: words(text), ...box(text)})),
       ...box(svg),
+    })),
+    folds: [...page.querySelectorAll("details")].map(fold => words(fold.querySelector("summary"))),
+    boxes: [...page.querySelectorAll(".wide")].map(wide => ({
+      name: wide.getAttribute("aria-label"), width: wide.clientWidth, content: wide.scrollWidth,
+      scrolls: window.getComputedStyle(wide).overflowX === "auto",
     })),
     links: [...page.querySelectorAll("a")].map(a => a.getAttribute("href")),
     scripts: page.scripts.length,
@@ -72,20 +79,24 @@ window.onload = () => {
 </script>"""
 
 
-def look_at(page: Path, folder: Path, *, width: int = 1100, dark: bool = False) -> dict[str, Any]:
-    """Open a page and tell what was rendered of it.
+def look_at(
+    page: Path, folder: Path, *, width: int = 1100, dark: bool = False, unfold: bool = False
+) -> dict[str, Any]:
+    """Open a page and return what was rendered.
 
     Args:
         page: An HTML file; it is opened as a file, with no network.
         folder: A folder to write to.
         width: Of the window, in pixels.
         dark: Whether the user prefers dark pages.
+        unfold: Whether to open everything that is folded away.
 
     Returns:
         What `look` above found, and as "console" what the browser's console was told.
     """
     around = folder / "around.html"
-    around.write_text(AROUND.replace("PAGE", page.as_uri()).replace("WIDTH", str(width)))
+    content = AROUND.replace("PAGE", page.as_uri()).replace("WIDTH", str(width))
+    around.write_text(content.replace("OPEN", str(unfold).lower()))
     scheme = f"--blink-settings=preferredColorScheme={0 if dark else 1}"
     done = run_chromium(folder, scheme, "--dump-dom", around.as_uri())
     [found] = re.findall(r"<pre>(.*)</pre>", done.stdout)

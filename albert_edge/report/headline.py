@@ -1,0 +1,92 @@
+"""The few numbers at the top of a page: quality first, then speed."""
+
+from __future__ import annotations
+
+import math
+from statistics import geometric_mean
+
+from albert_edge.benchmark.report import BenchReport, Latency, RuntimeResult
+from albert_edge.evaluation.report import EvaluateReport
+from albert_edge.inspection.inspect import Inspection
+from albert_edge.report.formats import milliseconds, thread_count
+from albert_edge.report.looks import OWN
+
+Fact = tuple[str, str]
+
+
+def headline(
+    inspection: Inspection, bench: BenchReport, evaluation: EvaluateReport | None
+) -> list[Fact]:
+    """Describe the variant with the largest speed-up over the baseline.
+
+    The speed-up is the geometric mean over the shapes of ratios that were taken within each round,
+    which a machine that slows down meanwhile does not change; a lowest median could be luck.
+    """
+    parameters = (f"{inspection.parameters / 1e6:.1f} M", "parameters, each stored once")
+    best = fastest(bench)
+    if best is None:
+        return [parameters]
+    return [
+        *_quality(best, inspection, evaluation),
+        *_speed(best, bench),
+        (f"{best.cold_start_s:.2f} s", "from process start to the first answer"),
+        *_memory(best),
+        (f"{best.file_bytes / 1e6:.1f} MB", f"file of {best.name}"),
+        parameters,
+    ]
+
+
+def fastest(bench: BenchReport) -> RuntimeResult | None:
+    """Find the variant of albert-edge with the largest speed-up; the first if none was compared."""
+    own = [each for each in bench.runtimes if each.name.startswith(OWN) and each.latencies]
+    return max(own, key=lambda each: speed_up(_shapes(each)) or 0.0, default=None)
+
+
+def speed_up(latencies: list[Latency]) -> float | None:
+    """Average the paired ratios to the baseline; None if there are none."""
+    ratios = [each.ratio for each in latencies if each.ratio]
+    return geometric_mean(ratios) if ratios else None
+
+
+def _shapes(runtime: RuntimeResult) -> list[Latency]:
+    """The latencies with the last number of threads, which all shapes have."""
+    last = runtime.latencies[-1]
+    return [each for each in runtime.latencies if each.threads == last.threads]
+
+
+def _quality(
+    best: RuntimeResult, inspection: Inspection, evaluation: EvaluateReport | None
+) -> list[Fact]:
+    """Give the first metric on labelled data if there are any, or else the agreement with fp32."""
+    if evaluation is not None:
+        first = evaluation.precisions[0]
+        for each in evaluation.precisions:
+            name, value = next(iter(each.metrics.items()))
+            if each.precision == best.precision and value is not None:
+                reference = first.metrics.get(name)
+                known = each is not first and reference is not None
+                beside = f" ({first.precision}: {reference:.4f})" if known else ""
+                return [(f"{value:.4f}", f"{name} of {each.precision}{beside}")]
+    for variant in inspection.variants:
+        agreement = variant.measured.get("agreement")
+        if variant.precision == best.precision and isinstance(agreement, int | float):
+            return [(f"{agreement:.2%}", f"of answers of {best.precision} agree with fp32")]
+    return []
+
+
+def _speed(best: RuntimeResult, bench: BenchReport) -> list[Fact]:
+    shapes = _shapes(best)
+    threads = thread_count(shapes[-1].threads)
+    ratio = speed_up(shapes)
+    facts = [
+        (f"{milliseconds(shapes[-1].p50_ms)} ms", f"at {shapes[-1].shape}, {threads} (median)")
+    ]
+    if ratio is not None and best.name != bench.baseline:
+        over = f"{len(shapes)} shapes, geometric mean" if len(shapes) > 1 else shapes[0].shape
+        meaning = f"speed-up of {best.name} over {bench.baseline}, {threads} ({over})"
+        facts.insert(0, (f"{ratio:.2f} x", meaning))
+    return facts
+
+
+def _memory(best: RuntimeResult) -> list[Fact]:
+    return [(f"{best.peak_mb:.0f} MB", "peak memory")] if math.isfinite(best.peak_mb) else []
