@@ -88,6 +88,11 @@ class JsonObject:
         value = self._read(name, default, list, "a list of texts", _all_texts)
         return tuple(value) if isinstance(value, list) else value
 
+    def integers(self, name: str, default: D = REQUIRED) -> tuple[int, ...] | D:
+        """A list of whole numbers."""
+        value = self._read(name, default, list, "a list of whole numbers", _all_integers)
+        return tuple(value) if isinstance(value, list) else value
+
     def object(self, name: str, default: D = REQUIRED) -> JsonObject | D:
         """An object."""
         value = self._read(name, default, dict, "an object")
@@ -99,6 +104,12 @@ class JsonObject:
         if not isinstance(value, list):
             return value
         return tuple(self._nested(f"{name}[{at}]", item) for at, item in enumerate(value))
+
+    def require(self, **expected: Any) -> None:
+        """Check that each field has the expected value, or is absent or null."""
+        for name, value in expected.items():
+            if self.values.get(name) not in (value, None):
+                raise self.fault(name, repr(value))
 
     def fault(self, name: str, expected: str, **details: Any) -> Exception:
         """Make the error of a field that is not what was expected.
@@ -146,7 +157,7 @@ def read_object(path: Path, error: MakeError, *, optional: bool = False) -> Json
     """
     if optional and not path.is_file():
         return JsonObject({}, str(path), error)
-    return parse_object(_read_text(path, error), str(path), error)
+    return parse_object(read_text(path, error), str(path), error)
 
 
 def parse_object(text: str | bytes, place: str, error: MakeError) -> JsonObject:
@@ -173,13 +184,13 @@ def parse_objects(text: str | bytes, place: str, error: MakeError) -> tuple[Json
 
 def read_json(path: Path, error: MakeError) -> Any:
     """Read a file that holds any JSON value, with the arguments of `read_object`."""
-    return parse_json(_read_text(path, error), str(path), error)
+    return parse_json(read_text(path, error), str(path), error)
 
 
 def parse_json(text: str | bytes, place: str, error: MakeError) -> Any:
     """Parse a text that holds any JSON value, with the arguments of `parse_object`."""
     try:
-        return json.loads(text)
+        return json.loads(text if isinstance(text, str) else text.decode())
     except (ValueError, RecursionError) as reason:
         raise error(f"{place} is not readable JSON: {reason}") from reason
 
@@ -193,7 +204,8 @@ def is_unicode(text: str) -> bool:
     return True
 
 
-def _read_text(path: Path, error: MakeError) -> str:
+def read_text(path: Path, error: MakeError) -> str:
+    """Read the text of a JSON file, with the arguments of `read_object`."""
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -204,6 +216,10 @@ def _read_text(path: Path, error: MakeError) -> str:
 
 def _all_texts(values: list[Any]) -> bool:
     return all(isinstance(value, str) and is_unicode(value) for value in values)
+
+
+def _all_integers(values: list[Any]) -> bool:
+    return all(isinstance(value, int) and not isinstance(value, bool) for value in values)
 
 
 def _all_objects(values: list[Any]) -> bool:

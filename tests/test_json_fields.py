@@ -37,6 +37,7 @@ READERS: dict[str, tuple[Callable[[JsonObject], Any], type]] = {
     "flag": (lambda fields: fields.flag("x"), bool),
     "choice": (lambda fields: fields.choice("x", ["a", "b"]), str),
     "texts": (lambda fields: fields.texts("x"), tuple),
+    "integers": (lambda fields: fields.integers("x"), tuple),
     "object": (lambda fields: fields.object("x"), JsonObject),
     "objects": (lambda fields: fields.objects("x"), tuple),
 }
@@ -57,6 +58,7 @@ def test_fields_of_every_type() -> None:
     assert values.flag("flag") is False
     assert values.choice("choice", ["a", "b"]) == "b"
     assert values.texts("texts") == ("a",)
+    assert fields(x=[1, -2]).integers("x") == (1, -2)
     assert values.object("object").integer("x") == 1
 
 
@@ -92,6 +94,8 @@ def test_any_value_is_read_or_refused(reader: str, value: Any) -> None:
         ("choice", "c"),
         ("texts", ["a", 1]),
         ("texts", ["\ud800"]),
+        ("integers", [1, 2.0]),
+        ("integers", [True]),
         ("objects", [{}, 1]),
     ],
 )
@@ -139,6 +143,12 @@ def test_another_default_stands_for_absent_fields_only() -> None:
     assert fields().integer("x", 3) == 3
     with pytest.raises(BundleError):
         fields(x=None).integer("x", 3)
+
+
+def test_fields_that_have_one_supported_value() -> None:
+    fields(x=None, y=[1]).require(x=1, y=[1], z=3)
+    with pytest.raises(BundleError, match=r"x should be 1, found 2\."):
+        fields(x=2).require(x=1)
 
 
 def test_nested_objects_name_the_whole_path() -> None:
@@ -200,6 +210,12 @@ def test_arbitrary_texts(content: bytes) -> None:
             parse(content, "a.json", damaged)
         except BundleError as error:
             assert str(error).startswith("a.json is not ")
+
+
+def test_bytes_are_utf_8() -> None:
+    assert parse_json('"ä"'.encode(), "a.json", damaged) == "ä"
+    with pytest.raises(BundleError, match="not readable JSON"):
+        parse_json('"ä"'.encode("utf-16"), "a.json", damaged)
 
 
 def test_lists_of_objects() -> None:

@@ -13,11 +13,13 @@ Standard library only: the runtime and the exporter both stand on this module.
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 
 from albert_edge.bundle.change import digest, finish_change
 from albert_edge.bundle.manifest import MANIFEST, FileRecord, Manifest, Variant, read_manifest
 from albert_edge.errors import BundleError
+from albert_edge.json_fields import JsonObject, parse_object
 
 
 class Bundle:
@@ -92,7 +94,27 @@ class Bundle:
         """The checked content of a configuration or tokenizer file, or None if not listed."""
         if all(record.file != file for record in self.manifest.files):
             return None
-        return self.listed(file).read_text(encoding="utf-8")
+        try:
+            return self.listed(file).read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise BundleError(
+                f"{self.folder / file} is not UTF-8: {error}", tip="Export the model again."
+            ) from error
+
+    def read_object(self, file: str, tip: str = "Export the model again.") -> JsonObject:
+        """The checked content of a JSON file; an empty object if it is not listed.
+
+        Args:
+            file: A configuration or tokenizer file.
+            tip: What to do if it is not a JSON object, or a field is not of the type it is read as.
+
+        Raises:
+            BundleError: It is not a JSON object, its sha256 differs, or it is missing.
+        """
+        error = partial(BundleError, tip=tip, where=self.folder / file)
+        is_listed = any(record.file == file for record in self.manifest.files)
+        content = self.listed(file).read_bytes() if is_listed else b"{}"
+        return parse_object(content, str(self.folder / file), error)
 
     def check_all(self) -> list[FileRecord]:
         """Check every listed file; the records checked.

@@ -9,12 +9,13 @@ Standard library only: the runtime and the exporter both stand on this module.
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from albert_edge.errors import CheckpointError
+from albert_edge.json_fields import JsonObject, MakeError, parse_objects, read_text
 
 MODULES = "modules.json"
 MODEL_CONFIG = "config_sentence_transformers.json"
@@ -32,25 +33,25 @@ class Module:
 
     Attributes:
         kind: The name of its class, such as "Pooling"; with its package, if that is another one.
-        folder: Where its files are; "", for the first alone, is the folder of modules.json.
+        folder: Where its files are; "", for the first module only, is the folder of modules.json.
     """
 
     kind: str
     folder: str
 
 
-def parse_modules(text: str) -> tuple[Module, ...]:
-    """Read the text of a modules.json.
+def parse_modules(text: str, place: str, error: MakeError) -> tuple[Module, ...]:
+    """Parse the text of a modules.json.
 
-    Raises:
-        ValueError: It is no such list, or a folder in it is not a plain name.
+    Args:
+        text: The text.
+        place: Where it comes from, for errors.
+        error: Makes an exception of a message; raised if it is not a list of modules, or a folder
+            in it is not a plain name.
     """
-    try:
-        modules = tuple(_module(entry["type"], entry["path"]) for entry in json.loads(text))
-    except (KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ValueError(f"it is no list of modules with a type and a path: {error!r}") from error
+    modules = tuple(_module(entry) for entry in parse_objects(text, place, error))
     if not modules or not all(module.folder for module in modules[1:]):
-        raise ValueError("it lists no modules, or one without a folder after the first")
+        raise error(f"{place} lists no modules, or one without a folder after the first.")
     return modules
 
 
@@ -66,17 +67,14 @@ def transformer_folder(root: Path) -> Path:
     path = root / MODULES
     if not path.is_file():
         return root
-    try:
-        first = parse_modules(path.read_text(encoding="utf-8"))[0]
-    except (OSError, ValueError) as error:
-        raise CheckpointError(
-            f"{path} is damaged: {error}", tip="Copy the checkpoint again."
-        ) from error
+    error = partial(CheckpointError, tip="Copy the checkpoint again.", where=path)
+    first = parse_modules(read_text(path, error), str(path), error)[0]
     return root / first.folder if first.kind == "Transformer" else root
 
 
-def _module(type_: str, folder: str) -> Module:
+def _module(entry: JsonObject) -> Module:
+    type_, folder = entry.text("type"), entry.text("path")
     if not _FOLDER.fullmatch(folder):  # nothing outside, and no file of the bundle's own
-        raise ValueError(f"it names the folder {folder!r}, expected letters, digits, _ and -")
+        raise entry.fault("path", "a folder named by letters, digits, _ and -")
     kind = type_.rpartition(".")[2] if type_.startswith(_PACKAGE) else type_
     return Module(kind, folder)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 
 from albert_edge.architecture.config import AlbertConfig
@@ -22,6 +23,8 @@ from albert_edge.bundle.sentence_layout import (
 from albert_edge.checkpoint.formats import read_headers
 from albert_edge.checkpoint.source import Source
 from albert_edge.checkpoint.tensors import Checkpoint
+from albert_edge.errors import CheckpointError
+from albert_edge.json_fields import parse_json, read_text
 
 # Its name now, and the one that the first versions gave it for an ALBERT.
 _TRANSFORMER_CONFIGS = (TRANSFORMER_CONFIG, "sentence_albert_config.json")
@@ -44,10 +47,11 @@ def write_sentence_files(staging: Staging, source: Source, config: AlbertConfig)
     path = source.root / MODULES
     if not path.is_file():
         return []
-    text = path.read_text(encoding="utf-8")
-    _, *modules = parse_modules(text)
-    entries = json.loads(text)
-    entries[0]["path"] = ""  # the model of a bundle is in no folder of its own
+    error = partial(CheckpointError, tip="Copy the checkpoint again.", where=path)
+    text = read_text(path, error)
+    _, *modules = parse_modules(text, str(path), error)
+    entries = parse_json(text, str(path), error)
+    entries[0]["path"] = ""  # the model of a bundle has no folder of its own
     staging.path(MODULES).write_text(json.dumps(entries, indent=2) + "\n", encoding="utf-8")
     settings = [source.folder / name for name in _TRANSFORMER_CONFIGS]
     originals = {

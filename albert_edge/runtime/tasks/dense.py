@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from albert_edge.json_fields import JsonObject, MakeError, parse_object
 from albert_edge.runtime.vectors import sigmoid
 
 Vector = npt.NDArray[np.float32]
-
 
 _ACTIVATIONS: dict[str, Callable[[Vector], Vector]] = {
     "Identity": lambda values: values,
@@ -21,14 +20,12 @@ _ACTIVATIONS: dict[str, Callable[[Vector], Vector]] = {
     "Sigmoid": sigmoid,
     "Tanh": np.tanh,
 }
-# What sentence-transformers does where the configuration does not say.
-_DEFAULTS = {
-    "activation_function": "torch.nn.modules.activation.Tanh",
+# Modules whose input and output have other names are not supported.
+EMBEDDING = {
     "module_input_name": "sentence_embedding",
     "module_output_name": "sentence_embedding",
-    "use_residual": False,
-    "bias": True,
 }
+_TANH = "torch.nn.modules.activation.Tanh"  # where the configuration names no function
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,50 +47,46 @@ class Dense:
         return self.activation(self.weight @ vector + self.bias)
 
 
-def read_dense(config: Mapping[str, Any], weights: bytes) -> Dense:
-    """Make the layer of its configuration and its weights.
+def read_dense(settings: JsonObject, weights: Path) -> Dense:
+    """Read a layer from its configuration and its weights.
 
     Args:
-        config: The content of config.json.
-        weights: The content of model.safetensors, of float32 as the export writes it.
-
-    Raises:
-        ValueError: A setting is not supported, or the weights are damaged or do not fit.
+        settings: Its config.json; makes the error if a setting is not supported, or the weights
+            are damaged or do not fit.
+        weights: Its model.safetensors, of float32 as the export writes it.
     """
-    settings = {**_DEFAULTS, **config}
-    for name in ("module_input_name", "module_output_name", "use_residual"):
-        if settings[name] not in (_DEFAULTS[name], None):
-            raise ValueError(f"{name} is {settings[name]!r}, which is not supported")
-    owner, _, function = str(settings["activation_function"]).rpartition(".")
+    settings.require(**EMBEDDING, use_residual=False)
+    activation = settings.text("activation_function", _TANH)
+    owner, _, function = activation.rpartition(".")
     if not f"{owner}.".startswith("torch.nn.") or function not in _ACTIVATIONS:
-        raise ValueError(
-            f"activation_function is {settings['activation_function']!r}; "
-            f"supported are {', '.join(_ACTIVATIONS)} of torch.nn"
-        )
-    tensors = _tensors(weights)
-    rows, columns = config.get("out_features"), config.get("in_features")
-    shapes: dict[str, tuple[Any, ...]] = {"linear.weight": (rows, columns)}
-    if settings["bias"]:
+        raise settings.fault("activation_function", f"{', '.join(_ACTIVATIONS)} of torch.nn")
+    tensors = _tensors(weights, settings.error)
+    rows, columns = settings.integer("out_features"), settings.integer("in_features")
+    shapes: dict[str, tuple[int, ...]] = {"linear.weight": (rows, columns)}
+    if settings.flag("bias", True):
         shapes["linear.bias"] = (rows,)
-    found = {name: values.shape for name, values in tensors.items()}
-    if found != shapes:
-        raise ValueError(f"its weights have the shapes {found}, expected {shapes}")
+    stored = {name: values.shape for name, values in tensors.items()}
+    if stored != shapes:
+        raise settings.error(
+            f"{settings.place}: {weights.name} has the shapes {stored}, expected {shapes}."
+        )
     weight = tensors["linear.weight"]
     bias = tensors.get("linear.bias", np.zeros(len(weight), np.float32))
     return Dense(weight, bias, _ACTIVATIONS[function])
 
 
-def _tensors(data: bytes) -> dict[str, Vector]:
+def _tensors(path: Path, error: MakeError) -> dict[str, Vector]:
     """The tensors of a safetensors file: the length of a JSON header, the header, the values."""
+    data = path.read_bytes()
     start = 8 + int.from_bytes(data[:8], "little")
+    header = parse_object(data[8:start], f"the header of {path}", error)
+    header.values.pop("__metadata__", None)
+    return {name: _tensor(header.object(name), data[start:]) for name in header.values}
+
+
+def _tensor(entry: JsonObject, data: bytes) -> Vector:
+    shape, offsets = entry.integers("shape"), entry.integers("data_offsets")
     try:
-        header = json.loads(data[8:start])
-        header.pop("__metadata__", None)
-        return {
-            name: np.frombuffer(data[start:][slice(*entry["data_offsets"])], "<f4")
-            .reshape(entry["shape"])
-            .astype(np.float32)
-            for name, entry in header.items()
-        }
-    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
-        raise ValueError(f"its weights are damaged: {error!r}") from error
+        return np.frombuffer(data[slice(*offsets)], "<f4").reshape(shape).astype(np.float32)
+    except (TypeError, ValueError):
+        raise entry.fault("data_offsets", f"where {shape} values are") from None

@@ -6,10 +6,10 @@ sentence-transformers treats a checkpoint without them: the mean of all tokens.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any
 
 from albert_edge.bundle.bundle import Bundle
 from albert_edge.bundle.sentence_layout import (
@@ -22,11 +22,9 @@ from albert_edge.bundle.sentence_layout import (
     parse_modules,
 )
 from albert_edge.errors import BundleError
-from albert_edge.runtime.tasks.dense import Dense, read_dense
+from albert_edge.json_fields import JsonObject
+from albert_edge.runtime.tasks.dense import EMBEDDING, Dense, read_dense
 from albert_edge.runtime.tasks.pooling import POOLINGS
-
-T = TypeVar("T")
-Settings = Mapping[str, Any]
 
 # How older versions say it, in the order in which they concatenate.
 _FLAGS = {
@@ -38,17 +36,17 @@ _FLAGS = {
     "pooling_mode_lasttoken": "lasttoken",
 }
 _TOKENS = {"text": {"method": "forward", "method_output_name": "last_hidden_state"}}
-# What of the transformer's settings has one meaning here.
+# Settings of the transformer that have one supported value.
 _FIXED = {
     "transformer_task": "feature-extraction",
     "module_output_name": "token_embeddings",
     "modality_config": _TOKENS,
     "processing_kwargs": {},
 }
-_EMBEDDING = {
-    "module_input_name": "sentence_embedding",
-    "module_output_name": "sentence_embedding",
-}
+_TIP = (
+    "Pool the outputs of albert_edge.runtime.session.Session as it asks for, or export a "
+    "checkpoint without modules.json and pass pooling and normalize."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,132 +80,90 @@ def read_sentence_modules(bundle: Bundle) -> SentenceModules:
     """Read what the bundle says, with sentence-transformers' defaults.
 
     Raises:
-        BundleError: A file is damaged, or names a module or a setting not supported here.
+        BundleError: A file is damaged, or names a module or a setting that is not supported.
     """
-    reader = _Reader(bundle)
-    try:
-        text = bundle.read_text(MODULES)
-        return reader.modules(parse_modules(text)) if text is not None else SentenceModules()
-    except (ValueError, RecursionError) as error:
-        raise BundleError(
-            f"{bundle.folder / reader.file}: {error}.",
-            tip="Pool the outputs of albert_edge.runtime.session.Session as it asks for, or "
-            "export a checkpoint without modules.json and pass pooling and normalize.",
-        ) from error
+    text = bundle.read_text(MODULES)
+    if text is None:
+        return SentenceModules()
+    place = str(bundle.folder / MODULES)
+    error = partial(BundleError, tip=_TIP, where=place)
+    modules = parse_modules(text, place, error)
+    kinds = [module.kind for module in modules]
+    if kinds[:2] != ["Transformer", "Pooling"]:
+        raise error(f"{place} lists {', '.join(kinds)}; expected Transformer, Pooling first.")
+    _, pooling, *others = modules
+    return SentenceModules(
+        dense=tuple(_dense_modules(bundle, others)),
+        normalized=kinds[-1] == "Normalize",
+        **_pooling(_settings(bundle, pooling)),
+        **_model(bundle.read_object(MODEL_CONFIG, _TIP)),
+        **_transformer(bundle.read_object(TRANSFORMER_CONFIG, _TIP)),
+    )
 
 
-class _Reader:
-    """The files of one bundle; `file` is the one being read, for the error that names it."""
-
-    def __init__(self, bundle: Bundle) -> None:
-        self.bundle = bundle
-        self.file = MODULES
-
-    def modules(self, modules: tuple[Module, ...]) -> SentenceModules:
-        """Put together what all files say."""
-        kinds = [module.kind for module in modules]
-        if kinds[:2] != ["Transformer", "Pooling"]:
-            raise ValueError(f"it lists {', '.join(kinds)}; expected Transformer, Pooling first")
-        _, pooling, *after = modules
-        dense = tuple(self._after_pooling(after))
-        normalized = kinds[-1] == "Normalize"
-        return SentenceModules(
-            dense=dense,
-            normalized=normalized,
-            **self._pooling(pooling),
-            **self._model(),
-            **self._transformer(),
-        )
-
-    def _after_pooling(self, modules: list[Module]) -> Iterator[Dense]:
-        for number, module in enumerate(modules, 1):
-            settings = self._settings(f"{module.folder}/{MODULE_CONFIG}")
-            if module.kind == "Dense":
-                weights = self.bundle.listed(f"{module.folder}/{MODULE_WEIGHTS}")
-                yield read_dense(settings, weights.read_bytes())
-            elif module.kind == "Normalize" and number == len(modules):
-                _require(settings, _EMBEDDING)
-            else:
-                self.file = MODULES
-                raise ValueError(
-                    f"it lists {module.kind} ({module.folder}) after Pooling; supported are "
-                    "Dense modules and a last Normalize"
-                )
-
-    def _pooling(self, module: Module) -> dict[str, Any]:
-        settings = self._settings(f"{module.folder}/{MODULE_CONFIG}")
-        modes = settings.get("pooling_mode") or [
-            mode for flag, mode in _FLAGS.items() if settings.get(flag)
-        ]
-        modes = [modes] if isinstance(modes, str) else modes or ["mean"]
-        if not isinstance(modes, list) or not all(
-            isinstance(mode, str) and mode in POOLINGS for mode in modes
-        ):
-            raise ValueError(f"pooling_mode is {modes!r}; supported are {', '.join(POOLINGS)}")
-        include_prompt = _get(settings, "include_prompt", bool, True)
-        return {"pooling": tuple(modes), "include_prompt": include_prompt}
-
-    def _model(self) -> dict[str, Any]:
-        settings = self._settings(MODEL_CONFIG)
-        _require(settings, {"model_type": "SentenceTransformer"})
-        saved = _get(settings, "prompts", dict, {})
-        # These two names sentence-transformers knows for every model.
-        prompts = {"query": "", "document": ""}
-        prompts |= {name: _get(saved, name, str, "") for name in saved}
-        default = _get(settings, "default_prompt_name", str, None)
-        if default is not None and default not in prompts:
-            raise ValueError(f"default_prompt_name is {default!r}; prompts are {list(prompts)}")
-        return {
-            "prompts": prompts,
-            "default_prompt": "" if default is None else prompts[default],
-            "truncate_dim": _positive(settings, "truncate_dim"),
-        }
-
-    def _transformer(self) -> dict[str, Any]:
-        settings = self._settings(TRANSFORMER_CONFIG)
-        _require(settings, _FIXED)
-        # Arguments of the tokenizer, under both names they have had.
-        arguments = {
-            **_get(settings, "tokenizer_args", dict, {}),
-            **_get(settings, "processor_kwargs", dict, {}),
-        }
-        length = _positive(settings, "max_seq_length")
-        limit = _positive(arguments, "model_max_length")
-        arguments.pop("model_max_length", None)
-        if arguments:
-            raise ValueError(f"it has {list(arguments)} for the tokenizer, which is not supported")
-        return {
-            "max_seq_length": limit or length,
-            "do_lower_case": _get(settings, "do_lower_case", bool, False),
-        }
-
-    def _settings(self, file: str) -> Settings:
-        """The content of a JSON file; nothing where the bundle does not have it."""
-        self.file = file
-        text = self.bundle.read_text(file)
-        settings = json.loads("{}" if text is None else text)
-        if not isinstance(settings, dict):
-            raise ValueError("it is not a JSON object")
-        return settings
+def _dense_modules(bundle: Bundle, modules: list[Module]) -> Iterator[Dense]:
+    """The modules after pooling, without a last one that normalizes."""
+    for number, module in enumerate(modules, 1):
+        settings = _settings(bundle, module)
+        if module.kind == "Dense":
+            weights = bundle.listed(f"{module.folder}/{MODULE_WEIGHTS}")
+            yield read_dense(settings, weights)
+        elif module.kind == "Normalize" and number == len(modules):
+            settings.require(**EMBEDDING)
+        else:
+            raise settings.error(
+                f"{bundle.folder / MODULES} lists {module.kind} ({module.folder}) after Pooling; "
+                "supported are Dense modules and a last Normalize."
+            )
 
 
-def _get(settings: Settings, name: str, kind: type[T], default: Any) -> Any:
-    value = settings.get(name)
-    if value is None:
-        return default
-    if not isinstance(value, kind):
-        raise ValueError(f"{name} is {value!r}, expected a {kind.__name__}")
-    return value
+def _settings(bundle: Bundle, module: Module) -> JsonObject:
+    return bundle.read_object(f"{module.folder}/{MODULE_CONFIG}", _TIP)
 
 
-def _positive(settings: Settings, name: str) -> int | None:
-    value: int | None = _get(settings, name, int, None)
-    if value is not None and value < 1:
-        raise ValueError(f"{name} is {value}, expected 1 or more")
-    return value
+def _pooling(settings: JsonObject) -> dict[str, Any]:
+    modes = settings.values.get("pooling_mode") or [
+        mode for flag, mode in _FLAGS.items() if settings.values.get(flag)
+    ]
+    modes = [modes] if isinstance(modes, str) else modes or ["mean"]
+    if not isinstance(modes, list) or not all(
+        isinstance(mode, str) and mode in POOLINGS for mode in modes
+    ):
+        raise settings.fault("pooling_mode", f"some of {', '.join(POOLINGS)}")
+    include_prompt = settings.flag("include_prompt", None) is not False
+    return {"pooling": tuple(modes), "include_prompt": include_prompt}
 
 
-def _require(settings: Settings, expected: Settings) -> None:
-    for name, value in expected.items():
-        if settings.get(name) not in (value, None):
-            raise ValueError(f"{name} is {settings[name]!r}, expected {value!r}")
+def _model(settings: JsonObject) -> dict[str, Any]:
+    settings.require(model_type="SentenceTransformer")
+    # sentence-transformers knows these two names for every model.
+    prompts = {"query": "", "document": ""}
+    if saved := settings.object("prompts", None):
+        for name in saved.values:
+            prompt = saved.text(name, None)
+            prompts[name] = prompt or ""
+    default = settings.text("default_prompt_name", None)
+    if default is not None and default not in prompts:
+        raise settings.fault("default_prompt_name", f"one of {', '.join(prompts)}")
+    return {
+        "prompts": prompts,
+        "default_prompt": "" if default is None else prompts[default],
+        "truncate_dim": settings.integer("truncate_dim", None, low=1),
+    }
+
+
+def _transformer(settings: JsonObject) -> dict[str, Any]:
+    settings.require(**_FIXED)
+    length = settings.integer("max_seq_length", None, low=1)
+    # Arguments of the tokenizer, under both names they have had.
+    for name in ("tokenizer_args", "processor_kwargs"):
+        arguments = settings.object(name, None)
+        if arguments is None:
+            continue
+        length = arguments.integer("model_max_length", None, low=1) or length
+        if arguments.values.keys() - {"model_max_length"}:
+            raise settings.fault(name, "model_max_length only, other arguments are not supported")
+    return {
+        "max_seq_length": length,
+        "do_lower_case": settings.flag("do_lower_case", None) or False,
+    }

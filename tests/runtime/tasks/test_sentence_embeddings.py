@@ -791,17 +791,21 @@ MODEL = "config_sentence_transformers.json"
         (POOLING, {"pooling_mode": ["mean", "attention"]}, "attention"),
         (POOLING, {"pooling_mode": {"mean": True}}, "pooling_mode"),
         (POOLING, {"pooling_mode": [["mean"]]}, "pooling_mode"),
-        (POOLING, {"include_prompt": "no"}, "include_prompt is 'no'"),
-        (TRANSFORMER, {"max_seq_length": 0}, "max_seq_length is 0"),
-        (TRANSFORMER, {"max_seq_length": "128"}, "max_seq_length is '128'"),
+        (POOLING, {"include_prompt": "no"}, "include_prompt should be true or false, found 'no'"),
+        (TRANSFORMER, {"max_seq_length": 0}, "max_seq_length should be .* at least 1, found 0"),
+        (TRANSFORMER, {"max_seq_length": "128"}, "max_seq_length should be .*, found '128'"),
         (TRANSFORMER, {"transformer_task": "fill-mask"}, "fill-mask"),
         (TRANSFORMER, {"processing_kwargs": {"text": {"max_length": 5}}}, "processing_kwargs"),
         (TRANSFORMER, {"processor_kwargs": {"use_fast": False}}, "use_fast"),
         (MODEL, {"model_type": "SparseEncoder"}, "SparseEncoder"),
-        (MODEL, {"default_prompt_name": "none such"}, "default_prompt_name is 'none such'"),
+        (
+            MODEL,
+            {"default_prompt_name": "none such"},
+            "default_prompt_name should be .*, found 'none such'",
+        ),
         (MODEL, {"prompts": ["query: "]}, "prompts"),
-        (MODEL, {"prompts": {"query": 5}}, "query is 5"),
-        (MODEL, {"truncate_dim": -1}, "truncate_dim is -1"),
+        (MODEL, {"prompts": {"query": 5}}, r"prompts\.query should be a text, found 5"),
+        (MODEL, {"truncate_dim": -1}, "truncate_dim should be .*, found -1"),
         (
             "2_Dense/config.json",
             {"activation_function": "torch.nn.modules.activation.GELU"},
@@ -891,7 +895,7 @@ def test_a_file_that_was_damaged_before_it_was_listed(
 def test_a_damaged_or_hostile_list_of_modules(base: Base, tmp_path: Path, entries: Any) -> None:
     source = old(base(), tmp_path / "st", {}, in_folder="")
     write_json(source / "modules.json", entries)
-    with pytest.raises(CheckpointError, match=r"modules\.json is damaged"):
+    with pytest.raises(CheckpointError, match=r"modules\.json(: | is not | lists no )"):
         albert_edge.export(source, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
