@@ -170,6 +170,14 @@ assert a_list == [first, *(next(an_iterator) for _ in range(2))]
 assert (classify_here.session.threads, classify_here.device) == (2, "cpu")
 """,
     "devices.md": "",
+    "quantization.md": """
+import albert_edge
+variants = albert_edge.open_bundle("langid").manifest.variants
+assert {variant.precision for variant in variants} == {"fp32", "int8", "int4"}
+""",
+    "troubleshooting.md": """
+assert len(albert_edge.open_bundle("langid").manifest.variants) == 1  # nothing was written
+""",
     "quickstart.md": """
 assert answer[0]["label"] == "en" and [each[0]["label"] for each in answers] == ["de", "zh"]
 assert open("langid.html", encoding="utf-8").read().startswith("<!doctype html>")
@@ -216,6 +224,8 @@ def test_guide_works(name: str, stand_ins: Path, tmp_path: Path) -> None:
         assert [line for line in shown if line.startswith(("accuracy", "matthews"))] == [
             line for line in printed if re.match("(accuracy|matthews) .*fp32", line)
         ][:2]
+    if name == "troubleshooting.md":
+        assert "BundleError 1" in done.stdout and "cosine" in done.stdout
     if name == "embedding.md":
         assert "not valid Unicode" in done.stdout
 
