@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from albert_edge.architecture.heads import HEADS
+from albert_edge.benchmark.outputs import TOLERANCE
 from albert_edge.benchmark.plan import Plan
-from albert_edge.benchmark.shapes import CHOICES, FIRST, WARM
-from albert_edge.benchmark.starts import TOLERANCE
+from albert_edge.benchmark.shapes import CHOICES, FIRST
 from albert_edge.benchmark.statistics import FAR_OUT
 from albert_edge.benchmark.turns import FEWEST, LONGEST, MOST, REST, SHORT, TURN
 
@@ -38,14 +38,18 @@ def describe_method(plan: Plan, processors: dict[int, list[int]], starts: int) -
         "rounds with their quartiles",
         "start": f"median of {_count(starts, 'fresh process', 'es')}; the first answer is that to "
         f"{FIRST[0]}x{FIRST[1]}, with imports and the tokenizer",
-        "memory": "resident memory a fresh process grew by, its libraries imported: on loading, "
-        f"after {WARM[0]}x{WARM[1]}, and at the most",
+        "memory": f"{_whose(plan.device)} memory a fresh process grew by, its libraries imported: "
+        f"on loading, after {plan.warm[0]}x{plan.warm[1]}, and at the most",
         "same weights": f"all outputs for {FIRST[0]}x{FIRST[1]} beside those of albert-edge in "
         f"fp32; an fp32 peer further away than {TOLERANCE:g} of the largest is not measured",
     }
-    if HEADS[plan.bundle.manifest.task].has_choices:
+    if HEADS[plan.head].has_choices:
         topics["inputs"] = f"each sequence of a batch is an item of {CHOICES} choices"
     return topics
+
+
+def _whose(device: str) -> str:
+    return "device" if device.startswith("cuda") else "resident"
 
 
 def _count(number: int, what: str, plural: str = "s") -> str:

@@ -1,22 +1,27 @@
-"""What was asked for, checked before anything is measured."""
+"""What is measured, checked before anything runs."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 from albert_edge.architecture.config import AlbertConfig, read_config
+from albert_edge.benchmark.checkpoint import write_checkpoint
 from albert_edge.benchmark.peers import PEERS
+from albert_edge.benchmark.peers.optimum import OPTIMUM
 from albert_edge.benchmark.runtimes import Runtime, own_runtime
-from albert_edge.benchmark.shapes import Shape, choose_shapes
+from albert_edge.benchmark.shapes import WARM, WARM_GPU, Shape, choose_shapes
 from albert_edge.bundle.bundle import Bundle
 from albert_edge.check.portable import portable_file
 from albert_edge.errors import UsageError
 from albert_edge.runtime.cpus import usable_cpus
-from albert_edge.runtime.device import CPU
+from albert_edge.runtime.device import Device, find_devices
 from albert_edge.runtime.variants import choose_variant
 
 PRECISIONS = ("fp32", "fp16", "int8", "mixed", "int8-block", "int4")
+TOKENIZER = "tokenizer.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,31 +29,55 @@ class Plan:
     """What is measured.
 
     Attributes:
-        bundle: The bundle.
+        head: What the model was trained for.
         config: Its geometry.
         reference: albert-edge in fp32, whose answers all are compared with.
-        own: Its variants to measure.
-        peers: Other runtimes to measure, all of which can be imported.
-        skipped: Peers that were asked for and cannot be measured, and why.
+        own: Runtimes of albert-edge to measure; if one fails, the benchmark does.
         shapes: Of the inputs.
         threads: Numbers of threads.
         rounds: Turns each runtime has at every shape.
+        peers: Other runtimes to measure, all of which can be imported.
+        skipped: Peers that were asked for and cannot be measured, and why.
+        device: Where all run.
+        baseline: The runtime that ratios are to, if it is measured.
+        tokenizer: A tokenizer.json that each start loads as well, or None.
+        write_checkpoint: Writes the checkpoint that peers are built from into a folder, called in a
+            process of its own with `source`; None if there is one already.
+        source: What the checkpoint is written from.
     """
 
-    bundle: Bundle
+    head: str
     config: AlbertConfig
     reference: Runtime
     own: list[Runtime]
-    peers: list[Runtime]
-    skipped: dict[str, str]
     shapes: list[Shape]
     threads: list[int]
     rounds: int
+    peers: list[Runtime] = field(default_factory=list)
+    skipped: dict[str, str] = field(default_factory=dict)
+    device: str = "cpu"
+    baseline: str = OPTIMUM.name
+    tokenizer: Path | None = None
+    write_checkpoint: Callable[[Any, Path], None] | None = None
+    source: Any = None
 
     @property
     def runtimes(self) -> list[Runtime]:
         """All of them, albert-edge first."""
         return [*self.own, *self.peers]
+
+    @property
+    def warm(self) -> Shape:
+        """What a runtime answers before its memory is read again."""
+        return WARM if self.device == "cpu" else WARM_GPU
+
+    def choose_baseline(self, measured: Sequence[Runtime]) -> str:
+        """The `baseline`, or else the first peer, albert-edge in fp32, or any that was measured."""
+        names = [runtime.name for runtime in measured]
+        peers = [peer.name for peer in self.peers]
+        own_fp32 = [own.name for own in self.own if own.precision == "fp32"]
+        choices = (self.baseline, *peers, *own_fp32, *names)
+        return next(choice for choice in choices if choice in names)
 
 
 def make_plan(
@@ -59,47 +88,56 @@ def make_plan(
     threads: Sequence[int] | None,
     against: Sequence[str],
     rounds: int,
+    device: str,
 ) -> Plan:
-    """Check what was asked for. The arguments are those of `albert_edge.benchmark.run.bench`.
+    """Check what was asked for. The arguments are those of `albert_edge.bench`.
 
     Raises:
         BundleError: The bundle is damaged, or has no variant of a precision.
-        UsageError: An argument has no meaning.
+        DeviceError: onnxruntime as it is installed has no such device.
+        UsageError: An argument is invalid.
     """
     if rounds < 1:
         raise UsageError(f"rounds is {rounds}.", tip="Give 1 or more; 5 is the default.")
     config = read_config(bundle.listed("config.json"))
-    peers, skipped = _choose_peers(against)
+    place = find_devices(device)[0]
+    peers, skipped = _choose_peers(against, place)
     if peers:
         portable_file(bundle)  # which their weights come from
+    has_tokenizer = any(file.file == TOKENIZER for file in bundle.manifest.files)
     return Plan(
-        bundle=bundle,
+        head=bundle.manifest.task,
         config=config,
-        reference=_own(bundle, "fp32"),
-        own=[_own(bundle, name) for name in _choose_precisions(bundle, precisions)],
-        peers=peers,
-        skipped=skipped,
+        reference=_own(bundle, "fp32", place),
+        own=[_own(bundle, name, place) for name in _choose_precisions(bundle, precisions, place)],
         shapes=choose_shapes(shapes, config),
         threads=_choose_threads(threads),
         rounds=rounds,
+        peers=peers,
+        skipped=skipped,
+        device=place.name,
+        tokenizer=bundle.listed(TOKENIZER).resolve() if has_tokenizer else None,
+        write_checkpoint=write_checkpoint,
+        source=bundle,
     )
 
 
-def _own(bundle: Bundle, precision: str) -> Runtime:
-    variant = choose_variant(bundle, CPU, precision)
+def _own(bundle: Bundle, precision: str, device: Device) -> Runtime:
+    variant = choose_variant(bundle, device, precision)
     size = sum(record.bytes for record in variant.files)
     return own_runtime(bundle.folder.resolve(), variant.name, precision, size)
 
 
-def _choose_precisions(bundle: Bundle, wanted: Sequence[str] | None) -> list[str]:
-    """The precisions to measure, each once: those wanted, or all that the bundle has for a CPU."""
+def _choose_precisions(bundle: Bundle, wanted: Sequence[str] | None, device: Device) -> list[str]:
+    """The precisions to measure, each once: those wanted, or all the bundle has for the device."""
     if not wanted:
-        there = {
+        offered = {
             variant.precision
             for variant in bundle.manifest.variants
-            if variant.target in ("portable", CPU.provider.target) and not variant.has_own_outputs
+            if variant.target in ("portable", device.provider.target)
+            and not variant.has_own_outputs
         }
-        return [name for name in PRECISIONS if name in there]
+        return [name for name in PRECISIONS if name in offered]
     for name in wanted:
         if name not in PRECISIONS:
             raise UsageError(
@@ -119,17 +157,18 @@ def _choose_threads(wanted: Sequence[int] | None) -> list[int]:
     return list(dict.fromkeys(wanted or (usable,)))
 
 
-def _choose_peers(wanted: Sequence[str]) -> tuple[list[Runtime], dict[str, str]]:
+def _choose_peers(wanted: Sequence[str], device: Device) -> tuple[list[Runtime], dict[str, str]]:
     """The peers that are installed, each once, and why others are not measured."""
+    kind = device.name.partition(":")[0]
     present, skipped = [], {}
     for name in dict.fromkeys(wanted):
         if name not in PEERS:
             raise UsageError(f"There is no peer {name!r}.", tip=f"Peers are: {', '.join(PEERS)}.")
         peer = PEERS[name]
-        if missing := peer.missing:
-            skipped[name] = (
-                f"{missing} is not installed: pip install 'albert-edge[cpu,{peer.extra}]'"
-            )
+        if peer.missing:
+            skipped[name] = peer.how_to_get_it
+        elif kind not in peer.devices:
+            skipped[name] = f"it runs on {', '.join(peer.devices)}, not on {device.name}"
         else:
             present.append(peer)
     return present, skipped

@@ -1,4 +1,4 @@
-"""Processes of their own, in which models are built and measured, seen from their parent."""
+"""Fresh processes in which models are built and measured, seen from their parent."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from albert_edge.benchmark.worker import Failure
 from albert_edge.runtime.closable import Closable
 
 T = TypeVar("T")
+
+ROOT = Path(__file__).parents[2]
 
 _PROGRAM = "from albert_edge.benchmark.worker import main; main()"
 
@@ -77,8 +79,7 @@ class Worker(Closable):
 
 def _environment(threads: int) -> dict[str, str]:
     """That of this process, with its import path, and the peers kept from the network."""
-    root = str(Path(__file__).parents[2])
-    path = os.pathsep.join([root, *(entry or os.getcwd() for entry in sys.path)])
+    path = os.pathsep.join([str(ROOT), *(entry or os.getcwd() for entry in sys.path)])
     return {
         **os.environ,
         "PYTHONPATH": path,

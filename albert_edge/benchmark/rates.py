@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from albert_edge.benchmark.report import Rates
 from albert_edge.onnx_format.one_node import MICROSOFT, one_node_model
 from albert_edge.runtime.engine import session_options
 from albert_edge.runtime.providers import load_onnxruntime
@@ -20,21 +20,6 @@ from albert_edge.runtime.saturation import adds_signed_weights_exactly
 # take 12 MB in fp32, the largest arrays of a copy 128 MB together.
 _ROWS, _INNER, _COLUMNS = 512, 1024, 3072
 _COPIED = 64 * 2**20
-
-
-@dataclass(frozen=True, slots=True)
-class Rates:
-    """What was reached with a number of threads.
-
-    Attributes:
-        int8: Multiply-accumulates a second of bytes, by MatMulIntegerToFloat.
-        fp32: The same of floats, by MatMul.
-        bandwidth: Bytes a second that a copy reads and writes.
-    """
-
-    int8: float
-    fp32: float
-    bandwidth: float
 
 
 class Meter:

@@ -1,13 +1,11 @@
-"""What a benchmark found."""
+"""The figures of a benchmark."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from albert_edge.benchmark.roofline import Roofline
-    from albert_edge.machine.machine import Machine
+from albert_edge.machine.machine import Machine
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +88,81 @@ class RuntimeResult:
 
 
 @dataclass(frozen=True, slots=True)
+class Rates:
+    """What was reached with a number of threads.
+
+    Attributes:
+        int8: Multiply-accumulates a second of bytes, by MatMulIntegerToFloat.
+        fp32: The same of floats, by MatMul.
+        bandwidth: Bytes a second that a copy reads and writes.
+    """
+
+    int8: float
+    fp32: float
+    bandwidth: float
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorShare:
+    """All runs of one type of operator within one run of the model.
+
+    Attributes:
+        operator: Its type.
+        times: How often it runs; in a loop once a turn.
+        share: Of the time of the run, 0 to 1.
+        macs: Multiply-accumulates of its matrix products.
+        bytes: Bytes it reads and writes.
+    """
+
+    operator: str
+    times: int
+    share: float
+    macs: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Roofline:
+    """One variant at one shape and number of threads, against what the machine can do.
+
+    Attributes:
+        precision: Of the variant.
+        variant: Its name.
+        batch: Sequences.
+        length: Tokens of each.
+        threads: Threads inside a run.
+        int8_macs: Multiply-accumulates whose numbers are bytes.
+        fp32_macs: Those whose numbers are floats.
+        bytes: What all operators read and write, as if nothing stayed in a cache between them.
+        rates: What plain products and copies, which take turns with the runs, reach at best on this
+            machine with as many threads.
+        ms: The best time of a run.
+        compute_ms: What the multiply-accumulates take at those rates.
+        memory_ms: What the bytes take at the rate of a copy.
+        bound: "compute" or "memory", whichever takes longer.
+        reached: The longer of the two over `ms`. It exceeds 1 where caches spare a model that is
+            bound by memory what a copy has to wait for.
+        operators: Where the time of a profiled run goes, the largest share first.
+    """
+
+    precision: str
+    variant: str
+    batch: int
+    length: int
+    threads: int
+    int8_macs: int
+    fp32_macs: int
+    bytes: int
+    rates: Rates
+    ms: float
+    compute_ms: float
+    memory_ms: float
+    bound: str
+    reached: float
+    operators: list[OperatorShare]
+
+
+@dataclass(frozen=True, slots=True, repr=False)
 class BenchReport:
     """A benchmark of a bundle beside its peers.
 
@@ -116,3 +189,10 @@ class BenchReport:
     runtimes: list[RuntimeResult]
     skipped: dict[str, str]
     roofline: list[Roofline] | None
+
+    def __repr__(self) -> str:
+        """One line: what was measured, at which shapes."""
+        names = ", ".join(runtime.name for runtime in self.runtimes)
+        latencies = self.runtimes[0].latencies if self.runtimes else []
+        shapes = ", ".join(dict.fromkeys(latency.shape for latency in latencies))
+        return f"<BenchReport of {self.bundle}: {names} at {shapes}; baseline {self.baseline}>"

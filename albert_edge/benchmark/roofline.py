@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 from albert_edge.architecture.config import read_config
 from albert_edge.benchmark.profile import CONTROL_FLOW, ModelRun, profile
-from albert_edge.benchmark.rates import Meter, Rates, best_rates, elapsed
+from albert_edge.benchmark.rates import Meter, best_rates, elapsed
+from albert_edge.benchmark.report import BenchReport, OperatorShare, Roofline
 from albert_edge.benchmark.shapes import Inputs, Shape, make_inputs
 from albert_edge.benchmark.work import INTEGER_PRODUCTS, moved_bytes, multiply_accumulates
-from albert_edge.bundle.bundle import Bundle
+from albert_edge.bundle.bundle import Bundle, open_bundle
 from albert_edge.bundle.manifest import Variant
 from albert_edge.runtime.device import CPU
 from albert_edge.runtime.session import Session
@@ -28,66 +29,6 @@ from albert_edge.runtime.variants import choose_variant
 BETWEEN = "(between operators)"
 
 _RUNS = 7
-
-
-@dataclass(frozen=True, slots=True)
-class OperatorShare:
-    """All runs of one type of operator within one run of the model.
-
-    Attributes:
-        operator: Its type.
-        times: How often it runs; in a loop once a turn.
-        share: Of the time of the run, 0 to 1.
-        macs: Multiply-accumulates of its matrix products.
-        bytes: Bytes it reads and writes.
-    """
-
-    operator: str
-    times: int
-    share: float
-    macs: int
-    bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class Roofline:
-    """One variant at one shape and number of threads, against what the machine can do.
-
-    Attributes:
-        precision: Of the variant.
-        variant: Its name.
-        batch: Sequences.
-        length: Tokens of each.
-        threads: Threads inside a run.
-        int8_macs: Multiply-accumulates whose numbers are bytes.
-        fp32_macs: Those whose numbers are floats.
-        bytes: What all operators read and write, as if nothing stayed in a cache between them.
-        rates: What plain products and copies, which take turns with the runs, reach at best on this
-            machine with as many threads.
-        ms: The best time of a run.
-        compute_ms: What the multiply-accumulates take at those rates.
-        memory_ms: What the bytes take at the rate of a copy.
-        bound: "compute" or "memory", whichever takes longer.
-        reached: The longer of the two over `ms`. It exceeds 1 where caches spare a model that is
-            bound by memory what a copy has to wait for.
-        operators: Where the time of a profiled run goes, the largest share first.
-    """
-
-    precision: str
-    variant: str
-    batch: int
-    length: int
-    threads: int
-    int8_macs: int
-    fp32_macs: int
-    bytes: int
-    rates: Rates
-    ms: float
-    compute_ms: float
-    memory_ms: float
-    bound: str
-    reached: float
-    operators: list[OperatorShare]
 
 
 def measure_roofline(
@@ -108,8 +49,8 @@ def measure_roofline(
         BundleError: There is no such variant, or it is damaged.
     """
     config = read_config(bundle.listed("config.json"))
-    task = bundle.manifest.task
-    inputs = {shape: make_inputs(shape, config, task) for shape in shapes}
+    head = bundle.manifest.task
+    inputs = {shape: make_inputs(shape, config, head) for shape in shapes}
     meters = {count: Meter(count) for count in threads}
     variants = [choose_variant(bundle, CPU, precision) for precision in precisions]
     return [
@@ -118,6 +59,25 @@ def measure_roofline(
         for count, meter in meters.items()
         for shape in shapes
     ]
+
+
+def with_roofline(report: BenchReport) -> BenchReport:
+    """The report of a benchmark on a CPU, with the limits of this machine for what it measured.
+
+    Args:
+        report: Made by `albert_edge.bench`, of a bundle that is still there.
+    """
+    own = [runtime for runtime in report.runtimes if runtime.name.startswith("albert-edge ")]
+    runs = [(latency.batch, latency.length, latency.threads) for latency in own[0].latencies]
+    return replace(
+        report,
+        roofline=measure_roofline(
+            open_bundle(report.bundle),
+            list(dict.fromkeys((batch, length) for batch, length, _ in runs)),
+            list(dict.fromkeys(threads for _, _, threads in runs)),
+            [runtime.precision for runtime in own],
+        ),
+    )
 
 
 def count_work(
@@ -176,11 +136,13 @@ def _measure(
         memory_ms=1e3 * memory,
         bound="compute" if compute >= memory else "memory",
         reached=max(compute, memory) / seconds,
-        operators=sorted(_shares(fastest, work), key=lambda part: -part.share),
+        operators=sorted(operator_shares(fastest, work), key=lambda part: -part.share),
     )
 
 
-def _shares(run: ModelRun, work: dict[str, tuple[int, int, int]]) -> Iterator[OperatorShare]:
+def operator_shares(
+    run: ModelRun, work: dict[str, tuple[int, int, int]]
+) -> Iterator[OperatorShare]:
     """The share of each operator in the time of a run, and what is left."""
     spent: dict[str, float] = defaultdict(float)
     times: Counter[str] = Counter()

@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 
-from albert_edge.benchmark.contest import Contest, Progress
+from albert_edge.benchmark.benchmark_run import BenchmarkRun
 from albert_edge.benchmark.method import describe_method
 from albert_edge.benchmark.plan import make_plan
 from albert_edge.benchmark.report import BenchReport
 from albert_edge.benchmark.shapes import Shape
 from albert_edge.bundle.bundle import Bundle, open_bundle
+from albert_edge.machine.machine import describe_machine
+from albert_edge.progress import Progress, progress_bar
+from albert_edge.runtime.providers import load_onnxruntime
 
 
 def bench(
@@ -25,10 +27,10 @@ def bench(
     threads: Sequence[int] | None = None,
     against: Sequence[str] = (),
     rounds: int = 5,
-    roofline: bool = False,
-    progress: Progress | None = None,
+    device: str = "auto",
+    progress: bool | Progress = False,
 ) -> BenchReport:
-    """Measure a bundle on the CPU: latency, throughput, start-up, memory; and its peers likewise.
+    """Measure latency, throughput, start-up and memory of a bundle; and of its peers likewise.
 
     Every runtime runs in processes of its own, kept to the same processors. Peers run the weights
     of the bundle, and their answers are compared with albert-edge's in fp32. In every round each
@@ -38,14 +40,17 @@ def bench(
         bundle: A bundle, or the folder of one.
         shapes: Pairs of batch and length; by default 1x8, 1x32, 1x128, 1x384 and 8x128, those of
             them that the model can take.
-        precisions: Which of the bundle's; by default all that it has a variant of for a CPU.
+        precisions: Which of the bundle's; by default all that it has for the device.
         threads: Numbers of threads, each of which everything is measured with; by default the
             processors this process may use.
         against: Peers: "torch", "torch-int8", "optimum", "optimum-int8", "openvino" or
-            "openvino-int8". One that is not installed or fails is reported as skipped.
+            "openvino-int8" on a CPU, "torch-fp16" or "torch-fp16-compiled" on a GPU. A peer that is
+            not installed, runs elsewhere or fails is reported as skipped.
         rounds: Turns each runtime has at every shape.
-        roofline: Whether to measure what the machine could do at most.
-        progress: Told what is being done, and how many steps of how many are done.
+        device: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1", ... On a GPU, memory is
+            that of the device, as nvidia-smi reports it.
+        progress: True for a progress bar, or a function that is called with what is being done,
+            and how many steps of how many are done.
 
     Returns:
         The report. The baseline of its ratios is optimum if that was measured, otherwise the first
@@ -54,13 +59,12 @@ def bench(
     Raises:
         BundleError: The bundle is missing or damaged, has no variant of a precision, cannot be run,
             or, if peers were asked for, has no weights to give them.
+        DeviceError: onnxruntime as it is installed has no such device.
         MissingExtraError: onnxruntime is not installed.
-        UsageError: An argument has no meaning.
+        UsageError: An argument is invalid.
     """
-    from albert_edge.machine.machine import describe_machine
-    from albert_edge.runtime.providers import load_onnxruntime
-
     opened = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
+    load_onnxruntime()  # fails here, with what to install
     plan = make_plan(
         opened,
         shapes=shapes,
@@ -68,18 +72,14 @@ def bench(
         threads=threads,
         against=against,
         rounds=rounds,
+        device=device,
     )
-    load_onnxruntime()  # fails here, with what to install
-    with tempfile.TemporaryDirectory() as scratch, ExitStack() as stack:
-        running = Contest(plan, Path(scratch), stack, progress or (lambda what, done, total: None))
-        results, baseline = running.measure()
-    limits = None
-    if roofline:
-        from albert_edge.benchmark.roofline import measure_roofline
-
-        limits = measure_roofline(
-            opened, plan.shapes, plan.threads, [own.precision for own in plan.own]
-        )
+    with (
+        progress_bar(progress) as report,
+        tempfile.TemporaryDirectory() as scratch,
+        BenchmarkRun(plan, Path(scratch), report) as run,
+    ):
+        results, baseline = run.measure(), run.baseline
     config = asdict(plan.config)
     return BenchReport(
         machine=describe_machine(),
@@ -88,8 +88,8 @@ def bench(
         geometry={key: config[key] for key in config if isinstance(config[key], int | float | str)},
         baseline=baseline,
         rounds=rounds,
-        method=describe_method(plan, running.processors, running.starts),
+        method=describe_method(plan, run.processors, run.starts),
         runtimes=results,
-        skipped=plan.skipped | running.failed,
-        roofline=limits,
+        skipped=plan.skipped | run.failed,
+        roofline=None,
     )

@@ -1,7 +1,7 @@
 """What is measured: how a runtime makes its model, and how a fresh process loads it.
 
-What a `Runtime` holds travels to other processes, so its functions stand at the top of modules,
-and import what they need only when they are called.
+A `Runtime` is sent to other processes, so its functions stand at the top of modules, and import
+what they need when they are called.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ class Work:
 
     Attributes:
         folder: Has a `CHECKPOINT`, as save_pretrained writes it, and room for what is made.
-        task: The head, as in `albert_edge.architecture.heads.HEADS`.
+        head: What the model was trained for.
     """
 
     folder: Path
-    task: str
+    head: str
 
     @property
     def checkpoint(self) -> Path:
@@ -48,13 +48,13 @@ class Built:
     Attributes:
         path: What is loaded.
         bytes: Size of its files.
-        task: The head.
+        head: What the model was trained for.
         note: What must be said about it; empty if nothing.
     """
 
     path: Path
     bytes: int
-    task: str
+    head: str
     note: str = ""
 
 
@@ -65,25 +65,33 @@ class Runtime:
     Attributes:
         name: What it is called.
         precision: Of its weights.
-        build: Makes the model; a peer's is called in a process in which nothing is measured.
+        build: Makes the model, in a process in which nothing is measured if there is an `extra`.
         prepare: What a program has done before it opens its first model, imports above all.
-        load: Loads what was built, for a number of threads.
+        load: Loads what was built, for a number of threads, on a device. What it returns takes
+            arrays, or whatever else the benchmark feeds.
         modules: What must be importable.
         extra: The extra of albert-edge that brings it.
+        devices: Where it can run.
     """
 
     name: str
     precision: str
     build: Callable[[Work], Built]
     prepare: Callable[[], object]
-    load: Callable[[Built, int], Run]
+    load: Callable[[Built, int, str], Callable[[Any], Any]]
     modules: tuple[str, ...] = ()
     extra: str = ""
+    devices: tuple[str, ...] = ("cpu",)
 
     @property
     def missing(self) -> str:
         """The first module that cannot be found, or nothing."""
         return next((name for name in self.modules if not _is_found(name)), "")
+
+    @property
+    def how_to_get_it(self) -> str:
+        """What is missing, and the pip line that installs it."""
+        return f"{self.missing} is not installed: pip install 'albert-edge[cpu,{self.extra}]'"
 
 
 def _is_found(module: str) -> bool:
@@ -126,16 +134,16 @@ def own_runtime(bundle: Path, variant: str, precision: str, file_bytes: int) -> 
 
 
 def _as_it_is(work: Work, *, bundle: Path, file_bytes: int) -> Built:
-    return Built(bundle, file_bytes, work.task)
+    return Built(bundle, file_bytes, work.head)
 
 
 def prepare_own() -> None:
-    """What a program that uses albert-edge has imported."""
+    """Import what a program that uses albert-edge has imported."""
     import_all("numpy", "onnxruntime", "tokenizers", "albert_edge.runtime.session")
 
 
-def load_own(built: Built, threads: int, *, variant: str) -> Run:
-    """A session of a bundle."""
+def load_own(built: Built, threads: int, device: str, **options: Any) -> Run:
+    """Open a session of a bundle; the options say which variant or precision."""
     from albert_edge.runtime.session import Session
 
-    return Session(built.path, device="cpu", variant=variant, threads=threads).run
+    return Session(built.path, device=device, threads=threads, **options).run

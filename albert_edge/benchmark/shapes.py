@@ -18,7 +18,8 @@ Inputs = dict[str, npt.NDArray[np.int64]]
 DEFAULT_SHAPES: tuple[Shape, ...] = ((1, 8), (1, 32), (1, 128), (1, 384), (8, 128))
 FIRST: Shape = (1, 16)  # what a fresh process answers first, and what outputs are compared on
 WARM: Shape = (1, 128)  # what it answers before its memory is read again
-CHOICES = 2  # of each item, for a model that chooses
+WARM_GPU: Shape = (32, 128)  # the same on a GPU, which takes larger batches
+CHOICES = 2  # of each item, for a multiple-choice model
 
 
 def parse_shapes(text: str) -> list[Shape]:

@@ -1,22 +1,16 @@
-"""Runtimes in fresh processes: what a start takes, and whether they answer alike."""
+"""Runtimes in fresh processes, and what a start takes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from time import perf_counter
 from typing import Any
 
-import numpy as np
-
-from albert_edge.benchmark.process import Worker, WorkerError
-from albert_edge.benchmark.runtimes import Arrays, Built, Runtime
-from albert_edge.benchmark.worker import open_runtime, read_memory
-from albert_edge.runtime.vectors import cosine
-
-TOLERANCE = 1e-3  # of the largest output: what two float32 runs of one model are within
+from albert_edge.benchmark.process import Worker
+from albert_edge.benchmark.runtimes import Built, Runtime
+from albert_edge.benchmark.worker import open_runtime, read_growth
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,21 +21,23 @@ class Setting:
         folder: For what they print.
         threads: Threads of a run.
         processors: Those they are kept to; all, if there are none.
-        tokenizer: A tokenizer.json that a start loads as well, or None.
         first: What they answer first.
         warm: What they answer before their memory is read again.
+        tokenizer: A tokenizer.json that a start loads as well, or None.
+        device: Where they run.
     """
 
     folder: Path
     threads: int
     processors: list[int]
-    tokenizer: Path | None
-    first: Arrays
-    warm: Arrays
+    first: Any
+    warm: Any
+    tokenizer: Path | None = None
+    device: str = "cpu"
 
     def open_process(self, name: str) -> Worker:
-        """A fresh process."""
-        return Worker(self.folder / f"{name}.log", self.threads, self.processors)
+        """Start a fresh process."""
+        return Worker(self.folder / f"{name.replace('/', '-')}.log", self.threads, self.processors)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +51,7 @@ class Start:
     peak_mb: float
 
 
-def start(runtime: Runtime, built: Built, setting: Setting) -> tuple[Worker, Start, Arrays]:
+def start(runtime: Runtime, built: Built, setting: Setting) -> tuple[Worker, Start, Any]:
     """Start a runtime.
 
     Returns:
@@ -66,62 +62,17 @@ def start(runtime: Runtime, built: Built, setting: Setting) -> tuple[Worker, Sta
     """
     worker = setting.open_process(runtime.name)
     try:
-        told = runtime, built, setting.threads, setting.tokenizer, setting.first
-        load_s, outputs = worker.call(open_runtime, *told)
+        load = runtime, built, setting.threads, setting.device, setting.tokenizer, setting.first
+        load_s, outputs = worker.call(open_runtime, *load)
         cold_start_s = perf_counter() - worker.started
-        memory = worker.call(read_memory, setting.warm)
+        growth = worker.call(read_growth, setting.warm, setting.device)
     except BaseException:
         worker.close()
         raise
-    return worker, Start(load_s, cold_start_s, *memory), outputs
+    return worker, Start(load_s, cold_start_s, *growth), outputs
 
 
-def sum_up(starts: list[Start]) -> Start:
+def median_start(starts: list[Start]) -> Start:
     """The median of every figure."""
     names = Start.__dataclass_fields__
-    return Start(*(median(getattr(one, name) for one in starts) for name in names))
-
-
-@dataclass(frozen=True, slots=True)
-class Likeness:
-    """How near outputs are to the reference: largest absolute difference, and least cosine."""
-
-    difference: float
-    cosine: float
-
-
-def liken(expected: Arrays, found: Arrays) -> Likeness:
-    """Compare the outputs of two runs by name.
-
-    Args:
-        expected: The reference. It may have outputs that the other has not.
-        found: What is compared with it.
-
-    Raises:
-        WorkerError: There is no output of the same name and shape to compare.
-    """
-    pairs = [(expected[name], found[name]) for name in expected if name in found]
-    if not pairs or any(a.shape != b.shape for a, b in pairs):
-        raise WorkerError(f"its outputs are {_shapes(found)}, not {_shapes(expected)}")
-    # Unlike max() and min(), these let a NaN through.
-    difference = np.max([np.abs(a - b).max() for a, b in pairs])
-    least = float(np.min([cosine(a.ravel(), b.ravel()) for a, b in pairs]))
-    return Likeness(float(difference), least)
-
-
-def require_same_weights(expected: Arrays, likeness: Likeness) -> None:
-    """See that a float32 runtime answers as the reference does.
-
-    Raises:
-        WorkerError: It does not.
-    """
-    scale = max(1.0, *(float(np.abs(values).max()) for values in expected.values()))
-    if not likeness.difference <= TOLERANCE * scale:
-        raise WorkerError(
-            f"its answers are not those of the same weights: largest difference "
-            f"{likeness.difference:.2g}"
-        )
-
-
-def _shapes(outputs: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {values.shape}" for name, values in outputs.items()) or "none"
+    return Start(*(median(getattr(start, name) for start in starts) for name in names))

@@ -1,4 +1,4 @@
-"""From the times of many runs to what is said about them."""
+"""Times of many runs -> medians, ratios, and which ratios can be relied on."""
 
 from __future__ import annotations
 
@@ -6,6 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
+# A ratio is marked where it is of fewer rounds than this, or where the distance of its quartiles
+# exceeds this share of it.
+FEWEST_ROUNDS = 3
+WIDEST_SPREAD = 0.25
+MARKS = (
+    f"(n=2): of so few rounds, fewer than {FEWEST_ROUNDS}; ~: scattered, the quartiles of the "
+    f"rounds are further apart than {WIDEST_SPREAD:.0%} of the ratio."
+)
 
 # Tukey's fences (Exploratory Data Analysis, 1977, section 2D): what lies further from the quartiles
 # than this many times their distance is "far out".
@@ -82,3 +91,38 @@ def compare(own: Turns, baseline: Turns) -> Ratio:
     ratios = [np.median(theirs) / np.median(ours) for ours, theirs in pairs]
     low, median, high = np.percentile(ratios, (25, 50, 75))
     return Ratio(float(median), float(low), float(high))
+
+
+def format_ratio(
+    ratio: float | None, low: float | None, high: float | None, rounds: int | None
+) -> str:
+    """Write a ratio, with a mark if it is not to be relied on: see `MARKS`.
+
+    Args:
+        ratio: The ratio; None is written as nothing.
+        low: Its lower quartile over the rounds; None if it is not known.
+        high: Its upper quartile.
+        rounds: How many there were; None if that is not known.
+
+    >>> format_ratio(3.3219, 3.2, 3.4, 5)
+    '3.32 x'
+    >>> format_ratio(3.3219, 3.2, 3.4, 2)
+    '3.3 x (n=2)'
+    >>> format_ratio(486.2, 80.0, 700.0, 1)
+    '~490 x (n=1)'
+    """
+    if ratio is None:
+        return ""
+    scattered = low is not None and high is not None and high - low > WIDEST_SPREAD * ratio
+    few = rounds is not None and rounds < FEWEST_ROUNDS
+    if not scattered and not few:
+        return f"{ratio:.2f} x"
+    rounded = float(f"{ratio:.1e}")  # two digits
+    text = (
+        f"{rounded:.0f}"
+        if rounded >= 10
+        else f"{rounded:.1f}"
+        if rounded >= 1
+        else f"{rounded:.2f}"
+    )
+    return f"{'~' * scattered}{text} x" + f" (n={rounds})" * few

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import ceil
 from statistics import median
+from typing import Any
 
 from albert_edge.benchmark.process import Worker, WorkerError
 from albert_edge.benchmark.runtimes import Arrays
-from albert_edge.benchmark.worker import time_runs
+from albert_edge.benchmark.worker import Answer, time_answer, time_runs
 
 REST = 0.05  # seconds before a turn: threads of the runtime before spin on for a moment
 TURN = 0.25  # seconds that the runs of a turn take, about
@@ -68,3 +69,26 @@ def take_turns(
             if seconds := turn(name, warm + runs):
                 turns[name].append(seconds[warm:])
     return turns
+
+
+def answer_in_turns(
+    workers: dict[str, Worker], parts: Sequence[Any], *, tell: Callable[[str], None]
+) -> dict[str, list[Answer]]:
+    """Time one run on each of several inputs; all runtimes answer one before any takes the next.
+
+    Args:
+        workers: A process for each runtime.
+        parts: The inputs, such as chunks of texts.
+        tell: Told the name of the runtime before each turn.
+
+    Raises:
+        WorkerError: One failed.
+    """
+    answers: dict[str, list[Answer]] = {name: [] for name in workers}
+    order = random.Random(0)
+    for part in parts:
+        for name in order.sample(list(workers), len(workers)):
+            tell(name)
+            time.sleep(REST)
+            answers[name].append(workers[name].call(time_answer, part))
+    return answers

@@ -12,12 +12,13 @@ import os
 import pickle
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
-if TYPE_CHECKING:
-    from albert_edge.benchmark.runtimes import Arrays, Built, Run, Runtime
+from albert_edge.benchmark.memory import forget_peak, read_memory
+from albert_edge.benchmark.runtimes import Built, Runtime
 
 TEXT = "Where is the station?"
 
@@ -29,10 +30,19 @@ class Failure:
     reason: str
 
 
-def main() -> None:
-    """Answer calls until there are no more.
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One timed run: wall time, time of the processors including spinning, and the outputs."""
 
-    The arguments of the process are the processors it is kept to; none leaves it all it has.
+    seconds: float
+    cpu_seconds: float
+    outputs: Any
+
+
+def main() -> None:
+    """Answer calls until stdin ends.
+
+    The arguments of the process are the processors it is kept to; without any it may use all.
     """
     if processors := [int(text) for text in sys.argv[1:]]:
         os.sched_setaffinity(0, processors)
@@ -44,29 +54,30 @@ def main() -> None:
         except EOFError:
             return
         try:
-            answer = function(*arguments)
+            result = function(*arguments)
         except Exception as error:  # whatever the libraries of a peer raise
             lines = str(error).strip().splitlines() or [""]
-            answer = Failure(f"{type(error).__name__}: {lines[0][:300]}".removesuffix(": "))
-        pickle.dump(answer, answers)
+            result = Failure(f"{type(error).__name__}: {lines[0][:300]}".removesuffix(": "))
+        pickle.dump(result, answers)
         answers.flush()
 
 
-# What a process is asked to do with a runtime. It holds one at most.
+# The runtime of this process, at most one, and the memory before and after it was loaded.
 
-_RUN: list[Run] = []
+_RUN: list[Callable[[Any], Any]] = []
 _MEMORY: dict[str, float] = {}
 
 
 def open_runtime(
-    runtime: Runtime, built: Built, threads: int, tokenizer: Path | None, first: Arrays
-) -> tuple[float, Arrays]:
+    runtime: Runtime, built: Built, threads: int, device: str, tokenizer: Path | None, first: Any
+) -> tuple[float, Any]:
     """Do all that a program does up to its first answer.
 
     Args:
         runtime: What to load.
         built: What it built.
         threads: Threads of a run.
+        device: Where it runs.
         tokenizer: A tokenizer.json to load and use, or None.
         first: What to answer.
 
@@ -79,34 +90,37 @@ def open_runtime(
 
         Tokenizer.from_file(str(tokenizer)).encode(TEXT)
     gc.collect()
-    _forget_peak()
-    _MEMORY["before"] = _resident("VmRSS")
+    forget_peak()
+    _MEMORY["before"], _ = read_memory(device)
     start = time.perf_counter()
-    _RUN[:] = [runtime.load(built, threads)]
+    _RUN[:] = [runtime.load(built, threads, device)]
     seconds = time.perf_counter() - start
-    _MEMORY["loaded"] = _resident("VmRSS")
+    _MEMORY["loaded"], _ = read_memory(device)
     return seconds, answer(first)
 
 
-def answer(inputs: Arrays) -> Arrays:
-    """The outputs for some inputs."""
-    return dict(_RUN[0](inputs))
+def answer(inputs: Any) -> Any:
+    """Run the model of this process once."""
+    return _RUN[0](inputs)
 
 
-def read_memory(inputs: Arrays) -> tuple[float, float, float]:
-    """What the process grew by, in MB: on loading, on answering too, and at the most.
+def read_growth(inputs: Any, device: str) -> tuple[float, float, float]:
+    """Read what the process grew by, in MB: on loading, on answering too, and at the most.
 
     Args:
         inputs: What to answer before reading.
+        device: Whose memory is read.
     """
     answer(inputs)
-    before = _MEMORY["before"]
-    steady, peak = _resident("VmRSS"), _resident("VmHWM")
-    return _MEMORY["loaded"] - before, steady - before, peak - before
+    before, loaded = _MEMORY["before"], _MEMORY["loaded"]
+    now, peak = read_memory(device)
+    if peak != peak:  # the system keeps no peak
+        peak = max(loaded, now)
+    return loaded - before, now - before, peak - before
 
 
-def time_runs(inputs: Arrays, count: int) -> list[float]:
-    """Seconds of each of some runs."""
+def time_runs(inputs: Any, count: int) -> list[float]:
+    """Run several times; the seconds of each run."""
     run, seconds = _RUN[0], []
     for _ in range(count):
         start = time.perf_counter()
@@ -115,20 +129,8 @@ def time_runs(inputs: Arrays, count: int) -> list[float]:
     return seconds
 
 
-def _resident(field: str) -> float:
-    """A field of /proc/self/status in MB of 10^6 bytes; NaN where there is no such file."""
-    try:
-        with open("/proc/self/status") as file:
-            lines = dict(line.split(":", 1) for line in file)
-    except OSError:
-        return float("nan")
-    return int(lines[field].split()[0]) * 1024 / 1e6
-
-
-def _forget_peak() -> None:
-    """Have the kernel count VmHWM from here on (proc(5), clear_refs)."""
-    try:
-        with open("/proc/self/clear_refs", "w") as file:
-            file.write("5")
-    except OSError:
-        return
+def time_answer(inputs: Any) -> Answer:
+    """Run once, and keep the outputs."""
+    start, before = time.perf_counter(), time.process_time()
+    outputs = answer(inputs)
+    return Answer(time.perf_counter() - start, time.process_time() - before, outputs)

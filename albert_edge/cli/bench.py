@@ -66,9 +66,12 @@ def bench(
             threads=threads,
             against=[name.strip() for name in against.split(",") if name.strip()],
             rounds=rounds,
-            roofline=roofline,
             progress=progress,
         )
+    if roofline:
+        from albert_edge.benchmark.roofline import with_roofline
+
+        report = with_roofline(report)
     if plot:
         from albert_edge.report.plot_file import write_plot
 

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from albert_edge.cli.printing import print_table
 
 if TYPE_CHECKING:
-    from albert_edge.benchmark.rates import Rates
-    from albert_edge.benchmark.roofline import Roofline
+    from albert_edge.benchmark.report import Rates, Roofline
 
 # Operators below this share of the time are summed up.
 _SMALL = 0.02

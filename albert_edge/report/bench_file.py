@@ -12,8 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from albert_edge.benchmark.report import BenchReport
-from albert_edge.benchmark.roofline import Roofline
+from albert_edge.benchmark.report import BenchReport, Roofline
 from albert_edge.errors import InputError
 from albert_edge.json_fields import JsonObject, read_object
 from albert_edge.machine.machine import Machine

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from albert_edge.benchmark.report import BenchReport, Latency, RuntimeResult
-from albert_edge.benchmark.roofline import Roofline
+from albert_edge.benchmark.report import BenchReport, Latency, Roofline, RuntimeResult
 from albert_edge.machine.machine import Machine
 from albert_edge.report.formats import milliseconds, thread_count
 from albert_edge.report.page import Figure, Section, Table

@@ -1,4 +1,4 @@
-"""`albert-edge bench`: its statistics, its peers, its processes, and what it says of failures."""
+"""`albert-edge bench`: its peers, its processes, and what it reports of failures."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ import json
 import math
 import os
 import signal
-import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,22 +25,22 @@ from support.checkpoints import MODEL_CLASSES, make_model
 
 import albert_edge
 from albert_edge.architecture.config import read_config
-from albert_edge.benchmark import bench
 from albert_edge.benchmark import peers as peers_module
 from albert_edge.benchmark.checkpoint import write_checkpoint
+from albert_edge.benchmark.outputs import compare_outputs
 from albert_edge.benchmark.peers import PEERS
 from albert_edge.benchmark.pinning import choose_processors
 from albert_edge.benchmark.report import BenchReport, Latency, RuntimeResult
+from albert_edge.benchmark.run import bench
 from albert_edge.benchmark.runtimes import Runtime, Work, prepare_own
 from albert_edge.benchmark.shapes import choose_shapes, make_inputs, parse_shapes
-from albert_edge.benchmark.starts import liken
-from albert_edge.benchmark.statistics import FAR_OUT, compare, summarize
 from albert_edge.bundle.bundle import open_bundle
 from albert_edge.cli.app import main
 from albert_edge.errors import AlbertEdgeError, BundleError, UsageError
 from albert_edge.runtime.cpus import usable_cpus
 from albert_edge.runtime.session import Session
 
+ON_A_CPU = {name: peer for name, peer in PEERS.items() if "cpu" in peer.devices}
 SCRIPT = Path(sys.executable).with_name("albert-edge")
 SHIPPED = "langid-tiny"
 
@@ -54,77 +53,6 @@ def langid(tmp_path_factory: pytest.TempPathFactory) -> Path:
     one = ["Where is the station?"]
     albert_edge.quantize(folder, precision="int8", texts=one, min_agreement=0, min_cosine=0)
     return folder
-
-
-# --- statistics -----------------------------------------------------------------------------
-
-
-def test_times_by_hand() -> None:
-    found = summarize([[3.0, 1.0], [4.0, 2.0]])
-    assert (found.p50, found.best, found.mean) == (2.5, 1.0, 2.5)
-    assert found.p95 == pytest.approx(3.85)  # 0.95 * 3 = 2.85: from the third to the fourth
-    assert (found.runs, found.outliers) == (4, 0)
-
-
-@pytest.mark.parametrize(("slowest", "left_out"), [(10.0, 0), (10.001, 1), (1e6, 1)])
-def test_outliers_by_hand(slowest: float, left_out: int) -> None:
-    # The quartiles of 1, 2, 3, 4, x are 2 and 4, so the limit is 4 + 3 * (4 - 2).
-    found = summarize([[1.0, 2.0, 3.0], [4.0, slowest]])
-    assert (found.runs, found.outliers) == (5, left_out)
-    assert found.p50 == (2.5 if left_out else 3.0)
-    assert found.mean == (2.5 if left_out else 4.0)
-
-
-def test_a_fast_run_is_no_outlier() -> None:
-    found = summarize([[100.0, 101.0, 102.0, 103.0, 1e-6]])
-    assert (found.best, found.outliers) == (1e-6, 0)
-
-
-def test_one_run_is_all_there_is_to_say() -> None:
-    found = summarize([[0.25]])
-    assert (found.p50, found.p95, found.best, found.mean) == (0.25,) * 4
-    assert (found.runs, found.outliers) == (1, 0)
-
-
-seconds = st.floats(1e-6, 1e4)
-turns = st.lists(st.lists(seconds, min_size=1, max_size=12), min_size=1, max_size=6)
-
-
-def percentile(values: Sequence[float], percent: int) -> float:
-    """By Python's own quantiles."""
-    if len(values) == 1:
-        return values[0]
-    return statistics.quantiles(values, n=100, method="inclusive")[percent - 1]
-
-
-@given(turns)
-def test_times_are_those_of_the_runs_that_are_kept(taken: list[list[float]]) -> None:
-    found = summarize(taken)
-    runs = sorted(second for turn in taken for second in turn)
-    low, high = percentile(runs, 25), percentile(runs, 75)
-    limit = high + FAR_OUT * (high - low)
-    # What lies at the limit itself may fall on either side by rounding.
-    kept = runs[: found.runs - found.outliers]
-    assert found.runs == len(runs)
-    assert kept[-1] <= limit * (1 + 1e-9)
-    assert all(second >= limit * (1 - 1e-9) for second in runs[len(kept) :])
-    assert found.outliers <= len(runs) / 4
-    assert found.p50 == pytest.approx(statistics.median(kept), rel=1e-12)
-    assert found.p95 == pytest.approx(percentile(kept, 95), rel=1e-9)
-    assert found.best == runs[0]
-    assert found.mean == pytest.approx(statistics.fmean(kept), rel=1e-12)
-
-
-def test_ratio_by_hand() -> None:
-    # Rounds: 2 / 1, 3 / 1 and 8 / 2; their quartiles lie halfway between them.
-    found = compare([[1.0, 1.0, 50.0], [1.0], [2.0]], [[2.0], [3.0, 1.0, 9.0], [8.0]])
-    assert (found.median, found.low, found.high) == (3.0, 2.5, 3.5)
-
-
-@given(turns, st.floats(0.1, 10))
-def test_ratio_to_a_multiple_of_itself(own: list[list[float]], factor: float) -> None:
-    found = compare(own, [[factor * second for second in turn] for turn in own])
-    assert [found.low, found.median, found.high] == pytest.approx([factor] * 3)
 
 
 # --- shapes ---------------------------------------------------------------------------------
@@ -211,7 +139,7 @@ def test_the_checkpoint_of_peers_is_the_original(work: Work) -> None:
     # Left are twins of what was written, and a pooler that no output reads.
     assert all("decoder" in name or "pooler" in name for name in original)
     config = json.loads((work.checkpoint / "config.json").read_text())
-    assert config["architectures"] == [MODEL_CLASSES[work.task]]
+    assert config["architectures"] == [MODEL_CLASSES[work.head]]
 
 
 # Tracing and converting take seconds: of the tasks those with two outputs, three dimensions, or a
@@ -223,7 +151,7 @@ SLOW = {
 }
 
 
-@pytest.mark.parametrize("name", PEERS)
+@pytest.mark.parametrize("name", ON_A_CPU)
 @pytest.mark.filterwarnings("ignore")  # of tracing, by torch and those who call it
 def test_every_peer_answers_every_task(
     name: str, work: Work, request: pytest.FixtureRequest
@@ -233,22 +161,22 @@ def test_every_peer_answers_every_task(
         pytest.skip(f"needs {peer.missing}")
     if name in SLOW and request.node.callspec.params["work"] not in SLOW[name]:
         pytest.skip("takes seconds, and shows nothing that other tasks do not")
-    if peer.extra == "optimum" and work.task == "pretraining":
+    if peer.extra == "optimum" and work.head == "pretraining":
         with pytest.raises(ValueError, match="no exporter for the pretraining head"):
             peer.build(work)
         return
     built = peer.build(work)
     assert built.bytes > 0
-    run = peer.load(built, 1)
-    arrays = make_inputs((2, 9), read_config(work.checkpoint / "config.json"), work.task)
+    run = peer.load(built, 1, "cpu")
+    arrays = make_inputs((2, 9), read_config(work.checkpoint / "config.json"), work.head)
     with Session(work.folder / "bundle", threads=1, precision="fp32") as session:
         expected = session.run(arrays)
-    likeness = liken(expected, run(arrays))
+    difference = compare_outputs(expected, run(arrays))
     if peer.precision == "fp32":
-        assert likeness.difference <= 1e-4
+        assert difference.difference <= 1e-4
     else:
-        assert likeness.difference > 0
-        assert likeness.cosine >= 0.95
+        assert difference.difference > 0
+        assert difference.cosine >= 0.95
 
 
 # --- all of it ------------------------------------------------------------------------------
@@ -302,9 +230,12 @@ def test_document_has_every_field(document: dict[str, Any], langid: Path) -> Non
 def test_every_peer_is_measured_or_says_why(document: dict[str, Any]) -> None:
     missing = {name for name, peer in PEERS.items() if peer.missing}
     names = [runtime["name"] for runtime in document["runtimes"]]
-    there = [name for name in PEERS if name not in missing]
+    there = [name for name in ON_A_CPU if name not in missing]
     assert names == ["albert-edge fp32", "albert-edge int8", *there]
-    assert set(document["skipped"]) == missing
+    elsewhere = {*PEERS} - {*ON_A_CPU}
+    assert set(document["skipped"]) == missing | elsewhere
+    for name in elsewhere - missing:
+        assert document["skipped"][name] == "it runs on cuda, not on cpu"
     if "optimum" in there:
         assert document["baseline"] == "optimum"
 
@@ -401,7 +332,7 @@ def test_missing_extra_is_skipped_with_the_pip_line(
     assert report.baseline == "albert-edge fp32"
     extras = {"torch": "reference", "optimum": "optimum", "openvino": "openvino"}
     for name in PEERS:
-        line = f"pip install 'albert-edge[cpu,{extras[name.removesuffix('-int8')]}]'"
+        line = f"pip install 'albert-edge[cpu,{extras[name.partition('-')[0]]}]'"
         assert report.skipped[name].endswith(line)
     assert report.skipped["openvino"].startswith("openvino is not installed")
 
@@ -412,7 +343,7 @@ import numpy as np
 from albert_edge.benchmark.runtimes import Built, load_own
 
 def as_it_is(work):
-    return Built({bundle!r}, 1, work.task)
+    return Built({bundle!r}, 1, work.head)
 
 def fails(work):
     raise ValueError("no such thing\\nand more")
@@ -424,27 +355,27 @@ def exits(work):
 def killed(work):
     os.kill(os.getpid(), signal.SIGKILL)
 
-def right(built, threads):
-    return load_own(built, threads, variant="model")
+def right(built, threads, device):
+    return load_own(built, threads, device, variant="model")
 
-def other_weights(built, threads):
-    run = right(built, threads)
+def other_weights(built, threads, device):
+    run = right(built, threads, device)
     return lambda arrays: {{name: values + 1 for name, values in run(arrays).items()}}
 
-def other_outputs(built, threads):
-    run = right(built, threads)
+def other_outputs(built, threads, device):
+    run = right(built, threads, device)
     return lambda arrays: {{"scores": values for values in run(arrays).values()}}
 
-def not_sixteen_wide(built, threads):
-    run = right(built, threads)
+def not_sixteen_wide(built, threads, device):
+    run = right(built, threads, device)
     def odd(arrays):
         if arrays["input_ids"].shape == (2, 16):
             raise MemoryError
         return run(arrays)
     return odd
 
-def heavy(built, threads):
-    run = right(built, threads)
+def heavy(built, threads, device):
+    run = right(built, threads, device)
     kept, gone = np.full(50_000_000, 1, np.uint8), np.full(90_000_000, 1, np.uint8)
     time.sleep(0.2)
     def slow(arrays):
@@ -613,4 +544,4 @@ def test_no_process_is_left_behind(
 def test_nan_is_never_alike() -> None:
     right = {"logits": np.ones((1, 2), np.float32)}
     wrong = {"logits": np.array([[1, math.nan]], np.float32)}
-    assert math.isnan(liken(right, wrong).difference)
+    assert math.isnan(compare_outputs(right, wrong).difference)

@@ -13,16 +13,10 @@ from support.checkpoints import TINY, make_model
 
 import albert_edge
 from albert_edge.architecture.config import read_config
-from albert_edge.benchmark import rates, roofline
+from albert_edge.benchmark import rates
 from albert_edge.benchmark.profile import Array, ModelRun, NodeRun, profile, read_profile
-from albert_edge.benchmark.rates import Rates
-from albert_edge.benchmark.roofline import (
-    BETWEEN,
-    OperatorShare,
-    Roofline,
-    count_work,
-    measure_roofline,
-)
+from albert_edge.benchmark.report import OperatorShare, Rates, Roofline
+from albert_edge.benchmark.roofline import BETWEEN, count_work, measure_roofline, operator_shares
 from albert_edge.benchmark.shapes import make_inputs
 from albert_edge.benchmark.work import INTEGER_PRODUCTS, moved_bytes, multiply_accumulates
 from albert_edge.bundle.bundle import open_bundle
@@ -300,7 +294,7 @@ def test_shares_count_what_is_in_a_loop_once() -> None:
         return NodeRun(operator, (), (), seconds)
 
     nodes = (timed("Add", 2), timed("MatMul", 3), timed("Add", 1), timed("Loop", 8))
-    assert list(roofline._shares(ModelRun(nodes, 8.0), {"MatMul": (1, 7, 70)})) == [
+    assert list(operator_shares(ModelRun(nodes, 8.0), {"MatMul": (1, 7, 70)})) == [
         OperatorShare("Add", 2, 0.375, 0, 0),
         OperatorShare("MatMul", 1, 0.375, 7, 70),
         OperatorShare(BETWEEN, 0, 0.25, 0, 0),

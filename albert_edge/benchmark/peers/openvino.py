@@ -21,8 +21,8 @@ def build(work: Work) -> Built:
     path = work.folder / "openvino.xml"
     if not path.exists():
         openvino, torch = import_module("openvino"), import_module("torch")
-        source = transformers_model(work.checkpoint, work.task, torchscript=True)
-        head = HEADS[work.task]
+        source = transformers_model(work.checkpoint, work.head, torchscript=True)
+        head = HEADS[work.head]
         shape = head.ids_shape(2, 8)
         names = [wanted.name for wanted in head.inputs]
         example = {name: torch.ones(shape, dtype=torch.int64) for name in names}
@@ -33,7 +33,7 @@ def build(work: Work) -> Built:
         for output, name in zip(model.outputs, outputs, strict=True):
             output.get_tensor().set_names({name})
         save(model, path)
-    return built(path, work.task)
+    return built(path, work.head)
 
 
 def build_int8(work: Work) -> Built:
@@ -45,7 +45,7 @@ def build_int8(work: Work) -> Built:
     path = work.folder / "openvino-int8.xml"
     save(model, path)
     path.with_suffix(".json").write_text(json.dumps({_HIDDEN_SIZE: config[_HIDDEN_SIZE]}))
-    return built(path, work.task)
+    return built(path, work.head)
 
 
 def read(work: Work) -> Any:
@@ -63,12 +63,13 @@ def built(path: Path, task: str) -> Built:
     return Built(path, file_sizes(path, path.with_suffix(".bin")), task)
 
 
-def load(built: Built, threads: int, *, precision: str = "f32") -> Run:
+def load(built: Built, threads: int, device: str, *, precision: str = "f32") -> Run:
     """A compiled model and one request, set for latency.
 
     Args:
         built: The model.
         threads: Threads of a run.
+        device: It runs on a CPU.
         precision: Of what is float; left alone, OpenVINO takes bf16 where the CPU has it.
     """
     settings = {

@@ -30,16 +30,16 @@ def build(work: Work) -> Built:
     """
     path = work.folder / _EXPORT / "model.onnx"
     if not path.exists():
-        if work.task == "pretraining":
+        if work.head == "pretraining":
             raise ValueError("optimum has no exporter for the pretraining head")
         import_module("optimum.exporters.onnx").main_export(
             str(work.checkpoint),
             str(path.parent),
-            task=work.task,
+            task=work.head,
             do_validation=False,
             library_name="transformers",
         )
-    return built(path, work.task)
+    return built(path, work.head)
 
 
 def build_int8(work: Work) -> Built:
@@ -51,7 +51,7 @@ def build_int8(work: Work) -> Built:
         quantization_config=settings(is_static=False, per_channel=False),
         save_dir=work.folder / f"{_EXPORT}-int8",
     )
-    return built(next(Path(path).glob("*.onnx")), work.task)
+    return built(next(Path(path).glob("*.onnx")), work.head)
 
 
 def _settings() -> str:
@@ -68,12 +68,12 @@ def built(path: Path, task: str) -> Built:
     return Built(path, file_sizes(*path.parent.glob(f"{path.name}*")), task)
 
 
-def load(built: Built, threads: int) -> Run:
+def load(built: Built, threads: int, device: str) -> Run:
     """The ORTModel of the task, with default options but the threads."""
     options = import_module("onnxruntime").SessionOptions()
     options.intra_op_num_threads = threads
     optimum = import_module("optimum.onnxruntime")
-    architecture = HEADS[built.task].class_name
+    architecture = HEADS[built.head].class_name
     name = "AlbertForFeatureExtraction" if architecture == "AlbertModel" else architecture
     model = getattr(optimum, name.replace("Albert", "ORTModel")).from_pretrained(
         built.path.parent,
