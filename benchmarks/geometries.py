@@ -64,7 +64,7 @@ def work(geometry: str) -> float:
 
 def measure(geometry: str, against: Sequence[str], rounds: int) -> dict[str, Any]:
     """All figures of one geometry."""
-    from albert_edge.benchmark import bench
+    from albert_edge.benchmark.run import bench
     from albert_edge.inspection.inspect import inspect
 
     with tempfile.TemporaryDirectory() as folder:

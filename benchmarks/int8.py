@@ -48,7 +48,7 @@ from spine import GEOMETRIES, LAYERS, SHAPES, THREADS, feed, log, make_checkpoin
 from albert_edge.benchmark.pinning import choose_processors
 from albert_edge.benchmark.process import Worker, WorkerError
 from albert_edge.benchmark.runtimes import Built, Work
-from albert_edge.benchmark.starts import Setting, Start, start, sum_up
+from albert_edge.benchmark.starts import Setting, Start, median_start, start
 from albert_edge.benchmark.statistics import compare, summarize
 from albert_edge.benchmark.turns import take_turns
 from albert_edge.benchmark.worker import answer
@@ -107,7 +107,7 @@ def start_all(
                 workers[name].close()
             workers[name], found, _ = start(CONTENDERS[name], made, setting)
             starts.append(found)
-        figures[name] = sum_up(starts)
+        figures[name] = median_start(starts)
         log(f"started {name}")
     return figures, workers
 

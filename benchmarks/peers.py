@@ -74,14 +74,14 @@ def build_ours(work: Work, precision: Any, **options: Any) -> Built:
             forced = report.quality.cosine - 1e-6
             albert_edge.quantize(bundle, **settings, min_cosine=forced)
     variant = open_bundle(bundle).manifest.variants[-1]
-    return Built(bundle, sum(file.bytes for file in variant.files), work.task, note)
+    return Built(bundle, sum(file.bytes for file in variant.files), work.head, note)
 
 
-def load_ours(built: Built, threads: int, precision: str) -> Run:
+def load_ours(built: Built, threads: int, device: str, precision: str) -> Run:
     """A session of the best variant of a precision."""
     from albert_edge.runtime.session import Session
 
-    return Session(built.path, device="cpu", precision=precision, threads=threads).run
+    return Session(built.path, device=device, precision=precision, threads=threads).run
 
 
 def _ours(scheme: str, precision: str, **options: Any) -> Runtime:
@@ -125,7 +125,7 @@ def _quantize_dynamic(work: Work, source: Path, name: str, **options: Any) -> Bu
     ort = import_module("onnxruntime.quantization")
     path = source.with_name(name)
     ort.quantize_dynamic(source, path, weight_type=ort.QuantType.QInt8, **options)
-    return optimum.built(path, work.task)
+    return optimum.built(path, work.head)
 
 
 def _ort(name: str, build: Callable[[Work], Built]) -> Runtime:
@@ -147,7 +147,7 @@ def build_openvino_static(work: Work) -> Built:
     )
     path = work.folder / "openvino-static.xml"
     openvino.save(model, path)
-    return openvino.built(path, work.task)
+    return openvino.built(path, work.head)
 
 
 CONTENDERS = {

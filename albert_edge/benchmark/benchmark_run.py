@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -21,9 +21,8 @@ from albert_edge.benchmark.statistics import Turns, compare, summarize
 from albert_edge.benchmark.turns import take_turns
 from albert_edge.benchmark.worker import answer
 from albert_edge.errors import BundleError
+from albert_edge.progress import Progress
 from albert_edge.runtime.closable import Closable
-
-Progress = Callable[[str, int, int], None]
 
 STARTS = 3  # of each runtime, or as many as there are rounds
 
@@ -118,7 +117,7 @@ class BenchmarkRun(Closable):
                     del builders[runtime.extra]  # which may have ended
 
     def answer(self, inputs: Sequence[Any]) -> dict[str, list[Any]]:
-        """The outputs of every runtime that was built for several inputs, in processes of their own."""
+        """Run every runtime that was built on several inputs, in a process of its own."""
         setting = self._setting(self.plan.threads[0])
         answers = {}
         for runtime in self.left:

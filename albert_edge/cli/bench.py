@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from albert_edge.cli.commands import BundleFolder, Json
-from albert_edge.cli.printing import print_json, print_table, step_progress
+from albert_edge.cli.printing import print_json, print_table
 from albert_edge.cli.roofline import print_roofline
 from albert_edge.errors import MissingExtraError, UsageError
 
@@ -22,7 +22,7 @@ Shapes = Annotated[
 ]
 Precision = Annotated[
     list[str] | None,
-    typer.Option(help="fp32, int8, ...; by default all the bundle has. Repeatable."),
+    typer.Option(help="fp32, int8, ...; by default all it has for the device. Repeatable."),
 ]
 Threads = Annotated[
     list[int] | None,
@@ -32,10 +32,12 @@ Against = Annotated[
     str,
     typer.Option(
         metavar="PEERS",
-        help="With commas: torch, torch-int8, optimum, optimum-int8, openvino, openvino-int8.",
+        help="With commas: torch, torch-int8, optimum, optimum-int8, openvino, openvino-int8; "
+        "on a GPU torch-fp16, torch-fp16-compiled.",
     ),
 ]
 Rounds = Annotated[int, typer.Option(help="Turns each runtime has at every shape.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, ... as predict takes them.")]
 Plot = Annotated[Path | None, typer.Option(help="Draw it: .svg, .png or .html.")]
 Roofline = Annotated[
     bool, typer.Option("--roofline", help="Measure what this machine could do at most.")
@@ -49,6 +51,7 @@ def bench(
     threads: Threads = None,
     against: Against = "",
     rounds: Rounds = 5,
+    device: Device = "auto",
     plot: Plot = None,
     roofline: Roofline = False,
     as_json: Json = False,
@@ -58,16 +61,16 @@ def bench(
     from albert_edge.benchmark.shapes import parse_shapes
 
     _check_plot(plot)
-    with step_progress(quiet=as_json) as progress:
-        report = bench(
-            bundle,
-            shapes=parse_shapes(shapes) if shapes is not None else None,
-            precisions=precision,
-            threads=threads,
-            against=[name.strip() for name in against.split(",") if name.strip()],
-            rounds=rounds,
-            progress=progress,
-        )
+    report = bench(
+        bundle,
+        shapes=parse_shapes(shapes) if shapes is not None else None,
+        precisions=precision,
+        threads=threads,
+        against=[name.strip() for name in against.split(",") if name.strip()],
+        rounds=rounds,
+        device=device,
+        progress=not as_json,
+    )
     if roofline:
         from albert_edge.benchmark.roofline import with_roofline
 

@@ -72,8 +72,7 @@ def _measure(bundle: Path, against: str | None, *, quiet: bool) -> BenchReport:
     from albert_edge.benchmark.run import bench
 
     peers = [name.strip() for name in (against or "").split(",") if name.strip()]
-    with step_progress(quiet=quiet) as progress:
-        return bench(bundle, against=peers, progress=progress)
+    return bench(bundle, against=peers, progress=not quiet)
 
 
 def _evaluate(bundle: Path, data: Path, *, quiet: bool) -> EvaluateReport:
