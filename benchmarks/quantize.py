@@ -12,21 +12,21 @@ no text. Every run is a process of its own, interpreter and imports included, an
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
 import shutil
 import sys
-import tempfile
-from collections.abc import Sequence
+from argparse import Namespace
+from dataclasses import asdict
 from pathlib import Path
-from statistics import median
 from typing import Any
 
-from spine import GEOMETRIES, LAYERS, log, make_checkpoint, timed
+import command
+import models
 
-OURS, PEER = "albert-edge quantize", "onnxruntime quantize_dynamic"
-INTERPRETER_MB = 120  # that the bar on the peak grants beside the file
+import albert_edge
+from albert_edge.benchmark.commands import Command, python, time_commands
+
+INTERPRETER_MB = 120  # that the limit on the peak grants beside the file
 MODEL = "onnx/model.onnx"
 PEER_CODE = """
 import sys
@@ -35,82 +35,51 @@ quantize_dynamic(sys.argv[1], sys.argv[2], per_channel=True)
 """
 
 
-def run(command: Sequence[str | os.PathLike[str]], out: Path) -> tuple[float, float]:
-    """Seconds of a process and its peak of resident memory in MB; what it prints goes to `out`."""
-    with out.open("wb") as stream:
-        seconds, used = timed(command, stdout=stream)
-    return seconds, used.ru_maxrss * 1024 / 1e6
+def measure_one(folder: Path, geometry: str, rounds: int) -> dict[str, Any]:
+    """The figures of one geometry."""
+    checkpoint = models.make_checkpoint(folder / geometry, geometry)
+    exported, bundle, report = (
+        folder / f"{geometry}-{name}" for name in ("exported", "bundle", "report.json")
+    )
+    albert_edge.export(checkpoint, exported)
 
+    def copy() -> None:
+        shutil.rmtree(bundle, ignore_errors=True)
+        shutil.copytree(exported, bundle)
 
-def measure(geometry: str, rounds: int) -> dict[str, Any]:
-    """All figures of one geometry."""
-    import albert_edge
-
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        checkpoint = make_checkpoint(folder / "checkpoint", geometry, LAYERS[geometry])
-        albert_edge.export(checkpoint, folder / "exported")
-        size = (folder / "exported" / MODEL).stat().st_size
-        found: dict[str, list[tuple[float, float]]] = {OURS: [], PEER: []}
-        for count in range(rounds):
-            bundle = folder / "bundle"
-            shutil.copytree(folder / "exported", bundle)
-            # Of random weights many decisions are coin tosses: agreement says nothing of int8.
-            options = ("--precision", "int8", "--min-agreement", "0", "--json")
-            ours = (sys.executable, "-m", "albert_edge", "quantize", bundle, *options)
-            found[OURS].append(run(ours, folder / "report.json"))
-            peer = (sys.executable, "-c", PEER_CODE, bundle / MODEL, folder / "peer.onnx")
-            found[PEER].append(run(peer, folder / "peer.txt"))
-            shutil.rmtree(bundle)
-            log(f"{geometry}: round {count + 1} of {rounds}")
-        quality = json.loads((folder / "report.json").read_text(encoding="utf-8"))["quality"]
+    # Of random weights many decisions are coin tosses: agreement says nothing of int8.
+    options = ("--precision", "int8", "--min-agreement", "0", "--json")
+    commands = {
+        "albert-edge quantize": Command(
+            [sys.executable, "-m", "albert_edge", "quantize", bundle, *options],
+            prepare=copy,
+            output=report,
+        ),
+        "onnxruntime quantize_dynamic": Command(
+            python(PEER_CODE, exported / MODEL, folder / f"{geometry}-peer.onnx")
+        ),
+    }
+    runs = time_commands(commands, rounds, tell=lambda name: command.log(f"{geometry}: {name}"))
+    size = (exported / MODEL).stat().st_size
     return {
         "geometry": geometry,
         "fp32_bytes": size,
         "rounds": rounds,
-        "quality": quality,
-        "runs": {name: sum_up(runs, size) for name, runs in found.items()},
+        "quality": json.loads(report.read_text(encoding="utf-8"))["quality"],
+        "runs": {
+            name: {**asdict(run), "peak_files": (run.peak_mb - INTERPRETER_MB) * 1e6 / size}
+            for name, run in runs.items()
+        },
     }
 
 
-def sum_up(runs: Sequence[tuple[float, float]], size: int) -> dict[str, float]:
-    """Median and best seconds; the highest peak, and what of it is no interpreter, in files."""
-    seconds, peaks = zip(*runs, strict=True)
-    return {
-        "median_s": median(seconds),
-        "best_s": min(seconds),
-        "peak_mb": max(peaks),
-        "peak_files": (max(peaks) - INTERPRETER_MB) * 1e6 / size,
-    }
+def measure(folder: Path, options: Namespace) -> list[dict[str, Any]]:
+    """The figures of each geometry."""
+    names = options.geometry or ["base"]
+    return [measure_one(folder, name, options.rounds) for name in names]
 
 
-def show(results: Sequence[dict[str, Any]]) -> None:
-    """Print the figures as Markdown."""
-    print("| | median s | best s | peak MB | (peak MB - 120) / fp32 file |")
-    print("| --- | ---: | ---: | ---: | ---: |")
-    for result in results:
-        for name, row in result["runs"].items():
-            cells = f"{row['median_s']:.1f} | {row['best_s']:.1f} | {row['peak_mb']:.0f}"
-            print(f"| {result['geometry']}, {name} | {cells} | {row['peak_files']:.1f} |")
-        ours, peer = (result["runs"][name] for name in (OURS, PEER))
-        seconds, peak = (ours[key] / peer[key] for key in ("median_s", "peak_mb"))
-        print(f"| {result['geometry']}, ratio | {seconds:.1f} x | | {peak:.2f} x | |")
-
-
-def main() -> None:
-    """Measure some geometries and print them."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--geometry", choices=GEOMETRIES, action="append")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--json", type=Path, help="also write the figures here")
-    arguments = parser.parse_args()
-    results = [measure(name, arguments.rounds) for name in arguments.geometry or ["base"]]
-    show(results)
-    if arguments.json:
-        arguments.json.write_text(json.dumps(results, indent=2) + "\n")
-
+BENCHMARK = command.Benchmark(measure, (models.GEOMETRIES_OPTION, models.rounds(3)))
 
 if __name__ == "__main__":
-    main()
+    command.main("quantize")

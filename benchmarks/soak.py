@@ -19,38 +19,32 @@ Policies:
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-import platform
 import random
-import sys
-import tempfile
-from collections.abc import Callable, Iterator
-from importlib import resources
+from argparse import Namespace
+from collections.abc import Iterator
 from pathlib import Path
+from time import perf_counter
 from types import SimpleNamespace
 from typing import Any
 
-from spine import LAYERS, fresh, make_checkpoint
+import command
+import models
+
+from albert_edge.benchmark.memory import read_memory
+from albert_edge.benchmark.process import Worker
+from albert_edge.runtime.cpus import usable_cpus
 
 CHOSEN = "chosen"
 POLICIES = (CHOSEN, "plans", "no arena", "shrinking arena")
 TENTHS = 10
-WORK = """
-sys.path.insert(0, sys.argv[1])
-import soak
-print(json.dumps(soak.answer(*sys.argv[2:5], int(sys.argv[5]), rss)))
-"""
 
 
 def texts(count: int) -> Iterator[str]:
     """Texts of 1 to 120 words, the same each time."""
-    sample = resources.files("albert_edge.compress").joinpath("sample_texts.txt")
-    words = sample.read_text(encoding="utf-8").split()
-    rng = random.Random(0)
+    words = [word for line in models.sample_lines() for word in line.split()]
+    draw = random.Random(0)
     for _ in range(count):
-        yield " ".join(rng.choices(words, k=round(120 ** rng.random())))
+        yield " ".join(draw.choices(words, k=round(120 ** draw.random())))
 
 
 def apply(policy: str) -> None:
@@ -78,87 +72,47 @@ def apply(policy: str) -> None:
         vars(session)["load_onnxruntime"] = lambda: runtime
 
 
-def answer(bundle: str, precision: str, policy: str, count: int, rss: Callable[[], float]) -> Any:
-    """Answer texts, and see how much memory that takes; in a process of its own."""
-    from time import perf_counter
-
+def answer(bundle: Path, precision: str, policy: str, count: int) -> dict[str, Any]:
+    """Answer texts, and read how much memory that takes; in a process of its own."""
     from albert_edge import pipeline
 
     apply(policy)
     classify = pipeline(model=bundle, precision=precision, device="cpu", truncation=True)
-    loaded, start = rss(), perf_counter()
+    loaded, start = read_memory()[0], perf_counter()
     most = [0.0] * TENTHS
     for index, _ in enumerate(classify.stream(texts(count))):
         tenth = index * TENTHS // count
-        most[tenth] = max(most[tenth], rss())
-    return {
-        "loaded_mb": loaded,
-        "most_mb": most,
-        "texts_per_second": count / (perf_counter() - start),
-    }
+        most[tenth] = max(most[tenth], read_memory()[0])
+    seconds = perf_counter() - start
+    return {"loaded_mb": loaded, "most_mb": most, "texts_per_second": count / seconds}
 
 
-def make_bundle(folder: Path, model: str) -> Path:
-    """The bundle, in fp32 and int8."""
-    import albert_edge
-
-    source = (
-        model if model == "langid-tiny" else make_checkpoint(folder / "model", model, LAYERS[model])
-    )
-    albert_edge.export(source, folder / "bundle")
-    albert_edge.optimize(folder / "bundle")
-    albert_edge.quantize(folder / "bundle", precision="int8", min_agreement=0, min_cosine=0)
-    return folder / "bundle"
-
-
-def measure(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
+def measure(folder: Path, options: Namespace) -> dict[str, Any]:
     """All policies, each in both precisions."""
-    bundle = make_bundle(folder, options.model)
-    rows: dict[str, Any] = {}
+    model = options.model
+    if model in models.GEOMETRIES:
+        model = models.make_checkpoint(folder / "model", model)
+    bundle = models.make_bundle(model, folder / "bundle", "int8")
+    rows = {}
     for policy in POLICIES:
-        count = options.texts if policy == CHOSEN else options.others
         for precision in ("int8", "fp32"):
-            if policy == CHOSEN and precision == "fp32":
-                count = options.others
-            found = fresh(WORK, Path(__file__).parent, bundle, precision, policy, str(count))
-            rows[f"{policy}, {precision}"] = {"texts": count, **found}
-            print(f"{policy}, {precision}: {found}", file=sys.stderr, flush=True)
-    return {
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-        "model": options.model,
-        "policies": rows,
-    }
+            first = policy == CHOSEN and precision == "int8"
+            count = options.texts if first else options.others
+            with Worker(folder / "log", usable_cpus(), []) as worker:
+                row = worker.call(answer, bundle, precision, policy, count)
+            rows[f"{policy}, {precision}"] = {"texts": count, **row}
+            command.log(f"{policy}, {precision}: {row['most_mb'][-1]:.0f} MB")
+    return {"model": options.model, "policies": rows}
 
 
-def show(result: dict[str, Any]) -> None:
-    """Print the figures as Markdown."""
-    print(
-        f"{result['model']} ({result['machine']}); RSS in MB, the most in each tenth of the texts\n"
-    )
-    print(f"| | texts | texts a second | loaded |{' |' * TENTHS}")
-    print(f"| --- | ---: | ---: | ---: |{' ---: |' * TENTHS}")
-    for name, row in result["policies"].items():
-        cells = [f"{row['texts']}", f"{row['texts_per_second']:.0f}", f"{row['loaded_mb']:.0f}"]
-        cells += [f"{most:.0f}" for most in row["most_mb"]]
-        print(f"| {name} | {' | '.join(cells)} |")
-
-
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--model", choices=("langid-tiny", *LAYERS), default="langid-tiny")
-    parser.add_argument("--texts", type=int, default=100_000)
-    parser.add_argument("--others", type=int, default=10_000)
-    parser.add_argument("--json", type=Path, help="also write the figures here")
-    arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        result = measure(Path(folder), arguments)
-    show(result)
-    if arguments.json:
-        arguments.json.write_text(json.dumps(result, indent=2) + "\n")
-
+BENCHMARK = command.Benchmark(
+    measure,
+    (
+        ("--model", {"choices": ("langid-tiny", *models.GEOMETRIES), "default": "langid-tiny"}),
+        ("--texts", {"type": int, "default": 100_000}),
+        ("--others", {"type": int, "default": 10_000}),
+    ),
+)
 
 if __name__ == "__main__":
-    main()
+    command.main("soak")

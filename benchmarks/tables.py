@@ -3,19 +3,20 @@
     python benchmarks/tables.py [--check]
 
 Between `<!-- table: NAME -->` and `<!-- /table -->` of README.md and the pages of docs/ stands what
-the renderer of that name makes of its file in docs/measured/. With --check nothing is written: what
-is not as it would be written is named, and the exit code is 1.
+the renderer of that name makes of its file in docs/measured/, for each kind of machine it was
+measured on. With --check nothing is written: what is not as it would be written is named, and the
+exit code is 1.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import sys
 from pathlib import Path
 from typing import Any
 
+from record import read_records
 from renderers import PICTURES, TABLES, source_line
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -34,7 +35,7 @@ def regenerate(root: Path) -> dict[Path, bytes]:
         KeyError: A page names a table there is no renderer for.
     """
     records = {
-        path.stem: json.loads(path.read_text(encoding="utf-8"))
+        path.stem: read_records(path)
         for path in sorted((root / "docs/measured").glob("*.json"))
     }
     fresh: dict[Path, bytes] = {}
@@ -42,21 +43,21 @@ def regenerate(root: Path) -> dict[Path, bytes]:
         text = page.read_text(encoding="utf-8")
         fresh[page] = BLOCK.sub(lambda match: fill(match, records), text).encode()
     for name, picture in PICTURES.items():
-        if picture.source in records:
-            fresh[root / "docs/images" / name] = picture.draw(records[picture.source])
+        for record in list(records.get(picture.source, {}).values())[:1]:
+            fresh[root / "docs/images" / name] = picture.draw(record)
     return fresh
 
 
 def fill(match: re.Match[str], records: dict[str, Any]) -> str:
-    """One block with its table and where it comes from."""
+    """One block: for each kind of machine a table, and where it comes from."""
     start, name, end = match.groups()
     table = TABLES[name]
-    if table.source not in records:
-        body = f"Not measured yet: `python benchmarks/record.py {table.source}`."
-    else:
-        record = records[table.source]
-        body = f"{table.render(record['figures'])}\n\n{source_line(record)}"
-    return f"{start}{body}\n{end}"
+    parts = [
+        f"**{kind}**\n\n{table.render(record['figures'])}\n\n{source_line(record)}"
+        for kind, record in records.get(table.source, {}).items()
+    ]
+    missing = f"Not measured yet: `python benchmarks/record.py {table.source}`."
+    return "\n\n".join([start.rstrip(), *parts] if parts else [start.rstrip(), missing]) + f"\n\n{end}"
 
 
 def differing(root: Path) -> dict[Path, bytes]:

@@ -113,6 +113,8 @@ def format_ratio(
     """
     if ratio is None:
         return ""
+    if ratio == low == high == 1:  # the baseline itself
+        return "1.00 x"
     scattered = low is not None and high is not None and high - low > WIDEST_SPREAD * ratio
     few = rounds is not None and rounds < FEWEST_ROUNDS
     if not scattered and not few:

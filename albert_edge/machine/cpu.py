@@ -11,7 +11,7 @@ import platform
 import re
 import subprocess
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,6 +69,25 @@ class Cpu:
     name: str
     architecture: str
     features: dict[str, bool]
+
+
+def cpu_kind(architecture: str, features: Mapping[str, bool]) -> str:
+    """Name the kind of a CPU by the instructions that decide how fast int8 is.
+
+    Figures of one kind are comparable; those of another kind stand beside them.
+
+    >>> cpu_kind("x86_64", {"avx2": True, "avx512": False, "vnni": False})
+    'x86 AVX2 without VNNI'
+    """
+    if architecture == "x86_64" and "avx2" in features:
+        vectors = next((name for name in ("avx512", "avx2", "sse4") if features.get(name)), "")
+        words = {"avx512": "AVX-512", "avx2": "AVX2", "sse4": "SSE4"}.get(vectors, "")
+        vnni = "VNNI" if features.get("vnni") else "without VNNI"
+        return " ".join(filter(None, ("x86", words, vnni)))
+    if architecture == "aarch64" and features:
+        best = next((name for name in ("i8mm", "dotprod") if features.get(name)), "")
+        return "ARM " + {"i8mm": "I8MM", "dotprod": "dot product"}.get(best, "without dot product")
+    return architecture
 
 
 def describe_cpu() -> Cpu:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from albert_edge.benchmark.statistics import MARKS, format_ratio
+
 Figures = dict[str, Any]  # a JSON document, or a part of one
 Cells = Iterable[str]
 
@@ -15,7 +17,7 @@ RUNTIMES = ("onnxruntime", "onnxruntime-gpu")
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Which record of docs/measured/ a table shows, and how."""
+    """Which file of docs/measured/ a table shows, and how."""
 
     source: str
     render: Callable[[Any], str]
@@ -23,18 +25,27 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """The same of a picture, from the whole record."""
+    """The same of a picture, which is drawn of the first kind of machine."""
 
     source: str
     draw: Callable[[Figures], bytes]
 
 
 def markdown(columns: list[str], rows: Iterable[Cells]) -> str:
-    """A table whose first column is of names and whose others are of figures."""
+    """A table whose first column is of names and whose others are of figures.
+
+    If a ratio in it has a mark, what the marks mean is said below.
+    """
     lines = [columns, ["---", *["---:"] * (len(columns) - 1)], *rows]
-    return "\n".join(
+    table = "\n".join(
         "|" + "".join(f" {cell} |" if cell else " |" for cell in line) for line in lines
     )
+    return f"{table}\n\n{MARKS}" if " ~" in table or "(n=" in table else table
+
+
+def ratio(row: Figures, rounds: int | None) -> str:
+    """The ratio of a row of figures, marked if it cannot be relied on."""
+    return format_ratio(row["ratio"], row["ratio_low"], row["ratio_high"], rounds)
 
 
 def source_line(record: Figures) -> str:
@@ -58,8 +69,3 @@ def source_line(record: Figures) -> str:
 def _processors(machine: Figures) -> str:
     count = machine["usable_cpus"]
     return f"{count} processor{'s' * (count != 1)}"
-
-
-def times(ratio: float | None) -> str:
-    """A ratio, or nothing where there is none."""
-    return "" if ratio is None else f"{ratio:.2f} x"

@@ -91,6 +91,7 @@ def test_ratio_to_a_multiple_of_itself(own: list[list[float]], factor: float) ->
         ((9.96, 9.9, 10.0, 2), "10 x (n=2)"),
         ((2.0, 1.75, 2.25, 3), "2.00 x"),  # the quartiles may be a quarter of the ratio apart
         ((2.0, 1.75, 2.2501, 3), "~2.0 x"),
+        ((1.0, 1.0, 1.0, 1), "1.00 x"),  # the baseline itself
         ((1.75, None, None, 8), "1.75 x"),
         ((1.75, None, None, None), "1.75 x"),
         ((None, None, None, 1), ""),

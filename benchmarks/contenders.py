@@ -1,47 +1,30 @@
 """What `int8.py` compares beyond the peers that `albert-edge bench` has.
 
 These are albert-edge in every int8 and int4 scheme, built until its gate lets it pass; further ways
-to quantize with onnxruntime; and OpenVINO calibrated on text. Imports stand inside functions: a
-contender's libraries load only in processes of its own.
+to quantize with onnxruntime; and OpenVINO calibrated on text.
 """
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
+import models
 
+import albert_edge
 from albert_edge.benchmark.peers import openvino, optimum, torch
-from albert_edge.benchmark.runtimes import Built, Run, Runtime, Work, prepare_own
-
-Array = npt.NDArray[Any]
-Inputs = list[dict[str, Array]]
+from albert_edge.benchmark.runtimes import Built, Runtime, Work, load_own, prepare_own
+from albert_edge.bundle.bundle import open_bundle
+from albert_edge.errors import QualityError
 
 BASELINE = "optimum fp32"
+REFERENCE = "torch fp32"
 CALIBRATION = "calibration.txt"
-
-
-def tokenize(checkpoint: Path, texts: Iterable[str]) -> Inputs:
-    """Each text as the model's inputs, alone and unpadded."""
-    tokenizer = import_module("tokenizers").Tokenizer.from_file(str(checkpoint / "tokenizer.json"))
-    return [as_inputs(tokenizer, text) for text in texts]
-
-
-def as_inputs(tokenizer: Any, text: str) -> dict[str, Array]:
-    """One text as the model's inputs, unpadded."""
-    ids = np.array([tokenizer.encode(text).ids], np.int64)
-    return {
-        "input_ids": ids,
-        "attention_mask": np.ones_like(ids),
-        "token_type_ids": np.zeros_like(ids),
-    }
 
 
 def calibration(work: Work) -> list[str]:
@@ -52,45 +35,34 @@ def calibration(work: Work) -> list[str]:
 # albert-edge.
 
 
-def build_ours(work: Work, precision: Any, **options: Any) -> Built:
+def build_own(work: Work, precision: Any, **options: Any) -> Built:
     """A bundle; of a model that the gate refuses, the one it judged best."""
-    import albert_edge
-    from albert_edge.bundle.bundle import open_bundle
-    from albert_edge.errors import QualityError
-
     bundle = Path(tempfile.mkdtemp(dir=work.folder)) / "bundle"
     albert_edge.export(work.checkpoint, bundle)
     note = ""
     if precision == "fp32":
         albert_edge.optimize(bundle)
     else:
-        texts = calibration(work)
-        settings: Any = {"precision": precision, "texts": texts, "min_agreement": 0.0, **options}
+        settings: Any = {"texts": calibration(work), "min_agreement": 0.0, **options}
         try:
-            albert_edge.quantize(bundle, **settings)
+            albert_edge.quantize(bundle, precision=precision, **settings)
         except QualityError as error:
             report: Any = error.report
             note = f"refused by its gate at cosine {report.quality.cosine:.5f}; forced"
-            forced = report.quality.cosine - 1e-6
-            albert_edge.quantize(bundle, **settings, min_cosine=forced)
+            settings["min_cosine"] = report.quality.cosine - 1e-6
+            albert_edge.quantize(bundle, precision=precision, **settings)
     variant = open_bundle(bundle).manifest.variants[-1]
     return Built(bundle, sum(file.bytes for file in variant.files), work.head, note)
 
 
-def load_ours(built: Built, threads: int, device: str, precision: str) -> Run:
-    """A session of the best variant of a precision."""
-    from albert_edge.runtime.session import Session
-
-    return Session(built.path, device=device, precision=precision, threads=threads).run
-
-
-def _ours(scheme: str, precision: str, **options: Any) -> Runtime:
+def _own(scheme: str, precision: str, **options: Any) -> Runtime:
     return Runtime(
         name=f"albert-edge {scheme}",
         precision=precision,
-        build=partial(build_ours, precision=precision, **options),
+        build=partial(build_own, precision=precision, **options),
         prepare=prepare_own,
-        load=partial(load_ours, precision=precision),
+        load=partial(load_own, precision=precision),
+        extra="export",
     )
 
 
@@ -138,7 +110,7 @@ def _ort(name: str, build: Callable[[Work], Built]) -> Runtime:
 def build_openvino_static(work: Work) -> Built:
     """NNCF's post-training quantization, calibrated on the texts albert-edge is."""
     nncf = import_module("nncf")
-    inputs = tokenize(work.checkpoint, calibration(work))
+    inputs = models.tokenize(work.checkpoint, calibration(work))
     model = nncf.quantize(
         openvino.read(work),
         nncf.Dataset(inputs),
@@ -150,29 +122,26 @@ def build_openvino_static(work: Work) -> Built:
     return openvino.built(path, work.head)
 
 
-CONTENDERS = {
-    runtime.name: runtime
-    for runtime in (
-        _ours("fp32", "fp32"),
-        _ours("int8", "int8"),
-        _ours("int8, per-tensor", "int8", activations="per-tensor"),
-        _ours("int8, unrolled", "int8", layout="unrolled"),
-        _ours("int8, per-tensor, unrolled", "int8", activations="per-tensor", layout="unrolled"),
-        _ours("int8-block", "int8-block"),
-        _ours("int4", "int4"),
-        replace(optimum.OPTIMUM, name=BASELINE),
-        _ort("ORT dynamic int8", build_ort_dynamic),
-        _ort("ORT pre+dynamic int8", build_ort_preprocessed),
-        _ort("ORT O2+dynamic int8", build_ort_o2),
-        replace(torch.TORCH, name="torch fp32"),
-        replace(torch.TORCH_INT8, name="torch dynamic int8"),
-        replace(openvino.OPENVINO, name="OpenVINO fp32"),
-        replace(openvino.OPENVINO_INT8, name="OpenVINO int8 dynamic"),
-        replace(
-            openvino.OPENVINO_INT8,
-            name="OpenVINO int8 static, bf16",
-            build=build_openvino_static,
-            load=partial(openvino.load, precision="bf16"),
-        ),
-    )
-}
+CONTENDERS = [
+    _own("fp32", "fp32"),
+    _own("int8", "int8"),
+    _own("int8, per-tensor", "int8", activations="per-tensor"),
+    _own("int8, unrolled", "int8", layout="unrolled"),
+    _own("int8, per-tensor, unrolled", "int8", activations="per-tensor", layout="unrolled"),
+    _own("int8-block", "int8-block"),
+    _own("int4", "int4"),
+    replace(optimum.OPTIMUM, name=BASELINE),
+    _ort("ORT dynamic int8", build_ort_dynamic),
+    _ort("ORT pre+dynamic int8", build_ort_preprocessed),
+    _ort("ORT O2+dynamic int8", build_ort_o2),
+    replace(torch.TORCH, name=REFERENCE),
+    replace(torch.TORCH_INT8, name="torch dynamic int8"),
+    replace(openvino.OPENVINO, name="OpenVINO fp32"),
+    replace(openvino.OPENVINO_INT8, name="OpenVINO int8 dynamic"),
+    replace(
+        openvino.OPENVINO_INT8,
+        name="OpenVINO int8 static, bf16",
+        build=build_openvino_static,
+        load=partial(openvino.load, precision="bf16"),
+    ),
+]
