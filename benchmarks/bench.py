@@ -1,8 +1,8 @@
 """`albert-edge bench` of ALBERT with random weights, in fp32 and int8, beside its peers.
 
-    python benchmarks/bench.py [--geometry base] [--against PEERS] [--rounds 5] [--json FILE]
+python benchmarks/bench.py [--geometry base] [--against PEERS] [--rounds 5] [--json FILE]
 
-    pip install 'albert-edge[cpu,export,openvino]' or [cpu,export,optimum], as the peers need it
+pip install 'albert-edge[cpu,export,openvino]' or [cpu,export,optimum], as the peers need it
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import command
-import models
 
+import models
 from albert_edge.benchmark.run import bench
 from albert_edge.benchmark.shapes import parse_shapes
 

@@ -14,9 +14,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import models
-
 import albert_edge
+import models
 from albert_edge.benchmark.peers import openvino, optimum, torch
 from albert_edge.benchmark.runtimes import Built, Runtime, Work, load_own, prepare_own
 from albert_edge.bundle.bundle import open_bundle

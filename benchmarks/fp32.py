@@ -19,9 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import command
-import models
 
-import albert_edge
+import models
 from albert_edge.architecture.config import read_config
 from albert_edge.benchmark.benchmark_run import BenchmarkRun
 from albert_edge.benchmark.commands import Command, python, time_commands

@@ -26,8 +26,8 @@ from pathlib import Path
 from typing import Any
 
 import command
-import models
 
+import models
 from albert_edge.benchmark.run import bench
 from albert_edge.inspection.inspect import inspect
 

@@ -34,9 +34,9 @@ from typing import Any
 
 import command
 import labelling
-import models
 from gpu_parity import VARIANTS, make_bundle, parity, sample_texts
 
+import models
 from albert_edge.architecture.config import read_config
 from albert_edge.benchmark.benchmark_run import BenchmarkRun
 from albert_edge.benchmark.peers.torch import TORCH_FP16, TORCH_FP16_COMPILED

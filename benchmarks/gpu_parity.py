@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import models
 import numpy as np
-from models import Arrays
 
 import albert_edge
+import models
 from albert_edge.architecture.heads import HEADS
 from albert_edge.runtime.session import Session
 from albert_edge.runtime.vectors import cosine
+from models import Arrays
 
 VARIANTS = {
     "albert-edge fp16": "model_fp16_cuda",
@@ -69,9 +69,7 @@ def compare(
     """Of every output the cosine over all runs, and that of the worst run."""
     table = {}
     for name in expected[0]:
-        pairs = [
-            (a[name].ravel(), b[name].ravel()) for a, b in zip(expected, outputs, strict=True)
-        ]
+        pairs = [(a[name].ravel(), b[name].ravel()) for a, b in zip(expected, outputs, strict=True)]
         together = cosine(*(np.concatenate(side) for side in zip(*pairs, strict=True)))
         table[name] = float(together), float(np.min([cosine(*pair) for pair in pairs]))
     return table

@@ -6,7 +6,7 @@
         onnxruntime==1.32.0 openvino==2026.4.1 nncf==3.4.0
 
 torch and transformers give the answers that all are compared with; optimum, openvino and nncf are
-left out where they are missing. All runtimes are measured as by `albert-edge bench`, with 2 threads.
+left out where they are missing. All are measured as by `albert-edge bench`, with 2 threads.
 
 Calibration (albert-edge, OpenVINO static) sees every fourth text of the built-in sample, quality
 is judged on others. "pooled" are the same weights under a head that passes the pooled output
@@ -35,10 +35,10 @@ from pathlib import Path
 from typing import Any
 
 import command
-import models
 import numpy as np
 from contenders import BASELINE, CALIBRATION, CONTENDERS, REFERENCE
 
+import models
 from albert_edge.architecture.config import read_config
 from albert_edge.benchmark.benchmark_run import BenchmarkRun
 from albert_edge.benchmark.plan import Plan

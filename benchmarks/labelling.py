@@ -13,9 +13,9 @@ from statistics import median
 from typing import Any
 
 import command
-import models
-from contenders import build_own, build_ort_dynamic
+from contenders import build_ort_dynamic, build_own
 
+import models
 from albert_edge.benchmark.peers import openvino, optimum, torch
 from albert_edge.benchmark.pinning import choose_processors
 from albert_edge.benchmark.runtimes import CHECKPOINT, Built, Runtime, Work, own_runtime

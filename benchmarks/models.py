@@ -20,7 +20,7 @@ import numpy.typing as npt
 import albert_edge
 from albert_edge.architecture.config import read_config
 from albert_edge.architecture.heads import HEADS
-from albert_edge.checkpoint.source import models_folder
+from albert_edge.checkpoint.recipes import models_folder
 from albert_edge.graph.build import author
 from albert_edge.graph.plan import Plan
 
@@ -62,7 +62,7 @@ def installed(*modules: str) -> bool:
 
 def sample_lines() -> list[str]:
     """The texts of the built-in sample."""
-    sample = resources.files("albert_edge.compress").joinpath("sample_texts.txt")
+    sample = resources.files("albert_edge.check").joinpath("sample_texts.txt")
     return sample.read_text(encoding="utf-8").splitlines()
 
 
@@ -108,7 +108,7 @@ def write_tensors(checkpoint: Path, tensors: Arrays) -> None:
 
 
 def use_english_vocabulary(checkpoint: Path, scratch: Path) -> None:
-    """Give a checkpoint ALBERT's vocabulary of 30,000 pieces, as the tokenizer.json all peers read."""
+    """Give a checkpoint ALBERT's 30,000 pieces, as the tokenizer.json that all peers read."""
     for name in TOKENIZER_FILES:
         (checkpoint / name).unlink()
     shutil.copyfile(DATA / "tokenizers" / "spiece.model", checkpoint / "spiece.model")

@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any
 
 import command
-import models
 
 import albert_edge
+import models
 from albert_edge.benchmark.commands import Command, python, time_commands
 
 INTERPRETER_MB = 120  # that the limit on the peak grants beside the file

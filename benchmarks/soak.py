@@ -28,8 +28,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import command
-import models
 
+import models
 from albert_edge.benchmark.memory import read_memory
 from albert_edge.benchmark.process import Worker
 from albert_edge.runtime.cpus import usable_cpus

@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import Any
 
 import command
-import models
 
+import models
 from albert_edge.benchmark.commands import Command, python, time_commands
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -35,8 +35,7 @@ def regenerate(root: Path) -> dict[Path, bytes]:
         KeyError: A page names a table there is no renderer for.
     """
     records = {
-        path.stem: read_records(path)
-        for path in sorted((root / "docs/measured").glob("*.json"))
+        path.stem: read_records(path) for path in sorted((root / "docs/measured").glob("*.json"))
     }
     fresh: dict[Path, bytes] = {}
     for page in pages(root):
@@ -57,7 +56,9 @@ def fill(match: re.Match[str], records: dict[str, Any]) -> str:
         for kind, record in records.get(table.source, {}).items()
     ]
     missing = f"Not measured yet: `python benchmarks/record.py {table.source}`."
-    return "\n\n".join([start.rstrip(), *parts] if parts else [start.rstrip(), missing]) + f"\n\n{end}"
+    return (
+        "\n\n".join([start.rstrip(), *parts] if parts else [start.rstrip(), missing]) + f"\n\n{end}"
+    )
 
 
 def differing(root: Path) -> dict[Path, bytes]:

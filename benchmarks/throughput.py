@@ -34,10 +34,10 @@ from pathlib import Path
 from typing import Any
 
 import command
-import models
 from contenders import CALIBRATION
 from labelling import BATCHES, CONTENDERS, TORCH, label
 
+import models
 from albert_edge.benchmark.runtimes import CHECKPOINT
 
 

@@ -20,7 +20,7 @@ from albert_edge.benchmark.starts import Setting, Start, median_start, start
 from albert_edge.benchmark.statistics import Turns, compare, summarize
 from albert_edge.benchmark.turns import take_turns
 from albert_edge.benchmark.worker import answer
-from albert_edge.errors import BundleError
+from albert_edge.errors import BundleError, Call, Message
 from albert_edge.progress import Progress
 from albert_edge.runtime.closable import Closable
 
@@ -218,7 +218,7 @@ class BenchmarkRun(Closable):
             bundle = self.built[runtime.name].path if runtime.name in self.built else "a bundle"
             raise BundleError(
                 f"{runtime.name} of {bundle} cannot be measured: {error}.",
-                tip=f"Check the bundle with: albert-edge verify {bundle}",
+                tip=Message("Check the bundle with: ", Call("verify", bundle)),
             )
         if runtime.name in self._workers:
             self._workers.pop(runtime.name).close()

@@ -15,7 +15,7 @@ from albert_edge.benchmark.runtimes import Runtime, own_runtime
 from albert_edge.benchmark.shapes import WARM, WARM_GPU, Shape, choose_shapes
 from albert_edge.bundle.bundle import Bundle
 from albert_edge.check.portable import portable_file
-from albert_edge.errors import UsageError
+from albert_edge.errors import Argument, Message, UsageError
 from albert_edge.runtime.cpus import usable_cpus
 from albert_edge.runtime.device import Device, find_devices
 from albert_edge.runtime.variants import choose_variant
@@ -98,7 +98,9 @@ def make_plan(
         UsageError: An argument is invalid.
     """
     if rounds < 1:
-        raise UsageError(f"rounds is {rounds}.", tip="Give 1 or more; 5 is the default.")
+        raise UsageError(
+            Message(Argument("rounds", rounds), " is less than 1."), tip="5 is the default."
+        )
     config = read_config(bundle.listed("config.json"))
     place = find_devices(device)[0]
     peers, skipped = _choose_peers(against, place)
@@ -141,7 +143,8 @@ def _choose_precisions(bundle: Bundle, wanted: Sequence[str] | None, device: Dev
     for name in wanted:
         if name not in PRECISIONS:
             raise UsageError(
-                f"There is no precision {name!r}.", tip=f"Precisions are: {', '.join(PRECISIONS)}."
+                Message(Argument("precisions", name), ": there is no such precision."),
+                tip=f"Precisions are: {', '.join(PRECISIONS)}.",
             )
     return list(dict.fromkeys(wanted))
 
@@ -151,7 +154,10 @@ def _choose_threads(wanted: Sequence[int] | None) -> list[int]:
     for count in wanted or ():
         if not 1 <= count <= usable:
             raise UsageError(
-                f"{count} threads cannot be measured: this process may use {usable} processors.",
+                Message(
+                    Argument("threads", count),
+                    f" cannot be measured: this process may use {usable} processors.",
+                ),
                 tip=f"Give 1 to {usable}.",
             )
     return list(dict.fromkeys(wanted or (usable,)))
@@ -163,7 +169,10 @@ def _choose_peers(wanted: Sequence[str], device: Device) -> tuple[list[Runtime],
     present, skipped = [], {}
     for name in dict.fromkeys(wanted):
         if name not in PEERS:
-            raise UsageError(f"There is no peer {name!r}.", tip=f"Peers are: {', '.join(PEERS)}.")
+            raise UsageError(
+                Message(Argument("against", name), ": there is no such peer."),
+                tip=f"Peers are: {', '.join(PEERS)}.",
+            )
         peer = PEERS[name]
         if peer.missing:
             skipped[name] = peer.how_to_get_it

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from albert_edge.architecture.config import AlbertConfig
 from albert_edge.architecture.heads import HEADS
-from albert_edge.errors import UsageError
+from albert_edge.errors import Argument, Message, UsageError
 
 Shape = tuple[int, int]  # sequences, tokens of each
 Inputs = dict[str, npt.NDArray[np.int64]]
@@ -33,7 +33,8 @@ def parse_shapes(text: str) -> list[Shape]:
         match = re.fullmatch(r"([1-9][0-9]{0,6})x([1-9][0-9]{0,6})", part.strip())
         if match is None:
             raise UsageError(
-                f"{part!r} is no shape.", tip="Write batch x length, such as --shapes 1x8,8x128"
+                f"{part!r} is not a shape.",
+                tip=Message("Write batch x length, such as ", Argument("shapes", "1x8,8x128"), "."),
             )
         shapes.append((int(match[1]), int(match[2])))
     return shapes
@@ -50,7 +51,10 @@ def choose_shapes(wanted: Sequence[Shape] | None, config: AlbertConfig) -> list[
         fitting = [shape for shape in DEFAULT_SHAPES if shape[1] <= longest]
         return fitting or [(1, longest)]
     if not wanted:
-        raise UsageError("There is no shape to measure.", tip="Leave shapes out for the defaults.")
+        raise UsageError(
+            Message(Argument("shapes", []), ": there is no shape to measure."),
+            tip=Message("Leave ", Argument("shapes"), " out for the defaults."),
+        )
     for batch, length in wanted:
         if batch < 1 or not 1 <= length <= longest:
             raise UsageError(

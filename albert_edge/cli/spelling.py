@@ -11,7 +11,12 @@ from typing import Any
 from albert_edge.errors import Argument, Call
 
 # Flags that are not named like the Python argument.
-_FLAGS = {"second": "diff", "second_variant": "diff-variant", "truncation": "truncate"}
+_FLAGS = {
+    "second": "diff",
+    "second_variant": "diff-variant",
+    "truncation": "truncate",
+    "precisions": "precision",
+}
 
 
 def spell_command_line(part: Argument | Call) -> str:

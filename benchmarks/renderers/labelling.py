@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from renderers.markdown import Figures, markdown
-
 from albert_edge.benchmark.statistics import compare, format_ratio
+from renderers.markdown import Figures, markdown
 
 
 def throughput(figures: Figures) -> str:

@@ -6,9 +6,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from renderers.markdown import Figures, markdown, ratio
-
 from albert_edge.benchmark.statistics import format_ratio
+from renderers.markdown import Figures, markdown, ratio
 
 _OWN = "albert-edge "
 

@@ -10,7 +10,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,6 @@ from support.paths import ROOT
 
 import albert_edge
 from albert_edge import optimize, quantize
-from albert_edge.architecture.heads import HEADS
 from albert_edge.bundle.bundle import open_bundle
 from albert_edge.checkpoint.recipes import models_folder
 from albert_edge.errors import BundleError
@@ -259,57 +258,43 @@ def test_variants_for_a_gpu_are_preferred_there(shipped: Path) -> None:
 
 # The benchmark, rehearsed on the CPU
 
-REHEARSED = {"text-classification", "multiple-choice", "question-answering"}
+REHEARSED = ["text-classification", "multiple-choice", "question-answering"]
 
 
 @pytest.fixture
-def benchmark(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """benchmarks/gpu.py at a size that takes seconds, on the CPU."""
+def benchmark(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """benchmarks/gpu.py, to be run on the CPU."""
     monkeypatch.syspath_prepend(str(BENCHMARKS))
-    spine, gpu = import_module("spine"), import_module("gpu")
-    small = {"hidden_size": 64, "num_attention_heads": 2, "intermediate_size": 128}
-    monkeypatch.setitem(spine.GEOMETRIES, "small", small)
-    monkeypatch.setitem(spine.LAYERS, "small", 2)
-    monkeypatch.setattr(gpu, "DEVICE", "cpu")
-    monkeypatch.setattr(gpu, "SHAPES", ((1, 8), (3, 16)))
-    monkeypatch.setattr(gpu, "BATCHES", (2, 4))
-    monkeypatch.setattr(gpu, "memory", lambda bundle, checkpoint: {})
-    for task in set(MODEL_CLASSES) - REHEARSED:  # the suite has no time for all
-        monkeypatch.delitem(HEADS, task)
-    yield gpu
-    for name in ("spine", "peers", "gpu", "gpu_models"):
-        sys.modules.pop(name, None)
+    return import_module("gpu")
 
 
-def rehearse(benchmark: Any, folder: Path) -> dict[str, Any]:
-    folder.mkdir()
-    result: dict[str, Any] = benchmark.measure(folder, "small", 2, 5, quick=True)
-    return result
-
-
-def test_the_benchmark_runs(
-    benchmark: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    result = rehearse(benchmark, tmp_path / "work")
-    assert set(result["parity"]) == REHEARSED
-    assert list(benchmark.missed(result)) == []
-    runtimes = {*benchmark.VARIANTS, benchmark.BASELINE}
-    for row in result["latency"].values():
-        assert set(row) == runtimes
-        assert row[benchmark.BASELINE]["times_as_fast"] == 1
-        assert all(figures["median_ms"] >= figures["best_ms"] > 0 for figures in row.values())
-    assert {row["agreement"] for row in result["throughput"].values()} <= {0.8, 1.0}
-    json.dumps(result)
-    benchmark.show(result)
-    told = capsys.readouterr().out
-    assert all(name in told for name in (*runtimes, *REHEARSED, "transformers", "use_tf32"))
+def test_the_benchmark_runs(benchmark: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(import_module("labelling").TORCH_GPU, "ways", {})
+    options = ["--geometry", "tiny", "--device", "cpu", "--rounds", "1", "--texts", "5"]
+    options += ["--shapes", "1x8,3x16", "--no-compile", "--heads", *REHEARSED]
+    figures = import_module("command").measure("gpu", options)
+    assert [*figures["parity"]] == REHEARSED
+    assert benchmark.problems(figures) == []
+    runtimes = [*import_module("gpu_parity").VARIANTS, "torch fp16"]
+    assert [runtime["name"] for runtime in figures["report"]["runtimes"]] == runtimes
+    for runtime in figures["report"]["runtimes"]:
+        assert [(row["batch"], row["length"]) for row in runtime["latencies"]] == [(1, 8), (3, 16)]
+        assert all(row["p50_ms"] >= row["best_ms"] > 0 for row in runtime["latencies"])
+    assert {row["ratio"] for row in runtime["latencies"]} == {1}  # torch is the baseline
+    for row in figures["throughput"]["contenders"].values():
+        assert row["texts_per_second"] > 0
+    json.dumps(figures)
+    names = ("gpu-parity", "gpu-memory", "gpu-latency", "gpu-throughput")
+    tables = [import_module("renderers").TABLES[name].render(figures) for name in names]
+    assert all(any(name in table for table in tables) for name in (*runtimes, *REHEARSED))
+    assert "use_tf32" in " ".join(figures["machine"])
 
 
 @pytest.mark.parametrize("variant", ["model_optimized_cuda", "model_fp16_cuda"])
 def test_the_benchmark_misses_nothing(
     variant: str, benchmark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Answers that are a little off are told, by head and variant, and no others."""
+    """Answers that are a little off are reported, by head and variant, and no others."""
     honest = Session.run
     draw = np.random.default_rng(0)
 
@@ -323,13 +308,12 @@ def test_the_benchmark_misses_nothing(
         }
 
     monkeypatch.setattr(Session, "run", dishonest)
-    models = import_module("gpu_models")
-    body = import_module("spine").make_checkpoint(tmp_path / "body", "small", 2)
-    table = models.parity(body, tmp_path / "heads", models.sample_texts(4), "cpu")
-    missed = list(benchmark.missed({"parity": table}))
-    names = {name for name, file in benchmark.VARIANTS.items() if file == variant}
-    assert {line.partition(":")[0] for line in missed} == {
-        f"{task}, {name}" for task in REHEARSED for name in names
+    parity = import_module("gpu_parity")
+    table = parity.parity(tmp_path / "heads", "tiny", parity.sample_texts(4), "cpu", REHEARSED)
+    problems = benchmark.problems({"parity": table})
+    names = {name for name, file in parity.VARIANTS.items() if file == variant}
+    assert {line.partition(":")[0] for line in problems} == {
+        f"{head}, {name}" for head in REHEARSED for name in names
     }
 
 

@@ -1,0 +1,63 @@
+"""Every benchmark runs, with a tiny model and one round, through the recorder and its tables."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support.paths import ROOT
+
+sys.path.insert(0, str(ROOT / "benchmarks"))
+
+import command
+import record
+from renderers import TABLES
+
+TINY = ["--geometry", "tiny", "--rounds", "1"]
+OPTIONS = {
+    "bench": [*TINY, "--shapes", "1x8,2x16", "--against", "openvino"],
+    "fp32": TINY,
+    "geometries": TINY,
+    "int8": [*TINY, "--texts", "3", "--shapes", "1x128", "--models", "random", "outliers pooled"],
+    "quantize": TINY,
+    "soak": ["--model", "tiny", "--texts", "20", "--others", "10"],
+    "start": [*TINY, "--no-install"],
+    "throughput": [
+        *("--geometry", "tiny", "--texts", "4", "--chunks", "2", "--batch-size", "1"),
+        *("--contender", "albert-edge int8", "transformers fp32", "OpenVINO int8"),
+    ],
+}
+
+
+def test_every_benchmark_has_a_tiny_plan() -> None:
+    assert {*OPTIONS} == {*command.names()} - {"gpu"}  # tests/runtime/test_gpu.py rehearses it
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_a_tiny_plan_is_measured_kept_and_shown(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(record, "MEASURED", tmp_path)
+    monkeypatch.setattr(record, "SECONDS", 0.1)
+    monkeypatch.setattr(sys, "argv", ["record.py", name, *OPTIONS[name]])
+    record.main()
+    [path] = tmp_path.iterdir()
+    [kept] = record.read_records(path).values()
+    assert kept["command"].startswith(f"python benchmarks/record.py {name} ")
+    rendered = [table for table in TABLES.values() if table.source == name]
+    assert rendered
+    for table in rendered:
+        text = table.render(kept["figures"])
+        assert len(text.splitlines()) > 2, text
+        assert "albert-edge" in text or "int8" in text
+
+
+def test_a_benchmark_is_a_script_too(tmp_path: Path) -> None:
+    script = ROOT / "benchmarks/start.py"
+    options = [*OPTIONS["start"], "--json", str(tmp_path / "figures.json")]
+    done = subprocess.run([sys.executable, str(script), *options], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("| | time, s (median) |")
+    assert (tmp_path / "figures.json").stat().st_size > 0
