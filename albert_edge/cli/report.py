@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from albert_edge.cli.commands import BundleFolder, Json
-from albert_edge.cli.printing import note, print_json, step_progress
+from albert_edge.cli.printing import note, print_json
 from albert_edge.errors import UsageError
 
 if TYPE_CHECKING:
