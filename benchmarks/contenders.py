@@ -51,7 +51,7 @@ def build_own(work: Work, precision: Any, **options: Any) -> Built:
             settings["min_cosine"] = report.quality.cosine - 1e-6
             albert_edge.quantize(bundle, precision=precision, **settings)
     variant = open_bundle(bundle).manifest.variants[-1]
-    return Built(bundle, sum(file.bytes for file in variant.files), work.head, note)
+    return Built(bundle, variant.bytes, work.head, note)
 
 
 def _own(scheme: str, precision: str, **options: Any) -> Runtime:

@@ -60,7 +60,7 @@ def own_runtimes(bundle: Path) -> list[Runtime]:
     runtimes = []
     for name, variant_name in VARIANTS.items():
         variant = variants[variant_name]
-        size = sum(file.bytes for file in variant.files)
+        size = variant.bytes
         runtime = own_runtime(bundle, variant_name, variant.precision, size)
         runtimes.append(replace(runtime, name=name))
     return runtimes

@@ -108,7 +108,7 @@ def make_plan(
         portable_file(bundle)  # which their weights come from
     has_tokenizer = any(file.file == TOKENIZER for file in bundle.manifest.files)
     return Plan(
-        head=bundle.manifest.task,
+        head=bundle.manifest.head,
         config=config,
         reference=_own(bundle, "fp32", place),
         own=[_own(bundle, name, place) for name in _choose_precisions(bundle, precisions, place)],
@@ -126,7 +126,7 @@ def make_plan(
 
 def _own(bundle: Bundle, precision: str, device: Device) -> Runtime:
     variant = choose_variant(bundle, device, precision)
-    size = sum(record.bytes for record in variant.files)
+    size = variant.bytes
     return own_runtime(bundle.folder.resolve(), variant.name, precision, size)
 
 

@@ -49,7 +49,7 @@ def measure_roofline(
         BundleError: There is no such variant, or it is damaged.
     """
     config = read_config(bundle.listed("config.json"))
-    head = bundle.manifest.task
+    head = bundle.manifest.head
     inputs = {shape: make_inputs(shape, config, head) for shape in shapes}
     meters = {count: Meter(count) for count in threads}
     variants = [choose_variant(bundle, CPU, precision) for precision in precisions]

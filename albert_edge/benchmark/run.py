@@ -84,7 +84,7 @@ def bench(
     return BenchReport(
         machine=describe_machine(),
         bundle=str(opened.folder),
-        model=f"{opened.manifest.task}, {opened.manifest.source}",
+        model=f"{opened.manifest.head}, {opened.manifest.source}",
         geometry={key: config[key] for key in config if isinstance(config[key], int | float | str)},
         baseline=baseline,
         rounds=rounds,

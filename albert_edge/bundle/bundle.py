@@ -1,11 +1,10 @@
-"""The bundle: a folder any neighbour can open, and a manifest that says what is in it.
+"""The bundle: a folder that other tools can open too, with a manifest of what is in it.
 
     config.json  tokenizer.json  tokenizer_config.json  special_tokens_map.json
     onnx/model.onnx  onnx/model_optimized.onnx  ...
     albert_edge.json
 
-A file the manifest does not list does not exist; a listed file is read only after its sha256 was
-checked.
+Only files that the manifest lists are read, each after its sha256 was checked.
 
 Standard library only: the runtime and the exporter both stand on this module.
 """
@@ -17,7 +16,14 @@ from functools import partial
 from pathlib import Path
 
 from albert_edge.bundle.change import digest, finish_change
-from albert_edge.bundle.manifest import MANIFEST, FileRecord, Manifest, Variant, read_manifest
+from albert_edge.bundle.manifest import (
+    MANIFEST,
+    MODEL,
+    FileRecord,
+    Manifest,
+    Variant,
+    read_manifest,
+)
 from albert_edge.errors import BundleError
 from albert_edge.json_fields import JsonObject, parse_object
 
@@ -35,10 +41,10 @@ class Bundle:
         self.manifest = manifest
 
     def variant(self, name: str) -> Variant:
-        """The variant of a name.
+        """The variant called `name`.
 
         Raises:
-            BundleError: There is none of that name.
+            BundleError: There is no such variant.
         """
         for variant in self.manifest.variants:
             if variant.name == name:
@@ -48,11 +54,15 @@ class Bundle:
             f"{self.folder} has no variant {name!r}.", tip=f"It has: {names or 'none'}."
         )
 
+    def has(self, file: str) -> bool:
+        """Whether the manifest lists this configuration or tokenizer file."""
+        return any(record.file == file for record in self.manifest.files)
+
     def listed(self, file: str) -> Path:
         """The path of a configuration or tokenizer file, checked.
 
         Raises:
-            BundleError: The manifest does not list it, or `checked` refuses it.
+            BundleError: The manifest does not list it, or the file fails `checked`.
         """
         for record in self.manifest.files:
             if record.file == file:
@@ -81,18 +91,27 @@ class Bundle:
             )
         return path
 
-    def model_file(self, variant: Variant) -> Path:
+    def model_file(self, variant: Variant, role: str = MODEL) -> Path:
         """The .onnx file of a variant, checked with the external data beside it.
 
+        Args:
+            variant: The variant.
+            role: Which part of the model, of a model in several parts.
+
         Raises:
-            BundleError: One of its files is missing or its sha256 differs.
+            BundleError: It has no such part, or a file is missing or its sha256 differs.
         """
-        path, *_ = [self.checked(record) for record in variant.files]
+        if role not in variant.files:
+            raise BundleError(
+                f"{variant.name} has no file of the role {role!r}.",
+                tip=f"It has: {', '.join(variant.files)}.",
+            )
+        path, *_ = [self.checked(record) for record in variant.files[role]]
         return path
 
     def read_text(self, file: str) -> str | None:
         """The checked content of a configuration or tokenizer file, or None if not listed."""
-        if all(record.file != file for record in self.manifest.files):
+        if not self.has(file):
             return None
         try:
             return self.listed(file).read_text(encoding="utf-8")
@@ -112,8 +131,7 @@ class Bundle:
             BundleError: It is not a JSON object, its sha256 differs, or it is missing.
         """
         error = partial(BundleError, tip=tip, where=self.folder / file)
-        is_listed = any(record.file == file for record in self.manifest.files)
-        content = self.listed(file).read_bytes() if is_listed else b"{}"
+        content = self.listed(file).read_bytes() if self.has(file) else b"{}"
         return parse_object(content, str(self.folder / file), error)
 
     def check_all(self) -> list[FileRecord]:
@@ -127,12 +145,16 @@ class Bundle:
             self.checked(record)
         return records
 
+    def __repr__(self) -> str:
+        names = ", ".join(variant.name for variant in self.manifest.variants)
+        return f"Bundle({os.fspath(self.folder)!r}: {self.manifest.head}, variants {names})"
+
 
 def open_bundle(folder: str | os.PathLike[str]) -> Bundle:
-    """Open a bundle, finishing first a change that was cut off after it was decided.
+    """Open a bundle, first finishing a change that was cut off after it was committed.
 
     Args:
-        folder: A folder that `albert-edge export` wrote.
+        folder: A folder that `export` wrote.
 
     Returns:
         The bundle; files are checked when they are read.

@@ -1,4 +1,7 @@
-"""albert_edge.json: what a bundle says is in it, and nothing it does not say is.
+"""albert_edge.json: what a bundle says is in it; what it does not list does not exist.
+
+Schema 2 is written; schema 1, whose variants list one model's files, is read for ever. Optional
+fields that a newer version may add are ignored and listed in `Manifest.unknown_fields`.
 
 Standard library only: the runtime and the exporter both stand on this module.
 """
@@ -12,13 +15,20 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from albert_edge.architecture.heads import HEADS, Input, text_inputs
 from albert_edge.errors import BundleError, Call, Message
+from albert_edge.json_fields import JsonObject, parse_object
 
 MANIFEST = "albert_edge.json"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 # The variant that export writes and all others are authored from.
 PORTABLE = "model"
+
+# The role of the one model of an encoder. A model in several parts has a role for each.
+MODEL = "model"
+
+_INPUT_TYPES = ("int64", "int32", "float32", "float16", "bool")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +39,6 @@ class FileRecord:
     sha256: str
     bytes: int
 
-    def __post_init__(self) -> None:
-        _check(self, file=str, sha256=str, bytes=int)
-        path = PurePosixPath(self.file)
-        leaves = path.is_absolute() or ".." in path.parts or not path.parts
-        self.file.encode()  # a lone surrogate is no file name everywhere
-        if leaves or set(self.file) & set("\\:\0"):
-            raise ValueError(f"the path {self.file!r} leads out of the bundle")
-
 
 @dataclass(frozen=True, slots=True)
 class Variant:
@@ -44,7 +46,8 @@ class Variant:
 
     Attributes:
         name: How it is asked for, such as "model" or "model_optimized".
-        files: The .onnx file first, then its external data, if any.
+        files: By role, the .onnx file and then its external data, if any.
+        inputs: By role, the arrays that the .onnx file takes.
         precision: "fp32" and, once compressed, "int8", "int8-block", "int4", "mixed" or "fp16".
         target: Whose operators it uses, such as "portable" or "cpu".
         layout: "unrolled" or "loop".
@@ -58,7 +61,8 @@ class Variant:
     """
 
     name: str
-    files: tuple[FileRecord, ...]
+    files: Mapping[str, tuple[FileRecord, ...]]
+    inputs: Mapping[str, tuple[Input, ...]]
     precision: str
     target: str
     layout: str
@@ -69,16 +73,29 @@ class Variant:
     activations: str = ""
     measured: Mapping[str, Any] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        _check(self, name=str, precision=str, target=str, layout=str, opset=int, exporter=str)
-        _check(self, optimizations=Mapping, matrices=Mapping, activations=str, measured=Mapping)
-        if not self.files:
-            raise ValueError(f"variant {self.name} has no files")
+    @property
+    def records(self) -> tuple[FileRecord, ...]:
+        """The files of all roles."""
+        return tuple(record for records in self.files.values() for record in records)
+
+    @property
+    def bytes(self) -> int:
+        """Size of all files."""
+        return sum(record.bytes for record in self.records)
+
+    @property
+    def file(self) -> str:
+        """The path of the .onnx file of the role "model", relative to the bundle."""
+        return self.files[MODEL][0].file
 
     @property
     def has_own_outputs(self) -> bool:
-        """Whether its outputs are not those of the task, as with logits at [MASK] alone."""
+        """Whether its outputs are not those of the head, as with logits at [MASK] only."""
         return "masked-logits" in self.optimizations
+
+    def __repr__(self) -> str:
+        about = f"{self.precision}, {self.target}, {self.layout}, {self.bytes / 1e6:.1f} MB"
+        return f"Variant({self.name!r}: {about})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,34 +103,32 @@ class Manifest:
     """What is in a bundle.
 
     Attributes:
-        task: What the model answers, such as "text-classification".
+        head: What the model was trained for, such as "text-classification".
         labels: Names of the classes, by class id.
         problem_type: As in config.json, or None.
         source: Where the checkpoint came from: a hub id or the name of a folder.
         revision: The commit of the hub, or None for a folder.
         files: Configuration and tokenizer files.
         variants: The ways of running the model.
+        task: What a pipeline does with it by default; None: the first task of its head.
+        unknown_fields: Fields of the file that this version does not know and ignored.
     """
 
-    task: str
+    head: str
     labels: tuple[str, ...]
     problem_type: str | None
     source: str
     revision: str | None
     files: tuple[FileRecord, ...]
     variants: tuple[Variant, ...]
-
-    def __post_init__(self) -> None:
-        optional = (str, type(None))
-        _check(self, task=str, problem_type=optional, source=str, revision=optional)
-        if not all(isinstance(label, str) for label in self.labels):
-            raise TypeError("labels are not all texts")
+    task: str | None = None
+    unknown_fields: tuple[str, ...] = ()
 
     def records(self) -> Iterator[FileRecord]:
         """Every file the manifest lists."""
         yield from self.files
         for variant in self.variants:
-            yield from variant.files
+            yield from variant.records
 
     def with_variant(self, variant: Variant) -> Manifest:
         """The same manifest with a variant added, or replaced if it has one of that name."""
@@ -123,58 +138,122 @@ class Manifest:
     def to_json(self) -> str:
         """The text of albert_edge.json."""
         fields = {"schema_version": SCHEMA_VERSION, **dataclasses.asdict(self)}
+        del fields["unknown_fields"]
         return json.dumps(fields, indent=2, ensure_ascii=False) + "\n"
+
+    def __repr__(self) -> str:
+        return f"Manifest({self.head}, {self.source!r}, {list(self.variants)})"
 
 
 def read_manifest(path: Path) -> Manifest:
     """Read an albert_edge.json.
 
     Raises:
-        BundleError: It is missing, damaged, of another schema version, or lists a path that leads
+        BundleError: It is missing, damaged, of a newer schema version, or lists a path that leads
             out of the bundle.
     """
     try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
-        version = fields.pop("schema_version")
+        text = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         raise BundleError(
             f"{path.parent} is not an albert-edge bundle: it has no {MANIFEST}.",
             tip=Message("Make one with: ", Call("export", "CHECKPOINT", "BUNDLE")),
+            where=path.parent,
         ) from None
-    except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
-        raise _damaged(path, error) from error
-    if version != SCHEMA_VERSION:
+    except OSError as error:
+        raise _damaged(f"{path} cannot be read: {error.strerror}.") from error
+    fields = parse_object(text, str(path), _damaged)
+    if "schema_version" not in fields.values:
+        raise fields.fault("schema_version", f"a number up to {SCHEMA_VERSION}")
+    version = fields.values["schema_version"]
+    if version not in (1, SCHEMA_VERSION):
         raise BundleError(
-            f"{path} has schema version {version}; this albert-edge reads {SCHEMA_VERSION}.",
+            f"{path} has schema version {version}; this albert-edge reads 1 to {SCHEMA_VERSION}.",
             tip="Use the albert-edge that wrote it, or export the model again.",
+            where=path,
         )
-    try:
-        return _parse_manifest(fields)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise _damaged(path, error) from error
+    return _Reader(version).manifest(fields)
 
 
-def _damaged(path: Path, error: Exception) -> BundleError:
-    return BundleError(
-        f"{path} is damaged: {type(error).__name__}: {error}", tip="Export the model again."
-    )
+def _damaged(message: str) -> BundleError:
+    return BundleError(f"The manifest is damaged: {message}", tip="Export the model again.")
 
 
-def _parse_manifest(fields: dict[str, Any]) -> Manifest:
-    variants = tuple(
-        Variant(**{**variant, "files": _parse_records(variant["files"])})
-        for variant in fields.pop("variants")
-    )
-    files = _parse_records(fields.pop("files"))
-    labels = tuple(fields.pop("labels"))
-    return Manifest(**fields, labels=labels, files=files, variants=variants)
+class _Reader:
+    """Reads a manifest of one schema version and notes the fields it does not know."""
+
+    def __init__(self, version: int) -> None:
+        self.version = version
+        self.unknown: list[str] = []
+
+    def manifest(self, fields: JsonObject) -> Manifest:
+        self._note_unknown(fields, Manifest, "schema_version")
+        head = fields.text("task" if self.version == 1 else "head")
+        return Manifest(
+            head=head,
+            labels=fields.texts("labels"),
+            problem_type=fields.text("problem_type", None),
+            source=fields.text("source"),
+            revision=fields.text("revision", None),
+            files=self._records(fields, "files"),
+            variants=tuple(self._variant(item, head) for item in fields.objects("variants")),
+            task=None if self.version == 1 else fields.text("task", None),
+            unknown_fields=tuple(self.unknown),
+        )
+
+    def _variant(self, fields: JsonObject, head: str) -> Variant:
+        self._note_unknown(fields, Variant)
+        if self.version == 1:  # which knew encoders of text only, and their inputs by their head
+            known = HEADS[head].inputs if head in HEADS else text_inputs()
+            files, inputs = {MODEL: self._records(fields, "files")}, {MODEL: known}
+        else:
+            by_role, inputs_by_role = fields.object("files"), fields.object("inputs")
+            files = {role: self._records(by_role, role) for role in by_role.values}
+            inputs = {role: self._inputs(inputs_by_role, role) for role in files}
+        if not files or not all(files.values()):
+            raise fields.fault("files", "at least one file of each role")
+        counts, matrices = (fields.object(n, _empty(fields)) for n in ("optimizations", "matrices"))
+        return Variant(
+            name=fields.text("name"),
+            files=files,
+            inputs=inputs,
+            precision=fields.text("precision"),
+            target=fields.text("target"),
+            layout=fields.text("layout"),
+            opset=fields.integer("opset"),
+            exporter=fields.text("exporter", "native"),
+            optimizations={name: counts.integer(name) for name in counts.values},
+            matrices={name: matrices.text(name) for name in matrices.values},
+            activations=fields.text("activations", ""),
+            measured=fields.object("measured", _empty(fields)).values,
+        )
+
+    def _records(self, fields: JsonObject, name: str) -> tuple[FileRecord, ...]:
+        return tuple(self._record(item) for item in fields.objects(name))
+
+    def _record(self, fields: JsonObject) -> FileRecord:
+        self._note_unknown(fields, FileRecord)
+        file = fields.text("file")
+        path = PurePosixPath(file)
+        if path.is_absolute() or not path.parts or ".." in path.parts or set(file) & set("\\:\0"):
+            raise _damaged(f"{fields.place}: the path {file!r} leads out of the bundle.")
+        return FileRecord(file, fields.text("sha256"), fields.integer("bytes"))
+
+    def _inputs(self, fields: JsonObject, role: str) -> tuple[Input, ...]:
+        return tuple(self._input(item) for item in fields.objects(role))
+
+    def _input(self, fields: JsonObject) -> Input:
+        self._note_unknown(fields, Input)
+        default = fields.values.get("default")
+        if default is not None:
+            fields.number("default")
+        type_ = fields.choice("type", _INPUT_TYPES)
+        return Input(fields.text("name"), fields.texts("axes"), type_, default)
+
+    def _note_unknown(self, fields: JsonObject, kind: Any, *others: str) -> None:
+        known = {field.name for field in dataclasses.fields(kind)}.union(others)
+        self.unknown += [fields.prefix + name for name in fields.values if name not in known]
 
 
-def _parse_records(items: list[dict[str, Any]]) -> tuple[FileRecord, ...]:
-    return tuple(FileRecord(**item) for item in items)
-
-
-def _check(owner: object, **kinds: Any) -> None:
-    for name, kind in kinds.items():
-        if not isinstance(getattr(owner, name), kind):
-            raise TypeError(f"{name} is {getattr(owner, name)!r}")
+def _empty(fields: JsonObject) -> JsonObject:
+    return dataclasses.replace(fields, values={})

@@ -69,9 +69,9 @@ def load_sample(
     """
     if texts is not None and data is not None:
         raise UsageError("quantize takes texts or data, not both.", tip="Leave out one of them.")
-    if data is not None and not _has_classes(bundle.manifest.task, config):
+    if data is not None and not _has_classes(bundle.manifest.head, config):
         raise UsageError(
-            f"data gives a label to each text; {bundle.manifest.task} models do not.",
+            f"data gives a label to each text; {bundle.manifest.head} models do not.",
             tip=Message("Compare on texts without labels, with ", Argument("texts", "FILE"), "."),
         )
     has_tokenizer = any(record.file == "tokenizer.json" for record in bundle.manifest.files)
@@ -129,7 +129,7 @@ def _encode(encoder: TextEncoder, pair: tuple[str, str | None], number: int, ori
 
 def _fitted(encoded: list[Arrays], bundle: Bundle) -> Iterator[Arrays]:
     """Give texts the form the task reads: choices side by side, a word masked."""
-    head = HEADS[bundle.manifest.task]
+    head = HEADS[bundle.manifest.head]
     if head.has_choices:
         for first, second in zip(encoded, [*encoded[1:], encoded[0]], strict=True):
             yield _side_by_side(first, second)
@@ -155,7 +155,7 @@ def _random(bundle: Bundle, config: AlbertConfig) -> Iterator[Arrays]:
     random = np.random.default_rng(0)
     longest = min(64, config.max_position_embeddings)
     for length in random.integers(1, longest + 1, _RANDOM_TEXTS):
-        shape = HEADS[bundle.manifest.task].ids_shape(1, length)
+        shape = HEADS[bundle.manifest.head].ids_shape(1, length)
         yield {
             "input_ids": random.integers(0, config.vocab_size, shape),
             "attention_mask": np.ones(shape, np.int64),

@@ -97,7 +97,7 @@ def optimize(
         f"{report.nodes_before} operators became {report.nodes_after}; largest difference "
         f"{report.largest_difference:.1e}."
     )
-    print(bundle / report.variant.files[0].file)
+    print(bundle / report.variant.file)
 
 
 def inspect(

@@ -106,7 +106,8 @@ def predict(
     _refuse_confusion(texts, input_file, output_file)
     parameters = _read_parameters(top_k, truncate, parameter or [])
     opened = open_bundle(bundle)
-    task = find_task(task) if task else default_task(opened.manifest.task)
+    named = task or opened.manifest.task
+    task = find_task(named) if named else default_task(opened.manifest.head)
     _refuse_unknown(task, parameters)
     fields = _FIELDS.get(task, TEXT)
     options: dict[str, Any] = {

@@ -88,7 +88,7 @@ def quantize(
         raise
     _print(report, as_json=as_json)
     if report.variant and not as_json:
-        print(bundle / report.variant.files[0].file)
+        print(bundle / report.variant.file)
 
 
 def _print(report: QuantizeReport, *, as_json: bool) -> None:

@@ -147,7 +147,7 @@ def _pairs(
 def _about(bundle: Bundle, config: AlbertConfig) -> dict[str, Any]:
     manifest = bundle.manifest
     told = {
-        "task": manifest.task,
+        "task": manifest.head,
         "labels": list(manifest.labels),
         "problem_type": manifest.problem_type,
         "source": manifest.source,
@@ -178,14 +178,14 @@ def _plan(variant: Variant) -> dict[str, Any]:
         **{name: getattr(variant, name) for name in plain},
         **{f"matrix {name}": value for name, value in variant.matrices.items()},
         **{f"optimization {name}": count for name, count in variant.optimizations.items()},
-        "bytes": sum(record.bytes for record in variant.files),
+        "bytes": variant.bytes,
     }
 
 
 def _compare(
     ours: Bundle, theirs: Bundle, configs: list[AlbertConfig], left: Variant, right: Variant
 ) -> VariantDiff:
-    identical = [one.sha256 for one in left.files] == [one.sha256 for one in right.files]
+    identical = [one.sha256 for one in left.records] == [one.sha256 for one in right.records]
     if identical:
         ours.model_file(left)  # that the hashes are those of the files
         theirs.model_file(right)

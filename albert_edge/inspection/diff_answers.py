@@ -54,7 +54,7 @@ def compare_answers(
         found = _answers(second, right, sample)
     except MissingExtraError as error:
         return None, f"{error} {error.tip}"
-    judge = Judge(configs[0], first.manifest.task, expected)
+    judge = Judge(configs[0], first.manifest.head, expected)
     return AnswersDiff(f"{len(sample.inputs)} of {sample.origin}", judge.judge(found)), None
 
 
@@ -62,8 +62,8 @@ def _why_not(
     first: Bundle, second: Bundle, configs: list[AlbertConfig], left: Variant, right: Variant
 ) -> str | None:
     ours, theirs = first.manifest, second.manifest
-    if ours.task != theirs.task:
-        return f"one answers {ours.task}, the other {theirs.task}"
+    if ours.head != theirs.head:
+        return f"one answers {ours.head}, the other {theirs.head}"
     for name in (*_INPUT_SIZES, "num_labels", "hidden_size"):
         if getattr(configs[0], name) != getattr(configs[1], name):
             return f"their {name} differs"

@@ -80,7 +80,7 @@ def inspect(bundle: str | os.PathLike[str]) -> Inspection:
     files = {variant.name: read_onnx(opened.model_file(variant)) for variant in manifest.variants}
     groups = _groups(next(iter(files.values())))
     return Inspection(
-        task=manifest.task,
+        task=manifest.head,
         labels=manifest.labels,
         source=manifest.source,
         geometry={key: config[key] for key in config if isinstance(config[key], int | float | str)},
@@ -117,7 +117,7 @@ def _groups(file: OnnxFile) -> list[TensorGroup]:
 def _content(variant: Variant, file: OnnxFile) -> VariantContent:
     return VariantContent(
         name=variant.name,
-        bytes=sum(record.bytes for record in variant.files),
+        bytes=variant.bytes,
         precision=variant.precision,
         target=variant.target,
         layout=variant.layout,

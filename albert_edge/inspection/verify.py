@@ -59,7 +59,7 @@ def _require_same_geometry(bundle: AlbertConfig, checkpoint: AlbertConfig, again
 
 
 def _compare(bundle: Bundle, against: str) -> dict[str, float]:
-    task = bundle.manifest.task
+    task = bundle.manifest.head
     config = read_config(bundle.listed("config.json"))
     checkpoint = find_source(against).folder
     _require_same_geometry(config, read_config(checkpoint / "config.json"), against)

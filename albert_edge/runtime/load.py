@@ -94,11 +94,11 @@ def pipeline(
     if model is None:
         raise UsageError("pipeline needs a model.", tip="Pass model='FOLDER', a bundle.")
     bundle = model if isinstance(model, Bundle) else open_bundle(model)
-    wanted = find_task(task) if task else default_task(bundle.manifest.task)
+    wanted = find_task(task) if task else bundle.manifest.task or default_task(bundle.manifest.head)
     head = HEAD_OF_TASK[wanted]
-    if head != bundle.manifest.task:
+    if head != bundle.manifest.head:
         raise UsageError(
-            f"{bundle.folder} was exported for {bundle.manifest.task}, not {wanted}.",
+            f"{bundle.folder} was exported for {bundle.manifest.head}, not {wanted}.",
             tip=Message("Export the checkpoint with ", Argument("task", head), "."),
         )
     session = Session(

@@ -115,7 +115,7 @@ def _score(folder: Path, variant: str, examples: list[tuple[str, ...]]) -> DemoR
         right += answer[0]["label"] == label
     return DemoRow(
         variant=variant,
-        bytes=sum(record.bytes for record in session.variant.files),
+        bytes=session.variant.bytes,
         load_ms=1e3 * load,
         latency_ms=1e3 * median(seconds),
         accuracy=right / len(examples),

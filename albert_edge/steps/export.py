@@ -12,7 +12,7 @@ from typing import Literal
 from albert_edge.architecture.config import AlbertConfig, read_config
 from albert_edge.architecture.heads import HEADS, head_of_class
 from albert_edge.bundle.change import Staging, change, is_decided
-from albert_edge.bundle.manifest import MANIFEST, PORTABLE, Manifest, Variant
+from albert_edge.bundle.manifest import MANIFEST, MODEL, PORTABLE, Manifest, Variant
 from albert_edge.checkpoint.source import Source, find_source
 from albert_edge.checkpoint.tokenizer import TokenizerFiles, read_tokenizer
 from albert_edge.choices import require_choice
@@ -141,7 +141,8 @@ class _Job:
         """Write what lies beside the model, and list all of it."""
         variant = Variant(
             name=PORTABLE,
-            files=tuple(staging.record(path) for path in written.files),
+            files={MODEL: tuple(map(staging.record, written.files))},
+            inputs={MODEL: written.inputs},
             precision="fp32",
             target="portable",
             layout="unrolled",
@@ -150,7 +151,7 @@ class _Job:
             measured=measured,
         )
         return Manifest(
-            task=self.task,
+            head=self.task,
             labels=self.config.labels,
             problem_type=self.config.problem_type,
             source=self.source.name,
@@ -176,7 +177,7 @@ class _Job:
             revision=self.source.revision,
             exporter=self.exporter,
             weight_bytes=written.weight_bytes,
-            model_bytes=sum(record.bytes for record in variant.files),
+            model_bytes=variant.bytes,
             unused=written.unused,
             tokenizer=self.tokenizer is not None,
             largest_difference=variant.measured.get(LARGEST_DIFFERENCE),

@@ -17,7 +17,7 @@ from albert_edge.architecture.config import read_config
 from albert_edge.architecture.heads import HEADS
 from albert_edge.bundle.bundle import Bundle, open_bundle
 from albert_edge.bundle.change import change
-from albert_edge.bundle.manifest import FileRecord, Variant
+from albert_edge.bundle.manifest import MODEL, Variant
 from albert_edge.check.parity import Arrays, Parity, Run, compare, sample_inputs
 from albert_edge.check.portable import portable_file, require_onnx
 from albert_edge.check.sample import mask_token_id
@@ -97,19 +97,30 @@ def optimize(
         opened = open_bundle(folder)  # as it is now that nobody else can change it
         portable = portable_file(opened)
         config = read_config(opened.listed("config.json"))
+        head = opened.manifest.head
         plan = _plan(opened, target, layout, logits)
-        authored = author(config, opened.manifest.task, plan)
+        authored = author(config, head, plan)
         path = pending.staging.path(f"onnx/{_name(plan)}.onnx")
         files = _write(authored, portable, path, progress)
-        inputs = sample_inputs(config, opened.manifest.task, plan.mask_token_id)
+        inputs = sample_inputs(config, head, plan.mask_token_id)
         parity = _compare(portable, path, plan, inputs)
-        variant = _variant(plan, authored, [pending.staging.record(file) for file in files], parity)
+        variant = Variant(
+            name=_name(plan),
+            files={MODEL: tuple(map(pending.staging.record, files))},
+            inputs={MODEL: HEADS[head].inputs},
+            precision="fp32",
+            target=plan.target,
+            layout=plan.layout,
+            opset=authored.model.opset_imports[""],
+            optimizations={name.value: count for name, count in authored.applied.items()},
+            measured={LARGEST_DIFFERENCE: parity.largest},
+        )
         pending.manifest = opened.manifest.with_variant(variant)
     return OptimizeReport(
         bundle=folder,
         variant=variant,
         nodes_before=read_onnx(portable).operators.total(),
-        nodes_after=read_onnx(folder / variant.files[0].file).operators.total(),
+        nodes_after=read_onnx(folder / variant.file).operators.total(),
         largest_difference=parity.largest,
     )
 
@@ -117,19 +128,6 @@ def optimize(
 def _name(plan: Plan) -> str:
     masked = plan.wants(Optimization.MASKED_LOGITS)
     return _VARIANTS[plan.target] + ("_masked" if masked else "")
-
-
-def _variant(plan: Plan, authored: Authored, files: list[FileRecord], parity: Parity) -> Variant:
-    return Variant(
-        name=_name(plan),
-        files=tuple(files),
-        precision="fp32",
-        target=plan.target,
-        layout=plan.layout,
-        opset=authored.model.opset_imports[""],
-        optimizations={name.value: count for name, count in authored.applied.items()},
-        measured={LARGEST_DIFFERENCE: parity.largest},
-    )
 
 
 def _plan(bundle: Bundle, target: Target, layout: Layout | None, logits: Logits) -> Plan:
@@ -140,9 +138,9 @@ def _plan(bundle: Bundle, target: Target, layout: Layout | None, logits: Logits)
     optimizations = OPTIMIZATIONS[target]
     if logits == "all":
         return Plan(target, layout, optimizations)
-    if not HEADS[bundle.manifest.task].masked_outputs:
+    if not HEADS[bundle.manifest.head].masked_outputs:
         raise UsageError(
-            f"{bundle.folder} answers {bundle.manifest.task} and has no vocabulary logits.",
+            f"{bundle.folder} answers {bundle.manifest.head} and has no vocabulary logits.",
             tip=Message("Leave out ", Argument("logits", "masked"), "."),
         )
     # They change what comes out, so they are no optimization of a target but asked for.

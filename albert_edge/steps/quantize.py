@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from albert_edge.architecture.config import read_config
+from albert_edge.architecture.heads import HEADS, Input
 from albert_edge.bundle.bundle import open_bundle
 from albert_edge.bundle.change import Staging, change
-from albert_edge.bundle.manifest import Variant
+from albert_edge.bundle.manifest import MODEL, Variant
 from albert_edge.check.portable import portable_file, require_onnx
 from albert_edge.check.quality import Budget, Quality
 from albert_edge.check.sample import load_sample
@@ -143,7 +144,7 @@ def quantize(
         with tempfile.TemporaryDirectory(dir=pending.staging.folder) as scratch:
             compressor = Compressor(
                 config,
-                opened.manifest.task,
+                opened.manifest.head,
                 portable_file(opened),
                 load_sample(opened, config, texts, data),
                 Path(scratch),
@@ -153,7 +154,8 @@ def quantize(
             report = _decide(compressor, folder, asked, budget, options)
         if not report.passed:
             raise QualityError(_refusal(report), tip=report.tip, report=report)
-        variant = _write(pending.staging, compressor, asked, report)
+        inputs = HEADS[opened.manifest.head].inputs
+        variant = _write(pending.staging, compressor, asked, report, inputs)
         pending.manifest = opened.manifest.with_variant(variant)
     return replace(report, variant=variant)
 
@@ -259,7 +261,11 @@ def _refusal(report: QuantizeReport) -> str:
 
 
 def _write(
-    staging: Staging, compressor: Compressor, asked: Compression, report: QuantizeReport
+    staging: Staging,
+    compressor: Compressor,
+    asked: Compression,
+    report: QuantizeReport,
+    inputs: tuple[Input, ...],
 ) -> Variant:
     plan = asked.plan(report.matrices) if isinstance(asked, Mixed) else asked.plan()
     name = asked.variant()
@@ -269,7 +275,8 @@ def _write(
     quality = {} if report.quality is None else asdict(report.quality)
     return Variant(
         name=name,
-        files=tuple(staging.record(file) for file in files),
+        files={MODEL: tuple(map(staging.record, files))},
+        inputs={MODEL: inputs},
         precision=report.precision,
         target=plan.target,
         layout=plan.layout,

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from support.checkpoints import make_model
 
 import albert_edge
+from albert_edge.architecture.heads import Input, text_inputs
 from albert_edge.bundle.bundle import open_bundle
 from albert_edge.bundle.change import change
 from albert_edge.bundle.manifest import (
@@ -68,7 +69,7 @@ def commit(folder: Path, contents: Contents) -> None:
 
 def manifest(files: list[FileRecord], variants: list[Variant]) -> Manifest:
     return Manifest(
-        task="text-classification",
+        head="text-classification",
         labels=("NEGATIVE", "POSITIVE"),
         problem_type=None,
         source="somewhere",
@@ -79,7 +80,15 @@ def manifest(files: list[FileRecord], variants: list[Variant]) -> Manifest:
 
 
 def variant(name: str, *files: FileRecord) -> Variant:
-    return Variant(name, files, precision="fp32", target="portable", layout="unrolled", opset=21)
+    return Variant(
+        name,
+        {"model": files},
+        {"model": text_inputs()},
+        precision="fp32",
+        target="portable",
+        layout="unrolled",
+        opset=21,
+    )
 
 
 def listing(folder: Path) -> dict[str, bytes | None]:
@@ -135,10 +144,24 @@ FILES = st.lists(
     max_size=3,
 ).map("/".join)
 RECORDS = st.builds(FileRecord, FILES, NAMES, st.integers(min_value=0))
+INPUTS = st.builds(
+    Input,
+    NAMES,
+    st.lists(NAMES, max_size=3).map(tuple),
+    st.sampled_from(["int64", "float32"]),
+    st.none() | st.integers(-9, 9) | st.floats(-1, 1),
+)
+PARTS = st.tuples(
+    st.lists(RECORDS, min_size=1, max_size=2).map(tuple), st.lists(INPUTS, max_size=2).map(tuple)
+)
 VARIANTS = st.builds(
-    Variant,
+    lambda parts, **fields: Variant(
+        files={role: files for role, (files, _) in parts.items()},
+        inputs={role: inputs for role, (_, inputs) in parts.items()},
+        **fields,
+    ),
+    parts=st.dictionaries(NAMES, PARTS, min_size=1, max_size=2),
     name=NAMES,
-    files=st.lists(RECORDS, min_size=1, max_size=2).map(tuple),
     precision=NAMES,
     target=NAMES,
     layout=NAMES,
@@ -149,7 +172,8 @@ VARIANTS = st.builds(
 )
 MANIFESTS = st.builds(
     Manifest,
-    task=NAMES,
+    head=NAMES,
+    task=st.none() | NAMES,
     labels=st.lists(st.text(), max_size=3).map(tuple),
     problem_type=st.none() | NAMES,
     source=NAMES,
@@ -249,12 +273,22 @@ def test_a_mutated_manifest_gives_bundle_errors_only(
     ("place", "value"),
     [
         (("variants", 0, "files"), []),
-        (("variants", 0, "files", 0, "sha256"), 5),
-        (("variants", 0, "files", 0, "file"), "onnx/a\0b"),
-        (("variants", 0, "files", 0, "file"), "onnx/\ud800"),
+        (("variants", 0, "files"), {}),
+        (("variants", 0, "files", "model"), []),
+        (("variants", 0, "files", "model", 0, "sha256"), 5),
+        (("variants", 0, "files", "model", 0, "file"), "onnx/a\0b"),
+        (("variants", 0, "files", "model", 0, "file"), "onnx/\ud800"),
+        (("variants", 0, "inputs"), {}),
+        (("variants", 0, "inputs", "model", 0, "name"), None),
+        (("variants", 0, "inputs", "model", 0, "type"), "string"),
+        (("variants", 0, "inputs", "model", 0, "default"), "one"),
+        (("variants", 0, "inputs", "model", 0, "default"), True),
+        (("variants", 0, "inputs", "model", 0, "axes"), "batch"),
         (("variants", 0, "optimizations"), None),
         (("files", 0, "sha256"), None),
-        (("task",), []),
+        (("head",), []),
+        (("head",), {}),
+        (("head",), ...),
         (("task",), {}),
     ],
 )
@@ -324,7 +358,7 @@ def test_what_is_no_bundle_is_said_to_be_none(tmp_path: Path, missing: str) -> N
 def test_paths_that_lead_out_are_refused(folder: Path, file: str, kind: str) -> None:
     (folder.parent / "secret").write_text("secret")
     fields = json.loads((folder / MANIFEST).read_text())
-    records = fields["files"] if kind == "files" else fields["variants"][0]["files"]
+    records = fields["files"] if kind == "files" else fields["variants"][0]["files"]["model"]
     records[0]["file"] = file
     (folder / MANIFEST).write_text(json.dumps(fields))
     with pytest.raises(BundleError, match="leads out of the bundle"):
@@ -499,8 +533,13 @@ def test_user_files_that_cannot_be_written_do_no_harm(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     "damage",
-    [b"", b'{"schema_version": 2}', b'{"schema_version": 1, "files": [{"file": "../x"}]}'],
-    ids=["empty", "newer", "hostile"],
+    [
+        b"",
+        b'{"schema_version": 3}',
+        b'{"schema_version": 2}',
+        b'{"schema_version": 1, "files": [{"file": "../x"}]}',
+    ],
+    ids=["empty", "newer", "incomplete", "hostile"],
 )
 def test_a_bundle_with_a_bad_manifest_can_be_replaced(folder: Path, damage: bytes) -> None:
     # The errors about such a manifest say: export the model again.

@@ -143,7 +143,7 @@ def test_export_takes_the_task_it_is_told(
     told = ["--task", "feature-extraction"]
     done = cli("export", checkpoint("text-classification"), tmp_path / "out", *told)
     assert done.code == 0
-    assert open_bundle(tmp_path / "out").manifest.task == "feature-extraction"
+    assert open_bundle(tmp_path / "out").manifest.head == "feature-extraction"
     # What is left out, and that token ids are all it can take, is said.
     assert "classifier.weight" in done.err
     assert "no tokenizer" in done.err
@@ -328,7 +328,7 @@ def test_quantize_json(cli: Cli, own: Path) -> None:
     variant = document["variant"]
     assert (variant["name"], variant["precision"]) == ("model_int8", "int8")
     assert (variant["layout"], variant["activations"]) == ("loop", "per-token")
-    assert [(file["file"], file["bytes"]) for file in variant["files"]] == [
+    assert [(file["file"], file["bytes"]) for file in variant["files"]["model"]] == [
         ("onnx/model_int8.onnx", size)
     ]
     assert variant == json.loads((own / MANIFEST).read_text(encoding="utf-8"))["variants"][-1]

@@ -16,10 +16,12 @@ from support.paths import DATA
 
 # (pattern of calls, path before, path now); * is any one part of a path, and what follows the
 # path is kept. None as the path now: the field is gone.
-RENAMES: tuple[tuple[str, str, str | None], ...] = ()
+RENAMES: tuple[tuple[str, str, str | None], ...] = (
+    ("optimize|quantize", "variant.files", "variant.files.model"),
+)
 
 # (pattern of calls, path) of fields that are new.
-ADDED: tuple[tuple[str, str], ...] = ()
+ADDED: tuple[tuple[str, str], ...] = (("optimize|quantize", "variant.inputs"),)
 
 # (pattern of calls, path) of fields whose value is another: a text reworded, a rule changed.
 CHANGED: tuple[tuple[str, str], ...] = (

@@ -443,7 +443,7 @@ def external(
 
 
 def test_external_data(external: Path, bundles: dict[str, Path]) -> None:
-    files = [record.file for record in open_bundle(external).manifest.variants[0].files]
+    files = [record.file for record in open_bundle(external).manifest.variants[0].records]
     assert files == ["onnx/model.onnx", "onnx/model.onnx_data"]
     assert {path.name for path in (external / "onnx").iterdir()} == {
         "model.onnx",
@@ -477,7 +477,7 @@ def test_external_data_is_aligned_for_mapping(external: Path) -> None:
 def test_external_data_can_be_optimized(external: Path) -> None:
     before = Session(external, variant="model").run(inputs("pretraining"))
     report = albert_edge.optimize(external)
-    assert len(report.variant.files) == 2
+    assert len(report.variant.records) == 2
     found = Session(external).run(inputs("pretraining"))
     for name, values in before.items():
         np.testing.assert_allclose(found[name], values, rtol=0, atol=1e-5)

@@ -117,8 +117,8 @@ def test_traced_bundle_says_who_made_it(traced: Exported) -> None:
     bundle = open_bundle(traced.bundle)
     [variant] = bundle.manifest.variants
     assert (variant.exporter, variant.name) == ("optimum", "model")
-    assert variant.files[0].file == "onnx/model.onnx"
-    assert bundle.manifest.task == traced.task
+    assert variant.file == "onnx/model.onnx"
+    assert bundle.manifest.head == traced.task
     assert bundle.check_all()
     # Nothing lies there that the manifest does not list.
     listed = {record.file for record in bundle.manifest.records()} | {"albert_edge.json"}
@@ -169,7 +169,7 @@ def test_pretraining_has_no_optimum_road(checkpoint: Callable[..., Path], tmp_pa
     assert "native" in caught.value.tip
     assert not (tmp_path / "out").exists()
     albert_edge.export(source, tmp_path / "out", exporter="native")
-    assert open_bundle(tmp_path / "out").manifest.task == "pretraining"
+    assert open_bundle(tmp_path / "out").manifest.head == "pretraining"
 
 
 def test_verifying_export(checkpoint: Callable[..., Path], tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
-"""The two roads from a checkpoint to onnx/model.onnx: author the graph, or trace it with optimum.
+"""The exporters, from a checkpoint to onnx/model.onnx: author the graph, or trace it with optimum.
 
-Each road first checks all it can (`prepare`), then writes.
+Each first checks all it can (`prepare`), then writes.
 """
 
 from __future__ import annotations
@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+
+from albert_edge.architecture.heads import Input
 
 Progress = Callable[[int, int], None]
 
@@ -18,12 +20,14 @@ class Written:
 
     Attributes:
         files: The .onnx file first, then its external data, if any.
+        inputs: The arrays it takes.
         opset: Version of the ONNX operator set.
-        weight_bytes: Size of the weights that went in, or None if the road does not know.
+        weight_bytes: Size of the weights that went in, or None if the exporter does not tell.
         unused: Tensors of the checkpoint's other heads.
     """
 
     files: list[Path]
+    inputs: tuple[Input, ...]
     opset: int
     weight_bytes: int | None = None
     unused: tuple[str, ...] = ()

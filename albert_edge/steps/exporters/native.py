@@ -1,9 +1,10 @@
-"""The native road: author the graph and pour the checkpoint's tensors into it. No torch."""
+"""The native exporter: author the graph and fill in the checkpoint's tensors, without torch."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from albert_edge.architecture.heads import HEADS
 from albert_edge.checkpoint.tensors import Array, open_checkpoint
 from albert_edge.errors import MissingExtraError
 from albert_edge.steps.exporters import Progress, Writer, Written
@@ -43,6 +44,7 @@ def prepare(folder: Path, task: str) -> Writer:
     def write(path: Path, progress: Progress) -> Written:
         files = write_model(authored, tensor, path, progress)
         opset = authored.model.opset_imports[""]
-        return Written(files, opset, authored.weight_bytes, tuple(unused))
+        inputs = HEADS[task].inputs
+        return Written(files, inputs, opset, authored.weight_bytes, tuple(unused))
 
     return write

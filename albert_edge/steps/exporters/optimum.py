@@ -1,4 +1,4 @@
-"""The other road: optimum's exporter, which traces the model with torch."""
+"""optimum's exporter, which traces the model with torch."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from albert_edge.architecture.heads import HEADS, Input
 from albert_edge.errors import Argument, CheckpointError, Message, MissingExtraError, UsageError
 from albert_edge.steps.exporters import Progress, Writer, Written
 
@@ -58,6 +59,21 @@ def prepare(folder: Path, task: str) -> Writer:
                 ) from error
             made = sorted(Path(scratch).glob("model.onnx*"))
             files = [Path(shutil.move(file, path.with_name(file.name))) for file in made]
-        return Written(files, OPSET)
+        return Written(files, _inputs(files[0], task), OPSET)
 
     return write
+
+
+def _inputs(model: Path, task: str) -> tuple[Input, ...]:
+    """The inputs of a model that was traced, with the defaults that its head has for them."""
+    import onnx
+
+    known = {expected.name: expected for expected in HEADS[task].inputs}
+    found = []
+    for value in onnx.load(model, load_external_data=False).graph.input:
+        tensor = value.type.tensor_type
+        axes = tuple(axis.dim_param or str(axis.dim_value) for axis in tensor.shape.dim)
+        type_ = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type).name
+        default = known[value.name].default if value.name in known else None
+        found.append(Input(value.name, axes, type_, default))
+    return tuple(found)

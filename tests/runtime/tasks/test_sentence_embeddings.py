@@ -578,7 +578,7 @@ def test_defaults_given_when_the_pipeline_is_made(base: Base, embed: Any) -> Non
 
 def test_feature_extraction_stays_the_default(base: Base, tmp_path: Path) -> None:
     both = pair(saved(base(), tmp_path / "st", pooling("mean")))
-    assert both.ours.session.bundle.manifest.task == "feature-extraction"
+    assert both.ours.session.bundle.manifest.head == "feature-extraction"
     assert albert_edge.pipeline(model=both.bundle).task == "feature-extraction"
 
 
