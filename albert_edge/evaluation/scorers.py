@@ -31,7 +31,7 @@ def find_scorer(bundle: Bundle, task: str | None) -> Scorer:
     Raises:
         UsageError: The task cannot be evaluated, or the bundle was not exported for it.
     """
-    head = bundle.manifest.task
+    head = bundle.manifest.head
     if task is None:
         name = next((name for name in SCORERS if HEAD_OF_TASK[name] == head), head)
     else:
@@ -58,5 +58,5 @@ def _text_classification(bundle: Bundle) -> type[Scorer]:
             f"{bundle.folder} answers {config.num_labels} numbers at once.",
             tip="Only regression models with one output can be evaluated.",
         )
-    decision = HEADS[bundle.manifest.task].decision(config)
+    decision = HEADS[bundle.manifest.head].decision(config)
     return {"largest": Labels, "positive": LabelSets, None: Numbers}[decision]

@@ -10,6 +10,7 @@ import json
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from support.checkpoints import make_model
 
@@ -18,7 +19,7 @@ TEXTS = ("the good film", "a bad film", "good good good", "the film of the day w
 
 SPECIAL = ("<pad>", "<unk>", "[CLS]", "[SEP]", "[MASK]")
 WORDS = tuple(dict.fromkeys(" ".join(TEXTS).split()))
-SIZES = {
+SIZES: dict[str, Any] = {
     "vocab_size": len(SPECIAL + WORDS),
     "embedding_size": 8,
     "hidden_size": 16,
