@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from albert_edge.architecture.heads import HEADS
+from albert_edge.architecture.weights import find_weight
 from albert_edge.bundle.bundle import Bundle
 from albert_edge.check.portable import portable_file
 from albert_edge.onnx_format.reader import read_onnx
@@ -31,9 +32,9 @@ def write_checkpoint(bundle: Bundle, folder: Path) -> None:
     from safetensors.numpy import save_file
 
     tensors = {
-        name: np.ascontiguousarray(tensor.array().T if _is_linear(name) else tensor.array())
+        name: np.ascontiguousarray(tensor.array().T if spec.transposed else tensor.array())
         for name, tensor in read_onnx(portable_file(bundle)).tensors.items()
-        if not name.startswith("const_")  # small constants of the graph itself
+        if (spec := find_weight(name))  # others are small constants of the graph itself
     }
     folder.mkdir()
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
@@ -43,10 +44,3 @@ def write_checkpoint(bundle: Bundle, folder: Path) -> None:
     for name in _TOKENIZER_FILES:
         if (text := bundle.read_text(name)) is not None:
             (folder / name).write_text(text, encoding="utf-8")
-
-
-def _is_linear(name: str) -> bool:
-    """Whether a tensor is the matrix of a linear layer: neither a vector nor a table."""
-    module, _, leaf = name.rpartition(".")
-    is_vector = leaf != "weight" or module.lower().endswith(("layernorm", "layer_norm"))
-    return not is_vector and not module.endswith(("_embeddings", "predictions.decoder"))

@@ -6,8 +6,8 @@ Accepted besides: AlbertModel's names without the prefix, and TensorFlow's gamma
 
 from __future__ import annotations
 
-# Prefixes of what only some heads use.
-HEAD_PREFIXES = ("albert.pooler.", "predictions.", "sop_classifier.", "classifier.", "qa_outputs.")
+from albert_edge.architecture.weights import find_weight
+
 # Saved by transformers before 4.31; not parameters.
 BUFFERS = frozenset({"albert.embeddings.position_ids", "albert.embeddings.token_type_ids"})
 
@@ -32,6 +32,5 @@ def canonical_name(name: str) -> str:
     if name.startswith(_BODY):
         name = f"albert.{name}"
     module, _, leaf = name.rpartition(".")
-    if module.lower().endswith(("layernorm", "layer_norm")):
-        name = f"{module}.{_LAYER_NORM.get(leaf, leaf)}"
-    return name
+    norm = find_weight(current := f"{module}.{_LAYER_NORM.get(leaf, leaf)}")
+    return current if norm and norm.kind == "norm" else name

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import numpy as np
 import numpy.typing as npt
 
+from albert_edge.architecture.weights import ATTENTION, LAYER, WEIGHTS, beside, find_weight
 from albert_edge.compress.rounding import Floats
 
 Weights = Mapping[str, Floats]
@@ -28,8 +29,8 @@ _FAINT = 1e-3
 
 def layers(names: Iterable[str]) -> Iterator[str]:
     """The path of every distinct layer, from the names of its weights."""
-    suffix = ".attention.value.weight"
-    yield from (name.removesuffix(suffix) for name in names if name.endswith(suffix))
+    value = WEIGHTS[f"{ATTENTION}.value.weight"]
+    yield from (beside(LAYER, name) for name in names if find_weight(name) is value)
 
 
 def balance_values(weights: Weights) -> dict[str, Floats]:
@@ -90,12 +91,11 @@ def smooth(weights: Weights, largest: Mapping[str, Floats]) -> dict[str, Floats]
 
 def readers(names: Iterable[str]) -> dict[str, list[str]]:
     """The matrices that read hidden states, by the vector that smooths what they read."""
-    found = {}
-    for layer in layers(names):
-        attention = f"{layer}.attention"
-        parts = [f"{attention}.{part}.weight" for part in ("query", "key", "value")]
-        found[f"{attention}.smoothing.weight"] = parts
-        found[f"{layer}.smoothing.weight"] = [f"{layer}.ffn.weight"]
+    found: dict[str, list[str]] = {}
+    for name in names:
+        spec = find_weight(name)
+        if spec and spec.kind == "matrix" and spec.reads and spec.reads.smoothing:
+            found.setdefault(beside(spec.reads.smoothing, name), []).append(name)
     return found
 
 

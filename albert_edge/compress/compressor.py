@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from albert_edge.architecture.config import AlbertConfig
+from albert_edge.architecture.weights import BALANCED_EMBEDDINGS, BALANCED_VALUES
 from albert_edge.check.quality import Judge, Outputs, Quality, thin
 from albert_edge.check.sample import Sample
 from albert_edge.compress.balance import (
@@ -24,12 +25,10 @@ from albert_edge.compress.offset import correct, offsets, without
 from albert_edge.compress.rounding import Floats
 from albert_edge.compress.statistics import Seen, gather
 from albert_edge.compress.store import Cache, CompressedWeights
+from albert_edge.graph.authored import Authored
 from albert_edge.graph.plan import CPU_OPTIMIZATIONS, Plan
 from albert_edge.onnx_format.reader import read_onnx
 from albert_edge.runtime.memory import return_freed_memory
-
-if TYPE_CHECKING:
-    from albert_edge.graph.build import Authored
 
 Progress = Callable[[str, int, int], None]
 Run = Callable[[Mapping[str, Any]], Outputs]
@@ -164,8 +163,8 @@ class Compressor:
             return {}
         count = len(list(layers(self._floats)))
         return {
-            "balanced-values": count,
-            "balanced-embeddings": 1,
+            BALANCED_VALUES: count,
+            BALANCED_EMBEDDINGS: 1,
             "smoothed-hidden-states": 2 * count,
         }
 
@@ -195,13 +194,11 @@ class Compressor:
             self._progress("calibrating", count, len(inputs))
 
     def _write(self, path: Path, plan: Plan, weights: _Weights) -> tuple[list[Path], Authored]:
-        from albert_edge.graph.activations import LOWER_BOUNDS
         from albert_edge.graph.build import author
         from albert_edge.graph.writer import write_model
 
         authored = author(self._config, self._head, plan)
-        bound = LOWER_BOUNDS.get(self._config.hidden_act) if plan.shifts_activations else None
-        source = CompressedWeights(authored, weights.floats, weights.seen, bound, weights.cache)
+        source = CompressedWeights(authored, weights.floats, weights.seen, weights.cache)
         return write_model(authored, source, path), authored
 
     def _answers(

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Literal
 
+from albert_edge.architecture.weights import Matrix
 from albert_edge.choices import require_choice
 from albert_edge.errors import Argument, Message, UsageError
 from albert_edge.graph.plan import (
@@ -16,7 +17,6 @@ from albert_edge.graph.plan import (
     OPTIMIZATIONS,
     Activations,
     Layout,
-    Matrix,
     Plan,
     Precision,
 )

@@ -13,10 +13,11 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from albert_edge.architecture.weights import Matrix
 from albert_edge.check.quality import Budget, Quality
 from albert_edge.compress.compressor import Compressor, Trial
 from albert_edge.compress.options import Goal, Mixed, Precisions
-from albert_edge.graph.plan import Matrix, Precision
+from albert_edge.graph.plan import Precision
 
 # After a failure only what is predicted to be clearly better is worth the time of a trial.
 _PROGRESS = 0.75

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,12 +16,8 @@ from albert_edge.compress.integer import (
 )
 from albert_edge.compress.rounding import Floats
 from albert_edge.compress.statistics import Seen
-
-if TYPE_CHECKING:
-    from albert_edge.graph.blocks import Blocks
-    from albert_edge.graph.build import Authored, Weight
-
-SCALE = "_scale"
+from albert_edge.graph.authored import Authored, Weight
+from albert_edge.graph.plan import Blocks
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +38,13 @@ class Stored:
     column_sums: Floats
 
 
-Cache = dict[tuple[str, "Blocks | None"], Stored]
+Cache = dict[tuple[str, Blocks | None], Stored]
 
 
 class CompressedWeights:
     """Gives every weight of a graph from the float weights of the portable file.
+
+    What a weight becomes depends on its name only, not on what was asked for before it.
 
     Where the mean of what enters a matrix is known, the bias takes up the mean of what rounding
     the matrix does to the answer: bias correction (Nagel et al. 2019,
@@ -57,8 +55,6 @@ class CompressedWeights:
         authored: The graph.
         floats: The float weights by name, matrices as (in_features, out_features).
         seen: What is known of what enters a matrix, by the name of its weight.
-        lower_bound: What the features that enter the second matrix of the feed-forward layer are
-            shifted by where it multiplies integers, if they are.
         cache: Keeps integers from one graph of these floats to the next.
     """
 
@@ -67,45 +63,41 @@ class CompressedWeights:
         authored: Authored,
         floats: Mapping[str, Floats],
         seen: Mapping[str, Seen],
-        lower_bound: float | None,
         cache: Cache,
     ) -> None:
         self._weights = authored.weights
         self._floats = floats
         self._seen = seen
-        self._lower_bound = lower_bound
         self._cache = cache
-        self._made: dict[str, npt.NDArray[Any]] = {}
 
     def __call__(self, name: str) -> npt.NDArray[Any]:
-        """The values of a weight; those that belong together are asked for one after the other."""
-        if name in self._made:
-            return self._made.pop(name)
-        if name not in self._weights:  # part of one, and put together with the others on writing
+        """The values of a weight, or of a part of one in floating point."""
+        weight = self._weights.get(name)
+        if weight is None:
             return self._floats[name]
-        if name + SCALE not in self._weights:
-            with np.errstate(over="ignore"):  # what is too large for fp16 fails at the gate
-                return self._floats[name].astype(self._weights[name].dtype.numpy(), copy=False)
-        stored = self._stored(name)
-        self._made[name + SCALE] = stored.scale
-        bias = name.removesuffix("weight") + "bias"
-        if bias in self._weights:
-            self._made[bias] = self._corrected(name, bias, stored)
-        return stored.integers
+        if weight.is_quantized:
+            return self._stored(name).integers
+        if weight.scale_of:
+            return self._stored(weight.scale_of).scale
+        if weight.bias_of and self._weights[weight.bias_of].is_quantized:
+            return self._corrected(name, weight.bias_of)
+        with np.errstate(over="ignore"):  # what is too large for fp16 fails at the gate
+            return self._floats[name].astype(weight.dtype, copy=False)
 
-    def _stored(self, name: str) -> Stored:
-        key = (name, self._weights[name].blocks)
+    def _stored(self, matrix: str) -> Stored:
+        weight = self._weights[matrix]
+        key = matrix, weight.blocks
         if key not in self._cache:
-            self._cache[key] = _store(self._weights[name], self._floats[name], self._seen.get(name))
+            self._cache[key] = _store(weight, self._floats[matrix], self._seen.get(matrix))
         return self._cache[key]
 
-    def _corrected(self, name: str, bias: str, stored: Stored) -> Floats:
+    def _corrected(self, bias: str, matrix: str) -> Floats:
+        stored = self._stored(matrix)
         corrected = self._floats[bias].copy()
         if stored.shift is not None:
             corrected -= stored.shift
-        is_shifted = name.endswith("ffn_output.weight") and not self._weights[name].blocks
-        if is_shifted and self._lower_bound is not None:
-            corrected += np.float32(self._lower_bound) * stored.column_sums
+        if shift := self._weights[matrix].shift:
+            corrected += np.float32(shift) * stored.column_sums
         return corrected
 
 

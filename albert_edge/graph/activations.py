@@ -12,6 +12,7 @@ from collections.abc import Callable
 import onnx_ir as ir
 from onnxscript import OpBuilder, nn
 
+from albert_edge.architecture.activations import GELUS
 from albert_edge.errors import ConfigError
 
 
@@ -33,11 +34,6 @@ class Activation(nn.Module):
             self.alpha_n = nn.Parameter([1])
             self.beta = nn.Parameter([])
             self.eps = nn.Parameter([])
-
-    @property
-    def lower_bound(self) -> float | None:
-        """What its values are never below, at most 0, or None if it is not worth knowing."""
-        return LOWER_BOUNDS.get(self.hidden_act)
 
     def forward(self, op: OpBuilder, x: ir.Value) -> ir.Value:
         """Map (...) to (...)."""
@@ -84,17 +80,6 @@ def _xielu(
     return op.Add(op.Where(op.Greater(x, 0.0), positive, negative), op.Mul(x, beta))
 
 
-# The names that are GELU itself, with what ONNX's Gelu operator calls their approximation.
-GELUS = {
-    "gelu": "none",
-    "gelu_python": "none",
-    "gelu_accurate": "tanh",
-    "gelu_fast": "tanh",
-    "gelu_new": "tanh",
-    "gelu_python_tanh": "tanh",
-    "gelu_pytorch_tanh": "tanh",
-}
-
 ACTIVATIONS: dict[str, Callable[..., ir.Value]] = {
     **{name: _tanh_gelu if kind == "tanh" else _erf_gelu for name, kind in GELUS.items()},
     "gelu_10": lambda op, x: op.Clip(_erf_gelu(op, x), -10.0, 10.0),
@@ -114,21 +99,4 @@ ACTIVATIONS: dict[str, Callable[..., ir.Value]] = {
     "swish": _silu,
     "tanh": lambda op, x: op.Tanh(x),
     "xielu": _xielu,
-}
-
-# Minima, rounded away from zero, of the functions with far more room above zero than below.
-LOWER_BOUNDS = {
-    **dict.fromkeys(GELUS, -0.1701),
-    "gelu_10": -0.1701,
-    "hardswish": -0.3751,
-    "laplace": 0.0,
-    "mish": -0.3089,
-    "quick_gelu": -0.1637,
-    "relu": 0.0,
-    "relu2": 0.0,
-    "relu6": 0.0,
-    "sigmoid": 0.0,
-    "silu": -0.2785,
-    "sqrtsoftplus": 0.0,
-    "swish": -0.2785,
 }

@@ -2,80 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from math import prod
-
 import onnx_ir as ir
 from onnx_ir.passes.common import (
     ClearMetadataAndDocStringPass,
     RemoveUnusedNodesPass,
     RemoveUnusedOpsetsPass,
 )
-from onnxscript import GraphBuilder, nn
+from onnxscript import GraphBuilder
 
 from albert_edge.architecture.config import AlbertConfig
 from albert_edge.architecture.heads import HEADS, HeadSpec
-from albert_edge.graph.blocks import Blocks
+from albert_edge.architecture.weights import WeightSpec, beside, find_weight, scale_name
+from albert_edge.graph.authored import Authored, Weight
 from albert_edge.graph.heads import MODULES, Head
-from albert_edge.graph.linear import Int8Linear, Linear
-from albert_edge.graph.operators.base import MICROSOFT, Cpu, Portable
+from albert_edge.graph.operators.base import Portable
+from albert_edge.graph.operators.cpu import Cpu
 from albert_edge.graph.operators.cuda import Cuda
-from albert_edge.graph.plan import Optimization, Plan, Target
+from albert_edge.graph.plan import Plan, Target
+from albert_edge.graph.values import MICROSOFT
 
 TARGETS: dict[Target, type[Portable]] = {"portable": Portable, "cpu": Cpu, "cuda": Cuda}
 
 # The IR version that the opset of each target shipped with.
 _IR_VERSIONS = {17: 8, 23: 11}
-
-
-@dataclass(frozen=True, slots=True)
-class Weight:
-    """A weight the graph asks for, by its name in the checkpoint.
-
-    Attributes:
-        shape: Its shape in the file.
-        transposed: Whether the checkpoint keeps it the other way round.
-        dtype: Its type in the file.
-        blocks: How the rows it has in the checkpoint are cut into blocks, if they are.
-        parts: Names of the weights that stand side by side in it, if it is not one itself.
-    """
-
-    shape: tuple[int, ...]
-    transposed: bool
-    dtype: ir.DataType = ir.DataType.FLOAT
-    blocks: Blocks | None = None
-    parts: tuple[str, ...] = ()
-
-    @property
-    def checkpoint_shape(self) -> tuple[int, ...]:
-        """Its shape in the checkpoint."""
-        return self.shape[::-1] if self.transposed else self.shape
-
-    @property
-    def bytes(self) -> int:
-        """Its size in the file."""
-        return int(self.dtype.itemsize) * prod(self.shape)
-
-
-@dataclass(frozen=True, slots=True)
-class Authored:
-    """A graph without its weights, and what the plan did to it.
-
-    Attributes:
-        model: Nodes, inputs, outputs and small constants.
-        weights: What is still to be filled in, by name.
-        applied: How often each optimization was applied.
-    """
-
-    model: ir.Model
-    weights: Mapping[str, Weight]
-    applied: Mapping[Optimization, int]
-
-    @property
-    def weight_bytes(self) -> int:
-        """Size of all weights in the file."""
-        return sum(weight.bytes for weight in self.weights.values())
 
 
 def author(config: AlbertConfig, head: str, plan: Plan) -> Authored:
@@ -92,7 +41,7 @@ def author(config: AlbertConfig, head: str, plan: Plan) -> Authored:
     Raises:
         ConfigError: hidden_act is not a known activation.
     """
-    operators = TARGETS[plan.target](plan)
+    operators = TARGETS[plan.target](plan, config.hidden_act)
     graph = ir.Graph([], [], nodes=[], name=head, opset_imports={"": operators.opset, MICROSOFT: 1})
     module = MODULES[head](config, operators)
     if operators.float_type is not ir.DataType.FLOAT:
@@ -156,20 +105,25 @@ def _name_parameters(builder: GraphBuilder, head: Head) -> None:
 def _weights(head: Head) -> dict[str, Weight]:
     weights = {}
     for path, module in head.named_modules():
-        parent = path.rpartition(".")[0]
         for name, parameter in module.named_parameters(path, recurse=False):
-            is_matrix = name == f"{path}.weight"
-            kind = name.rpartition(".")[2]
+            assert parameter.dtype is not None
+            matrix = f"{path}.weight" if hasattr(module, "weight") else None
+            scale_of = matrix if matrix and name == scale_name(matrix) else None
+            spec = _spec(scale_of or name)
             weights[name] = Weight(
+                spec=spec,
                 shape=parameter.shape.numpy() if parameter.shape else (),
-                transposed=is_matrix and isinstance(module, Linear | Int8Linear),
-                dtype=_type(parameter),
-                blocks=getattr(module, "blocks", None) if is_matrix else None,
-                parts=tuple(f"{parent}.{part}.{kind}" for part in getattr(module, "parts", ())),
+                dtype=parameter.dtype.numpy(),
+                blocks=getattr(module, "blocks", None) if name == matrix else None,
+                scale_of=scale_of,
+                bias_of=matrix if spec.kind == "bias" else None,
+                parts=tuple(beside(part, name) for part in spec.parts),
+                shift=getattr(module, "lower_bound", None) if name == matrix else None,
             )
     return weights
 
 
-def _type(parameter: nn.Parameter) -> ir.DataType:
-    assert parameter.dtype is not None
-    return parameter.dtype
+def _spec(name: str) -> WeightSpec:
+    spec = find_weight(name)
+    assert spec is not None, f"{name} has no row in architecture/weights.py"
+    return spec

@@ -6,12 +6,15 @@ decoder share one initializer in every precision.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import onnx_ir as ir
 from onnxscript import OpBuilder, nn
 
-from albert_edge.graph.blocks import Blocks
+from albert_edge.architecture.weights import WEIGHTS
+from albert_edge.graph import blocks as by_block
 from albert_edge.graph.operators.base import Portable
-from albert_edge.graph.plan import Matrix, Precision
+from albert_edge.graph.plan import Blocks, Precision
 
 
 class Embedding(nn.Module):
@@ -41,7 +44,7 @@ class BlockEmbedding(nn.Module):
         super().__init__()
         self.features = features
         self.blocks = blocks
-        self.weight, self.weight_scale = blocks.parameters(rows, features)
+        self.weight, self.weight_scale = by_block.parameters(blocks, rows, features)
 
     def forward(self, op: OpBuilder, ids: ir.Value) -> ir.Value:
         """Map (batch, sequence) ids to (batch, sequence, features)."""
@@ -55,12 +58,12 @@ class BlockEmbedding(nn.Module):
 
     def score(self, op: OpBuilder, x: ir.Value, bias: ir.Value) -> ir.Value:
         """Multiply (n, features) with every row: (n, rows)."""
-        return self.blocks.multiply(op, x, self.weight, self.weight_scale, bias)
+        return by_block.multiply(self.blocks, op, x, self.weight, self.weight_scale, bias)
 
     def _floats(
         self, op: OpBuilder, integers: ir.Value, scale: ir.Value, *, shape: list[int]
     ) -> ir.Value:
-        values = self.blocks.floats(op, integers, scale, shape)
+        values = by_block.floats(self.blocks, op, integers, scale, shape)
         if self.features % self.blocks.size:  # the last block was filled up
             values = op.Slice(values, [0], [self.features], [-1])
         values.shape = ir.Shape([*[None] * (len(shape) - 1), self.features])
@@ -70,21 +73,21 @@ class BlockEmbedding(nn.Module):
 Table = Embedding | BlockEmbedding
 
 
-def embedding(operators: Portable, matrix: Matrix, rows: int, features: int) -> Table:
+def embedding(operators: Portable, name: str, rows: int, features: int) -> Table:
     """The table a plan asks for. In int8 a whole row shares its scale, if a block can be as long.
 
     Args:
         operators: The target's operators, and the plan.
-        matrix: Which of the model's matrices it is.
+        name: The path of its module, as in `WEIGHTS`.
         rows: Number of vectors.
         features: Their size.
     """
-    match operators.plan.precision(matrix):
+    match operators.precision(WEIGHTS[f"{name}.weight"]):
         case Precision.INT8:
             # Blocks are powers of two from 16 up; a row of another size is cut, not filled up.
             size = features if features >= 16 and features.bit_count() == 1 else 16
             return BlockEmbedding(rows, features, Blocks(8, size, is_table=True))
         case Precision.INT8_BLOCK | Precision.INT4 as precision:
-            return BlockEmbedding(rows, features, Blocks(*precision.block, is_table=True))
+            return BlockEmbedding(rows, features, replace(precision.blocks, is_table=True))
         case _:
             return Embedding(rows, features)

@@ -14,10 +14,11 @@ from onnxscript import OpBuilder, nn
 from albert_edge.architecture.config import AlbertConfig
 from albert_edge.graph.activations import Activation
 from albert_edge.graph.embedding import Table, embedding
+from albert_edge.graph.floats import LayerNorm
 from albert_edge.graph.layers import AlbertModel, Reads
-from albert_edge.graph.linear import LayerNorm, linear
+from albert_edge.graph.linear import linear
 from albert_edge.graph.operators.base import Portable
-from albert_edge.graph.plan import Matrix, Optimization
+from albert_edge.graph.plan import Optimization
 
 Outputs = dict[str, ir.Value]
 
@@ -51,14 +52,16 @@ class Predictions(nn.Module):
         super().__init__()
         self.operators = operators
         self.embedding_size = config.embedding_size
-        self.dense = linear(operators, Matrix.HEAD, config.hidden_size, config.embedding_size)
+        self.dense = linear(
+            operators, "predictions.dense", config.hidden_size, config.embedding_size
+        )
         self.activation = Activation(config.hidden_act)
         self.LayerNorm = LayerNorm(config.embedding_size, config.layer_norm_eps)
         self.bias = nn.Parameter([config.vocab_size])
         self.decoder: Table | None = None  # the word embeddings, unless they were untied
         if not config.tie_word_embeddings:
             sizes = config.vocab_size, config.embedding_size
-            self.decoder = embedding(operators, Matrix.HEAD, *sizes)
+            self.decoder = embedding(operators, "predictions.decoder", *sizes)
 
     def forward(self, op: OpBuilder, hidden: ir.Value, word_embeddings: Table) -> ir.Value:
         """Map (..., hidden_size) to (rows, vocab_size), the leading dimensions flattened."""
@@ -129,7 +132,9 @@ class SentenceOrder(nn.Module):
 
     def __init__(self, config: AlbertConfig, operators: Portable) -> None:
         super().__init__()
-        self.classifier = linear(operators, Matrix.HEAD, config.hidden_size, config.num_labels)
+        self.classifier = linear(
+            operators, "sop_classifier.classifier", config.hidden_size, config.num_labels
+        )
 
     def forward(self, op: OpBuilder, pooled: ir.Value) -> ir.Value:
         """Map (batch, hidden_size) to (batch, num_labels)."""
@@ -143,7 +148,7 @@ class SequenceClassification(Head):
 
     def __init__(self, config: AlbertConfig, operators: Portable) -> None:
         super().__init__(config, operators)
-        self.classifier = linear(operators, Matrix.HEAD, config.hidden_size, config.num_labels)
+        self.classifier = linear(operators, "classifier", config.hidden_size, config.num_labels)
 
     def forward(self, op: OpBuilder, *inputs: ir.Value) -> Outputs:
         """Logits of the text."""
@@ -158,7 +163,7 @@ class TokenClassification(Head):
 
     def __init__(self, config: AlbertConfig, operators: Portable) -> None:
         super().__init__(config, operators)
-        self.classifier = linear(operators, Matrix.HEAD, config.hidden_size, config.num_labels)
+        self.classifier = linear(operators, "classifier", config.hidden_size, config.num_labels)
 
     def forward(self, op: OpBuilder, *inputs: ir.Value) -> Outputs:
         """Logits of every token."""
@@ -173,7 +178,7 @@ class QuestionAnswering(Head):
 
     def __init__(self, config: AlbertConfig, operators: Portable) -> None:
         super().__init__(config, operators)
-        self.qa_outputs = linear(operators, Matrix.HEAD, config.hidden_size, 2)
+        self.qa_outputs = linear(operators, "qa_outputs", config.hidden_size, 2)
 
     def forward(self, op: OpBuilder, *inputs: ir.Value) -> Outputs:
         """How well the answer starts, and ends, at every token."""
@@ -189,7 +194,7 @@ class MultipleChoice(Head):
 
     def __init__(self, config: AlbertConfig, operators: Portable) -> None:
         super().__init__(config, operators)
-        self.classifier = linear(operators, Matrix.HEAD, config.hidden_size, 1)
+        self.classifier = linear(operators, "classifier", config.hidden_size, 1)
 
     def forward(self, op: OpBuilder, *inputs: ir.Value) -> Outputs:
         """One logit per choice."""

@@ -12,11 +12,13 @@ import onnx_ir as ir
 from onnxscript import OpBuilder, nn
 
 from albert_edge.architecture.config import AlbertConfig
+from albert_edge.architecture.weights import ATTENTION, LAYER, PARTS
 from albert_edge.graph.activations import Activation
 from albert_edge.graph.embedding import Table, embedding
-from albert_edge.graph.linear import LayerNorm, PackedLinear, linear
+from albert_edge.graph.floats import LayerNorm, PackedLinear
+from albert_edge.graph.linear import linear
 from albert_edge.graph.operators.base import Portable
-from albert_edge.graph.plan import Matrix, Optimization
+from albert_edge.graph.plan import Optimization
 
 
 class Embeddings(nn.Module):
@@ -26,12 +28,12 @@ class Embeddings(nn.Module):
         super().__init__()
         size = config.embedding_size
 
-        def table(rows: int) -> Table:
-            return embedding(operators, Matrix.EMBEDDINGS, rows, size)
+        def table(name: str, rows: int) -> Table:
+            return embedding(operators, f"albert.embeddings.{name}", rows, size)
 
-        self.word_embeddings = table(config.vocab_size)
-        self.token_type_embeddings = table(config.type_vocab_size)
-        self.position_embeddings = table(config.max_position_embeddings)
+        self.word_embeddings = table("word_embeddings", config.vocab_size)
+        self.token_type_embeddings = table("token_type_embeddings", config.type_vocab_size)
+        self.position_embeddings = table("position_embeddings", config.max_position_embeddings)
         self.LayerNorm = LayerNorm(size, config.layer_norm_eps)
 
     def forward(self, op: OpBuilder, input_ids: ir.Value, token_type_ids: ir.Value) -> ir.Value:
@@ -80,16 +82,15 @@ class SelfAttention(nn.Module):
         self.heads = config.num_attention_heads
         self.operators = operators
         if operators.packs_projections():
-            parts = "query", "key", "value"
-            self.query_key_value = PackedLinear(size, size, operators, parts)
+            self.query_key_value = PackedLinear(size, size, len(PARTS))
             self.projections: list[nn.Module] = [self.query_key_value]
         else:
             key_bias = operators.adds_key_bias()
-            self.query = linear(operators, Matrix.QUERY_KEY_VALUE, size, size)
-            self.key = linear(operators, Matrix.QUERY_KEY_VALUE, size, size, bias=key_bias)
-            self.value = linear(operators, Matrix.QUERY_KEY_VALUE, size, size)
+            self.query = linear(operators, f"{ATTENTION}.query", size, size)
+            self.key = linear(operators, f"{ATTENTION}.key", size, size, bias=key_bias)
+            self.value = linear(operators, f"{ATTENTION}.value", size, size)
             self.projections = [self.query, self.key, self.value]
-        self.dense = linear(operators, Matrix.ATTENTION_OUTPUT, size, size)
+        self.dense = linear(operators, f"{ATTENTION}.dense", size, size)
         self.smoothing = smoothing(config, operators)
         self.LayerNorm = LayerNorm(size, config.layer_norm_eps)
 
@@ -122,10 +123,9 @@ class AlbertLayer(nn.Module):
         self.attention = SelfAttention(config, operators)
         sizes = config.hidden_size, config.intermediate_size
         self.smoothing = smoothing(config, operators)
-        self.ffn = linear(operators, Matrix.FFN, *sizes)
+        self.ffn = linear(operators, f"{LAYER}.ffn", *sizes)
         self.activation = Activation(config.hidden_act)
-        bound = self.activation.lower_bound if operators.plan.shifts_activations else None
-        self.ffn_output = linear(operators, Matrix.FFN_OUTPUT, *reversed(sizes), lower_bound=bound)
+        self.ffn_output = linear(operators, f"{LAYER}.ffn_output", *reversed(sizes))
         self.full_layer_layer_norm = LayerNorm(config.hidden_size, config.layer_norm_eps)
 
     def forward(
@@ -170,7 +170,10 @@ class Encoder(nn.Module):
         self.operators = operators
         self.layers_of_groups = config.layers_of_groups
         self.embedding_hidden_mapping_in = linear(
-            operators, Matrix.PROJECTION, config.embedding_size, config.hidden_size
+            operators,
+            "albert.encoder.embedding_hidden_mapping_in",
+            config.embedding_size,
+            config.hidden_size,
         )
         self.albert_layer_groups = nn.ModuleList(
             [AlbertLayerGroup(config, operators) for _ in range(config.num_hidden_groups)]
@@ -250,7 +253,7 @@ class AlbertModel(nn.Module):
         self.encoder = Encoder(config, operators)
         if reads != "tokens":
             size = config.hidden_size
-            self.pooler = linear(operators, Matrix.HEAD, size, size)
+            self.pooler = linear(operators, "albert.pooler", size, size)
 
     def forward(
         self,

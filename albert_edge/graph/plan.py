@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 
+from albert_edge.architecture.weights import Matrix
 from albert_edge.choices import require_choice
 from albert_edge.errors import UsageError
 
@@ -25,25 +26,29 @@ class Precision(StrEnum):
     INT4 = "int4"
 
     @property
-    def block(self) -> tuple[int, int]:
-        """Bits of a value and values that share a scale, of the block-wise precisions."""
+    def blocks(self) -> Blocks:
+        """How values share a scale, in the block-wise precisions."""
         return _BLOCKS[self]
 
 
+@dataclass(frozen=True, slots=True)
+class Blocks:
+    """How the rows of a matrix are cut into blocks that share a scale, as MatMulNBits reads them.
+
+    Attributes:
+        bits: Of a value, 4 or 8.
+        size: Values of a block, a power of two from 16 up.
+        is_table: Whether it is an embedding table, whose rows are those of the portable file; the
+            rows of a linear layer are that file's columns.
+    """
+
+    bits: int
+    size: int
+    is_table: bool = False
+
+
 # Accuracy is what blocks are for. Larger ones multiply faster, but 8 bits by column faster still.
-_BLOCKS = {Precision.INT8_BLOCK: (8, 32), Precision.INT4: (4, 32)}
-
-
-class Matrix(StrEnum):
-    """The distinct matrices of an ALBERT: each may have a precision of its own."""
-
-    EMBEDDINGS = "embeddings"
-    PROJECTION = "projection"
-    QUERY_KEY_VALUE = "query-key-value"
-    ATTENTION_OUTPUT = "attention-output"
-    FFN = "ffn"
-    FFN_OUTPUT = "ffn-output"
-    HEAD = "head"
+_BLOCKS = {Precision.INT8_BLOCK: Blocks(8, 32), Precision.INT4: Blocks(4, 32)}
 
 
 class Optimization(StrEnum):

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import onnx
 import onnx_ir as ir
 
-from albert_edge.graph.build import Authored, Weight
+from albert_edge.graph.authored import Authored, Weight
 from albert_edge.onnx_format.wire_format import key_and_length
 
 TensorSource = Callable[[str], npt.NDArray[Any]]
@@ -75,10 +75,10 @@ def write_model(
 
 def _values(name: str, weight: Weight, source: TensorSource) -> npt.NDArray[Any]:
     if not weight.parts:
-        return np.asarray(source(name), dtype=weight.dtype.numpy(), order="C")
+        return np.asarray(source(name), dtype=weight.dtype, order="C")
     whole = np.concatenate([source(part) for part in weight.parts], axis=-1)
     with np.errstate(over="ignore"):  # what is too large for fp16 fails at the gate
-        return whole.astype(weight.dtype.numpy(), copy=False)
+        return whole.astype(weight.dtype, copy=False)
 
 
 def _write_embedded(
@@ -126,4 +126,5 @@ def _write_external(
 
 
 def _header(name: str, weight: Weight) -> onnx.TensorProto:
-    return onnx.TensorProto(name=name, dims=weight.shape, data_type=weight.dtype)
+    kind = onnx.helper.np_dtype_to_tensor_dtype(weight.dtype)
+    return onnx.TensorProto(name=name, dims=weight.shape, data_type=kind)

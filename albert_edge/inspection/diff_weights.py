@@ -8,25 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from albert_edge.architecture.heads import HEADS
+from albert_edge.architecture.weights import find_weight
 from albert_edge.bundle.bundle import Bundle
 from albert_edge.bundle.manifest import Variant
 from albert_edge.inspection.weights import Floats, Weights
 from albert_edge.runtime.vectors import cosine
-
-_BALANCED = {
-    "balanced-values": (
-        ".attention.value.weight",
-        ".attention.value.bias",
-        ".attention.dense.weight",
-    ),
-    "balanced-embeddings": (
-        ".embeddings.LayerNorm.weight",
-        ".embeddings.LayerNorm.bias",
-        ".embedding_hidden_mapping_in.weight",
-    ),
-}
-
-_ANSWER_BIASES = {name for head in HEADS.values() for name in head.biases}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,16 +87,16 @@ def _incomparable(names: list[str], left: Variant, right: Variant) -> Iterator[t
 
     Smoothing can be, by the vector that is in the file.
     """
-    for rewrite, suffixes in _BALANCED.items():
-        if (rewrite in left.optimizations) != (rewrite in right.optimizations):
-            for name in names:
-                if name.endswith(suffixes):  # a bias comes up again below
-                    yield name, f"one of the two is scaled by channel ({rewrite})"
+    answer_biases = {name for head in HEADS.values() for name in head.biases}
     rounded = _integers(left) != _integers(right)
     for name in names:
-        if rounded and name.endswith(".bias") and not _is_norm(name):
+        spec = find_weight(name)
+        rewrite = spec.rewrite if spec else ""
+        if spec and spec.kind == "bias" and rounded:
             yield name, "it holds what rounding the matrices is corrected by"
-        elif left.matrices != right.matrices and name in _ANSWER_BIASES:
+        elif (rewrite in left.optimizations) != (rewrite in right.optimizations):
+            yield name, f"one of the two is scaled by channel ({rewrite})"
+        elif left.matrices != right.matrices and name in answer_biases:
             yield name, "it holds what the answers are corrected by"
 
 
@@ -118,10 +104,6 @@ def _integers(variant: Variant) -> dict[str, str]:
     """The matrices of a variant that are integers, and what shares a scale with them."""
     integers = {name: kind for name, kind in variant.matrices.items() if kind.startswith("int")}
     return {**integers, "activations": variant.activations}
-
-
-def _is_norm(name: str) -> bool:
-    return name.removesuffix(".bias").lower().endswith("norm")
 
 
 def _weight_diff(name: str, first: str, second: str, a: Floats, b: Floats) -> WeightDiff:

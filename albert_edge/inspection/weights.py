@@ -6,37 +6,22 @@ file has them; integers are multiplied out, packed projections taken apart, and 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
 
+from albert_edge.architecture.weights import WeightSpec, beside, find_weight, scale_name
 from albert_edge.bundle.bundle import Bundle
 from albert_edge.bundle.manifest import Variant
 from albert_edge.compress.balance import readers
 from albert_edge.compress.integer import dequantize_blocks
-from albert_edge.compress.store import SCALE
-from albert_edge.graph.plan import Matrix, Precision
+from albert_edge.graph.plan import Precision
 from albert_edge.onnx_format.reader import Tensor, read_onnx
 
 Floats = npt.NDArray[np.float32]
 
 PORTABLE = "model"
-_PACKED, _PARTS = ".query_key_value.", (".query.", ".key.", ".value.")
-_SMOOTHING = ".smoothing.weight"
-_TABLES = ("_embeddings.weight", ".decoder.weight")
-
-# Which of the model's distinct matrices a weight is, by a part of its name; others are the head's.
-_MATRICES = {
-    "_embeddings.": Matrix.EMBEDDINGS,
-    ".embedding_hidden_mapping_in.": Matrix.PROJECTION,
-    ".attention.query": Matrix.QUERY_KEY_VALUE,
-    ".attention.key": Matrix.QUERY_KEY_VALUE,
-    ".attention.value": Matrix.QUERY_KEY_VALUE,
-    ".attention.dense.": Matrix.ATTENTION_OUTPUT,
-    ".ffn.": Matrix.FFN,
-    ".ffn_output.": Matrix.FFN_OUTPUT,
-}
 
 
 class Weights:
@@ -52,6 +37,7 @@ class Weights:
 
     def __init__(self, bundle: Bundle, variant: Variant) -> None:
         self._tensors = read_onnx(bundle.model_file(variant)).tensors
+        self._scales = {scale_name(name) for name in self._tensors}
         self._precisions = variant.matrices
         self._shapes = _portable_shapes(bundle)
         self._sources = dict(self._find())
@@ -66,9 +52,10 @@ class Weights:
     def floats(self, name: str) -> Floats:
         """The values of a weight."""
         tensor, part = self._sources[name]
-        values = self._values(tensor, name)
-        if part is not None:
-            values = np.split(values, len(_PARTS), axis=-1)[part]
+        spec = find_weight(tensor.name)
+        values = self._values(tensor, spec)
+        if spec and part is not None:
+            values = np.split(values, len(spec.parts), axis=-1)[part]
         if name in self._smoothings:  # the rows hold the inverse
             values = values * self._tensors[self._smoothings[name]].array()[:, None]
         return values
@@ -76,29 +63,34 @@ class Weights:
     def _find(self) -> Iterator[tuple[str, tuple[Tensor, int | None]]]:
         """Each weight by its name in the checkpoint: its tensor, and which part of it it is."""
         for name, tensor in self._tensors.items():
-            if not _is_weight(name, tensor, self._tensors):
-                continue
-            if _PACKED not in name:
+            spec = find_weight(name)
+            if spec and spec.parts:
+                yield from ((beside(p, name), (tensor, i)) for i, p in enumerate(spec.parts))
+            elif spec.is_exported if spec else self._is_foreign(tensor):
                 yield name, (tensor, None)
-                continue
-            for index, part in enumerate(_PARTS):
-                yield name.replace(_PACKED, part), (tensor, index)
 
-    def _values(self, tensor: Tensor, name: str) -> Floats:
+    def _is_foreign(self, tensor: Tensor) -> bool:
+        """Whether it is a weight that only another exporter's graph has."""
+        helps = tensor.name.startswith("const_") or tensor.name in self._scales
+        return tensor.dtype.kind == "f" and tensor.shape != () and not helps
+
+    def _values(self, tensor: Tensor, spec: WeightSpec | None) -> Floats:
         if tensor.dtype.kind == "f":
             return tensor.array().astype(np.float32)
-        scale = self._tensors[tensor.name + SCALE].array()
+        scale = self._tensors[scale_name(tensor.name)].array()
         if tensor.dtype == np.int8:
             by_column: Floats = tensor.array() * scale
             return by_column
-        is_table = name.endswith(_TABLES)
+        is_table = spec is not None and spec.kind == "table"
         values = self._shapes[tensor.name][1 if is_table else 0]  # the last block is filled up
         rows = dequantize_blocks(tensor.array(), scale, self._bits(tensor), values)
         return rows if is_table else rows.T
 
     def _bits(self, tensor: Tensor) -> int:
         """Bits of a value of a tensor of (rows, blocks, bytes)."""
-        return 4 if self._precisions[_matrix(tensor.name)] == Precision.INT4 else 8
+        spec = find_weight(tensor.name)
+        matrix = spec.matrix if spec else None
+        return 4 if matrix and self._precisions[matrix] == Precision.INT4 else 8
 
     def _stored(self, tensor: Tensor) -> str:
         if tensor.dtype.kind == "f":
@@ -107,18 +99,6 @@ class Weights:
             return "int8 by column"
         bits = self._bits(tensor)
         return f"int{bits} by {tensor.shape[2] * 8 // bits} of a row"
-
-
-def _is_weight(name: str, tensor: Tensor, tensors: Mapping[str, Tensor]) -> bool:
-    """Whether it is a weight of the model, and no constant of the graph or part of another."""
-    if name + SCALE in tensors:
-        return True
-    helps = name.startswith("const_") or name.endswith((SCALE, _SMOOTHING))
-    return tensor.dtype.kind == "f" and not helps and tensor.shape != ()
-
-
-def _matrix(name: str) -> Matrix:
-    return next((matrix for part, matrix in _MATRICES.items() if part in name), Matrix.HEAD)
 
 
 def _portable_shapes(bundle: Bundle) -> dict[str, tuple[int, ...]]:

@@ -30,7 +30,7 @@ from albert_edge.steps.export import LARGEST_DIFFERENCE
 from albert_edge.steps.exporters import Progress
 
 if TYPE_CHECKING:
-    from albert_edge.graph.build import Authored
+    from albert_edge.graph.authored import Authored
 
 Logits = Literal["all", "masked"]
 

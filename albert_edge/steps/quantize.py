@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from albert_edge.architecture.config import read_config
 from albert_edge.architecture.heads import HEADS, Input
+from albert_edge.architecture.weights import Matrix
 from albert_edge.bundle.bundle import open_bundle
 from albert_edge.bundle.change import Staging, change
 from albert_edge.bundle.manifest import MODEL, Variant
@@ -30,7 +31,7 @@ from albert_edge.compress.options import (
 )
 from albert_edge.compress.search import Found, MatrixCost, search
 from albert_edge.errors import Argument, Call, Message, QualityError, UsageError
-from albert_edge.graph.plan import Activations, Layout, Matrix
+from albert_edge.graph.plan import Activations, Layout
 from albert_edge.runtime.engine import run_file
 from albert_edge.runtime.saturation import adds_signed_weights_exactly
 

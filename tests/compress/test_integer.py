@@ -213,7 +213,7 @@ def matmul_nbits(integers: Array, scale: Array, bits: int, values: int, accuracy
 def test_onnxruntime_multiplies_with_what_was_stored(
     precision: Precision, values: int, rows: int
 ) -> None:
-    bits, block = precision.block
+    bits, block = precision.blocks.bits, precision.blocks.size
     random = np.random.default_rng(values)
     matrix = random.normal(size=(37, values)).astype(np.float32)
     integers, scale = quantize_blocks(matrix, bits, block)
@@ -251,7 +251,11 @@ ROWS: Path = DATA / "embeddings" / "rows.npy"
 
 @pytest.mark.parametrize(
     ("bits", "block", "least"),
-    [(8, 128, 0.9999), (*Precision.INT8_BLOCK.block, 0.9999), (*Precision.INT4.block, 0.993)],
+    [
+        (8, 128, 0.9999),
+        (8, Precision.INT8_BLOCK.blocks.size, 0.9999),
+        (4, Precision.INT4.blocks.size, 0.993),
+    ],
 )
 def test_trained_embeddings(bits: int, block: int, least: float) -> None:
     """Real rows of ALBERT-base; PROVENANCE.md says which, and where from."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from albert_edge.architecture.weights import Matrix
 from albert_edge.compress.options import (
     COMPRESSIONS,
     Compression,
@@ -17,7 +18,7 @@ from albert_edge.compress.options import (
     compression,
 )
 from albert_edge.errors import UsageError
-from albert_edge.graph.plan import Matrix, Precision
+from albert_edge.graph.plan import Precision
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
+from albert_edge.architecture.weights import Matrix
 from albert_edge.check.quality import Budget, Quality
 from albert_edge.compress.compressor import Trial
 from albert_edge.compress.options import Mixed
 from albert_edge.compress.search import CHOICES, search
-from albert_edge.graph.plan import Matrix, Plan, Precision
+from albert_edge.graph.plan import Plan, Precision
 
 ANYTHING = Budget(min_agreement=0.0, min_cosine=0.0)
 

@@ -27,14 +27,15 @@ from support.contrib_ops import CONTRIB_OPS
 
 import albert_edge
 from albert_edge.architecture.config import read_config
+from albert_edge.architecture.weights import Matrix, WeightSpec
 from albert_edge.bundle.bundle import open_bundle
 from albert_edge.errors import BundleError
 from albert_edge.graph import writer
-from albert_edge.graph.build import Authored, Weight, author
+from albert_edge.graph.authored import Authored, Weight
+from albert_edge.graph.build import author
 from albert_edge.graph.plan import (
     OPTIMIZATIONS,
     Layout,
-    Matrix,
     Optimization,
     Plan,
     Precision,
@@ -523,7 +524,8 @@ def authored_from(arrays: dict[str, Array]) -> Authored:
     node.outputs[0].name = "y"
     node.outputs[0].type, node.outputs[0].shape = x.type, x.shape
     graph = ir.Graph([x], node.outputs, nodes=[node], name="nothing", opset_imports={"": 17})
-    weights = {name: Weight(array.shape, transposed=False) for name, array in arrays.items()}
+    spec = WeightSpec("anything", "table")
+    weights = {name: Weight(spec, array.shape, array.dtype) for name, array in arrays.items()}
     return Authored(ir.Model(graph, ir_version=8), weights, {})
 
 

@@ -13,13 +13,13 @@ import pytest
 from support.checkpoints import make_model
 
 from albert_edge.architecture.config import AlbertConfig, read_config
+from albert_edge.architecture.weights import Matrix
 from albert_edge.errors import UsageError
 from albert_edge.graph.build import author
 from albert_edge.graph.plan import (
     OPTIMIZATIONS,
     Activations,
     Layout,
-    Matrix,
     Optimization,
     Plan,
     Precision,
@@ -79,7 +79,7 @@ def _with_weights(authored: Any) -> onnx.ModelProto:
     """The graph with its weights as inputs, as the checker wants all names to be known."""
     model: onnx.ModelProto = ir.to_proto(authored.model)
     for name, weight in authored.weights.items():
-        kind = int(ir.DataType.from_numpy(weight.dtype.numpy()))
+        kind = int(ir.DataType.from_numpy(weight.dtype))
         model.graph.input.append(onnx.helper.make_tensor_value_info(name, kind, weight.shape))
     return model
 

@@ -21,7 +21,7 @@ from albert_edge.check import parity
 from albert_edge.errors import AlbertEdgeError, BundleError, QualityError, UsageError
 from albert_edge.graph.build import author
 from albert_edge.graph.operators import base as operators
-from albert_edge.graph.operators import cuda
+from albert_edge.graph.operators import cpu, cuda
 from albert_edge.graph.plan import Layout, Optimization, Plan, Target
 from albert_edge.graph.writer import write_model
 from albert_edge.onnx_format.reader import read_onnx
@@ -430,8 +430,8 @@ def forget_bias(self: Any, op: Any, linear: Any, x: Any, residual: Any, norm: An
     ("target", "written_by", "method", "mistake"),
     [
         ("cpu", operators.Portable, "attention_bias", forget_mask),
-        ("cpu", operators.Cpu, "activate", other_activation),
-        ("cpu", operators.Cpu, "activate", not_a_number),
+        ("cpu", cpu.Cpu, "activate", other_activation),
+        ("cpu", cpu.Cpu, "activate", not_a_number),
         ("cuda", operators.Portable, "attention_bias", forget_mask),
         ("cuda", cuda.Cuda, "normalize", forget_bias),
     ],

@@ -24,10 +24,11 @@ from support.quantizing import ANYTHING, TEXTS, Change, make_bundle
 
 import albert_edge
 from albert_edge import quantize
+from albert_edge.architecture.weights import Matrix
 from albert_edge.bundle.bundle import open_bundle
 from albert_edge.check.parity import transformers_run
 from albert_edge.errors import AlbertEdgeError, BundleError, InputError, QualityError, UsageError
-from albert_edge.graph.plan import Matrix, Precision
+from albert_edge.graph.plan import Precision
 from albert_edge.onnx_format.reader import OnnxFile, read_onnx
 from albert_edge.runtime import saturation, session
 from albert_edge.runtime.session import Session

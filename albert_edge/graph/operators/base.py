@@ -1,10 +1,7 @@
-"""Which operators a target wants: nothing else knows.
+"""Operators of the ONNX standard, and what a target may write in another way.
 
-`Portable` stays at an opset every runtime reads. `Cpu` overrides what onnxruntime's CPU execution
-provider does faster another way; `cuda.Cuda` does so for its CUDA provider. What the
-CPU does *not* use is as telling, since each was measured to be slower there:
-com.microsoft.SkipLayerNormalization than Add and LayerNormalization,
-com.microsoft.MultiHeadAttention than Attention, com.microsoft.BiasGelu than Add and Gelu.
+`Portable` stays at an opset every runtime reads; `cpu.Cpu` and `cuda.Cuda` override what the
+execution providers of onnxruntime do faster in another way.
 """
 
 from __future__ import annotations
@@ -16,20 +13,23 @@ import numpy as np
 import onnx_ir as ir
 from onnxscript import OpBuilder, nn
 
-from albert_edge.graph.activations import GELUS, Activation
+from albert_edge.architecture.weights import WeightSpec
+from albert_edge.graph.activations import Activation
 from albert_edge.graph.observer import Observer
 from albert_edge.graph.plan import Optimization, Plan, Precision
 from albert_edge.graph.quantizer import Quantizer
-
-# The domain of onnxruntime's own operators.
-MICROSOFT = "com.microsoft"
+from albert_edge.graph.values import dimension
 
 
 class Portable:
     """Standard operators of opset 17: onnxruntime, transformers.js, OpenVINO and others read it.
 
+    Args:
+        plan: The plan to follow.
+        hidden_act: The activation function of the model.
+
     Attributes:
-        plan: The plan being followed.
+        plan: The plan.
         applied: How often each optimization found its place while the graph was authored.
         quantizer: Writes how activations are quantized.
         observer: Writes statistics of what enters each matrix, where the plan asks for it.
@@ -37,8 +37,9 @@ class Portable:
 
     opset = 17
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, hidden_act: str) -> None:
         self.plan = plan
+        self.hidden_act = hidden_act
         self.applied: Counter[Optimization] = Counter()
         self.quantizer = Quantizer(plan.activations)
         self.observer = Observer() if plan.observed else None
@@ -55,6 +56,16 @@ class Portable:
             self.applied[optimization] += 1
             return True
         return False
+
+    def precision(self, spec: WeightSpec) -> Precision:
+        """The precision of a matrix or a table."""
+        return self.plan.precision(spec.matrix) if spec.matrix else Precision.FP32
+
+    def lower_bound(self, spec: WeightSpec) -> float | None:
+        """What the input of a matrix is shifted by before it is quantized, if it is."""
+        if spec.reads is None or not self.plan.shifts_activations:
+            return None
+        return spec.reads.lower_bound(self.hidden_act)
 
     def adds_key_bias(self) -> bool:
         """Whether the keys of an attention layer get their bias."""
@@ -150,65 +161,7 @@ class Portable:
         return norm(op, op.Add(linear(op, x), residual))
 
 
-class Cpu(Portable):
-    """What measured fastest on onnxruntime's CPU execution provider."""
-
-    opset = 23
-
-    def adds_key_bias(self) -> bool:
-        """See `Portable.adds_key_bias`; softmax takes out what is added to all of its scores."""
-        return not self.applies(Optimization.NO_KEY_BIAS)
-
-    def attention_bias(self, op: OpBuilder, attention_mask: ir.Value) -> ir.Value:
-        """See `Portable.attention_bias`; the fused operator wants (batch, 1, queries, keys)."""
-        bias = super().attention_bias(op, attention_mask)
-        fused = self.plan.wants(Optimization.FUSED_ATTENTION)
-        return for_every_query(op, bias, attention_mask) if fused else bias
-
-    def attention(
-        self,
-        op: OpBuilder,
-        query: ir.Value,
-        key: ir.Value,
-        value: ir.Value,
-        bias: ir.Value,
-        heads: int,
-    ) -> ir.Value:
-        """See `Portable.attention`; one Attention operator (opset 23) when the plan says so."""
-        if not self.applies(Optimization.FUSED_ATTENTION):
-            return super().attention(op, query, key, value, bias, heads)
-        mixed: ir.Value = op.Attention(
-            query, key, value, bias, q_num_heads=heads, kv_num_heads=heads
-        )
-        return mixed
-
-    def activate(
-        self, op: OpBuilder, linear: nn.Module, x: ir.Value, activation: Activation
-    ) -> ir.Value:
-        """See `Portable.activate`; one Gelu operator (opset 20) when plan and model say so."""
-        approximation = GELUS.get(activation.hidden_act)
-        if approximation is None or not self.applies(Optimization.FUSED_GELU):
-            return super().activate(op, linear, x, activation)
-        return op.Gelu(linear(op, x), approximate=approximation)
-
-
 def for_every_query(op: OpBuilder, bias: ir.Value, attention_mask: ir.Value) -> ir.Value:
     """Repeat an attention bias, (batch, 1, 1, keys), to (batch, 1, queries, keys)."""
     batch, length = op.Shape(attention_mask, start=0, end=1), op.Shape(attention_mask, start=1)
     return op.Expand(bias, op.Concat(batch, [1], length, length, axis=0))
-
-
-def typed_like(y: ir.Value, x: ir.Value, features: int) -> ir.Value:
-    """Give a product its type and shape, which nobody infers for onnxruntime's own operators."""
-    assert x.shape is not None
-    y.type = ir.TensorType(ir.DataType.FLOAT)
-    y.shape = ir.Shape([*x.shape[:-1], features])
-    return y
-
-
-def dimension(x: ir.Value, axis: int) -> int:
-    """A dimension of a value whose size is known."""
-    assert x.shape is not None
-    size = x.shape[axis]
-    assert isinstance(size, int)
-    return size

@@ -19,10 +19,12 @@ from collections.abc import Sequence
 import onnx_ir as ir
 from onnxscript import OpBuilder, nn
 
-from albert_edge.graph.activations import GELUS, Activation
-from albert_edge.graph.linear import LayerNorm, Linear
-from albert_edge.graph.operators.base import MICROSOFT, Portable, dimension, for_every_query
+from albert_edge.architecture.activations import GELUS
+from albert_edge.graph.activations import Activation
+from albert_edge.graph.floats import LayerNorm, Linear
+from albert_edge.graph.operators.base import Portable, for_every_query
 from albert_edge.graph.plan import Optimization
+from albert_edge.graph.values import MICROSOFT, dimension, typed_like
 
 
 class Cuda(Portable):
@@ -55,7 +57,7 @@ class Cuda(Portable):
         if queries is hidden and self.applies(Optimization.FUSED_ATTENTION):
             operands = hidden, packed.weight, packed.bias, None, None, bias
             mixed = op.Attention(*operands, num_heads=heads, _domain=MICROSOFT)
-            return _like(mixed, hidden)
+            return typed_like(mixed, hidden)
         size = dimension(hidden, -1)
         query, key, value = op.Split(packed(op, hidden), [size] * 3, axis=-1, _outputs=3)
         if queries is not hidden:
@@ -76,7 +78,7 @@ class Cuda(Portable):
             return super().attention(op, query, key, value, bias, heads)
         operands = query, key, value, None, None, bias
         mixed = op.MultiHeadAttention(*operands, num_heads=heads, _domain=MICROSOFT)
-        return _like(mixed, query)
+        return typed_like(mixed, query)
 
     def activate(
         self, op: OpBuilder, linear: nn.Module, x: ir.Value, activation: Activation
@@ -88,7 +90,7 @@ class Cuda(Portable):
         assert isinstance(linear, Linear)
         fused = op.FastGelu if approximation == "tanh" else op.BiasGelu
         product = linear.product(op, x)
-        return _like(fused(product, linear.bias, _domain=MICROSOFT), product)
+        return typed_like(fused(product, linear.bias, _domain=MICROSOFT), product)
 
     def normalize(
         self, op: OpBuilder, linear: nn.Module, x: ir.Value, residual: ir.Value, norm: nn.Module
@@ -99,12 +101,6 @@ class Cuda(Portable):
         assert isinstance(linear, Linear)
         assert isinstance(norm, LayerNorm)
         operands = linear.product(op, x), residual, norm.weight, norm.bias, linear.bias
-        return _like(
+        return typed_like(
             op.SkipLayerNormalization(*operands, epsilon=norm.epsilon, _domain=MICROSOFT), residual
         )
-
-
-def _like(y: ir.Value, x: ir.Value) -> ir.Value:
-    """Give y the type and shape of x, which nobody infers for onnxruntime's own operators."""
-    y.type, y.shape = x.type, x.shape
-    return y

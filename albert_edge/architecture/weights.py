@@ -1,0 +1,188 @@
+"""The weights of ALBERT: one row each, and all that is known of a weight without its values.
+
+Names are those of transformers' ALBERT classes. A row is for all hidden groups and inner layers:
+its name has "*" where theirs have an index. A new weight needs a row here, and a Module in `graph/`
+that has it as a parameter.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Literal
+
+from albert_edge.architecture.activations import LOWER_BOUNDS
+
+Kind = Literal["matrix", "table", "bias", "norm", "parameter", "smoothing"]
+
+
+class Matrix(StrEnum):
+    """The distinct matrices of an ALBERT: each may have a precision of its own."""
+
+    EMBEDDINGS = "embeddings"
+    PROJECTION = "projection"
+    QUERY_KEY_VALUE = "query-key-value"
+    ATTENTION_OUTPUT = "attention-output"
+    FFN = "ffn"
+    FFN_OUTPUT = "ffn-output"
+    HEAD = "head"
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """What matrices are multiplied with.
+
+    Attributes:
+        name: What it is called.
+        smoothing: The weight that it is multiplied with first, in plans that smooth.
+        is_activated: Whether it comes out of the model's activation function.
+    """
+
+    name: str
+    smoothing: str | None = None
+    is_activated: bool = False
+
+    def lower_bound(self, hidden_act: str) -> float | None:
+        """What its values are never below, at most 0, or None if it is not worth knowing."""
+        return LOWER_BOUNDS.get(hidden_act) if self.is_activated else None
+
+
+@dataclass(frozen=True, slots=True)
+class WeightSpec:
+    """What is known of a weight.
+
+    Attributes:
+        name: Its name in the checkpoint, with "*" for an index.
+        kind: "matrix" of a linear layer, "table" whose rows are looked up, "bias" of either,
+            "norm" (scale or shift of a normalization), "parameter" of an activation function, or
+            "smoothing" (a vector that only compressed files have).
+        matrix: Which of the distinct matrices it is, or None.
+        reads: What a matrix is multiplied with, or None.
+        parts: The weights that stand side by side in it, if it is not a checkpoint's own.
+        rewrite: The exact rewrite that scales its channels before they are quantized, if any.
+    """
+
+    name: str
+    kind: Kind
+    matrix: Matrix | None = None
+    reads: Features | None = None
+    parts: tuple[str, ...] = ()
+    rewrite: str = ""
+
+    @property
+    def transposed(self) -> bool:
+        """Whether the checkpoint keeps it as (out_features, in_features), which files do not."""
+        return self.kind == "matrix"
+
+    @property
+    def is_exported(self) -> bool:
+        """Whether checkpoints have it, under this name."""
+        return self.kind != "smoothing" and not self.parts
+
+
+LAYER = "albert.encoder.albert_layer_groups.*.albert_layers.*"
+ATTENTION = f"{LAYER}.attention"
+PACKED, PARTS = f"{ATTENTION}.query_key_value", ("query", "key", "value")
+
+EMBEDDED = Features("embeddings")
+HIDDEN = Features("hidden states", smoothing=f"{ATTENTION}.smoothing.weight")
+MIXED = Features("values mixed by attention")
+ATTENDED = Features("attention output", smoothing=f"{LAYER}.smoothing.weight")
+ACTIVATED = Features("activations", is_activated=True)
+FINAL = Features("final hidden states")
+POOLED = Features("pooled hidden states")
+
+BALANCED_VALUES, BALANCED_EMBEDDINGS = "balanced-values", "balanced-embeddings"
+
+
+def linear_weights(module: str, matrix: Matrix, reads: Features) -> list[WeightSpec]:
+    """The rows of a linear layer: its matrix and its bias."""
+    return [
+        WeightSpec(f"{module}.weight", "matrix", matrix, reads),
+        WeightSpec(f"{module}.bias", "bias"),
+    ]
+
+
+def _norm(module: str, rewrite: str = "") -> list[WeightSpec]:
+    return [WeightSpec(f"{module}.{leaf}", "norm", rewrite=rewrite) for leaf in ("weight", "bias")]
+
+
+def _balanced(specs: list[WeightSpec], rewrite: str, *leaves: str) -> list[WeightSpec]:
+    return [
+        replace(spec, rewrite=rewrite) if spec.name.endswith(leaves) else spec for spec in specs
+    ]
+
+
+def _rows() -> Iterator[WeightSpec]:
+    for table in ("word", "token_type", "position"):
+        name = f"albert.embeddings.{table}_embeddings.weight"
+        yield WeightSpec(name, "table", Matrix.EMBEDDINGS)
+    yield from _norm("albert.embeddings.LayerNorm", BALANCED_EMBEDDINGS)
+    projection = "albert.encoder.embedding_hidden_mapping_in"
+    rows = linear_weights(projection, Matrix.PROJECTION, EMBEDDED)
+    yield from _balanced(rows, BALANCED_EMBEDDINGS, "weight")
+    yield from linear_weights(f"{ATTENTION}.query", Matrix.QUERY_KEY_VALUE, HIDDEN)
+    yield from linear_weights(f"{ATTENTION}.key", Matrix.QUERY_KEY_VALUE, HIDDEN)
+    rows = linear_weights(f"{ATTENTION}.value", Matrix.QUERY_KEY_VALUE, HIDDEN)
+    yield from _balanced(rows, BALANCED_VALUES, "weight", "bias")
+    for row in linear_weights(PACKED, Matrix.QUERY_KEY_VALUE, HIDDEN):
+        names = (row.name.replace(PACKED, f"{ATTENTION}.{part}") for part in PARTS)
+        yield replace(row, parts=tuple(names))
+    rows = linear_weights(f"{ATTENTION}.dense", Matrix.ATTENTION_OUTPUT, MIXED)
+    yield from _balanced(rows, BALANCED_VALUES, "weight")
+    yield from _norm(f"{ATTENTION}.LayerNorm")
+    yield from linear_weights(f"{LAYER}.ffn", Matrix.FFN, ATTENDED)
+    for parameter in ("weight", "alpha_p", "alpha_n", "beta", "eps"):
+        yield WeightSpec(f"{LAYER}.activation.{parameter}", "parameter")
+        yield WeightSpec(f"predictions.activation.{parameter}", "parameter")
+    yield from linear_weights(f"{LAYER}.ffn_output", Matrix.FFN_OUTPUT, ACTIVATED)
+    yield from _norm(f"{LAYER}.full_layer_layer_norm")
+    for features in (HIDDEN, ATTENDED):
+        yield WeightSpec(str(features.smoothing), "smoothing")
+    yield from linear_weights("albert.pooler", Matrix.HEAD, FINAL)
+    yield from linear_weights("predictions.dense", Matrix.HEAD, FINAL)
+    yield from _norm("predictions.LayerNorm")
+    yield WeightSpec("predictions.bias", "bias")
+    yield WeightSpec("predictions.decoder.weight", "table", Matrix.HEAD)
+    yield from linear_weights("sop_classifier.classifier", Matrix.HEAD, POOLED)
+    yield from linear_weights("classifier", Matrix.HEAD, POOLED)
+    yield from linear_weights("qa_outputs", Matrix.HEAD, FINAL)
+
+
+WEIGHTS: dict[str, WeightSpec] = {row.name: row for row in _rows()}
+
+
+def find_weight(name: str) -> WeightSpec | None:
+    """The row of a weight, or None if it is not a known one.
+
+    >>> find_weight("albert.encoder.albert_layer_groups.0.albert_layers.1.ffn.weight").matrix
+    <Matrix.FFN: 'ffn'>
+    """
+    return WEIGHTS.get(_INDEX.sub(".*", name))
+
+
+def beside(row: str, name: str) -> str:
+    """The name that a row stands for in the layer of another weight.
+
+    >>> beside("groups.*.layers.*.norm.bias", "groups.0.layers.1.ffn.weight")
+    'groups.0.layers.1.norm.bias'
+    """
+    for index in _INDEX.findall(name):
+        row = row.replace(".*", index, 1)
+    return row
+
+
+def scale_name(name: str) -> str:
+    """The name of the scale that lies beside a quantized weight."""
+    return f"{name}_scale"
+
+
+def is_of_a_head(name: str) -> bool:
+    """Whether a weight is part of a head, known by the module it is in, and not of the body."""
+    modules = {row.split(".")[0] for row in WEIGHTS} - {"albert"}
+    return name.startswith("albert.pooler.") or name.partition(".")[0] in modules
+
+
+_INDEX = re.compile(r"\.\d+(?=\.)")
