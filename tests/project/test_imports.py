@@ -219,7 +219,12 @@ COMMON = [
     "albert_edge.bundle.change",
     "albert_edge.bundle.manifest",
     "albert_edge.errors",
+    "albert_edge.architecture.activations",
     "albert_edge.architecture.config",
+    "albert_edge.architecture.heads",
+    "albert_edge.architecture.weights",
+    "albert_edge.choices",
+    "albert_edge.json_fields",
     "albert_edge.records",
     "albert_edge.bundle.sentence_layout",
 ]
