@@ -1,4 +1,4 @@
-"""Texts in, as .txt, .jsonl, .csv and .tsv, one record at a time."""
+"""Records of texts, read one at a time from .txt, .jsonl, .csv and .tsv."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from albert_edge.errors import RecordError, UsageError
 
 Record = dict[str, Any]
 
-# Tab-separated files hold their texts as they are; a quote in them is a quote.
+# Tab-separated files hold texts without quoting.
 TSV: dict[str, Any] = {"delimiter": "\t", "quoting": csv.QUOTE_NONE, "quotechar": None}
 
-# A byte that is no UTF-8 becomes a lone surrogate, so that the record it is in can be named. A
-# byte order mark is no part of the first text.
+# A byte that is not UTF-8 becomes a lone surrogate, so that an error can name its record. A byte
+# order mark is skipped.
 _DECODING = {"encoding": "utf-8-sig", "errors": "surrogateescape", "newline": ""}
 
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    """The fields of a record that an item of a task is made of; others are kept with it.
+    """The fields of a record that form an item of a task; other fields are kept with it.
 
     Attributes:
-        texts: What every record has, each a text.
-        lists: What every record has, each a list of texts, which .jsonl alone can hold.
-        optional: What a record may have, each a text; an empty one is none.
+        texts: Required fields that hold a text.
+        lists: Required fields that hold a list of texts, which only .jsonl can store.
+        optional: Optional fields that hold a text; an empty text counts as absent.
     """
 
     texts: tuple[str, ...] = ("text",)
@@ -40,27 +40,27 @@ class Fields:
 
     @property
     def needed(self) -> tuple[str, ...]:
-        """What every record has."""
+        """The required fields."""
         return self.texts + self.lists
 
     @property
     def bare(self) -> bool:
-        """Whether a text alone is an item."""
+        """Whether an item is a single text."""
         return self.needed == ("text",)
 
     @property
     def example(self) -> str:
-        """A record, as a line of .jsonl."""
+        """An example of a record, as a line of .jsonl."""
         texts = dict.fromkeys(self.texts, "...")
         return json.dumps({**texts, **{name: ["...", "..."] for name in self.lists}})
 
     def item(self, record: Mapping[str, Any]) -> Any:
-        """A record as a pipeline takes it: its text, or a dict of these fields."""
+        """Return a record as a pipeline takes it: its text, or a dict of these fields."""
         names = self.needed + tuple(name for name in self.optional if record.get(name))
         return record["text"] if names == ("text",) else {name: record[name] for name in names}
 
     def fault(self, record: Mapping[str, Any]) -> str | None:
-        """What keeps a record from being an item."""
+        """Say why a record is not an item, or return None if it is one."""
         for name in self.texts:
             if not isinstance(record.get(name), str):
                 return f'has no {name}: every record needs a field or column "{name}"'
@@ -70,10 +70,10 @@ class Fields:
                 return f'has no {name}: every record needs a field "{name}", a list of texts'
         for name in self.optional:
             if not isinstance(record.get(name), str | None):
-                return f"has a {name} that is no text"
-        # Half a pair would be answered as if it were the whole.
+                return f"has a {name} that is not a text"
+        # The answer for half a pair would look like one for the pair.
         if record.get("text_pair") and "text_pair" not in self.needed + self.optional:
-            return f"has a text_pair; an item is made of {' and '.join(self.needed)} alone"
+            return f"has a text_pair; an item has only {' and '.join(self.needed)}"
         return None
 
 
@@ -88,18 +88,17 @@ def read_records(
     """Open a file of records, or take those of the command line.
 
     Args:
-        path: .txt has a text a line; .jsonl an object with the fields a line; .csv and .tsv a
-            header with those columns. "-" reads lines from stdin.
-        texts: What to use where there is no file. They and the lines of stdin are texts where a
-            text alone is an item, else objects as in .jsonl.
-        fields: What every record is checked to have.
+        path: .txt has one text per line; .jsonl one object with the fields per line; .csv and .tsv
+            have a header with those columns. "-" reads lines from stdin.
+        texts: Records to use if there is no file. These and the lines of stdin are texts if an
+            item is a single text, else objects as in .jsonl.
+        fields: The fields that every record is checked for.
 
     Yields:
-        The records. One that cannot be used raises RecordError, which names it by its number,
-        counted from 1.
+        The records. An invalid one raises RecordError with its number, counted from 1.
 
     Raises:
-        UsageError: The file cannot be opened, or has a suffix that cannot hold the fields.
+        UsageError: The file cannot be opened, or its format cannot store the fields.
     """
     if path is None:
         parse = _record if fields.bare else json.loads
@@ -126,14 +125,14 @@ def read_records(
 
 
 def find_label(label: Any, known: Sequence[str]) -> int | None:
-    """The place among known labels of one that a record gives by name or, failing that, by place.
+    """Find the label of a record, given by name or by index, among the known labels.
 
     Args:
-        label: What the record has: a text or a number, or None.
+        label: The label in the record: a text or a number, or None.
         known: The labels, in order.
 
     Returns:
-        The place, counted from 0, or None if there is no such label.
+        Its index, or None if there is no such label.
     """
     name = "" if label is None else str(label)
     if name in known:
@@ -147,7 +146,7 @@ def _reader(path: Path, fields: Fields) -> Callable[[TextIO], Iterator[Any]]:
     suffix = path.suffix.lower()
     if suffix not in _READERS:
         raise UsageError(
-            f"{path} is none of the formats known here.", tip=f"Name it {', '.join(_READERS)}."
+            f"{path} has an unsupported file format.", tip=f"Name it {', '.join(_READERS)}."
         )
     fitting = [".jsonl"] if fields.lists else [".jsonl", ".csv", ".tsv"]
     if not fields.bare and suffix not in fitting:
@@ -209,13 +208,13 @@ def _checked(place: str, records: Iterator[Any], fields: Fields) -> Iterator[Rec
 
 
 def _fault(record: Any, fields: Fields) -> str | None:
-    """What keeps a record from being used."""
+    """Say why a record cannot be used, or return None if it can."""
     if not isinstance(record, dict):
-        return f"is no object with the fields {' and '.join(fields.needed)}"
+        return f"is not an object with the fields {' and '.join(fields.needed)}"
     fault = fields.fault(record)
     if fault:
         return fault
-    if None in record:  # where csv puts what has no column
+    if None in record:  # csv's key for cells without a column
         return "has more cells than the header; a text with the separator in it needs quotes"
     if any("\udc80" <= letter <= "\udcff" for name in fields.texts for letter in record[name]):
         return "is not UTF-8"

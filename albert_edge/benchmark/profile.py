@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any
 
 import numpy.typing as npt
 
+from albert_edge.json_fields import read_json
 from albert_edge.runtime.engine import session_options
 from albert_edge.runtime.providers import load_onnxruntime
 from albert_edge.runtime.unsigned import with_unsigned_weights
@@ -90,7 +90,7 @@ def profile(
         feed = {value.name: inputs[value.name] for value in engine.get_inputs()}
         for _ in range(runs):
             engine.run(None, feed)
-        events = json.loads(Path(engine.end_profiling()).read_text(encoding="utf-8"))
+        events = read_json(Path(engine.end_profiling()), ValueError)
     return read_profile(events)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -166,8 +165,8 @@ def _random(bundle: Bundle, config: AlbertConfig) -> Iterator[Arrays]:
 def find_mask_token_id(bundle: Bundle) -> int | None:
     """The id of the token that stands for a hidden word, or None if there is none."""
     content = _mask_token(bundle)
-    tokenizer = json.loads(bundle.read_text("tokenizer.json") or '{"added_tokens": []}')
-    ids = (added["id"] for added in tokenizer["added_tokens"] if added["content"] == content)
+    added = bundle.read_object("tokenizer.json").objects("added_tokens", ())
+    ids = (token.integer("id") for token in added if token.text("content") == content)
     return next(ids, None)
 
 
@@ -191,6 +190,7 @@ def mask_token_id(bundle: Bundle) -> int:
 
 
 def _mask_token(bundle: Bundle) -> str:
-    special = json.loads(bundle.read_text("special_tokens_map.json") or "{}")
-    token = special.get("mask_token", "[MASK]")
-    return str(token["content"] if isinstance(token, dict) else token)
+    special = bundle.read_object("special_tokens_map.json")
+    if isinstance(special.values.get("mask_token"), dict):
+        return special.object("mask_token").text("content")
+    return special.text("mask_token", "[MASK]")

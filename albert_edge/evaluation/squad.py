@@ -7,17 +7,19 @@ script, except where an answer consists only of articles and punctuation.
 
 from __future__ import annotations
 
-import json
+import codecs
 import re
 import string
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from albert_edge.errors import RecordError, UsageError
 from albert_edge.evaluation.texts import read_tables
+from albert_edge.json_fields import parse_json
 from albert_edge.records import Fields
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
@@ -92,15 +94,14 @@ def _squad(path: Path) -> Iterator[Question]:
 
 def _load(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
+        content = path.read_bytes()
     except OSError as error:
         raise UsageError(
             f"{path} cannot be opened: {error.strerror}.", tip="Check its name and permissions."
         ) from error
-    except (ValueError, RecursionError) as error:
-        raise RecordError(
-            f"{path} is not JSON: {error}", tip="Name it .jsonl if it has one object per line."
-        ) from error
+    tip = "Name it .jsonl if it has one object per line."
+    content = content.removeprefix(codecs.BOM_UTF8)
+    return parse_json(content, str(path), partial(RecordError, tip=tip, where=path))
 
 
 def _list(owner: Any, name: str, place: str) -> list[Any]:

@@ -357,7 +357,7 @@ def test_the_example_of_a_tip_is_a_record() -> None:
         ({"prompt": "a", "choices": []}, "no choices"),
         ({"prompt": "a", "choices": ["", "b " * 600]}, "Choice 1, with the prompt: The text has"),
         ({"prompt": "a", "choices": ["b"], "text_pair": "c"}, "text_pair"),
-        ("Why?", "is no object with the fields prompt and choices"),
+        ("Why?", "is not an object with the fields prompt and choices"),
     ],
     ids=str,
 )

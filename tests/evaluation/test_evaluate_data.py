@@ -204,8 +204,8 @@ def test_word_records_that_are_refused(record: Any, tagger: Path, tmp_path: Path
 
 GOOD = {"question": "Who won?", "answers": [{"text": "Denver"}]}
 SQUAD_REFUSED: dict[str, tuple[str, str]] = {
-    "no JSON": ("{", "is not JSON"),
-    "nested": ("[" * 100_000, "is not JSON"),
+    "not JSON": ("{", "is not readable JSON"),
+    "nested": ("[" * 100_000, "is not readable JSON"),
     "a list": ("[]", 'has no list "data"'),
     "no paragraphs": ('{"data": [{}]}', 'has no list "paragraphs"'),
     "no questions": ('{"data": [{"paragraphs": [1]}]}', 'has no list "qas"'),

@@ -9,9 +9,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from albert_edge.architecture.config import read_config
 from albert_edge.architecture.heads import HEADS
 from albert_edge.benchmark.runtimes import Arrays, Built, Run, Runtime, Work, file_sizes
 from albert_edge.check.parity import transformers_model
+from albert_edge.json_fields import read_object
 
 _HIDDEN_SIZE = "hidden_size"
 
@@ -41,10 +43,10 @@ def build_int8(work: Work) -> Built:
     nncf = import_module("nncf")
     mode = nncf.CompressWeightsMode.INT8_SYM
     model = nncf.compress_weights(read(work), mode=mode)
-    config = json.loads((work.checkpoint / "config.json").read_text(encoding="utf-8"))
+    config = read_config(work.checkpoint / "config.json")
     path = work.folder / "openvino-int8.xml"
     save(model, path)
-    path.with_suffix(".json").write_text(json.dumps({_HIDDEN_SIZE: config[_HIDDEN_SIZE]}))
+    path.with_suffix(".json").write_text(json.dumps({_HIDDEN_SIZE: config.hidden_size}))
     return built(path, work.head)
 
 
@@ -79,7 +81,7 @@ def load(built: Built, threads: int, device: str, *, precision: str = "f32") -> 
     }
     about = built.path.with_suffix(".json")
     if about.exists():
-        size = json.loads(about.read_text())[_HIDDEN_SIZE]
+        size = read_object(about, ValueError).integer(_HIDDEN_SIZE)
         settings["DYNAMIC_QUANTIZATION_GROUP_SIZE"] = size
     model = _core().compile_model(built.path, "CPU", settings)
     names = [output.get_any_name() for output in model.outputs]
