@@ -38,7 +38,7 @@ def write_checkpoint(bundle: Bundle, folder: Path) -> None:
     }
     folder.mkdir()
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
-    config = json.loads(bundle.listed("config.json").read_text(encoding="utf-8"))
+    config = bundle.read_object("config.json").values
     config["architectures"] = [HEADS[bundle.manifest.head].class_name]
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
     for name in _TOKENIZER_FILES:
