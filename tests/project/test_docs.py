@@ -464,6 +464,18 @@ def test_every_paragraph_is_a_sentence_of_its_own(page: Path) -> None:
     ] == []
 
 
+@each_page
+def test_heads_of_tables_name_unit_and_baseline(page: Path) -> None:
+    """A figure's unit and baseline stand in the head of its column."""
+    text = page.read_text(encoding="utf-8")
+    heads = re.findall(r"^(\|.*\|)\n\|[ :|-]+\|$", text, re.MULTILINE)
+    assert [
+        head
+        for head in heads
+        if re.search(r"\bis 1\b|times as fast|the best peer|a second\b", head)
+    ] == []
+
+
 # --- links ----------------------------------------------------------------------------------
 
 
