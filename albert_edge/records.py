@@ -117,11 +117,16 @@ def read_records(
         try:
             file = path.open(**_DECODING)  # type: ignore[call-overload]
         except OSError as error:
-            raise UsageError(
-                f"{path} cannot be opened: {error.strerror}.", tip="Check its name and permissions."
-            ) from error
+            raise cannot_open(path, error) from error
         with file:
             yield _checked(f"{path}: record", read(file), fields)
+
+
+def cannot_open(path: Path, error: OSError) -> UsageError:
+    """Build the error about a file that cannot be opened."""
+    return UsageError(
+        f"{path} cannot be opened: {error.strerror}.", tip="Check its name and permissions."
+    )
 
 
 def find_label(label: Any, known: Sequence[str]) -> int | None:

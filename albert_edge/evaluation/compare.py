@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -91,46 +91,35 @@ def _differences(
 
 
 def find_disagreements(
-    scorer: Scorer, answered: Sequence[PrecisionAnswers], most: int
-) -> tuple[int | None, list[int]]:
-    """Count the examples that precisions answer differently, and give the places of some.
-
-    Args:
-        scorer: Tells whether answers are numbers.
-        answered: The answers of each precision.
-        most: How many places to give: the first ones, or of numbers those farthest apart.
-
-    Returns:
-        The count, None if answers are numbers, and the places from 0.
-    """
-    answers = [each.answers for each in answered]
-    if scorer.kind in ("number", "similarity"):
-        apart = np.ptp(np.array(answers, np.float64), axis=0)
-        farthest = np.argsort(-apart, kind="stable")[:most]
-        return None, [int(place) for place in farthest if apart[place] > 0]
-    places = [place for place, each in enumerate(zip(*answers, strict=True)) if len(set(each)) > 1]
-    return len(places), places[:most]
-
-
-def show_disagreements(
     scorer: Scorer,
-    examples: Iterator[Example],
-    places: Sequence[int],
     answered: Sequence[PrecisionAnswers],
-) -> list[Disagreement]:
-    """Describe the examples at some places for a report.
+    examples: Iterable[Example],
+    most: int,
+) -> tuple[int | None, list[Disagreement]]:
+    """Find the examples that precisions answer differently.
 
     Args:
         scorer: Puts answers into words.
-        examples: The data, read again.
-        places: Which of them.
         answered: The answers of each precision.
+        examples: The data, read again as far as needed.
+        most: How many to describe: the first ones, or of numbers those farthest apart.
+
+    Returns:
+        How many there are, None if answers are numbers, and descriptions of some.
     """
-    wanted = set(places)
+    answers = [each.answers for each in answered]
+    count = None
+    if scorer.kind in ("number", "similarity"):
+        apart = np.ptp(np.array(answers, np.float64), axis=0)
+        farthest = np.argsort(-apart, kind="stable").tolist()
+        places = [place for place in farthest[:most] if apart[place] > 0]
+    else:
+        places = [at for at, each in enumerate(zip(*answers, strict=True)) if len(set(each)) > 1]
+        count, places = len(places), places[:most]
     shown = {}
     for place, example in enumerate(itertools.islice(examples, max(places, default=-1) + 1)):
-        if place in wanted:
-            expected, given = scorer.show(example, [each.answers[place] for each in answered])
+        if place in places:
+            expected, given = scorer.show(example, [each[place] for each in answers])
             by_precision = {each.precision: own for each, own in zip(answered, given, strict=True)}
             shown[place] = Disagreement(place + 1, example.text, expected, by_precision)
-    return [shown[place] for place in places if place in shown]
+    return count, [shown[place] for place in places if place in shown]

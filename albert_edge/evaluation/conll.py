@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
-from albert_edge.errors import RecordError, UsageError
+from albert_edge.errors import RecordError
 from albert_edge.evaluation.texts import read_tables
-from albert_edge.records import Fields
+from albert_edge.records import Fields, cannot_open
 
 # Where a sentence is, for messages, its words, and a label for each.
 Sentence = tuple[str, list[str], list[Any]]
@@ -102,9 +102,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
     try:
         file: TextIO = path.open(encoding="utf-8-sig", newline="")
     except OSError as error:
-        raise UsageError(
-            f"{path} cannot be opened: {error.strerror}.", tip="Check its name and permissions."
-        ) from error
+        raise cannot_open(path, error) from error
     number = 0
     with file:
         try:

@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from albert_edge.bundle.bundle import Bundle, open_bundle
-from albert_edge.errors import BundleError, InputError, RecordError, UsageError
+from albert_edge.errors import Argument, BundleError, InputError, Message, RecordError, UsageError
 from albert_edge.evaluation.compare import (
     PrecisionAnswers,
     compare,
     find_disagreements,
-    show_disagreements,
 )
 from albert_edge.evaluation.report import EvaluateReport
 from albert_edge.evaluation.scorer import Scorer
@@ -65,7 +64,8 @@ def evaluate(
         BundleError: The bundle is damaged or has no such precision.
     """
     if disagreements < 0:
-        raise UsageError(f"disagreements is {disagreements}.", tip="Give 0 or more.")
+        what = Message(Argument("disagreements"), f" is {disagreements}.")
+        raise UsageError(what, tip="Give 0 or more.")
     opened, path = open_bundle(bundle), _file(Path(data))
     scorer = find_scorer(opened, task)
     chosen = _precisions(opened, precisions, device)
@@ -138,7 +138,8 @@ class _Evaluation:
         """Score and compare the answers."""
         scorer, windows = self.scorer, self.scorer.windows
         results = compare(scorer, expected, answered, self.progress)
-        count, places = find_disagreements(scorer, answered, disagreements)
+        examples = scorer.examples(self.path)
+        count, shown = find_disagreements(scorer, answered, examples, disagreements)
         return EvaluateReport(
             bundle=self.bundle.folder,
             data=self.path,
@@ -152,7 +153,7 @@ class _Evaluation:
             confidence=CONFIDENCE,
             resamples=RESAMPLES if len(answered) > 1 else 0,
             disagreeing=count,
-            disagreements=show_disagreements(scorer, scorer.examples(self.path), places, answered),
+            disagreements=shown,
         )
 
 

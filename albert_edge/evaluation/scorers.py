@@ -5,7 +5,7 @@ from __future__ import annotations
 from albert_edge.architecture.config import read_config
 from albert_edge.architecture.heads import HEAD_OF_TASK, HEADS
 from albert_edge.bundle.bundle import Bundle
-from albert_edge.errors import UsageError
+from albert_edge.errors import Argument, Message, UsageError
 from albert_edge.evaluation.answers import Answers
 from albert_edge.evaluation.choices import Choices
 from albert_edge.evaluation.label_sets import LabelSets
@@ -44,7 +44,7 @@ def find_scorer(bundle: Bundle, task: str | None) -> Scorer:
     if HEAD_OF_TASK[name] != head:
         raise UsageError(
             f"{bundle.folder} was exported for {head}, not {name}.",
-            tip=f"Export the checkpoint with --task {HEAD_OF_TASK[name]}.",
+            tip=Message("Export the checkpoint with ", Argument("task", HEAD_OF_TASK[name]), "."),
         )
     kind = _text_classification(bundle) if name == "text-classification" else SCORERS[name]
     return kind(bundle)

@@ -7,7 +7,6 @@ script, except where an answer consists only of articles and punctuation.
 
 from __future__ import annotations
 
-import codecs
 import re
 import string
 from collections import Counter
@@ -15,13 +14,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-from albert_edge.errors import RecordError, UsageError
+from albert_edge.errors import RecordError
 from albert_edge.evaluation.texts import read_tables
-from albert_edge.json_fields import parse_json
-from albert_edge.records import Fields
+from albert_edge.json_fields import JsonObject, parse_object
+from albert_edge.records import Fields, cannot_open
 
+_error = partial(
+    RecordError,
+    tip='SQuAD\'s .json has {"data": [{"paragraphs": [{"context": ..., "qas": [...]}]}]}, '
+    "and .jsonl a question per line.",
+)
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 
@@ -74,66 +77,35 @@ def read_questions(path: Path) -> Iterator[Question]:
         RecordError: The file is not JSON, or a question is invalid; the message says which.
     """
     if path.suffix.lower() == ".json":
-        yield from _squad(path)
+        for article in _load(path).objects("data"):
+            for paragraph in article.objects("paragraphs"):
+                for entry in paragraph.objects("qas"):
+                    yield _question(entry, paragraph)
         return
     fields = Fields(("question", "context"))
-    for number, record in read_tables(path, fields, (".json", ".jsonl")):
-        yield _question(f"{path}: record {number}", record, record["context"])
+    for number, values in read_tables(path, fields, (".json", ".jsonl")):
+        record = JsonObject(values, f"{path}: record {number}", _error)
+        yield _question(record, record)
 
 
-def _squad(path: Path) -> Iterator[Question]:
-    number = 0
-    for article in _list(_load(path), "data", str(path)):
-        for paragraph in _list(article, "paragraphs", f"{path}: the article after {number}"):
-            place = f"{path}: the paragraph after question {number}"
-            for entry in _list(paragraph, "qas", place):
-                number += 1
-                place = f"{path}: question {number}"
-                yield _question(place, entry, paragraph.get("context"))
-
-
-def _load(path: Path) -> Any:
+def _load(path: Path) -> JsonObject:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise UsageError(
-            f"{path} cannot be opened: {error.strerror}.", tip="Check its name and permissions."
-        ) from error
-    tip = "Name it .jsonl if it has one object per line."
-    content = content.removeprefix(codecs.BOM_UTF8)
-    return parse_json(content, str(path), partial(RecordError, tip=tip, where=path))
+        raise cannot_open(path, error) from error
+    return parse_object(content, str(path), _error)
 
 
-def _list(owner: Any, name: str, place: str) -> list[Any]:
-    found = owner.get(name) if isinstance(owner, dict) else None
-    if not isinstance(found, list):
-        raise RecordError(
-            f'{place} has no list "{name}".',
-            tip='SQuAD has {"data": [{"paragraphs": [{"context": ..., "qas": [...]}]}]}.',
-        )
-    return found
-
-
-def _question(place: str, entry: Any, context: Any) -> Question:
-    question = entry.get("question") if isinstance(entry, dict) else None
-    for name, text in (("question", question), ("context", context)):
-        if not (isinstance(text, str) and text.strip()):
-            raise RecordError(f"{place} has no {name}.", tip="Correct it, or take it out.")
-    answers = _texts(entry.get("answers", [] if entry.get("is_impossible") else None))
-    if answers is None:
-        raise RecordError(
-            f"{place} has no answers.",
-            tip='Give "answers" a list of {"text": ...} or texts; an empty one if it has none.',
-        )
-    return Question(str(question), str(context), answers)
-
-
-def _texts(answers: Any) -> tuple[str, ...] | None:
-    """Read the texts of answers in any supported form; None for another form."""
+def _question(entry: JsonObject, paragraph: JsonObject) -> Question:
+    for fields, name in ((entry, "question"), (paragraph, "context")):
+        if not fields.text(name).strip():
+            raise fields.fault(name, "a text that is not blank")
+    answers = entry.values.get("answers", [] if entry.values.get("is_impossible") else None)
     if isinstance(answers, dict):
         answers = answers.get("text")
-    if not isinstance(answers, list):
-        return None
-    texts = [answer.get("text") if isinstance(answer, dict) else answer for answer in answers]
-    known = tuple(text for text in texts if isinstance(text, str))
-    return known if len(known) == len(texts) else None
+    if isinstance(answers, list):
+        texts = [answer.get("text") if isinstance(answer, dict) else answer for answer in answers]
+        known = tuple(text for text in texts if isinstance(text, str))
+        if len(known) == len(texts):
+            return Question(entry.text("question"), paragraph.text("context"), known)
+    raise entry.fault("answers", 'a list of texts or of objects with a "text", empty if none')

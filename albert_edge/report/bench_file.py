@@ -12,12 +12,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from albert_edge.benchmark.report import BenchReport, Roofline
-from albert_edge.errors import InputError
+from albert_edge.benchmark.report import BenchReport
+from albert_edge.errors import Call, InputError, Message
 from albert_edge.json_fields import JsonObject, read_object
-from albert_edge.machine.machine import Machine
 
-_error = partial(InputError, tip="Measure the bundle again: albert-edge bench BUNDLE --json")
+_error = partial(InputError, tip=Message("Make it with ", Call("bench", "BUNDLE"), ", as JSON."))
 
 
 def read_bench(path: str | os.PathLike[str]) -> BenchReport:
@@ -42,7 +41,7 @@ def parse_bench(document: dict[str, Any]) -> BenchReport:
 
 def _read(kind: Any, fields: JsonObject) -> Any:
     """Build a dataclass from the fields of an object; others are ignored."""
-    hints = typing.get_type_hints(kind, localns={"Machine": Machine, "Roofline": Roofline})
+    hints = typing.get_type_hints(kind)
     names = [field.name for field in dataclasses.fields(kind)]
     return kind(**{name: _value(hints[name], fields, name) for name in names})
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from statistics import geometric_mean
 
 from albert_edge.benchmark.report import BenchReport, Latency, RuntimeResult
@@ -26,14 +27,7 @@ def headline(
     best = fastest(bench)
     if best is None:
         return [parameters]
-    return [
-        *_quality(best, inspection, evaluation),
-        *_speed(best, bench),
-        (f"{best.cold_start_s:.2f} s", "from process start to the first answer"),
-        *_memory(best),
-        (f"{best.file_bytes / 1e6:.1f} MB", f"file of {best.name}"),
-        parameters,
-    ]
+    return [*_quality(best, inspection, evaluation), *_speed(best, bench), parameters]
 
 
 def fastest(bench: BenchReport) -> RuntimeResult | None:
@@ -58,15 +52,14 @@ def _quality(
     best: RuntimeResult, inspection: Inspection, evaluation: EvaluateReport | None
 ) -> list[Fact]:
     """Give the first metric on labelled data if there are any, or else the agreement with fp32."""
-    if evaluation is not None:
-        first = evaluation.precisions[0]
-        for each in evaluation.precisions:
-            name, value = next(iter(each.metrics.items()))
-            if each.precision == best.precision and value is not None:
-                reference = first.metrics.get(name)
-                known = each is not first and reference is not None
-                beside = f" ({first.precision}: {reference:.4f})" if known else ""
-                return [(f"{value:.4f}", f"{name} of {each.precision}{beside}")]
+    results = evaluation.precisions if evaluation else []
+    for result in results:
+        name, value = next(iter(result.metrics.items()))
+        if result.precision == best.precision and value is not None:
+            reference = results[0].metrics.get(name)
+            known = result is not results[0] and reference is not None
+            beside = f" ({results[0].precision}: {reference:.4f})" if known else ""
+            return [(f"{value:.4f}", f"{name} of {result.precision}{beside}")]
     for variant in inspection.variants:
         agreement = variant.measured.get("agreement")
         if variant.precision == best.precision and isinstance(agreement, int | float):
@@ -74,19 +67,17 @@ def _quality(
     return []
 
 
-def _speed(best: RuntimeResult, bench: BenchReport) -> list[Fact]:
+def _speed(best: RuntimeResult, bench: BenchReport) -> Iterator[Fact]:
     shapes = _shapes(best)
-    threads = thread_count(shapes[-1].threads)
+    last = shapes[-1]
+    threads = thread_count(last.threads)
     ratio = speed_up(shapes)
-    facts = [
-        (f"{milliseconds(shapes[-1].p50_ms)} ms", f"at {shapes[-1].shape}, {threads} (median)")
-    ]
     if ratio is not None and best.name != bench.baseline:
-        over = f"{len(shapes)} shapes, geometric mean" if len(shapes) > 1 else shapes[0].shape
+        over = f"{len(shapes)} shapes, geometric mean" if len(shapes) > 1 else last.shape
         meaning = f"speed-up of {best.name} over {bench.baseline}, {threads} ({over})"
-        facts.insert(0, (f"{ratio:.2f} x", meaning))
-    return facts
-
-
-def _memory(best: RuntimeResult) -> list[Fact]:
-    return [(f"{best.peak_mb:.0f} MB", "peak memory")] if math.isfinite(best.peak_mb) else []
+        yield f"{ratio:.2f} x", meaning
+    yield f"{milliseconds(last.p50_ms)} ms", f"latency at {last.shape}, {threads} (median)"
+    yield f"{best.cold_start_s:.2f} s", "from process start to the first answer"
+    if math.isfinite(best.peak_mb):
+        yield f"{best.peak_mb:.0f} MB", "peak memory"
+    yield f"{best.file_bytes / 1e6:.1f} MB", f"file of {best.name}"

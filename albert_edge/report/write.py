@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from albert_edge.benchmark.report import BenchReport
 from albert_edge.bundle.bundle import open_bundle
-from albert_edge.errors import UsageError
+from albert_edge.errors import Call, Message, UsageError
 from albert_edge.evaluation.report import EvaluateReport
 from albert_edge.inspection.inspect import Inspection, inspect
 from albert_edge.report.bundle_sections import agreement_section, files_section, model_section
@@ -86,5 +86,5 @@ def _require_same_model(inspection: Inspection, bench: BenchReport) -> None:
             raise UsageError(
                 f"The benchmark is of another model: its {name} is {bench.geometry[name]}, the "
                 f"bundle's {value}.",
-                tip="Measure this bundle: albert-edge bench BUNDLE --json > bench.json",
+                tip=Message("Measure this bundle with ", Call("bench", "BUNDLE"), "."),
             )

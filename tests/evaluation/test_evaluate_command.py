@@ -26,7 +26,7 @@ from albert_edge.bundle.manifest import Manifest
 from albert_edge.evaluation import EvaluateReport, evaluate
 from albert_edge.evaluation.answers import Answers
 from albert_edge.evaluation.choices import Choices
-from albert_edge.evaluation.compare import PrecisionAnswers, find_disagreements, show_disagreements
+from albert_edge.evaluation.compare import PrecisionAnswers, find_disagreements
 from albert_edge.evaluation.label_sets import LabelSets
 from albert_edge.evaluation.labels import Labels
 from albert_edge.evaluation.numbers import Numbers
@@ -97,11 +97,10 @@ def test_numbers_farthest_apart(
         PrecisionAnswers("fp32", "model", "cpu", [0.5, 1.0, 2.0, 3.0]),
         PrecisionAnswers("int8", "model_int8", "cpu", [0.5, 1.25, 2.0, 2.5]),
     ]
-    count, places = find_disagreements(subject, answered, 3)
-    assert (count, places) == (None, [3, 1])
-    assert find_disagreements(subject, answered[:1], 3) == (None, [])
     examples = [Example(f"text {place}", float(place), f"text {place}\nb") for place in range(4)]
-    found = show_disagreements(subject, iter(examples), places, answered)
+    count, found = find_disagreements(subject, answered, iter(examples), 3)
+    assert count is None
+    assert find_disagreements(subject, answered[:1], iter(examples), 3) == (None, [])
     assert [(each.number, each.expected, each.answers) for each in found] == [
         (4, "3", {"fp32": "3.0000", "int8": "2.5000"}),
         (2, "1", {"fp32": "1.0000", "int8": "1.2500"}),

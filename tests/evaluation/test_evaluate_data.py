@@ -206,16 +206,25 @@ GOOD = {"question": "Who won?", "answers": [{"text": "Denver"}]}
 SQUAD_REFUSED: dict[str, tuple[str, str]] = {
     "not JSON": ("{", "is not readable JSON"),
     "nested": ("[" * 100_000, "is not readable JSON"),
-    "a list": ("[]", 'has no list "data"'),
-    "no paragraphs": ('{"data": [{}]}', 'has no list "paragraphs"'),
-    "no questions": ('{"data": [{"paragraphs": [1]}]}', 'has no list "qas"'),
-    "no question": (squad(GOOD, {"answers": []}), "question 2 has no question"),
-    "a number": (squad(GOOD, 5), "question 2 has no question"),
-    "no context": (squad(GOOD, context=None), "question 1 has no context"),
-    "blank context": (squad(GOOD, context=" "), "question 1 has no context"),
-    "no answers": (squad({"question": "Who?"}), "question 1 has no answers"),
-    "answers without text": (squad({"question": "Who?", "answers": [{}]}), "has no answers"),
-    "lone surrogate": (squad({"question": "\ud800", "answers": []}), "example 1: "),
+    "a list": ("[]", "is not a JSON object"),
+    "no paragraphs": ('{"data": [{}]}', "data[0].paragraphs is missing"),
+    "no questions": (
+        '{"data": [{"paragraphs": [1]}]}',
+        "data[0].paragraphs should be",
+    ),
+    "no question": (squad(GOOD, {"answers": []}), "qas[1].question is missing"),
+    "a number": (squad(GOOD, 5), "paragraphs[0].qas should be a list of objects"),
+    "no context": (squad(GOOD, context=None), "paragraphs[0].context should be a text"),
+    "blank context": (squad(GOOD, context=" "), "context should be a text that is not blank"),
+    "no answers": (squad({"question": "Who?"}), "qas[0].answers is missing"),
+    "answers without text": (
+        squad({"question": "Who?", "answers": [{}]}),
+        "answers should be",
+    ),
+    "lone surrogate": (
+        squad({"question": "\ud800", "answers": []}),
+        "qas[0].question should be",
+    ),
 }
 
 
@@ -224,7 +233,7 @@ def test_questions_that_are_refused(case: str, reader: Path, tmp_path: Path) -> 
     content, message = SQUAD_REFUSED[case]
     with pytest.raises(RecordError) as caught:
         evaluate(reader, write(tmp_path / "data.json", content))
-    assert message in str(caught.value)
+    assert message in str(caught.value) and str(tmp_path) in str(caught.value)
 
 
 def test_a_question_longer_than_a_window_names_itself(reader: Path, tmp_path: Path) -> None:

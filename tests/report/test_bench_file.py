@@ -68,7 +68,7 @@ def test_an_invalid_field_is_named(words: str, document: Any, tmp_path: Path) ->
     with pytest.raises(InputError) as caught:
         read_bench(path)
     assert words in str(caught.value) and str(path) in str(caught.value)
-    assert "albert-edge bench BUNDLE --json" in caught.value.tip
+    assert 'albert_edge.bench("BUNDLE")' in caught.value.tip
 
 
 @pytest.mark.parametrize("content", [None, b"", b"{", b"\xff\xfe", b"[" * 100_000])

@@ -58,7 +58,7 @@ def test_the_headline_leads_with_quality_and_speed(quantized: Path, tmp_path: Pa
     assert list(facts_of(tmp_path / "r.html").items()) == [
         ("of answers of int8 agree with fp32", f"{agreement:.2%}"),
         (f"speed-up of albert-edge int8 {over}", "3.45 x"),
-        ("at 8x128, 2 threads (median)", "310.0 ms"),
+        ("latency at 8x128, 2 threads (median)", "310.0 ms"),
         ("from process start to the first answer", "0.38 s"),
         ("peak memory", "40 MB"),
         ("file of albert-edge int8", "11.9 MB"),
