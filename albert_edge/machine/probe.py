@@ -24,7 +24,7 @@ import numpy as np
 from albert_edge.errors import AlbertEdgeError
 
 # Loading CUDA for the first time takes seconds, TensorRT's first engine tens of them.
-_TIMEOUT_S = 120
+TIMEOUT_S = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +82,10 @@ def _ask(arguments: Sequence[str]) -> tuple[dict[str, Any] | None, str]:
     command = [sys.executable, "-m", "albert_edge.machine.probe", *arguments]
     try:
         done = subprocess.run(
-            command, capture_output=True, encoding="utf-8", errors="replace", timeout=_TIMEOUT_S
+            command, capture_output=True, encoding="utf-8", errors="replace", timeout=TIMEOUT_S
         )
     except subprocess.TimeoutExpired:
-        return None, f"it gave no answer in {_TIMEOUT_S} s"
+        return None, f"it gave no answer in {TIMEOUT_S} s"
     except OSError as error:
         return None, f"no process could be started: {error.strerror}"
     try:  # whatever libraries print comes before it

@@ -19,7 +19,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from albert_edge.cli.app import main
-from albert_edge.machine import doctor, extras, probe
+from albert_edge.machine import doctor, extras, findings, probe
 from albert_edge.machine.extras import Extra
 from albert_edge.machine.machine import Machine
 from albert_edge.machine.memory import Memory
@@ -152,7 +152,7 @@ def test_a_provider_that_breaks_is_reported(
 
 def test_a_probe_that_hangs_is_given_up(before_all: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stand_in(before_all, "import time; time.sleep(60)")
-    monkeypatch.setattr(probe, "_TIMEOUT_S", 2)
+    monkeypatch.setattr(probe, "TIMEOUT_S", 2)
     assert probe.probe_onnxruntime().fault == "it gave no answer in 2 s"
 
 
@@ -235,7 +235,7 @@ MACHINE = Machine("a cpu", "x86_64", "Linux 6.1", 8, 4, 16 * 2**30, {}, "3.11.7"
     ],
 )
 def test_advice_on_a_cpu(features: dict[str, bool], advice: str) -> None:
-    finding = doctor._cpu(dataclasses.replace(MACHINE, features=features))
+    finding = findings.check_cpu(dataclasses.replace(MACHINE, features=features))
     assert advice in finding.advice
     for name, has in features.items():
         assert re.search(rf"{'has' if has else 'lacks'} [^;]*\b{name}\b", finding.found)
@@ -252,7 +252,7 @@ def test_advice_on_a_cpu(features: dict[str, bool], advice: str) -> None:
     ],
 )
 def test_advice_on_memory(memory: Memory, advice: str) -> None:
-    assert advice in doctor._memory(memory).advice
+    assert advice in findings.check_memory(memory).advice
 
 
 @pytest.mark.parametrize(
@@ -273,29 +273,29 @@ def test_advice_on_memory(memory: Memory, advice: str) -> None:
     ],
 )
 def test_advice_on_onnxruntime(runtime: OnnxRuntime, packages: dict[str, str], advice: str) -> None:
-    assert advice in doctor._onnxruntime(runtime, packages).advice
+    assert advice in findings.check_onnxruntime(runtime, packages).advice
 
 
 def test_advice_on_extras_that_exclude_each_other() -> None:
     missing = Extra("gpu", {}, ["onnxruntime-gpu>=1.22"])
-    alone = list(doctor._extras([Extra("cpu", {}, ["onnxruntime>=1.22"]), missing]))
+    alone = list(findings.check_extras([Extra("cpu", {}, ["onnxruntime>=1.22"]), missing]))
     assert [finding.advice for finding in alone] == [
         "pip install 'albert-edge[cpu]'",
         "pip install 'albert-edge[gpu]'",
     ]
-    both = list(doctor._extras([Extra("cpu", {"onnxruntime": "1.32.0"}, []), missing]))
+    both = list(findings.check_extras([Extra("cpu", {"onnxruntime": "1.32.0"}, []), missing]))
     assert [finding.advice for finding in both] == [
         "Nothing: it is complete.",
         "Nothing: cpu is here, and excludes it.",
     ]
-    assert "on the path" in next(iter(doctor._extras([]))).found
+    assert "on the path" in next(iter(findings.check_extras([]))).found
 
 
 @pytest.mark.parametrize(
     ("value", "found"), [("1", "the environment has"), ("0", "off in albert"), (None, "off in al")]
 )
 def test_telemetry(value: str | None, found: str) -> None:
-    assert found in doctor._telemetry(value).found
+    assert found in findings.check_telemetry(value).found
 
 
 # --- the command ----------------------------------------------------------------------------
@@ -365,7 +365,7 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run_bare(bare: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    kept = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", doctor.TELEMETRY)}
+    kept = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", findings.TELEMETRY)}
     return subprocess.run(
         [bare, "-m", "albert_edge", "doctor", *arguments],
         cwd=bare.parent,

@@ -1,0 +1,159 @@
+"""What to do about each property of a machine, in one line of advice."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from albert_edge.machine.extras import Extra
+from albert_edge.machine.machine import Machine
+from albert_edge.machine.memory import Memory
+from albert_edge.machine.probe import OnnxRuntime, ProviderCheck
+
+TELEMETRY = "ORT_DISABLE_TELEMETRY"
+_ONE_OF = {"cpu", "gpu"}  # extras that exclude each other
+_AZURE = "AzureExecutionProvider"
+
+# xxlarge in fp32 with its packed copies needs less than this, and so does exporting it.
+_PLENTY = 4e9
+# Python with the libraries and a tokenizer, without a model.
+_LIBRARIES = 100e6
+_SMALLEST_BASE = 7.4e6  # in int4
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One property of the machine.
+
+    Attributes:
+        subject: What was looked at, such as "memory".
+        found: Its state.
+        advice: What to do about it, in one line.
+    """
+
+    subject: str
+    found: str
+    advice: str
+
+
+def check_cpu(machine: Machine) -> Finding:
+    """Advise on a precision by the instruction sets of the CPU."""
+    has = [name for name, found in machine.features.items() if found]
+    lacks = [name for name, found in machine.features.items() if not found]
+    words = [f"has {', '.join(has)}"] if has else []
+    words += [f"lacks {', '.join(lacks)}"] if lacks else []
+    told = "; ".join(words) or "its instructions are unknown"
+    return Finding("cpu", f"{machine.cpu}, {machine.architecture}: {told}", _cpu_advice(machine))
+
+
+def _cpu_advice(machine: Machine) -> str:
+    features = machine.features
+    if any(features.get(name) for name in ("vnni", "dotprod", "i8mm")):
+        return "Use int8: this CPU has instructions for products of bytes."
+    if features.get("avx2"):
+        return "Use int8; a CPU with VNNI would multiply bytes faster still."
+    return "It is not known to multiply bytes fast. Compare: albert-edge bench BUNDLE"
+
+
+def check_processors(machine: Machine, affinity: int, quota: float) -> Finding:
+    """Say how many processors this process may use."""
+    granted = "no quota" if math.isinf(quota) else f"a quota of {quota:g}"
+    found = f"{machine.cores} here, {affinity} in the affinity, {granted}"
+    if machine.usable_cpus < machine.cores:
+        threads = f"{machine.usable_cpus} thread{'s' * (machine.usable_cpus > 1)}"
+        advice = f"Nothing: albert-edge uses {threads} unless told otherwise."
+    else:
+        advice = "Nothing: albert-edge uses all; give threads=1 to processes that run side by side."
+    return Finding("processors", found, advice)
+
+
+def check_memory(memory: Memory) -> Finding:
+    """Advise on the size of models that fit into memory."""
+    limit = "no limit" if memory.limit is None else f"a limit of {_gigabytes(memory.limit)}"
+    found = f"{_gigabytes(memory.total)}, {_gigabytes(memory.available)} available, {limit}"
+    known = [size for size in (memory.available, memory.limit) if size is not None]
+    largest = (min(known) - _LIBRARIES) / 2 if known else math.inf
+    if not known:
+        advice = "A loaded model takes about twice its file: albert-edge inspect BUNDLE"
+    elif min(known) >= _PLENTY:
+        advice = "Nothing: any ALBERT fits in any precision."
+    elif largest >= _SMALLEST_BASE:
+        advice = (
+            f"Files up to {largest / 1e6:.0f} MB fit: a loaded model takes about twice its own."
+        )
+    else:
+        advice = "Too little even for a base model: close other programs, or raise the limit."
+    return Finding("memory", found, advice)
+
+
+def _gigabytes(size: int | None) -> str:
+    return "unknown" if size is None else f"{size / 1e9:.1f} GB"
+
+
+def check_onnxruntime(runtime: OnnxRuntime, packages: Mapping[str, str]) -> Finding:
+    """Advise on the installation of onnxruntime."""
+    installed = [name for name in packages if name.startswith("onnxruntime")]
+    found = runtime.version or f"does not load: {runtime.fault}"
+    if len(installed) > 1:  # they overwrite each other's files
+        advice = f"They are one module; keep one: pip uninstall -y {' '.join(installed)}"
+        return Finding("onnxruntime", f"{found}, of {' and '.join(installed)}", advice)
+    if runtime.version is not None:
+        return Finding("onnxruntime", found, "Nothing: it is here, and loads.")
+    if installed:
+        return Finding("onnxruntime", found, f"pip install --force-reinstall {installed[0]}")
+    return Finding("onnxruntime", found, "pip install 'albert-edge[cpu]'")
+
+
+def check_provider(check: ProviderCheck) -> Finding:
+    """Say whether an execution provider runs."""
+    subject = f"provider {check.name}"
+    if check.runs:
+        return Finding(subject, "loads and runs", f"Choose it with --device {check.name}.")
+    if check.name == _AZURE:  # comes with every onnxruntime for CPUs
+        return Finding(
+            subject, "loads", "Nothing: it is for requests to a service, which no bundle makes."
+        )
+    return Finding(subject, f"does not run: {check.fault}", check.tip or "")
+
+
+def check_products(runtime: OnnxRuntime) -> Finding:
+    """Say whether sums of products of signed int8 weights are exact on this CPU."""
+    match runtime.unsigned_weights:
+        case False:
+            found, advice = "sums of products of signed weights are exact", "Nothing."
+        case None:
+            found, advice = "unknown", "It is asked once onnxruntime runs."
+        case True:
+            found = "sums of products of signed weights overflow on this CPU"
+            advice = "Nothing: albert-edge loads weights as unsigned bytes; other tools do not."
+    return Finding("int8", found, advice)
+
+
+def check_telemetry(value: str | None) -> Finding:
+    """Say whether the telemetry of onnxruntime is off."""
+    found = f"off in albert-edge, which sets {TELEMETRY}=1"
+    if value == "1":
+        return Finding("telemetry", f"off: the environment has {TELEMETRY}=1", "Nothing.")
+    return Finding(
+        "telemetry",
+        found,
+        "A program that imports onnxruntime first has to set it, or the environment.",
+    )
+
+
+def check_extras(extras: list[Extra]) -> Iterator[Finding]:
+    """Say which extras are complete, and what the others lack."""
+    if not extras:
+        found = "unknown: albert-edge is on the path, not installed"
+        yield Finding("extras", found, "Install it: pip install .")
+    complete = {extra.name for extra in extras if extra.complete}
+    for extra in extras:
+        found = ", ".join(f"{name} {version}" for name, version in extra.installed.items())
+        advice = "Nothing: it is complete."
+        if not extra.complete:
+            found = f"lacks {', '.join(extra.missing)}"
+            advice = extra.pip
+            if extra.name in _ONE_OF and complete & _ONE_OF:
+                advice = f"Nothing: {', '.join(complete & _ONE_OF)} is here, and excludes it."
+        yield Finding(f"extra {extra.name}", found, advice)
