@@ -21,7 +21,7 @@ from albert_edge.errors import (
     UsageError,
 )
 
-# Everything that a bundle can need and nothing that could run; the weights come after these.
+# Everything that a bundle can need besides weights, and no code.
 _SMALL_FILES = (
     "config.json",
     "tokenizer*.json",
@@ -114,7 +114,7 @@ def _local_source(source: str, recipe: Recipe | None) -> Source | None:
 
 
 def _download(name: str, revision: str | None) -> Path:
-    """A snapshot of the hub in huggingface_hub's own cache; HF_HUB_OFFLINE is respected."""
+    """Download to huggingface_hub's cache, which is used first; HF_HUB_OFFLINE is respected."""
     try:
         from huggingface_hub import snapshot_download
         from huggingface_hub.errors import (

@@ -37,13 +37,13 @@ class Checkpoint:
     stored: Mapping[str, StoredTensor]
 
     def fit(self, expected: Mapping[str, Shape]) -> list[str]:
-        """Check that every expected tensor is there in its shape, and nothing unknown beside it.
+        """Check that every expected tensor has its shape, and that there are no unknown ones.
 
         Args:
             expected: Shapes in the checkpoint's layout, by canonical name.
 
         Returns:
-            Names of the tensors of heads that were not expected.
+            Names of the tensors of other heads.
 
         Raises:
             CheckpointError: A tensor is missing, extra, mis-shaped, not floating point, or two
@@ -57,7 +57,7 @@ class Checkpoint:
             if not is_of_a_head(name):
                 stored = self.stored[name]
                 raise CheckpointError(
-                    f"{stored.file}: tensor {stored.name} of shape {_show(stored.shape)} is no "
+                    f"{stored.file}: tensor {stored.name} of shape {_show(stored.shape)} is not "
                     "part of the ALBERT that config.json describes.",
                     tip="Check num_hidden_groups and inner_group_num in config.json.",
                 )
@@ -66,7 +66,7 @@ class Checkpoint:
         return [name for name in others if name not in TIED or "predictions.bias" not in expected]
 
     def check_depth(self) -> None:
-        """Check that the last layer is there, before anything is built for all of them.
+        """Check that the last layer is there, before a graph is built for all of them.
 
         Raises:
             CheckpointError: config.json claims more groups or inner layers than there are.
@@ -77,13 +77,13 @@ class Checkpoint:
         self._check(f"{prefix}.ffn.weight", (config.intermediate_size, config.hidden_size))
 
     def tensor(self, name: str) -> Array:
-        """The values of a tensor, in the checkpoint's layout.
+        """Read the values of a tensor, in the checkpoint's layout.
 
         Raises:
             CheckpointError: It holds NaN or infinity, or the file cannot be read.
         """
         stored = self.stored[self._stored_name(name)]
-        with np.errstate(over="ignore", invalid="ignore"):  # said below, as an error
+        with np.errstate(over="ignore", invalid="ignore"):  # reported below
             values = np.asarray(stored.read(), dtype=np.float32)
             # One NaN or infinity makes the float64 sum one too; finite float32 cannot.
             is_finite = np.isfinite(values.sum(dtype=np.float64))
@@ -97,9 +97,9 @@ class Checkpoint:
         return values
 
     def _stored_name(self, name: str) -> str:
-        """The tensor that gives a parameter: a tied of it, where only that was saved.
+        """The stored tensor of a parameter: the one tied to it, if only that was saved.
 
-        Untied, the table of the decoder is a parameter of its own, and its bias the one used.
+        If nothing is tied, the decoder has its own table, and its bias is the one used.
         """
         tied = _NAME_OF_TIED.get(name)
         if tied is None or tied not in self.stored:
@@ -139,7 +139,7 @@ class Checkpoint:
             raise CheckpointError(
                 f"{self.stored[name].file}: tensor {self.stored[name].name} differs from "
                 f"{original}, to which config.json ties it.",
-                tip='Set "tie_word_embeddings": false in config.json if it was trained apart.',
+                tip='Set "tie_word_embeddings": false in config.json if it was trained separately.',
             )
 
 

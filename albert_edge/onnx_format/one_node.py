@@ -1,8 +1,4 @@
-"""ONNX models of one node, written without the onnx package: questions put to onnxruntime.
-
-An ONNX model is a protobuf message; one node, its weights, an input and an output take few of its
-fields.
-"""
+"""ONNX models of one node, written without the onnx package, to test onnxruntime with."""
 
 from __future__ import annotations
 
@@ -29,15 +25,15 @@ def one_node_model(
     weights: Mapping[str, npt.NDArray[np.generic]],
     domain: str = "",
 ) -> bytes:
-    """The message of a model that maps x (rows, features[0]) to y (rows, features[1]).
+    """Write a model that maps x (rows, features[0]) to y (rows, features[1]).
 
     Args:
         op_type: The operator.
-        arguments: Names of what goes into it, in its order: "x" and those of the weights.
+        arguments: Names of its inputs in order: "x" and those of the weights.
         features: Columns of x and of y.
         dtype: Type of x; y is float32.
         weights: The initializers by name, of float32, uint8 or int8.
-        domain: Whose operator it is; ONNX's own by default.
+        domain: The operator's domain; ONNX's by default.
     """
     node = b"".join(content_field(1, name.encode()) for name in arguments)
     node += content_field(2, b"y") + content_field(4, op_type.encode())
@@ -59,7 +55,7 @@ def _tensor(name: str, array: npt.NDArray[np.generic]) -> bytes:
 
 
 def _matrix(name: str, dtype: np.dtype[np.generic], columns: int) -> bytes:
-    """A value of any number of rows."""
+    """A matrix with any number of rows."""
     shape = content_field(1, content_field(2, b"rows")) + content_field(1, number_field(1, columns))
     tensor = number_field(1, _TYPES[dtype.name]) + content_field(2, shape)
     return content_field(1, name.encode()) + content_field(2, content_field(1, tensor))

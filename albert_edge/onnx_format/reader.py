@@ -1,7 +1,7 @@
-"""Looking into .onnx files without the onnx package and without loading their weights.
+"""Read .onnx files without the onnx package and without loading their weights.
 
-An .onnx file is a protobuf message; the few fields wanted here are found by walking its wire
-format over a memory map, so that a tensor costs memory only while it is looked at.
+An .onnx file is a protobuf message. Its fields are read from a memory map, so that a tensor takes
+memory only while its values are read.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ _NODE_OP_TYPE, _NODE_ATTRIBUTE, _NODE_DOMAIN = 4, 5, 7
 _ATTRIBUTE_GRAPH = 6
 _TENSOR_DIMS, _TENSOR_TYPE, _TENSOR_NAME, _TENSOR_RAW, _TENSOR_EXTERNAL = 1, 2, 8, 9, 13
 
-# onnx.TensorProto.DataType -> numpy, for the types that weights come in.
+# onnx.TensorProto.DataType -> numpy, for the types of weights.
 _TYPES = {1: "<f4", 2: "u1", 3: "i1", 6: "<i4", 7: "<i8", 9: "?", 10: "<f2", 11: "<f8"}
 UINT8, INT8 = 2, 3
 
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """An initializer: where its bytes lie, not the bytes themselves."""
+    """An initializer; its values are a view of the file."""
 
     name: str
     dtype: np.dtype[Any]
@@ -60,11 +60,11 @@ class Tensor:
 
 @dataclass(frozen=True, slots=True)
 class OnnxFile:
-    """What was found in an .onnx file.
+    """The content of an .onnx file.
 
     Attributes:
         tensors: Its initializers by name.
-        operators: How often each operator occurs, bodies of loops included.
+        operators: How often each operator occurs, including the bodies of loops.
     """
 
     tensors: dict[str, Tensor]
@@ -75,7 +75,7 @@ def read_onnx(path: Path) -> OnnxFile:
     """Read the initializers and operators of an .onnx file and of its external data.
 
     Raises:
-        BundleError: It is not an .onnx file, or its external data is missing or leads elsewhere.
+        BundleError: It is not an .onnx file, or its external data is missing or in another folder.
     """
     try:
         return _read(path)
@@ -86,45 +86,45 @@ def read_onnx(path: Path) -> OnnxFile:
 
 
 def _read(path: Path) -> OnnxFile:
-    found = OnnxFile({}, Counter())
+    onnx_file = OnnxFile({}, Counter())
     for field, value in fields(_map(path)):
         if field == _MODEL_GRAPH:
-            _read_graph(content(value), path.parent, found)
-    return found
+            _read_graph(content(value), path.parent, onnx_file)
+    return onnx_file
 
 
 def signed_tensors(model: bytearray) -> Iterator[tuple[memoryview, memoryview]]:
-    """The int8 initializers of an .onnx file in memory, in place, to be changed there.
+    """Yield the int8 initializers of an .onnx file in memory, as views to change them in place.
 
     Yields:
-        The byte that tells the type, and the values.
+        The byte of the type, and the values.
 
     Raises:
-        ValueError: It is not an .onnx file, or one of these tensors is kept outside of it.
+        ValueError: It is not an .onnx file, or one of these tensors is external data.
     """
     for field, graph in fields(memoryview(model)):
         for inner, value in fields(content(graph)) if field == _MODEL_GRAPH else ():
             if inner != _GRAPH_INITIALIZER:
                 continue
             tensor = content(value)
-            places = {name: (at, found) for name, at, found in located_fields(tensor)}
+            places = {name: (at, value) for name, at, value in located_fields(tensor)}
             at, data_type = places[_TENSOR_TYPE]
             if data_type == INT8:
                 if _TENSOR_RAW not in places:
-                    raise ValueError("int8 values are not where they can be changed")
+                    raise ValueError("an int8 tensor without raw data")
                 yield tensor[at : at + 1], content(places[_TENSOR_RAW][1])
 
 
-def _read_graph(graph: memoryview, folder: Path, found: OnnxFile) -> None:
+def _read_graph(graph: memoryview, folder: Path, into: OnnxFile) -> None:
     for field, value in fields(graph):
         if field == _GRAPH_INITIALIZER:
             tensor = _read_tensor(content(value), folder)
-            found.tensors[tensor.name] = tensor
+            into.tensors[tensor.name] = tensor
         elif field == _GRAPH_NODE:
-            _read_node(content(value), folder, found)
+            _read_node(content(value), folder, into)
 
 
-def _read_node(node: memoryview, folder: Path, found: OnnxFile) -> None:
+def _read_node(node: memoryview, folder: Path, into: OnnxFile) -> None:
     op_type = domain = ""
     for field, value in fields(node):
         if field == _NODE_OP_TYPE:
@@ -134,8 +134,8 @@ def _read_node(node: memoryview, folder: Path, found: OnnxFile) -> None:
         elif field == _NODE_ATTRIBUTE:
             for inner, body in fields(content(value)):
                 if inner == _ATTRIBUTE_GRAPH:
-                    _read_graph(content(body), folder, found)
-    found.operators[f"{domain}.{op_type}" if domain else op_type] += 1
+                    _read_graph(content(body), folder, into)
+    into.operators[f"{domain}.{op_type}" if domain else op_type] += 1
 
 
 def _read_tensor(message: memoryview, folder: Path) -> Tensor:
@@ -158,10 +158,10 @@ def _read_tensor(message: memoryview, folder: Path) -> Tensor:
     if external:
         data = _external(external, folder)
     dtype = np.dtype(_TYPES[data_type])
-    if data is None:  # small tensors may lie in fields of their type, which nobody here asks for
+    if data is None:  # small tensors may use a field of their type, which is not needed here
         data = memoryview(b"")
     elif len(data) != dtype.itemsize * prod(shape):
-        raise ValueError(f"tensor {name} has {len(data)} bytes, which is not its shape {shape}")
+        raise ValueError(f"tensor {name} has {len(data)} bytes, which do not fit its shape {shape}")
     return Tensor(name, dtype, tuple(shape), data)
 
 
@@ -171,8 +171,11 @@ def _external(entry: dict[str, str], folder: Path) -> memoryview:
         raise ValueError(f"external data at {location!r} is not a file beside the model")
     offset, length = int(entry["offset"]), int(entry["length"])
     if offset < 0 or length < 0:
-        raise ValueError(f"external data at {offset}, {length} bytes of it")
-    return _map(folder / location)[offset : offset + length]
+        raise ValueError(f"external data at offset {offset} with {length} bytes")
+    data = _map(folder / location)[offset : offset + length]
+    if len(data) != length:
+        raise ValueError(f"external data with {len(data)} bytes instead of {length}")
+    return data
 
 
 def _map(path: Path) -> memoryview:

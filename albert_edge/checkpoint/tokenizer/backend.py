@@ -1,4 +1,4 @@
-"""A vocabulary and Settings -> the tokenizers.Tokenizer that transformers 4 makes of them."""
+"""A vocabulary and Settings -> the tokenizers.Tokenizer that transformers 4 builds from them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SPIECE_TOKENS: dict[str, Token] = {
     "sep_token": "[SEP]",
     "pad_token": "<pad>",
     "cls_token": "[CLS]",
-    # Takes the space before it, as a word of SentencePiece does.
+    # Includes the space before it, as a SentencePiece word does.
     "mask_token": AddedToken("[MASK]", lstrip=True, normalized=False, special=True),
 }
 WORDPIECE_TOKENS: dict[str, Token] = {
@@ -54,7 +54,7 @@ def spiece_tokenizer(path: Path, settings: Settings) -> Tokenizer:
     try:
         model = models.Unigram([_scored(piece) for piece in spiece.pieces], unk_id=spiece.unk_id)
         charsmap = [normalizers.Precompiled(spiece.charsmap)] if spiece.charsmap else []
-    except Exception as error:  # tokenizers raises nothing narrower
+    except Exception as error:  # tokenizers raises no narrower class
         raise CheckpointError(
             f"{path} is damaged: {error}", tip="Copy spiece.model again."
         ) from error
@@ -75,7 +75,7 @@ def spiece_tokenizer(path: Path, settings: Settings) -> Tokenizer:
             if piece.type in (PieceType.CONTROL, PieceType.USER_DEFINED)
         ]
     )
-    # transformers frames a text by these names even where cls_token and sep_token differ.
+    # transformers uses these names even if cls_token and sep_token differ.
     return _finish(tokenizer, settings, cls="[CLS]", sep="[SEP]")
 
 
@@ -101,7 +101,7 @@ def wordpiece_tokenizer(path: Path, settings: Settings) -> Tokenizer:
     unk = names.get("unk_token")
     if unk not in vocab:
         raise CheckpointError(
-            f"{path} has no line {unk}, the token for what is not in it.",
+            f"{path} has no line {unk}, the token for unknown words.",
             tip="Copy vocab.txt again, or name its unk_token in tokenizer_config.json.",
         )
     tokenizer = Tokenizer(models.WordPiece(vocab, unk_token=unk))
@@ -117,15 +117,15 @@ def wordpiece_tokenizer(path: Path, settings: Settings) -> Tokenizer:
 
 
 def _scored(piece: Piece) -> tuple[str, float]:
-    # ALBERT cuts "2010," into "2010" and ",": a piece that holds both must never be the best.
-    glued = piece.text.endswith(",") and piece.text[-2:-1].isdigit()
-    return piece.text, piece.score - _COMMA_PENALTY if glued else piece.score
+    # ALBERT splits "2010," into "2010" and ",": a piece with both must never score best.
+    is_joined = piece.text.endswith(",") and piece.text[-2:-1].isdigit()
+    return piece.text, piece.score - _COMMA_PENALTY if is_joined else piece.score
 
 
 def _finish(
     tokenizer: Tokenizer, settings: Settings, *, cls: str | None, sep: str | None
 ) -> Tokenizer:
-    """Add the special tokens and the frame [CLS] A [SEP] B [SEP]."""
+    """Add the special tokens and the template [CLS] A [SEP] B [SEP]."""
     tokenizer.add_tokens(settings.tokens())
     for token_id, token in settings.added.items():
         found = tokenizer.token_to_id(str(token))
@@ -135,15 +135,15 @@ def _finish(
                 f"but the vocabulary gives it {found}.",
                 tip="The vocabulary is not the one the tokenizer was saved with; copy it again.",
             )
-    frame = [(text, tokenizer.token_to_id(text)) for text in (cls, sep) if text]
-    if len(frame) != 2 or None in dict(frame).values():
+    template = [(text, tokenizer.token_to_id(text)) for text in (cls, sep) if text]
+    if len(template) != 2 or None in dict(template).values():
         raise CheckpointError(
-            f"The vocabulary has no cls_token ({cls}) or no sep_token ({sep}) to frame a text.",
+            f"The vocabulary has no cls_token ({cls}) or no sep_token ({sep}) to add to a text.",
             tip="Name both in tokenizer_config.json, or copy the vocabulary again.",
         )
     tokenizer.post_processor = processors.TemplateProcessing(
         single=f"{cls}:0 $A:0 {sep}:0",
         pair=f"{cls}:0 $A:0 {sep}:0 $B:1 {sep}:1",
-        special_tokens=frame,
+        special_tokens=template,
     )
     return tokenizer

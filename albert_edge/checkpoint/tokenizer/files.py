@@ -1,4 +1,4 @@
-"""The choice between tokenizer.json and a bare vocabulary, and the two JSON files beside it."""
+"""Read a checkpoint's tokenizer.json, or build it from a vocabulary; complete its settings."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from albert_edge.checkpoint.tokenizer.settings import (
 )
 from albert_edge.errors import CheckpointError
 
-# Makes transformers take tokenizer.json as it stands. The AlbertTokenizer of transformers 5
-# rebuilds it and gives other ids around spaces.
+# With this class transformers uses tokenizer.json unchanged. The AlbertTokenizer of
+# transformers 5 rebuilds it and gives different ids around spaces.
 _GENERIC_CLASS = "PreTrainedTokenizerFast"
 _ALBERT_POSITIONS = 512
-# Paths of the machine that saved the checkpoint, and tokens that get another name here.
+# Paths of the machine that saved the checkpoint, and tokens that are renamed here.
 _DROPPED = (
     "name_or_path",
     "vocab_file",
@@ -39,11 +39,11 @@ _DROPPED = (
 
 @dataclass(frozen=True, slots=True)
 class TokenizerFiles:
-    """The tokenizer's part of a bundle.
+    """The tokenizer files of a bundle.
 
     Attributes:
-        tokenizer_json: The text of tokenizer.json. Where the checkpoint has that file, writing it
-            as UTF-8 without translating line ends gives the same bytes.
+        tokenizer_json: The text of tokenizer.json; written as UTF-8 without translating line ends,
+            it is byte-identical to the checkpoint's file, if there is one.
         tokenizer_config: The content of tokenizer_config.json.
         special_tokens_map: The content of special_tokens_map.json.
     """
@@ -55,7 +55,7 @@ class TokenizerFiles:
 
 @dataclass(frozen=True, slots=True)
 class _Vocabulary:
-    """How a bare vocabulary becomes a tokenizer, and what transformers calls the result."""
+    """How to build a tokenizer from a vocabulary, and transformers' class for the result."""
 
     file: str
     build: Callable[[Path, Settings], Tokenizer]
@@ -68,18 +68,18 @@ _VOCABULARIES = (
     _Vocabulary("spiece.model", spiece_tokenizer, SPIECE_TOKENS, _GENERIC_CLASS, False),
     _Vocabulary("vocab.txt", wordpiece_tokenizer, WORDPIECE_TOKENS, "BertTokenizer", True),
 )
-# The classes whose way of cutting text is the vocabulary's own.
+# transformers' classes that tokenize as the vocabulary implies.
 _BUILDABLE = ("AlbertTokenizer", "BertTokenizer", "PreTrainedTokenizer", "TokenizersBackend")
 
 
 def read_tokenizer(folder: Path) -> TokenizerFiles | None:
-    """Take a checkpoint's tokenizer.json, else build one from spiece.model or vocab.txt.
+    """Read a checkpoint's tokenizer.json, else build one from spiece.model or vocab.txt.
 
     Args:
         folder: The checkpoint.
 
     Returns:
-        The three files, or None where the folder has none of those.
+        The three files, or None if the folder has none of these.
 
     Raises:
         CheckpointError: A file is damaged, malformed or names remote code.
@@ -90,7 +90,7 @@ def read_tokenizer(folder: Path) -> TokenizerFiles | None:
     try:
         text = path.read_bytes().decode()
         tokenizer = Tokenizer.from_str(text)
-    except Exception as error:  # tokenizers raises nothing narrower
+    except Exception as error:  # tokenizers raises no narrower class
         raise CheckpointError(
             f"{path} is not a tokenizer: {error}",
             tip="Copy tokenizer.json again; one written by a newer tokenizers needs that version.",
@@ -112,7 +112,7 @@ def build_tokenizer(folder: Path) -> TokenizerFiles | None:
         folder: The checkpoint.
 
     Returns:
-        The three files, or None where the folder has neither vocabulary.
+        The three files, or None if the folder has neither.
 
     Raises:
         CheckpointError: A file is damaged or malformed, or names remote code or a tokenizer that
@@ -131,7 +131,7 @@ def _build(path: Path, vocabulary: _Vocabulary) -> TokenizerFiles:
     asked = str((model_config | settings.config.values).get("tokenizer_class") or _GENERIC_CLASS)
     if asked.removesuffix("Fast") not in _BUILDABLE:
         raise CheckpointError(
-            f"{path.parent} asks for {asked}, which {path.name} alone does not make.",
+            f"{path.parent} asks for {asked}, which cannot be built from {path.name} only.",
             tip="Load it with transformers as a fast tokenizer and save_pretrained it: "
             "its tokenizer.json is used as it is.",
         )
@@ -151,7 +151,7 @@ def _build(path: Path, vocabulary: _Vocabulary) -> TokenizerFiles:
 def _complete(
     folder: Path, text: str, tokenizer: Tokenizer, settings: Settings, **fixed: str | bool | None
 ) -> TokenizerFiles:
-    """Add to the checkpoint's own tokenizer_config.json what its readers need to know."""
+    """Complete the checkpoint's tokenizer_config.json with what readers of a bundle need."""
     names: dict[str, Any] = {
         role: str(token)
         for role, token in settings.special.items()
@@ -164,7 +164,7 @@ def _complete(
     kept = {name: value for name, value in settings.config.values.items() if name not in _DROPPED}
     config = {
         "model_max_length": settings.config.values.get("max_len", positions),
-        # transformers 5 leaves out token_type_ids unless they are named.
+        # Without this transformers 5 omits token_type_ids.
         "model_input_names": ["input_ids", "token_type_ids", "attention_mask"],
         **kept,
         **names,

@@ -1,7 +1,7 @@
 """tokenizer_config.json, special_tokens_map.json and added_tokens.json -> Settings.
 
 The three overlap. A tokenizer_config.json with `added_tokens_decoder` (transformers 4.34 and
-later) stands alone; without it special_tokens_map.json overrides it and added_tokens.json adds.
+later) is complete; without it special_tokens_map.json overrides it and added_tokens.json adds.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from tokenizers import AddedToken
 from albert_edge.errors import CheckpointError
 from albert_edge.json_fields import JsonObject, read_object
 
-# A bare text, or a token that says how it is matched.
+# A text, or a token with flags that say how it is matched.
 Token: TypeAlias = str | AddedToken
 
-# In the order in which transformers gives ids to special tokens that the vocabulary lacks.
+# transformers assigns ids in this order to special tokens that the vocabulary lacks.
 ROLES = (
     "bos_token",
     "eos_token",
@@ -35,7 +35,7 @@ _TOKEN_FLAGS = ("single_word", "lstrip", "rstrip", "normalized", "special")
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How a checkpoint wants its text cut.
+    """The tokenizer settings of a checkpoint.
 
     Attributes:
         config: tokenizer_config.json, empty when there is none.
@@ -50,7 +50,7 @@ class Settings:
     added: dict[int, AddedToken]
 
     def tokens(self) -> list[AddedToken]:
-        """The tokens to match before those of the vocabulary, in the order they are given ids."""
+        """The tokens matched before those of the vocabulary, in the order of their ids."""
         tokens = {str(token): token for _, token in sorted(self.added.items())}
         special: dict[str, Token] = {}
         for token in (*self.special.values(), *self.extra):
@@ -64,11 +64,11 @@ class Settings:
 
 
 def read_settings(folder: Path, defaults: Mapping[str, Token]) -> Settings:
-    """Read what lies beside a vocabulary, as transformers reads it.
+    """Read the settings beside a vocabulary, as transformers reads them.
 
     Args:
         folder: The checkpoint.
-        defaults: The special tokens by role where the checkpoint names none.
+        defaults: The special tokens by role, for those that the checkpoint does not name.
 
     Raises:
         CheckpointError: A file is not a JSON object, a field is malformed, or remote code is named.
@@ -147,7 +147,7 @@ def _legacy_added_tokens(path: Path, special: set[str]) -> dict[int, AddedToken]
 
 
 def _parse_token(value: Any, source: JsonObject, field: str, *, like: Token | None = None) -> Token:
-    """A special token; a bare text takes the flags, if any, of the one it stands in for."""
+    """A special token; a text takes the flags, if any, of the default that it replaces."""
     if not isinstance(value, str):
         return _parse_added_token(value, source, field, special=True)
     if isinstance(like, AddedToken):
