@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from albert_edge.architecture.config import AlbertConfig, read_config
+from albert_edge.architecture.precisions import ON_CPU
 from albert_edge.benchmark.checkpoint import write_checkpoint
 from albert_edge.benchmark.peers import PEERS
 from albert_edge.benchmark.peers.optimum import OPTIMUM
@@ -20,7 +21,7 @@ from albert_edge.runtime.cpus import usable_cpus
 from albert_edge.runtime.device import Device, find_devices
 from albert_edge.runtime.variants import choose_variant
 
-PRECISIONS = ("fp32", "fp16", "int8", "mixed", "int8-block", "int4")
+PRECISIONS = ("fp32", "fp16", *(name for name in ON_CPU if name != "fp32"))
 TOKENIZER = "tokenizer.json"
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from albert_edge.architecture.precisions import Compressed
 from albert_edge.cli.commands import BundleFolder, Json
 from albert_edge.cli.printing import megabytes, note, print_json, print_table, step_progress
 from albert_edge.errors import QualityError
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 Precision = Annotated[
-    Literal["int8", "int8-block", "int4", "fp16", "mixed"] | None,
+    Compressed | None,
     typer.Option(help="By default int8; with a budget mixed, the best for each matrix."),
 ]
 Target = Annotated[

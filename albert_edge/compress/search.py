@@ -17,12 +17,10 @@ from albert_edge.architecture.weights import Matrix
 from albert_edge.check.quality import Budget, Quality
 from albert_edge.compress.compressor import Compressor, Trial
 from albert_edge.compress.options import Goal, Mixed, Precisions
-from albert_edge.graph.plan import Precision
+from albert_edge.graph.plan import INTEGERS, Precision
 
 # After a failure only what is predicted to be clearly better is worth the time of a trial.
 _PROGRESS = 0.75
-
-CHOICES = (Precision.INT4, Precision.INT8, Precision.INT8_BLOCK)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +98,7 @@ def _best_uniform(
         The model, or None if none of them is within the budget; its place among the assignments;
         how many were tried.
     """
-    uniform = [dict.fromkeys(Matrix, precision) for precision in CHOICES]
+    uniform = [dict.fromkeys(Matrix, precision) for precision in INTEGERS]
     tried = 0
     for rank, (precisions, _) in enumerate(ranked):
         if precisions in uniform:
@@ -115,7 +113,7 @@ def _price(compressor: Compressor, options: Mixed) -> list[MatrixCost]:
     """Compress every matrix alone."""
     whole = compressor.try_out(options.plan(), briefly=True)
     costs = []
-    for matrix, precision in itertools.product(Matrix, CHOICES):
+    for matrix, precision in itertools.product(Matrix, INTEGERS):
         trial = compressor.try_out(options.plan({matrix: precision}), briefly=True)
         saved = whole.bytes - trial.bytes
         faster = whole.seconds - trial.seconds

@@ -82,12 +82,11 @@ def embedding(operators: Portable, name: str, rows: int, features: int) -> Table
         rows: Number of vectors.
         features: Their size.
     """
-    match operators.precision(WEIGHTS[f"{name}.weight"]):
-        case Precision.INT8:
-            # Blocks are powers of two from 16 up; a row of another size is cut, not filled up.
-            size = features if features >= 16 and features.bit_count() == 1 else 16
-            return BlockEmbedding(rows, features, Blocks(8, size, is_table=True))
-        case Precision.INT8_BLOCK | Precision.INT4 as precision:
-            return BlockEmbedding(rows, features, replace(precision.blocks, is_table=True))
-        case _:
-            return Embedding(rows, features)
+    precision = operators.precision(WEIGHTS[f"{name}.weight"])
+    if precision is Precision.INT8:
+        # Blocks are powers of two from 16 up; a row of another size is cut, not filled up.
+        size = features if features >= 16 and features.bit_count() == 1 else 16
+        return BlockEmbedding(rows, features, Blocks(8, size, is_table=True))
+    if precision.blocks:
+        return BlockEmbedding(rows, features, replace(precision.blocks, is_table=True))
+    return Embedding(rows, features)

@@ -123,12 +123,10 @@ def linear(
     spec = WEIGHTS[f"{name}.weight"]
     sizes = in_features, out_features
     fine = spec.matrix is Matrix.HEAD  # little work, and the answer is read off it
-    match operators.precision(spec):
-        case Precision.INT8:
-            bound = operators.lower_bound(spec)
-            quantizer = operators.quantizer
-            return Int8Linear(*sizes, quantizer, bias=bias, lower_bound=bound, fine=fine)
-        case Precision.INT8_BLOCK | Precision.INT4 as precision:
-            return BlockLinear(*sizes, precision.blocks, bias=bias, fine=fine)
-        case _:
-            return Linear(*sizes, operators.observer, bias=bias)
+    precision = operators.precision(spec)
+    if precision is Precision.INT8:
+        bound = operators.lower_bound(spec)
+        return Int8Linear(*sizes, operators.quantizer, bias=bias, lower_bound=bound, fine=fine)
+    if precision.blocks:
+        return BlockLinear(*sizes, precision.blocks, bias=bias, fine=fine)
+    return Linear(*sizes, operators.observer, bias=bias)

@@ -9,7 +9,7 @@ from typing import Literal
 
 from albert_edge.architecture.weights import Matrix
 from albert_edge.choices import require_choice
-from albert_edge.errors import UsageError
+from albert_edge.errors import Argument, Message, UsageError
 
 Target = Literal["portable", "cpu", "cuda"]
 Layout = Literal["unrolled", "loop"]
@@ -26,9 +26,9 @@ class Precision(StrEnum):
     INT4 = "int4"
 
     @property
-    def blocks(self) -> Blocks:
+    def blocks(self) -> Blocks | None:
         """How values share a scale, in the block-wise precisions."""
-        return _BLOCKS[self]
+        return _BLOCKS.get(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,9 @@ class Blocks:
 
 # Accuracy is what blocks are for. Larger ones multiply faster, but 8 bits by column faster still.
 _BLOCKS = {Precision.INT8_BLOCK: Blocks(8, 32), Precision.INT4: Blocks(4, 32)}
+
+# Those of integers, which only the CPU target has operators for; the smallest first.
+INTEGERS = (Precision.INT4, Precision.INT8, Precision.INT8_BLOCK)
 
 
 class Optimization(StrEnum):
@@ -149,11 +152,11 @@ class Plan:
         Raises:
             UsageError: It cannot: a choice is unknown, or two of them exclude each other.
         """
-        require_choice("target", self.target, Target)
+        require_choice("target", self.target, OPTIMIZATIONS)
         require_choice("layout", self.layout, Layout)
         require_choice("activations", self.activations, Activations)
         used = {self.precision(matrix) for matrix in Matrix}
-        integers = used - {Precision.FP32, Precision.FP16}
+        integers = used.intersection(INTEGERS)
         if integers and self.target != "cpu":
             raise UsageError(
                 f"Target {self.target} has no {', '.join(sorted(integers))}.",
@@ -167,7 +170,7 @@ class Plan:
         if self.wants(Optimization.MASKED_LOGITS) and self.mask_token_id is None:
             raise UsageError(
                 f"{Optimization.MASKED_LOGITS} needs the id of [MASK].",
-                tip="Give it as mask_token_id.",
+                tip=Message("Give ", Argument("mask_token_id"), "."),
             )
 
     def precision(self, matrix: Matrix) -> Precision:

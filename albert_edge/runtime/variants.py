@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from albert_edge.architecture.precisions import ON_CPU
 from albert_edge.bundle.bundle import Bundle
 from albert_edge.bundle.manifest import Variant
 from albert_edge.errors import BundleError, Call, Message
 from albert_edge.runtime.device import Device
 
-# What "auto" takes, the first one there is: the fastest whose answers were checked, then the rest.
-_ON_CPU = ("int8", "mixed", "int8-block", "int4", "fp32")
-_ELSEWHERE = ("fp16", "fp32")  # which have no kernels for these integers
+_ELSEWHERE = ("fp16", "fp32")  # which have no kernels for integers
 
 
 def choose_variant(bundle: Bundle, device: Device, precision: str) -> Variant:
@@ -22,14 +21,14 @@ def choose_variant(bundle: Bundle, device: Device, precision: str) -> Variant:
         BundleError: The bundle has none of that precision.
     """
     usable = _usable(bundle, device)
-    best_first = _ON_CPU if device.is_cpu else _ELSEWHERE
+    best_first = ON_CPU if device.is_cpu else _ELSEWHERE
     for wanted in best_first if precision == "auto" else (precision,):
         candidates = [variant for variant in usable if variant.precision == wanted]
         if candidates:
             return max(candidates, key=lambda variant: variant.target == device.provider.target)
     offers = sorted({variant.precision for variant in bundle.manifest.variants})
     known = Message(f"It has: {', '.join(offers) or 'none'}.")
-    if precision in ("fp16", *_ON_CPU):
+    if precision in ("fp16", *ON_CPU):
         portable = precision == "fp16" and device.provider.target != "cuda"
         options = {"precision": precision, "target": "portable" if portable else None}
         known = Message(known, " Make one with: ", Call("quantize", bundle.folder, **options))
@@ -38,7 +37,7 @@ def choose_variant(bundle: Bundle, device: Device, precision: str) -> Variant:
 
 def offered_precisions(bundle: Bundle, device: Device) -> list[str]:
     """The precisions a bundle has for a device: fp32 first, then as "auto" would take them."""
-    best_first = _ON_CPU if device.is_cpu else _ELSEWHERE
+    best_first = ON_CPU if device.is_cpu else _ELSEWHERE
     found = {variant.precision for variant in _usable(bundle, device)}
     return sorted(found & {*best_first}, key=lambda name: (name != "fp32", best_first.index(name)))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -23,22 +23,14 @@ from albert_edge.check.portable import portable_file, require_onnx
 from albert_edge.check.sample import mask_token_id
 from albert_edge.choices import require_choice
 from albert_edge.errors import Argument, Message, UsageError
+from albert_edge.graph.authored import Authored
 from albert_edge.graph.plan import OPTIMIZATIONS, Layout, Optimization, Plan, Target, best_layout
 from albert_edge.onnx_format.reader import read_onnx
 from albert_edge.runtime.engine import run_file
 from albert_edge.steps.export import LARGEST_DIFFERENCE
 from albert_edge.steps.exporters import Progress
 
-if TYPE_CHECKING:
-    from albert_edge.graph.authored import Authored
-
 Logits = Literal["all", "masked"]
-
-_VARIANTS: dict[Target, str] = {
-    "portable": "model_optimized_portable",
-    "cpu": "model_optimized",
-    "cuda": "model_optimized_cuda",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,12 +118,13 @@ def optimize(
 
 
 def _name(plan: Plan) -> str:
-    masked = plan.wants(Optimization.MASKED_LOGITS)
-    return _VARIANTS[plan.target] + ("_masked" if masked else "")
+    target = "" if plan.target == "cpu" else f"_{plan.target}"
+    masked = "_masked" if plan.wants(Optimization.MASKED_LOGITS) else ""
+    return f"model_optimized{target}{masked}"
 
 
 def _plan(bundle: Bundle, target: Target, layout: Layout | None, logits: Logits) -> Plan:
-    require_choice("target", target, Target)
+    require_choice("target", target, OPTIMIZATIONS)
     layout = layout or best_layout(target)
     require_choice("layout", layout, Layout)
     require_choice("logits", logits, Logits)

@@ -7,10 +7,11 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from albert_edge.architecture.config import read_config
 from albert_edge.architecture.heads import HEADS, Input
+from albert_edge.architecture.precisions import Compressed
 from albert_edge.architecture.weights import Matrix
 from albert_edge.bundle.bundle import open_bundle
 from albert_edge.bundle.change import Staging, change
@@ -34,8 +35,6 @@ from albert_edge.errors import Argument, Call, Message, QualityError, UsageError
 from albert_edge.graph.plan import Activations, Layout
 from albert_edge.runtime.engine import run_file
 from albert_edge.runtime.saturation import adds_signed_weights_exactly
-
-Choice = Literal["int8", "int8-block", "int4", "fp16", "mixed"]
 
 # What is tried when a precision was refused, from the smallest file up.
 _REMEDIES = (Int8, Int8Block)
@@ -81,7 +80,7 @@ class QuantizeReport:
 def quantize(
     bundle: str | os.PathLike[str],
     *,
-    precision: Choice | None = None,
+    precision: Compressed | None = None,
     target: Fp16Target | None = None,
     layout: Layout | None = None,
     activations: Activations | None = None,
@@ -130,7 +129,7 @@ def quantize(
         AlbertEdgeError: See `albert_edge.errors`; nothing was written then either.
     """
     given = any(limit is not None for limit in (min_agreement, min_cosine, max_drop))
-    chosen: Choice = precision or ("mixed" if given else "int8")
+    chosen: Compressed = precision or ("mixed" if given else "int8")
     asked = compression(
         chosen, layout=layout, activations=activations, target=target, prefer=prefer
     )

@@ -11,8 +11,8 @@ from albert_edge.architecture.weights import Matrix
 from albert_edge.check.quality import Budget, Quality
 from albert_edge.compress.compressor import Trial
 from albert_edge.compress.options import Mixed
-from albert_edge.compress.search import CHOICES, search
-from albert_edge.graph.plan import Plan, Precision
+from albert_edge.compress.search import search
+from albert_edge.graph.plan import INTEGERS, Plan, Precision
 
 ANYTHING = Budget(min_agreement=0.0, min_cosine=0.0)
 
@@ -56,7 +56,7 @@ def test_where_all_get_slower_the_least_slow_is_the_fastest() -> None:
     assert find(Compressor(seconds)) == {Matrix.FFN: Precision.INT4}
 
 
-@pytest.mark.parametrize("allowed", CHOICES)
+@pytest.mark.parametrize("allowed", INTEGERS)
 def test_the_budget_decides(allowed: Precision) -> None:
     compressor = Compressor(
         lambda matrix, precision: -0.01,

@@ -25,6 +25,7 @@ from support.paths import ROOT
 
 import albert_edge
 from albert_edge.architecture.heads import HEAD_OF_TASK
+from albert_edge.architecture.precisions import ON_CPU
 from albert_edge.benchmark.peers import PEERS
 from albert_edge.errors import AlbertEdgeError
 from albert_edge.runtime import variants
@@ -366,7 +367,7 @@ def test_every_peer_is_in_the_table_with_its_extra() -> None:
 
 def test_precisions_are_listed_in_the_order_of_auto() -> None:
     page = (ROOT / "docs/devices.md").read_text(encoding="utf-8")
-    assert f"| `cpu` | {', '.join(variants._ON_CPU)} |" in page
+    assert f"| `cpu` | {', '.join(ON_CPU)} |" in page
     assert f"| all others | {', '.join(variants._ELSEWHERE)} |" in page
 
 
