@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from statistics import geometric_mean
 
 from albert_edge.benchmark.report import BenchReport, Latency, RuntimeResult
+from albert_edge.benchmark.statistics import format_ratio
 from albert_edge.evaluation.report import EvaluateReport
 from albert_edge.inspection.inspect import Inspection
 from albert_edge.report.formats import milliseconds, thread_count
@@ -36,9 +37,9 @@ def fastest(bench: BenchReport) -> RuntimeResult | None:
     return max(own, key=lambda each: speed_up(_shapes(each)) or 0.0, default=None)
 
 
-def speed_up(latencies: list[Latency]) -> float | None:
-    """Average the paired ratios to the baseline; None if there are none."""
-    ratios = [each.ratio for each in latencies if each.ratio]
+def speed_up(latencies: list[Latency], field: str = "ratio") -> float | None:
+    """Average the paired ratios to the baseline, or their quartiles; None if there are none."""
+    ratios = [ratio for each in latencies if (ratio := getattr(each, field))]
     return geometric_mean(ratios) if ratios else None
 
 
@@ -71,11 +72,12 @@ def _speed(best: RuntimeResult, bench: BenchReport) -> Iterator[Fact]:
     shapes = _shapes(best)
     last = shapes[-1]
     threads = thread_count(last.threads)
-    ratio = speed_up(shapes)
-    if ratio is not None and best.name != bench.baseline:
+    quartiles = speed_up(shapes, "ratio_low"), speed_up(shapes, "ratio_high")
+    ratio = format_ratio(speed_up(shapes), *quartiles, bench.rounds)
+    if ratio and best.name != bench.baseline:
         over = f"{len(shapes)} shapes, geometric mean" if len(shapes) > 1 else last.shape
         meaning = f"speed-up of {best.name} over {bench.baseline}, {threads} ({over})"
-        yield f"{ratio:.2f} x", meaning
+        yield ratio, meaning
     yield f"{milliseconds(last.p50_ms)} ms", f"latency at {last.shape}, {threads} (median)"
     yield f"{best.cold_start_s:.2f} s", "from process start to the first answer"
     if math.isfinite(best.peak_mb):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 from albert_edge.benchmark.report import BenchReport, Latency, Roofline, RuntimeResult
+from albert_edge.benchmark.statistics import MARKS, format_ratio
 from albert_edge.machine.machine import Machine
 from albert_edge.report.formats import milliseconds, thread_count
 from albert_edge.report.page import Figure, Section, Table
@@ -15,25 +17,24 @@ from albert_edge.report.plots import inline_svgs
 def speed_section(report: BenchReport) -> Section:
     """Show the figures, then the numbers; throughput, limits and method are folded."""
     tables = [_starts(report)]
-    for threads in sorted(
-        {one.threads for runtime in report.runtimes for one in runtime.latencies}
-    ):
+    measured = [latency for runtime in report.runtimes for latency in runtime.latencies]
+    for threads in sorted({latency.threads for latency in measured}):
         tables += _latencies(report, threads)
     if report.roofline:
         tables += [_limits(report.roofline), _operators(report.roofline)]
     if report.skipped:
-        skipped = [[name, why] for name, why in report.skipped.items()]
-        tables.append(
-            Table("Peers that were not measured", ["peer", "reason"], skipped, prose=True)
-        )
-    method = [[topic, words] for topic, words in report.method.items()]
+        skipped = [*report.skipped.items()]
+        columns = ["peer", "reason"]
+        tables.append(Table("Peers that were not measured", columns, skipped, prose=True))
+    method = [*report.method.items()]
     tables.append(Table("Method", ["topic", "method"], method, prose=True, folded=True))
     return Section(
         "speed",
         "Speed and memory",
         [
-            f"All runtimes were measured in turns, in {report.rounds} rounds. Milliseconds vary "
-            f"on a busy machine; the speed-up over {report.baseline} is computed within each round."
+            f"All runtimes were measured in turns, in {report.rounds} rounds. Milliseconds vary on "
+            f"a busy machine; the speed-up over {report.baseline} is computed within each round.",
+            f"Marks: {MARKS}",
         ],
         [Figure(title, svg) for title, svg in inline_svgs(report)],
         tables,
@@ -65,7 +66,10 @@ def _starts(report: BenchReport) -> Table:
 def _latencies(report: BenchReport, threads: int) -> list[Table]:
     words = f"by batch x tokens, {thread_count(threads)}"
     tables: list[tuple[str, Callable[[Latency], str]]] = [
-        (f"Speed-up over {report.baseline} {words}: median (quartiles)", _ratio),
+        (
+            f"Speed-up over {report.baseline} {words}: median (quartiles)",
+            partial(_speed_up, report.rounds),
+        ),
         (f"Latency {words}, ms: median (95th percentile)", _milliseconds),
         (f"Throughput {words}, sequences/s", lambda latency: f"{latency.sequences_per_s:,.1f}"),
     ]
@@ -75,7 +79,7 @@ def _latencies(report: BenchReport, threads: int) -> list[Table]:
         Table(
             caption,
             ["runtime", *shapes],
-            [[each.name, *_row(each, threads, shapes, cell)] for each in report.runtimes],
+            [_row(runtime, threads, shapes, cell) for runtime in report.runtimes],
             folded=caption.startswith("Throughput"),
         )
         for caption, cell in tables
@@ -86,19 +90,17 @@ def _row(
     runtime: RuntimeResult, threads: int, shapes: list[str], cell: Callable[[Latency], str]
 ) -> list[str]:
     found = {one.shape: cell(one) for one in runtime.latencies if one.threads == threads}
-    return [found.get(shape, "") for shape in shapes]
+    return [runtime.name, *(found.get(shape, "") for shape in shapes)]
 
 
 def _milliseconds(latency: Latency) -> str:
     return f"{milliseconds(latency.p50_ms)} ({milliseconds(latency.p95_ms)})"
 
 
-def _ratio(latency: Latency) -> str:
-    if latency.ratio is None:
-        return ""
-    if latency.ratio_low is None or latency.ratio_high is None:
-        return f"{latency.ratio:.2f}"
-    return f"{latency.ratio:.2f} ({latency.ratio_low:.2f} to {latency.ratio_high:.2f})"
+def _speed_up(rounds: int, latency: Latency) -> str:
+    low, high = latency.ratio_low, latency.ratio_high
+    text = format_ratio(latency.ratio, low, high, rounds)
+    return text if low is None or high is None else f"{text} ({low:.2f} to {high:.2f})"
 
 
 def _limits(found: list[Roofline]) -> Table:
