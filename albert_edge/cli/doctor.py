@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from albert_edge.cli.commands import Json
-from albert_edge.cli.printing import print_json, print_table
+from albert_edge.cli.options import Json
+from albert_edge.cli.printing import print_json
+from albert_edge.cli.table import print_table
 
 
 def doctor(as_json: Json = False) -> None:
-    """Look at CPU, memory, onnxruntime and its providers, and extras, with a line of advice each.
+    """Check CPU, memory, onnxruntime, execution providers and extras, with advice.
 
-    It informs: the exit code is 0 whatever is missing.
+    Always exits with 0.
     """
     from albert_edge.machine.doctor import examine
 
@@ -19,9 +20,6 @@ def doctor(as_json: Json = False) -> None:
         return
     machine = report.machine
     version = machine.packages.get("albert-edge", "of unknown version")
-    print_table(
-        f"albert-edge {version}, Python {machine.python}, {machine.system}",
-        ["what", "found", "advice"],
-        [[finding.subject, finding.found, finding.advice] for finding in report.findings],
-        words=3,
-    )
+    rows = [[finding.subject, finding.found, finding.advice] for finding in report.findings]
+    title = f"albert-edge {version}, Python {machine.python}, {machine.system}"
+    print_table(title, ["subject", "found", "advice"], rows, words=3)

@@ -1,38 +1,25 @@
-"""`albert-edge evaluate`: how right the answers of a bundle are, in each precision."""
+"""`albert-edge evaluate`: the accuracy of a bundle's answers, in each precision."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from albert_edge.cli.commands import BundleFolder, Json
-from albert_edge.cli.predict import Task, Threads
-from albert_edge.cli.printing import note, print_json, print_table
+from albert_edge.cli.options import (
+    BundleFolder,
+    Data,
+    Device,
+    Disagreements,
+    Json,
+    Precisions,
+    Task,
+    Threads,
+)
+from albert_edge.cli.printing import note, print_json
+from albert_edge.cli.table import print_table
 
 if TYPE_CHECKING:
     from albert_edge.evaluation.report import Difference, EvaluateReport
-
-Data = Annotated[
-    Path,
-    typer.Argument(
-        metavar="DATA", help="Texts with what is right: .tsv, .csv, .jsonl, CoNLL, SQuAD's .json."
-    ),
-]
-Precisions = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--precision",
-        help="One to evaluate; repeatable. The first is what others are compared with. "
-        "By default all the bundle has for the device.",
-    ),
-]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, ... as predict takes them.")]
-Disagreements = Annotated[
-    int, typer.Option(help="How many texts to show that precisions answer differently.")
-]
 
 _TEXT = 60
 _ANSWER = 30
@@ -48,7 +35,7 @@ def evaluate(
     disagreements: Disagreements = 10,
     as_json: Json = False,
 ) -> None:
-    """Say how right the answers to DATA are, in each precision."""
+    """Measure the accuracy of the answers to DATA, in each precision."""
     from albert_edge.evaluation import evaluate
 
     report = evaluate(
@@ -61,17 +48,14 @@ def evaluate(
         disagreements=disagreements,
         progress=not as_json,
     )
-    if as_json:
-        print_json(report)
-    else:
-        _print(report)
+    (print_json if as_json else _print)(report)
 
 
 def _print(report: EvaluateReport) -> None:
     if report.truncated:
         note(f"{report.truncated} of {report.examples} are over the model's limit and were cut.")
     if report.windowed:
-        note(f"{report.windowed} of {report.examples} were seen through several windows.")
+        note(f"{report.windowed} of {report.examples} were split into several windows.")
     columns = ["metric", "precision", "value"]
     if len(report.precisions) > 1:
         columns += ["difference", f"{report.confidence:.0%} interval", "p"]
@@ -93,7 +77,7 @@ def _rows(report: EvaluateReport) -> Iterator[list[str]]:
     for name in first.metrics:
         yield [name, first.precision, _number(first.metrics[name])]
         for other in others:
-            (difference,) = (each for each in other.differences if each.metric == name)
+            (difference,) = (entry for entry in other.differences if entry.metric == name)
             value = _number(other.metrics[name])
             yield ["", other.precision, value, *_difference(difference)]
 
@@ -113,10 +97,10 @@ def _number(value: float | None) -> str:
 def _print_disagreements(report: EvaluateReport) -> None:
     if len(report.precisions) < 2:
         return
-    title = "Farthest apart"
+    title = "Largest differences"
     if report.disagreeing is not None:
         share = f"{report.disagreeing} of {report.examples}"
-        title = f"Not answered alike: {share}"
+        title = f"Answered differently: {share}"
     if not report.disagreements:
         print(f"\n{title}")
         return
@@ -124,13 +108,13 @@ def _print_disagreements(report: EvaluateReport) -> None:
         title += f"; the first {len(report.disagreements)}"
     rows = [
         [
-            _short(each.text, _TEXT),
-            str(each.number),
-            *(_short(answer, _ANSWER) for answer in (each.expected, *each.answers.values())),
+            _short(example.text, _TEXT),
+            str(example.number),
+            *(_short(answer, _ANSWER) for answer in (example.expected, *example.answers.values())),
         ]
-        for each in report.disagreements
+        for example in report.disagreements
     ]
-    columns = ["text", "number", "right", *(result.precision for result in report.precisions)]
+    columns = ["text", "number", "label", *(result.precision for result in report.precisions)]
     print_table(f"\n{title}", columns, rows)
 
 

@@ -20,7 +20,7 @@ from albert_edge.benchmark.roofline import BETWEEN, count_work, measure_roofline
 from albert_edge.benchmark.shapes import make_inputs
 from albert_edge.benchmark.work import INTEGER_PRODUCTS, moved_bytes, multiply_accumulates
 from albert_edge.bundle.bundle import open_bundle
-from albert_edge.cli.roofline import print_roofline
+from albert_edge.cli.print_roofline import print_roofline
 from albert_edge.errors import BundleError
 
 SIZES = {name: value for name, value in TINY.items() if isinstance(value, int)}
@@ -435,7 +435,7 @@ def test_it_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     told = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     assert "2 200.0 40.0 to 50.0 10.0" in told
     assert "1x8 1.000 0.000 5.0 5.00 0.50 10.00 50% compute" in told
-    assert told[told.index("Where the time goes, int8, 2 threads") + 1 :] == [
+    assert told[told.index("Share of the time by operator, int8, 2 threads") + 1 :] == [
         "operator 1x8 1x128",
         "MatMul 70.0% 70.0%",
         "(between operators) 28.5% 0.0%",

@@ -75,6 +75,7 @@ COMMANDS = {
         *("--shapes", "--precision", "--threads", "--against", "--rounds", "--plot", "--roofline"),
     },
     "doctor": set[str](),
+    "models": set[str](),
     "demo": set[str](),
     "report": {"--output", "--bench", "--against", "--data"},
 }
@@ -223,7 +224,9 @@ def test_optimize_lists_what_it_did(cli: Cli, own: Path) -> None:
     for name, count in variant.optimizations.items():
         assert re.search(rf"^{name} +{count} +\w", done.out, re.MULTILINE)
     assert done.out.endswith(f"{own / 'onnx/model_optimized.onnx'}\n")
-    assert re.search(r"\d+ operators became \d+; largest difference \d", done.err)
+    assert re.search(
+        r"Operators: \d+ before, \d+ after. Largest difference from fp32: \d", done.err
+    )
 
 
 def test_optimize_json(cli: Cli, own: Path) -> None:
@@ -294,11 +297,12 @@ def test_quantize_prints_the_path_and_tells_the_rest(cli: Cli, own: Path) -> Non
     portable = len(before["onnx/model.onnx"])
     size, words = done.err.splitlines()
     assert size == (
-        f"{portable / 1e6:.1f} MB became {len(added) / 1e6:.1f} MB ({len(added) / portable:.1%})."
+        f"File size: {portable / 1e6:.1f} MB in fp32, {len(added) / 1e6:.1f} MB now "
+        f"({len(added) / portable:.1%})."
     )
     assert re.fullmatch(
-        r"On the built-in sample, beside fp32: 160 texts, cosine [01]\.\d{5} \(worst \d\.\d{4}\), "
-        r"\d+\.\d\d% of decisions the same, largest difference \d\S*\.",
+        r"Compared with fp32 on the built-in sample: 160 texts, cosine [01]\.\d{5} "
+        r"\(worst \d\.\d{4}\), agreement \d+\.\d\d%, largest difference \d\S*\.",
         words,
     )
     assert cli("verify", own).code == 0
@@ -361,15 +365,15 @@ def test_quantize_lists_what_each_matrix_costs(cli: Cli, own: Path, tmp_path: Pa
     told = ["quantize", own, "--data", data, "--max-drop", "0.5", "--prefer", "smallest"]
     done = cli(*told)
     assert done.code == 0
-    assert (done.out + done.err).count("matrix alone") == 1
+    assert (done.out + done.err).count("saves, ms per text") == 1
     for matrix in MATRICES:
         for precision in ("int4", "int8", "int8-block"):
-            figures = r"-?[\d.]+ k?M?B +[+-][\d.]+ ms +[\d.]+ +[\d.]+% +[+-][\d.]+"
+            figures = r"-?[\d.]+ k?M?B +[+-][\d.]+ +[\d.]+ +[\d.]+% +[+-][\d.]+"
             line = rf"^{matrix} +{precision} +{figures}$"
             assert re.search(line, done.out + done.err, re.MULTILINE), (matrix, precision)
     assert done.out.endswith(f"{own / 'onnx/model_mixed.onnx'}\n")
-    assert re.search(r"^Chosen after trying \d+: .*\bint4\b.*; the rest fp32\.$", done.err, re.M)
-    assert re.search(r"accuracy \d+\.\d\d% after 75\.00%\.$", done.err, re.MULTILINE)
+    assert re.search(r"^Chosen from \d+ plans: .*\bint4\b.*; the rest fp32\.$", done.err, re.M)
+    assert re.search(r"accuracy \d+\.\d\d% \(fp32 75\.00%\)\.$", done.err, re.MULTILINE)
     document = strict_json(cli(*told, "--json").out)
     costs = document["costs"]
     assert {(cost["matrix"], cost["precision"]) for cost in costs} == {
@@ -433,7 +437,7 @@ def test_a_refusal_is_told_and_nothing_is_written(cli: Cli, own: Path) -> None:
     done = cli("quantize", own, *REFUSED)
     assert (done.code, done.out) == (3, "")
     size, words, error, tip = done.err.splitlines()
-    assert re.fullmatch(r"2\.0 MB became 0\.\d MB \(\d+\.\d%\)\.", size)
+    assert re.fullmatch(r"File size: 2\.0 MB in fp32, 0\.\d MB now \(\d+\.\d%\)\.", size)
     assert "cosine 0.99" in words
     assert re.fullmatch(r"ERROR int4 .*: cosine 0\.9\d+ is below 0\.99999\.", error)
     assert tip.startswith(
@@ -461,7 +465,7 @@ def test_a_refusal_is_one_json_document(cli: Cli, own: Path) -> None:
 def test_what_the_tip_of_a_refusal_says_passes(cli: Cli, own: Path, tmp_path: Path) -> None:
     """Copied to a shell it does what it says, on what was judged on before."""
     folder = own.rename(tmp_path / "two words")
-    lines = resources.files("albert_edge.compress").joinpath("sample_texts.txt").read_text("utf-8")
+    lines = resources.files("albert_edge.check").joinpath("sample_texts.txt").read_text("utf-8")
     some = [(line,) for line in lines.splitlines()[::4]]
     texts = write_records(tmp_path / "in.txt", ("text",), some)
     told = ["quantize", folder, *REFUSED, "--texts", texts, "--layout", "unrolled", "--json"]
@@ -627,7 +631,7 @@ def test_quantize_interrupted(own: Path) -> None:
 def test_quantize_shows_progress_on_a_terminal(own: Path) -> None:
     written = on_a_terminal("quantize", own, "--precision", "int8")
     assert "Answering in int8" in written or "Calibrating" in written
-    assert "became" in written
+    assert "File size: " in written
 
 
 # --- inspect --------------------------------------------------------------------------------
@@ -693,7 +697,7 @@ def test_verify_counts_what_the_manifest_lists(cli: Cli, langid: Path) -> None:
     files = set(contents(langid)) - {MANIFEST}
     done = cli("verify", langid)
     assert (done.code, done.err) == (0, "")
-    assert done.out == f"{len(files)} files are what the manifest says.\n"
+    assert done.out == f"{len(files)} files match the manifest.\n"
     document = json.loads(cli("verify", langid, "--json").out)
     assert (document["schema_version"], document["files"]) == (1, len(files))
 

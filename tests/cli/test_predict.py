@@ -28,7 +28,7 @@ from support.command_line import (
 )
 
 import albert_edge
-from albert_edge.cli.answers import open_answers
+from albert_edge.cli.print_answers import open_answers
 from albert_edge.errors import UsageError
 from albert_edge.records import TEXT, TEXT_OR_PAIR, Fields, read_records
 
@@ -669,7 +669,7 @@ def test_forms_of_answers(
     table = tmp_path / "out.csv"
     with open_answers(table, as_json=False, about={}, shown=()) as write:
         if row is None:
-            with pytest.raises(UsageError, match="no rows"):
+            with pytest.raises(UsageError, match="do not fit"):
                 write(record, answer)
         else:
             write(record, answer)

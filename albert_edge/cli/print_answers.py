@@ -1,4 +1,4 @@
-"""Answers out, to stdout or as .jsonl, .csv and .tsv, one at a time."""
+"""Print answers one at a time: to stdout, or to a .jsonl, .csv or .tsv file."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-from albert_edge.cli.printing import SCHEMA_VERSION
-from albert_edge.errors import InputError, UsageError
+from albert_edge.cli.error import ReportedError
+from albert_edge.cli.printing import SCHEMA_VERSION, error_fields
+from albert_edge.errors import AlbertEdgeError, InputError, UsageError
 from albert_edge.records import TSV, Record
 
 Write = Callable[[Record, Any], None]
@@ -23,31 +24,30 @@ _SUFFIXES = (".jsonl", ".csv", ".tsv")
 def open_answers(
     path: Path | None, *, as_json: bool, about: Mapping[str, Any], shown: Sequence[str]
 ) -> Iterator[Write]:
-    """Open where answers go.
+    """Open the place answers are written to.
 
     Args:
-        path: .jsonl gets a record a line with the answer as "prediction"; .csv and .tsv get the
-            record's columns and those of the best answer. None is stdout.
+        path: A .jsonl file has one record per line with the answer as "prediction"; .csv and .tsv
+            have the record's columns and those of the best answer. None is stdout.
         as_json: Whether stdout gets one JSON document instead of lines.
-        about: What that document says before the answers.
-        shown: The fields of a record that a line on stdout has after the answer.
+        about: The fields of that document before the answers.
+        shown: The fields of a record printed with an answer on stdout.
 
     Yields:
-        What writes a record and its answer.
+        A function that writes a record and its answer.
 
     Raises:
         UsageError: The file cannot be opened or has another suffix.
     """
     if path is None:
-        lines = contextlib.nullcontext(_line_printer(shown))
+        printer = _block_printer if sys.stdout.isatty() else _line_printer
+        lines = contextlib.nullcontext(printer(shown))
         with _json_document(about) if as_json else lines as write:
             yield write
         return
     suffix = path.suffix.lower()
     if suffix not in _SUFFIXES:
-        raise UsageError(
-            f"{path} is none of the formats known here.", tip=f"Name it {', '.join(_SUFFIXES)}."
-        )
+        raise UsageError(f"Unsupported file format: {path}.", tip=f"Use {', '.join(_SUFFIXES)}.")
     try:
         file = path.open("w", encoding="utf-8", newline="")
     except OSError as error:
@@ -60,7 +60,7 @@ def open_answers(
 
 @contextlib.contextmanager
 def _json_document(about: Mapping[str, Any]) -> Iterator[Write]:
-    """One JSON document on stdout, written as the answers come."""
+    """One JSON document on stdout, written as the answers come; an error is its last field."""
     separator = "\n"
 
     def write(record: Record, answer: Any) -> None:
@@ -71,18 +71,56 @@ def _json_document(about: Mapping[str, Any]) -> Iterator[Write]:
 
     head = json.dumps({"schema_version": SCHEMA_VERSION, **about}, indent=2).removesuffix("\n}")
     sys.stdout.write(f'{head},\n  "predictions": [')
-    yield write
+    try:
+        yield write
+    except AlbertEdgeError as error:
+        sys.stdout.write(f'\n  ],\n  "error": {_json(error_fields(error))}\n}}\n')
+        raise ReportedError(error) from error
     sys.stdout.write("\n  ]\n}\n")
 
 
 def _line_printer(shown: Sequence[str]) -> Write:
+    """A line per record, for programs: the answer, a tab, the text."""
+
     def write(record: Record, answer: Any) -> None:
         ranked = [f"{_one_line(_name(entry))} {entry['score']:.4f}" for entry in _ranked(answer)]
-        told = "  ".join(ranked) or _json(answer)
-        # Whoever reads us may wait for this very answer.
-        print(told, *(_one_line(record[field]) for field in shown), sep="\t", flush=True)
+        answers = "  ".join(ranked) or _json(answer)
+        # Whoever reads the output may wait for this answer.
+        print(answers, *(_one_line(record[field]) for field in shown), sep="\t", flush=True)
 
     return write
+
+
+def _block_printer(shown: Sequence[str]) -> Write:
+    """For people: answers with several parts below their text, one part per line."""
+    write_line = _line_printer(shown)
+
+    def write(record: Record, answer: Any) -> None:
+        parts = _parts(answer)
+        if len(parts) < 2 and not (parts and "word" in answer[0]):
+            write_line(record, answer)
+            return
+        width = max(len(name) for name, *_ in parts)
+        print(*(_one_line(record[field]) for field in shown), sep="\t")
+        for name, score, word in parts:
+            print(f"  {name:<{width}}  {score:.4f}  {word}".rstrip(), flush=True)
+
+    return write
+
+
+def _parts(answer: Any) -> list[tuple[str, float, str]]:
+    """What a list answers: each name, its score, and the word of the text it is about."""
+    entries = answer if isinstance(answer, list) else []
+    if not (entries and all(isinstance(entry, dict) and "word" in entry for entry in entries)):
+        entries = _ranked(answer)
+    return [
+        (
+            _one_line(entry.get("entity_group") or entry.get("entity") or _name(entry)),
+            entry["score"],
+            _one_line(entry.get("word", "")),
+        )
+        for entry in entries
+    ]
 
 
 def _one_line(text: str) -> str:
@@ -110,19 +148,17 @@ def _table_writer(file: TextIO, suffix: str) -> Write:
             writer.writerow(row)
         except (csv.Error, ValueError) as error:  # a tab in a text; a field the first row had not
             raise InputError(
-                f"no row of a {suffix} table: {error}", tip="Write the answers as .jsonl."
+                f"It does not fit a {suffix} table: {error}", tip="Write the answers as .jsonl."
             ) from error
 
     return write
 
 
 def _row(record: Record, answer: Any, suffix: str) -> Record:
-    """The record's columns and the best answer's, which never take a column of the record's."""
+    """The record's columns and the best answer's; of two with one name the answer's is renamed."""
     ranked = _ranked(answer)
     if not ranked:
-        raise UsageError(
-            f"These answers are no rows of a {suffix} table.", tip="Write them as .jsonl."
-        )
+        raise UsageError(f"These answers do not fit a {suffix} table.", tip="Write them as .jsonl.")
     best = ranked[0]
     columns = {f"predicted_{key}" if key in record else key: best[key] for key in best}
     return {key: _cell(value) for key, value in {**record, **columns}.items()}
@@ -133,8 +169,8 @@ def _cell(value: Any) -> Any:
 
 
 def _ranked(answer: Any) -> list[dict[str, Any]]:
-    """The answers to an item as a whole, best first; none if the task answers its parts."""
-    if isinstance(answer, dict) and {"labels", "scores"} <= answer.keys():  # as zero-shot has them
+    """The answers to a whole item, best first; empty if the task answers for its parts."""
+    if isinstance(answer, dict) and {"labels", "scores"} <= answer.keys():  # zero-shot's form
         pairs = zip(answer["labels"], answer["scores"], strict=True)
         return [{"label": label, "score": score} for label, score in pairs]
     entries = answer if isinstance(answer, list) else [answer]
@@ -142,7 +178,7 @@ def _ranked(answer: Any) -> list[dict[str, Any]]:
 
 
 def _name(entry: dict[str, Any]) -> Any:
-    """What an answer says, a label or words of the text; None if it says neither."""
+    """The label or the words an answer consists of; None if it has neither."""
     return entry.get("label", entry.get("answer"))
 
 

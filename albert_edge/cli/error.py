@@ -1,0 +1,96 @@
+"""The one place where an error becomes a message, a tip, a JSON document and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+import typer
+
+from albert_edge.cli.printing import error_fields, print_error
+from albert_edge.errors import AlbertEdgeError, Argument, Message, UsageError
+
+# What Typer raises where a command line does not parse, whichever click it brings.
+_CommandLineError: type[Exception] = typer.BadParameter.__bases__[0]
+
+
+class ReportedError(Exception):
+    """An error that the JSON document on stdout already contains."""
+
+    def __init__(self, error: AlbertEdgeError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+def run_and_report(app: Callable[..., object], arguments: list[str]) -> NoReturn:
+    """Run the command line; every expected error ends as a message, a tip and an exit code.
+
+    Args:
+        app: The Typer application.
+        arguments: What follows the program's name.
+    """
+    as_json = "--json" in _options(arguments)
+    try:
+        try:
+            code = app(args=arguments, prog_name="albert-edge", standalone_mode=False)
+        finally:
+            sys.stdout.flush()
+    except ReportedError as reported:
+        _fail(reported.error, as_json=False)
+    except AlbertEdgeError as error:
+        _fail(error, as_json=as_json)
+    except _CommandLineError as error:
+        _fail(as_usage_error(error), as_json=as_json)
+    except typer.Abort:
+        raise SystemExit(1) from None
+    except BrokenPipeError:  # whoever read the answers went away, as `head` does
+        _abandon_stdout()
+        raise SystemExit(1) from None
+    except OSError as error:
+        _fail(as_system_error(error), as_json=as_json)
+    raise SystemExit(code if isinstance(code, int) else 0)
+
+
+def as_system_error(error: OSError) -> AlbertEdgeError:
+    """What the operating system refused, as an error of this package."""
+    return AlbertEdgeError(
+        f"The operating system reports: {error}.", tip="Check free space, names and permissions."
+    )
+
+
+def as_usage_error(error: Exception) -> UsageError:
+    """A command line that does not parse, as an error of this package."""
+    message = " ".join(getattr(error, "format_message", error.__str__)().split())
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context else "albert-edge"
+    flags = [getattr(error, "option_name", ""), *getattr(getattr(error, "param", None), "opts", ())]
+    flag = next((flag for flag in flags if flag.startswith("--") and flag in message), None)
+    parts: list[str | Argument] = [message]
+    if flag:
+        before, _, after = message.partition(flag)
+        parts = [before, Argument(flag.removeprefix("--").replace("-", "_")), after]
+    return UsageError(Message(*parts), tip=f"`{command} --help` lists its arguments and options.")
+
+
+def _options(arguments: list[str]) -> list[str]:
+    """The arguments before a --, after which all are texts."""
+    return arguments[: arguments.index("--")] if "--" in arguments else arguments
+
+
+def _fail(error: AlbertEdgeError, *, as_json: bool) -> NoReturn:
+    try:
+        if as_json:
+            print_error(error)
+        sys.stdout.flush()
+    except OSError:  # stdout is what failed
+        _abandon_stdout()
+    fields = error_fields(error)
+    print(f"ERROR {fields['message']}\nTIP   {fields['tip']}", file=sys.stderr)
+    raise SystemExit(error.exit_code) from None
+
+
+def _abandon_stdout() -> None:
+    """Drop what could not be written, so that Python does not try again when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

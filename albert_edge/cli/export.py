@@ -1,0 +1,53 @@
+"""`albert-edge export`: a checkpoint becomes a bundle."""
+
+from __future__ import annotations
+
+from albert_edge.cli.options import (
+    Exporter,
+    ExportTask,
+    Force,
+    Json,
+    Out,
+    Revision,
+    Source,
+    Verify,
+)
+from albert_edge.cli.printing import megabytes, note, print_json
+from albert_edge.progress import progress_bar
+
+
+def export(
+    source: Source,
+    out: Out = None,
+    task: ExportTask = "auto",
+    revision: Revision = None,
+    exporter: Exporter = "native",
+    verify: Verify = False,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Export a checkpoint to a bundle."""
+    from albert_edge.steps.export import export
+
+    with progress_bar(not as_json, unit="bytes") as progress:
+        report = export(
+            source,
+            out,
+            task=task,
+            revision=revision,
+            exporter=exporter,
+            verify=verify,
+            force=force,
+            progress=lambda done, total: progress("writing weights", done, total),
+        )
+    if as_json:
+        print_json(report)
+        return
+    note(f"Exported {report.source} for {report.task}: {megabytes(report.model_bytes)}.")
+    if report.largest_difference is not None:
+        note(f"Largest difference from transformers: {report.largest_difference:.1e}.")
+    if report.unused:
+        note(f"Tensors this task does not use: {', '.join(report.unused)}.")
+    if not report.tokenizer:
+        note("The checkpoint has no tokenizer; the bundle takes only token ids.")
+    print(report.bundle)

@@ -1,0 +1,58 @@
+"""`albert-edge inspect`: what a bundle contains, or how it differs from another."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from albert_edge.cli.options import BundleFolder, Json, OtherBundle, OtherVariant, Variant
+from albert_edge.cli.printing import megabytes, print_json
+from albert_edge.cli.table import print_table
+
+if TYPE_CHECKING:
+    from albert_edge.inspection.inspect import Inspection, VariantContent
+
+
+def inspect(
+    bundle: BundleFolder,
+    diff: OtherBundle = None,
+    variant: Variant = None,
+    diff_variant: OtherVariant = None,
+    as_json: Json = False,
+) -> None:
+    """Show a bundle's geometry, parameters, sizes and operators, or differences from another."""
+    if diff or variant or diff_variant:
+        from albert_edge.cli.print_diff import print_diff
+        from albert_edge.inspection.diff import diff as compare
+
+        difference = compare(bundle, diff, variant=variant, second_variant=diff_variant)
+        (print_json if as_json else print_diff)(difference)
+        return
+    from albert_edge.inspection.inspect import inspect
+
+    (print_json if as_json else _print)(inspect(bundle))
+
+
+def _print(report: Inspection) -> None:
+    head = [["task", report.task], ["labels", ", ".join(report.labels)], ["source", report.source]]
+    geometry = [[name, str(value)] for name, value in report.geometry.items()]
+    print_table("Model", ["field", "value"], head + geometry, words=2)
+    groups = [
+        [group.name, f"{group.parameters:,}", megabytes(group.bytes)] for group in report.groups
+    ]
+    size = megabytes(sum(group.bytes for group in report.groups))
+    total = [["total", f"{report.parameters:,}", size]]
+    print_table("\nWeights", ["tensors", "parameters", "size"], groups + total)
+    for variant in report.variants:
+        _print_variant(variant)
+    if report.unsigned_weights is not None:
+        exact = "can overflow: int8 is loaded as uint8" if report.unsigned_weights else "are exact"
+        print(f"\nOn this CPU, sums of products of signed int8 weights {exact}.")
+
+
+def _print_variant(variant: VariantContent) -> None:
+    facts = (variant.precision, variant.target, variant.layout, f"opset {variant.opset}")
+    title = f"\n{variant.name}: {', '.join(facts)}, {megabytes(variant.bytes)}"
+    operators = [[name, str(count)] for name, count in variant.operators.items()]
+    print_table(title, ["operator", "count"], operators)
+    if variant.matrices:
+        print_table("", ["matrix", "precision"], [[*pair] for pair in variant.matrices.items()])

@@ -1,0 +1,43 @@
+"""`albert-edge optimize`: a faster variant with the same answers."""
+
+from __future__ import annotations
+
+from albert_edge.cli.options import BundleFolder, Json, Logits, OptimizeLayout, OptimizeTarget
+from albert_edge.cli.printing import note, print_json
+from albert_edge.cli.table import print_table
+from albert_edge.progress import progress_bar
+
+
+def optimize(
+    bundle: BundleFolder,
+    target: OptimizeTarget = "cpu",
+    layout: OptimizeLayout = None,
+    logits: Logits = "all",
+    as_json: Json = False,
+) -> None:
+    """Add a faster variant with the same answers."""
+    from albert_edge.graph.plan import Optimization
+    from albert_edge.steps.optimize import optimize
+
+    with progress_bar(not as_json, unit="bytes") as progress:
+        report = optimize(
+            bundle,
+            target=target,
+            layout=layout,
+            logits=logits,
+            progress=lambda done, total: progress("writing weights", done, total),
+        )
+    if as_json:
+        print_json(report)
+        return
+    rows = [
+        [name, str(count), Optimization(name).description]
+        for name, count in report.variant.optimizations.items()
+    ]
+    if rows:
+        print_table("Applied", ["optimization", "count", "what it does"], rows)
+    note(
+        f"Operators: {report.nodes_before} before, {report.nodes_after} after. "
+        f"Largest difference from fp32: {report.largest_difference:.1e}."
+    )
+    print(bundle / report.variant.file)

@@ -1,0 +1,322 @@
+"""The options of all commands, and dataclasses that group those which belong together."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_type_hints
+
+import typer
+
+from albert_edge.architecture.precisions import Compressed
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+BundleFolder = Annotated[
+    Path, typer.Argument(metavar="BUNDLE", help="A bundle: a folder that export wrote.")
+]
+
+# export, optimize
+Source = Annotated[
+    str,
+    typer.Argument(help="A checkpoint folder, a name that `models` lists, or a Hugging Face id."),
+]
+Out = Annotated[
+    Path | None, typer.Argument(help="Where to write the bundle (default: the source's name).")
+]
+ExportTask = Annotated[
+    str, typer.Option(help="What the model does; auto reads it from config.json.")
+]
+Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit on the hub.")]
+Exporter = Annotated[
+    Literal["native", "optimum"],
+    typer.Option(help="native builds the graph from the weights; optimum traces it with torch."),
+]
+Verify = Annotated[bool, typer.Option(help="Compare with transformers before anything is written.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace the contents of OUT.")]
+OptimizeTarget = Annotated[
+    Literal["cpu", "cuda", "portable"],
+    typer.Option(
+        help="cpu and cuda use onnxruntime's fastest operators; portable only standard ONNX."
+    ),
+]
+OptimizeLayout = Annotated[
+    Literal["unrolled", "loop"] | None,
+    typer.Option(
+        help="How layers are repeated (default: loop, which loads faster; unrolled for cuda)."
+    ),
+]
+Logits = Annotated[
+    Literal["all", "masked"],
+    typer.Option(help="masked: compute fill-mask logits only at [MASK], as separate outputs."),
+]
+
+# What several commands take
+Task = Annotated[
+    str | None, typer.Option(help="A pipeline task (default: what the bundle was exported for).")
+]
+Device = Annotated[
+    str, typer.Option(help="auto, cpu, cuda, cuda:1, openvino, ... or an execution provider.")
+]
+Threads = Annotated[
+    int | None, typer.Option(help="Threads per run (default: the processors available).")
+]
+Data = Annotated[
+    Path,
+    typer.Argument(metavar="DATA", help="Labelled texts: .tsv, .csv, .jsonl, CoNLL, SQuAD .json."),
+]
+Output = Annotated[
+    Path, typer.Option("--output", "-o", help="The page to write; an existing one is replaced.")
+]
+BenchFile = Annotated[
+    Path | None, typer.Option(help="Output of an earlier bench --json (default: bench runs now).")
+]
+LabelledTexts = Annotated[
+    Path | None, typer.Option(help="Labelled texts for accuracy, as evaluate reads them.")
+]
+Peers = Annotated[
+    str | None,
+    typer.Option(
+        metavar="PEERS",
+        help="Other runtimes to measure, separated by commas: torch, torch-int8, optimum, "
+        "optimum-int8, openvino, openvino-int8; on a GPU torch-fp16, torch-fp16-compiled.",
+    ),
+]
+Precisions = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--precision",
+        help="Evaluate this precision; repeatable, the first is the baseline (default: all that "
+        "the bundle has for the device).",
+    ),
+]
+Disagreements = Annotated[
+    int, typer.Option(help="How many texts to list that the precisions answer differently.")
+]
+OtherBundle = Annotated[
+    Path | None, typer.Option(metavar="BUNDLE", help="Show the differences from this bundle.")
+]
+Variant = Annotated[str | None, typer.Option(help="Compare only this variant, such as model_int8.")]
+OtherVariant = Annotated[
+    str | None,
+    typer.Option(help="The variant to compare it with, in the bundle of --diff if given."),
+]
+Checkpoint = Annotated[
+    str | None, typer.Option(help="Also compare answers with those of this checkpoint.")
+]
+DemoFolder = Annotated[
+    Path | None, typer.Argument(help="Where to keep the bundle (default: it is removed).")
+]
+Plot = Annotated[Path | None, typer.Option(help="Also draw the results: .svg, .png or .html.")]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Compression:
+    """How `quantize` compresses."""
+
+    precision: Annotated[
+        Compressed | None,
+        typer.Option(
+            metavar="PRECISION",
+            help="int8, int8-block, int4, fp16 or mixed, which chooses per matrix (default: int8; "
+            "mixed if --max-drop is given).",
+        ),
+    ] = None
+    target: Annotated[
+        Literal["cuda", "portable"] | None,
+        typer.Option(help="Where fp16 runs: cuda, or portable for other runtimes."),
+    ] = None
+    prefer: Annotated[
+        Literal["smallest", "fastest"] | None,
+        typer.Option(help="What mixed optimizes (default: smallest)."),
+    ] = None
+    activations: Annotated[
+        Literal["per-token", "per-tensor"] | None,
+        typer.Option(help="Scales of int8 activations (default: per-token)."),
+    ] = None
+    layout: Annotated[
+        Literal["unrolled", "loop"] | None,
+        typer.Option(
+            help="How layers are repeated (default: loop, which loads faster; unrolled for fp16)."
+        ),
+    ] = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class QualityGate:
+    """What the answers of a compressed variant must keep, and on which texts."""
+
+    min_agreement: Annotated[
+        float | None, typer.Option(help="Minimum agreement with fp32 (default: 0.99).")
+    ] = None
+    min_cosine: Annotated[
+        float | None,
+        typer.Option(help="Minimum mean cosine similarity with fp32 outputs (default: 0.999)."),
+    ] = None
+    max_drop: Annotated[
+        float | None,
+        typer.Option(help="Maximum loss of accuracy in percentage points; needs --data."),
+    ] = None
+    texts: Annotated[
+        Path | None,
+        typer.Option(help="Texts to measure on, in the formats of predict --input."),
+    ] = None
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help='Labelled texts to measure on: .tsv, .csv, .jsonl with a "label" column.'
+        ),
+    ] = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Question:
+    """What `predict` asks of each text."""
+
+    task: Task = None
+    top_k: Annotated[
+        int | None, typer.Option(help="How many labels per text (default: only the best).")
+    ] = None
+    truncate: Annotated[
+        bool, typer.Option("--truncate", help="Cut texts over the model's limit.")
+    ] = False
+    parameter: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="A parameter of the task's pipeline; JSON or text. Repeatable.",
+        ),
+    ] = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Files:
+    """Where `predict` reads texts and writes answers."""
+
+    input_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--input",
+            metavar="FILE",
+            help=".txt (one text per line), .jsonl, .csv, .tsv; - is stdin.",
+        ),
+    ] = None
+    output_file: Annotated[
+        Path | None,
+        typer.Option("--output", metavar="FILE", help="Write answers to .jsonl, .csv or .tsv."),
+    ] = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Engine:
+    """What `predict` runs the model with."""
+
+    device: Device = "auto"
+    provider_option: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="An option of the execution provider. Repeatable."),
+    ] = None
+    precision: Annotated[
+        str, typer.Option(help="auto, or a precision the bundle has: fp32, int8, ...")
+    ] = "auto"
+    threads: Threads = None
+    workers: Annotated[
+        int | None, typer.Option(help="Texts answered at once (default: one per thread).")
+    ] = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Measurement:
+    """What `bench` measures."""
+
+    shapes: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SHAPES",
+            help="Batch x length, separated by commas (default: 1x8,1x32,1x128,1x384,8x128).",
+        ),
+    ] = None
+    precision: Annotated[
+        list[str] | None,
+        typer.Option(help="fp32, int8, ... (default: all it has for the device). Repeatable."),
+    ] = None
+    threads: Annotated[
+        list[int] | None,
+        typer.Option(help="Threads per run (default: the processors available). Repeatable."),
+    ] = None
+    against: Peers = None
+    rounds: Annotated[int, typer.Option(help="Rounds; every runtime has a turn in each.")] = 5
+    device: Device = "auto"
+    roofline: Annotated[
+        bool,
+        typer.Option("--roofline", help="Also measure the limits of this machine's arithmetic."),
+    ] = False
+
+
+Texts = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[TEXT]...",
+        help="Texts; JSON objects where a task needs several fields, such as question and context.",
+    ),
+]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", help="Report the device and variant that answer.")
+]
+
+
+def grouped(command: Callable[..., None]) -> Callable[..., None]:
+    """Let a command take dataclasses; Typer sees their fields as parameters of the command.
+
+    Args:
+        command: A function some of whose annotations are dataclasses of annotated fields.
+    """
+    hints = get_type_hints(command, include_extras=True)
+    groups: dict[str, Any] = {
+        name: hint for name, hint in hints.items() if dataclasses.is_dataclass(hint)
+    }
+    parameters = list(_parameters(command, hints))
+
+    @functools.wraps(command)
+    def call(**values: Any) -> None:
+        arguments = {
+            name: group(
+                **{field.name: values.pop(field.name) for field in dataclasses.fields(group)}
+            )
+            for name, group in groups.items()
+        }
+        command(**arguments, **values)
+
+    flat: Any = call
+    del flat.__wrapped__  # or inspect would show its parameters
+    flat.__signature__ = inspect.Signature(parameters)
+    flat.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return call
+
+
+def _parameters(command: Callable[..., None], hints: dict[str, Any]) -> Iterator[inspect.Parameter]:
+    """A command's parameters, by keyword only, with the fields of its dataclasses among them."""
+    for parameter in inspect.signature(command).parameters.values():
+        hint = hints[parameter.name]
+        if not dataclasses.is_dataclass(hint):
+            yield parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=hint)
+            continue
+        field_hints = get_type_hints(hint, include_extras=True)
+        for field in dataclasses.fields(hint):
+            yield inspect.Parameter(
+                field.name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=field.default,
+                annotation=field_hints[field.name],
+            )
+
+
+def names(text: str | None) -> list[str]:
+    """The names in an option that takes several, separated by commas.
+
+    >>> names("torch, optimum,")
+    ['torch', 'optimum']
+    """
+    return [name.strip() for name in (text or "").split(",") if name.strip()]

@@ -1,0 +1,82 @@
+"""Print what `bench` measured."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from albert_edge.cli.print_roofline import print_roofline
+from albert_edge.cli.table import print_table
+
+if TYPE_CHECKING:
+    from albert_edge.benchmark.report import BenchReport, Latency, RuntimeResult
+
+
+def print_bench(report: BenchReport) -> None:
+    """Print the machine, then memory and latency of each runtime, then how it was measured."""
+    sizes = ", ".join(f"{name} {value}" for name, value in _shown(report.geometry).items())
+    print(f"{report.model}: {sizes}")
+    machine = report.machine
+    print(f"{machine.cpu}, {machine.usable_cpus} of {machine.cores} processors, {machine.system}")
+    title = f"\nFile, start-up and memory; answers compared with {report.baseline}"
+    columns = ["runtime", "file, MB", "load, s", "first answer, s"]
+    columns += ["loaded, MB", "steady, MB", "peak, MB", "largest difference", "cosine"]
+    print_table(title, columns, [*map(_row, report.runtimes)])
+    for threads in dict.fromkeys(latency.threads for latency in report.runtimes[0].latencies):
+        title = f"\nLatency with {threads} thread{'s' * (threads > 1)}; "
+        title += f"speed-up over {report.baseline}"
+        columns = ["shape", "runtime", "median, ms", "p95, ms", "best, ms", "texts/s"]
+        columns += ["speed-up (range)", "runs (outliers)"]
+        print_table(title, columns, _latency_rows(report, threads))
+    if report.roofline:
+        print_roofline(report.roofline)
+    print()
+    for topic, rule in report.method.items():
+        print(f"{topic}: {rule}")
+    for name, reason in report.skipped.items():
+        print(f"{name} was skipped: {reason}")
+    for runtime in report.runtimes:
+        if runtime.note:
+            print(f"{runtime.name}: {runtime.note}")
+
+
+def _shown(geometry: dict[str, Any]) -> dict[str, Any]:
+    """The sizes that decide how long a run takes."""
+    names = ("hidden_size", "num_hidden_layers", "intermediate_size", "vocab_size")
+    return {name: geometry[name] for name in names}
+
+
+def _row(runtime: RuntimeResult) -> list[str]:
+    return [
+        runtime.name,
+        f"{runtime.file_bytes / 1e6:.1f}",
+        f"{runtime.load_s:.2f}",
+        f"{runtime.cold_start_s:.2f}",
+        *(f"{size:.0f}" for size in (runtime.loaded_mb, runtime.steady_mb, runtime.peak_mb)),
+        f"{runtime.difference:.1e}",
+        f"{runtime.cosine:.5f}",
+    ]
+
+
+def _latency_rows(report: BenchReport, threads: int) -> list[list[str]]:
+    """A row for each shape and runtime, by shape; the shape stands in the first of its rows."""
+    columns = [
+        [(runtime.name, latency) for latency in runtime.latencies if latency.threads == threads]
+        for runtime in report.runtimes
+    ]
+    return [
+        [latency.shape * (index == 0), name, *_cells(latency)]
+        for at_shape in zip(*columns, strict=True)
+        for index, (name, latency) in enumerate(at_shape)
+    ]
+
+
+def _cells(latency: Latency) -> list[str]:
+    ratio = ""
+    if latency.ratio is not None:
+        ratio = f"{latency.ratio:.2f} ({latency.ratio_low:.2f}-{latency.ratio_high:.2f})"
+    figures = (latency.p50_ms, latency.p95_ms, latency.best_ms, latency.sequences_per_s)
+    return [*map(_three_digits, figures), ratio, f"{latency.runs} ({latency.outliers})"]
+
+
+def _three_digits(value: float) -> str:
+    return f"{value:.{max(0, 2 - len(str(int(value))) + 1)}f}"

@@ -1,0 +1,19 @@
+"""`albert-edge verify`: are a bundle's files, and its answers, what they should be."""
+
+from __future__ import annotations
+
+from albert_edge.cli.options import BundleFolder, Checkpoint, Json
+from albert_edge.cli.printing import note, print_json
+
+
+def verify(bundle: BundleFolder, against: Checkpoint = None, as_json: Json = False) -> None:
+    """Check the hash of every file and, with --against, the answers."""
+    from albert_edge.inspection.verify import verify
+
+    report = verify(bundle, against=against)
+    if as_json:
+        print_json(report)
+        return
+    for variant, difference in report.differences.items():
+        note(f"{variant}: largest difference from transformers {difference:.1e}.")
+    print(f"{report.files} files match the manifest.")
