@@ -21,7 +21,10 @@ RENAMES: tuple[tuple[str, str, str | None], ...] = (
 )
 
 # (pattern of calls, path) of fields that are new.
-ADDED: tuple[tuple[str, str], ...] = (("optimize|quantize", "variant.inputs"),)
+ADDED: tuple[tuple[str, str], ...] = (
+    ("optimize|quantize", "variant.inputs"),
+    ("quantize", "error"),
+)
 
 # (pattern of calls, path) of fields whose value is another: a text reworded, a rule changed.
 CHANGED: tuple[tuple[str, str], ...] = (
@@ -56,6 +59,8 @@ def test_a_call_prints_what_it_printed(
     call: str, before: dict[str, dict[str, Any]], now: dict[str, dict[str, Any]]
 ) -> None:
     assert now[call]["code"] == before[call]["code"]
+    if now[call]["code"]:
+        assert json.loads(now[call]["out"])["error"]["exit_code"] == now[call]["code"]
     if not before[call]["document"]:  # an error, which printed no document before
         return
     expected = dict(_renamed(call, before[call]["document"]))
