@@ -10,8 +10,13 @@ from typing import Any
 import pytest
 from support.checkpoints import make_model
 
-# Their fixtures: cli, langid, classify; bundles to evaluate; a page about a bundle.
-pytest_plugins = ["support.command_line", "support.evaluating", "support.reports"]
+# Their fixtures: cli, langid, classify; bundles to evaluate; checkpoints to damage; a page.
+pytest_plugins = [
+    "support.command_line",
+    "support.evaluating",
+    "support.refusals",
+    "support.reports",
+]
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"

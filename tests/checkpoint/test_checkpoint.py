@@ -1,4 +1,4 @@
-"""Checkpoints as they are found in the wild, and what is said about those that do not fit."""
+"""Checkpoints in every accepted form, and errors for those that do not fit."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def rename(tensors: Tensors, change: Callable[[str], str]) -> None:
     tensors.update(renamed)
 
 
-# Spellings that mean the same
+# Other spellings of the same names
 
 
 def bare_prefix(tensors: Tensors) -> None:
@@ -134,7 +134,7 @@ def double_precision(tensors: Tensors) -> None:
         double_precision,
     ],
 )
-def test_spellings_give_the_same_answers(
+def test_other_spellings_give_the_same_answers(
     edit: Edit,
     edited: Callable[..., Path],
     export: Callable[..., ExportReport],
@@ -192,7 +192,7 @@ def test_nothing_is_unused_in_a_checkpoint_of_its_own_task(
     assert export(checkpoint("text-classification")).unused == ()
 
 
-# Tensors that do not fit: the message names tensor, expected and found
+# Tensors that do not fit: the message names the tensor, what was expected and what was found
 
 
 def put(name: str, tensor: torch.Tensor) -> Edit:
@@ -450,14 +450,14 @@ def test_pickled_answers(
 
 
 def test_pickled_before_torch_1_6(pickled: Callable[..., Path]) -> None:
-    """The format of the years in which most ALBERTs were published."""
+    """The format when most ALBERTs were published."""
     model = make_model("fill-mask")
     folder = pickled(model.state_dict(), _use_new_zipfile_serialization=False)
     assert_same_tensors(folder, model)
 
 
 def test_pickled_parameters(pickled: Callable[..., Path]) -> None:
-    """Not a state_dict: these require a gradient, and numpy will not have them as they are."""
+    """Not a state_dict: these require a gradient, which numpy does not convert."""
     model = make_model("fill-mask")
     assert_same_tensors(pickled(dict(model.named_parameters())), model)
 
@@ -528,7 +528,7 @@ def test_a_pickle_of_something_else(content: Any, pickled: Callable[..., Path]) 
         pytest.param(torch.zeros(300, 16, device="meta"), id="without-values"),
     ],
 )
-def test_a_pickled_tensor_that_is_none(
+def test_a_pickled_tensor_that_is_nentry(
     tensor: torch.Tensor, pickled: Callable[..., Path], tmp_path: Path
 ) -> None:
     folder = pickled({**make_model("fill-mask").state_dict(), WORDS: tensor})

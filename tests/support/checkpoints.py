@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 # Two hidden groups of two inner layers each, and no two sizes alike.
@@ -54,3 +56,10 @@ def make_model(task: str, seed: int = 0, **config: Any) -> Any:
             elif "activation" not in name:
                 parameter.normal_(0.0, 0.3 if parameter.shape[-1] < 100 else 0.05)
     return model
+
+
+def change_config(folder: Path, **fields: Any) -> None:
+    """Change fields of a checkpoint's config.json."""
+    path = folder / "config.json"
+    config = json.loads(path.read_text(encoding="utf-8")) | fields
+    path.write_text(json.dumps(config), encoding="utf-8")

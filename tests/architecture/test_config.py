@@ -1,0 +1,218 @@
+"""config.json: every value is checked, and malformed files are refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from support.checkpoints import TINY, change_config
+
+from albert_edge.architecture.config import AlbertConfig, read_config
+from albert_edge.errors import ConfigError
+
+SIZES = (
+    "vocab_size",
+    "embedding_size",
+    "hidden_size",
+    "num_hidden_layers",
+    "num_hidden_groups",
+    "num_attention_heads",
+    "intermediate_size",
+    "inner_group_num",
+    "max_position_embeddings",
+    "type_vocab_size",
+)
+NOT_A_SIZE: tuple[Any, ...] = (
+    0,
+    -1,
+    10**9,
+    10**30,
+    True,
+    False,
+    12.0,
+    1.5,
+    "12",
+    None,
+    [12],
+    {},
+    float("nan"),
+)
+FAULTS: dict[str, tuple[Any, ...]] = {
+    **dict.fromkeys(SIZES, NOT_A_SIZE),
+    "num_attention_heads": (*NOT_A_SIZE, 5, 7, 48),  # no divisors of 24
+    "num_hidden_groups": (*NOT_A_SIZE, 5),  # more than the 4 layers
+    "hidden_act": (None, 1, True, [], "\ud800"),  # graph/ refuses unknown names
+    "layer_norm_eps": (
+        *(0, 0.0, -1e-12, 1.5, 10**400, True, "1e-12", None, []),
+        *(float("nan"), float("inf"), float("-inf")),
+    ),
+    "tie_word_embeddings": (None, 0, 1, "true", []),
+    "architectures": ("AlbertModel", [1], [None], [["AlbertModel"]], {"a": 1}, 7, True),
+    "id2label": (
+        {},
+        [],
+        ["a", "b"],
+        "a",
+        3,
+        {"1": "a"},
+        {"0": "a", "2": "b"},
+        {"0": 1},
+        {"0": None},
+        {"-1": "a"},
+        {"0": "\ud800"},
+    ),
+    "problem_type": ("", "classification", 1, True, [], {}, ["regression"]),
+    "model_type": ("bert", "ALBERT", "", None, 1, [], {"albert": 1}),
+    "position_embedding_type": ("relative_key", "", None, 1, []),
+    "auto_map": ({"AutoModel": "modeling_canary.Canary"}, "modeling_canary.Canary", ["x"], 1, True),
+    "custom_pipelines": ({"canary": {"impl": "canary.Canary"}}, "canary", True),
+    "trust_remote_code": (True, 1, "yes"),
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with a good config.json, to be changed."""
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({"model_type": "albert", **TINY}), encoding="utf-8")
+    assert isinstance(read_config(path), AlbertConfig)
+    return tmp_path
+
+
+def refuse(folder: Path, match: str) -> ConfigError:
+    with pytest.raises(ConfigError, match=match) as caught:
+        read_config(folder / "config.json")
+    assert str(folder / "config.json") in str(caught.value)
+    assert caught.value.tip
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        pytest.param(field, value, id=f"{field}={str(value)[:40]!a}")
+        for field, values in FAULTS.items()
+        for value in values
+    ],
+)
+def test_malformed_config(field: str, value: Any, folder: Path) -> None:
+    change_config(folder, **{field: value})
+    error = refuse(folder, r"config\.json")
+    assert field in str(error)
+    str(error).encode()  # it can be printed
+
+
+@pytest.mark.parametrize("num_labels", [0, -1, 10**9, True, "2", 1.5, None, []])
+def test_malformed_num_labels(num_labels: Any, folder: Path) -> None:
+    """Read only where there is no id2label, as in transformers."""
+    change_config(folder, num_labels=num_labels, id2label=None)
+    refuse(folder, "num_labels")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("", id="empty"),
+        pytest.param("{", id="cut-short"),
+        pytest.param("null", id="null"),
+        pytest.param("[]", id="list"),
+        pytest.param('"albert"', id="text"),
+        pytest.param("{'model_type': 'albert'}", id="python"),
+        pytest.param('{"hidden_size": ' + "9" * 10_000 + "}", id="endless-number"),
+        pytest.param('{"a": ' * 100_000, id="nested-objects"),
+        pytest.param("\ufeff{}", id="byte-order-mark"),
+    ],
+)
+def test_a_config_that_is_not_an_object(text: str, folder: Path) -> None:
+    (folder / "config.json").write_text(text, encoding="utf-8")
+    refuse(folder, r"config\.json")
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe{\x00}\x00", b"\x80", bytes(100)])
+def test_a_config_that_is_not_text(content: bytes, folder: Path) -> None:
+    (folder / "config.json").write_bytes(content)
+    refuse(folder, r"config\.json")
+
+
+def test_no_config(folder: Path) -> None:
+    (folder / "config.json").unlink()
+    refuse(folder, "does not exist")
+
+
+def test_config_is_a_folder(folder: Path) -> None:
+    (folder / "config.json").unlink()
+    (folder / "config.json").mkdir()
+    refuse(folder, r"config\.json")
+
+
+def test_deep_nesting(folder: Path) -> None:
+    """What can just be parsed may be too deep to be shown in the message."""
+    path = folder / "config.json"
+    text = path.read_text(encoding="utf-8")
+    for depth in (*range(800, 1000), 100_000):
+        nested = "[" * depth + "]" * depth
+        path.write_text(
+            text.replace('"hidden_size": 24', f'"hidden_size": {nested}'), encoding="utf-8"
+        )
+        with pytest.raises(ConfigError, match=r"config\.json"):
+            read_config(path)
+    refuse(folder, r"config\.json")
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(st.characters(exclude_categories=[])),
+    lambda values: st.lists(values, max_size=4) | st.dictionaries(st.text(), values, max_size=4),
+    max_leaves=10,
+)
+CONFIGS = st.dictionaries(st.sampled_from(sorted(FAULTS)) | st.text(), JSON, max_size=6) | JSON
+arbitrary = settings(
+    max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+def read_or_refuse(path: Path) -> None:
+    try:
+        config = read_config(path)
+    except ConfigError as error:
+        assert str(path) in str(error)
+        assert error.tip
+    else:
+        assert isinstance(config, AlbertConfig)
+        assert config.hidden_size % config.num_attention_heads == 0
+        assert sum(config.layers_of_groups) == config.num_hidden_layers
+        assert min(config.layers_of_groups) >= 1
+        assert config.num_labels >= 1
+
+
+@given(config=CONFIGS)
+@arbitrary
+def test_arbitrary_config(config: Any, tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(config), encoding="utf-8")
+    read_or_refuse(path)
+
+
+@given(content=st.binary(max_size=100))
+@arbitrary
+def test_arbitrary_bytes_as_config(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_bytes(content)
+    read_or_refuse(path)
+
+
+@given(layers=st.integers(1, 60), groups=st.integers(1, 60))
+@arbitrary
+def test_every_group_is_applied(layers: int, groups: int, tmp_path: Path) -> None:
+    """However the division is rounded, no group may be left out and no layer lost."""
+    path = tmp_path / "config.json"
+    fields = {"num_hidden_layers": max(layers, groups), "num_hidden_groups": groups}
+    path.write_text(json.dumps(fields), encoding="utf-8")
+    read_or_refuse(path)
