@@ -1,4 +1,4 @@
-"""The heads of ALBERT: one row each, and all that is known of a head without running it.
+"""The heads of ALBERT, one row each: everything that code needs to know about a head.
 
 A head is what a model was trained for; a task is what a pipeline does with it. A new head needs a
 row here and a Module in `graph/heads.py`.

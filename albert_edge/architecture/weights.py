@@ -1,8 +1,8 @@
-"""The weights of ALBERT: one row each, and all that is known of a weight without its values.
+"""The weights of ALBERT, one row each: everything that code needs to know about a weight.
 
-Names are those of transformers' ALBERT classes. A row is for all hidden groups and inner layers:
-its name has "*" where theirs have an index. A new weight needs a row here, and a Module in `graph/`
-that has it as a parameter.
+Names are those of transformers' ALBERT classes. A row covers all hidden groups and inner layers:
+its name has "*" in place of an index. A new weight needs a row here, and a Module in `graph/` that
+has it as a parameter.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ class Matrix(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """What matrices are multiplied with.
+    """The input of matrices.
 
     Attributes:
         name: What it is called.
-        smoothing: The weight that it is multiplied with first, in plans that smooth.
-        is_activated: Whether it comes out of the model's activation function.
+        smoothing: The weight that scales it, in plans that smooth.
+        is_activated: Whether it is the output of the model's activation function.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Features:
     is_activated: bool = False
 
     def lower_bound(self, hidden_act: str) -> float | None:
-        """What its values are never below, at most 0, or None if it is not worth knowing."""
+        """The minimum of its values, at most 0, or None if knowing it is of no use."""
         return LOWER_BOUNDS.get(hidden_act) if self.is_activated else None
 
 
@@ -59,9 +59,9 @@ class WeightSpec:
             "norm" (scale or shift of a normalization), "parameter" of an activation function, or
             "smoothing" (a vector that only compressed files have).
         matrix: Which of the distinct matrices it is, or None.
-        reads: What a matrix is multiplied with, or None.
-        parts: The weights that stand side by side in it, if it is not a checkpoint's own.
-        rewrite: The exact rewrite that scales its channels before they are quantized, if any.
+        reads: The input of a matrix, or None.
+        parts: The weights that stand side by side in it, if it is packed.
+        rewrite: The exact rewrite that scales its channels before quantization, if any.
     """
 
     name: str
@@ -73,7 +73,7 @@ class WeightSpec:
 
     @property
     def transposed(self) -> bool:
-        """Whether the checkpoint keeps it as (out_features, in_features), which files do not."""
+        """Whether checkpoints store it as (out_features, in_features), the transpose of files."""
         return self.kind == "matrix"
 
     @property

@@ -1,8 +1,7 @@
-"""Exact rewrites of the float weights after which they quantize better.
+"""Exact rewrites of the float weights that make them quantize better.
 
-The answers of the float model stay what they were; only rounding sees a difference. All work on
-weights by their name in the portable file, matrices as (in_features, out_features), and return
-those that changed.
+The outputs of the float model stay the same. All functions take weights by their name in the
+portable file, matrices as (in_features, out_features), and return those that changed.
 """
 
 from __future__ import annotations
@@ -23,12 +22,12 @@ _PROJECTION = "albert.encoder.embedding_hidden_mapping_in"
 # What a normalized feature rarely exceeds, in standard deviations.
 _SPREAD = np.float32(3)
 
-# A share of the median below which a channel counts as faint.
+# Channels below this share of the median are treated as if they had it.
 _FAINT = 1e-3
 
 
 def layers(names: Iterable[str]) -> Iterator[str]:
-    """The path of every distinct layer, from the names of its weights."""
+    """Yield the path of every distinct layer, from the names of its weights."""
     value = WEIGHTS[f"{ATTENTION}.value.weight"]
     yield from (beside(LAYER, name) for name in names if find_weight(name) is value)
 
@@ -53,7 +52,7 @@ def balance_values(weights: Weights) -> dict[str, Floats]:
 
 
 def balance_embeddings(weights: Weights) -> dict[str, Floats]:
-    """The same between the normalization of the embeddings and their projection."""
+    """Balance the channels between the normalization of the embeddings and their projection."""
     scale, shift = f"{_EMBEDDING_NORM}.weight", f"{_EMBEDDING_NORM}.bias"
     matrix = f"{_PROJECTION}.weight"
     before = _SPREAD * np.abs(weights[scale]) + np.abs(weights[shift])
@@ -70,7 +69,7 @@ def smooth(weights: Weights, largest: Mapping[str, Floats]) -> dict[str, Floats]
 
     SmoothQuant (Xiao et al. 2022, https://arxiv.org/abs/2211.10438) with strength one half. The
     hidden states are read again by the residual connection, so they are scaled on their way into
-    the matrices alone, by one vector for all applications of a layer.
+    the matrices only, by one vector for all applications of a layer.
 
     Args:
         weights: The float weights.
@@ -78,7 +77,7 @@ def smooth(weights: Weights, largest: Mapping[str, Floats]) -> dict[str, Floats]
             weight.
 
     Returns:
-        The matrices, and the vectors their inputs are to be multiplied with.
+        The matrices, and the vectors to multiply their inputs with.
     """
     changed: dict[str, Floats] = {}
     for vector, names in readers(weights).items():
@@ -90,7 +89,7 @@ def smooth(weights: Weights, largest: Mapping[str, Floats]) -> dict[str, Floats]
 
 
 def readers(names: Iterable[str]) -> dict[str, list[str]]:
-    """The matrices that read hidden states, by the vector that smooths what they read."""
+    """Group the matrices that read hidden states by the vector that smooths their input."""
     found: dict[str, list[str]] = {}
     for name in names:
         spec = find_weight(name)
@@ -100,10 +99,10 @@ def readers(names: Iterable[str]) -> dict[str, list[str]]:
 
 
 def _balance(before: Floats, after: Floats) -> Floats:
-    """What to divide by before, and multiply with after, for both to be equally large.
+    """Return the factor to divide by before, and to multiply with after, to equalize both.
 
-    What is far fainter than usual is taken to be less so: calibration may not have seen the text
-    that wakes it up. Apart from the balance between channels the overall size stays as it is.
+    A channel that is far fainter than the others is treated as less faint: calibration may have
+    missed the texts that use it. The overall size of each side stays the same.
     """
     usable = (before > 0) & (after > 0)
     logs = np.log(_at_least_faint(before)) - np.log(_at_least_faint(after))

@@ -1,4 +1,4 @@
-"""Compressed models of one bundle, made one after the other and judged on the same texts."""
+"""Build compressed models of one bundle and judge them on the same texts."""
 
 from __future__ import annotations
 
@@ -46,20 +46,20 @@ class Load(Protocol):
         """
 
 
-# Texts that calibration looks at, and a first look at a model: means and ranges settle early.
+# Number of texts for calibration and for a brief trial: means and ranges converge early.
 _FEW = 32
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A compressed model that was made and judged.
+    """A compressed model that was built and judged.
 
     Attributes:
         plan: How it was authored.
         quality: How good its answers are.
         bytes: Size of its file.
         seconds: Median time to answer a text.
-        offsets: What biases of the head take back from the outputs, by output.
+        offsets: Mean errors that biases of the head correct, by output.
     """
 
     plan: Plan
@@ -71,7 +71,7 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class _Weights:
-    """Float weights ready to be rounded, what is known of their inputs, and what was rounded."""
+    """Float weights ready to be rounded, statistics of their inputs, and quantized matrices."""
 
     floats: Mapping[str, Floats]
     seen: Mapping[str, Seen]
@@ -79,7 +79,7 @@ class _Weights:
 
 
 class Compressor:
-    """Makes compressed models from the portable file of a bundle.
+    """Builds compressed models from the portable file of a bundle.
 
     Args:
         config: The geometry.
@@ -118,9 +118,9 @@ class Compressor:
         self._expected, _ = self._answers(portable, "fp32", sample)
 
     def try_out(self, plan: Plan, *, briefly: bool = False) -> Trial:
-        """Make a model, judge it, on a few texts if `briefly`, and throw it away.
+        """Build a model, judge it (on a few texts if `briefly`) and discard it.
 
-        Trials are remembered: a search meets a model twice, and what is kept was tried.
+        Trials are cached: a search tries some models twice, and a kept model was tried before.
         """
         for tried, was_brief, trial in self._trials:
             if (tried, was_brief) == (plan, briefly):
@@ -147,7 +147,7 @@ class Compressor:
         return Trial(plan, judge.judge(found), size, seconds, off)
 
     def write(self, path: Path, plan: Plan) -> tuple[list[Path], Authored]:
-        """Make a model that was tried and keep it: its files, and the graph without weights."""
+        """Write a model; return its files, and the graph without weights."""
         weights = self._weights(plan)
         corrected = correct(self._head, weights.floats, self.try_out(plan).offsets)
         weights = replace(weights, floats={**weights.floats, **corrected})
@@ -158,7 +158,7 @@ class Compressor:
         return self._balanced if plan.target == "cpu" else as_exported
 
     def rewrites(self, plan: Plan) -> dict[str, int]:
-        """The exact rewrites of the weights that a plan comes with, and how often they apply."""
+        """Return the exact rewrites of the weights under a plan, and how often they apply."""
         if plan.target != "cpu":
             return {}
         count = len(list(layers(self._floats)))
@@ -170,7 +170,7 @@ class Compressor:
 
     @functools.cached_property
     def _balanced(self) -> _Weights:
-        """The weights ready to be rounded, with what is seen to enter their matrices."""
+        """The weights ready to be rounded, with statistics of their inputs."""
         floats = {**self._floats, **balance_values(self._floats)}
         floats.update(balance_embeddings(floats))
         plan = Plan("cpu", "unrolled", CPU_OPTIMIZATIONS, observed=True)
@@ -190,7 +190,7 @@ class Compressor:
         inputs = self._sample.inputs[:: _step(self._sample.inputs)]
         for count, arrays in enumerate(inputs, 1):
             yield run(arrays)
-            return_freed_memory()  # of activations of all sizes little would be used again
+            return_freed_memory()  # later texts have other sizes and would not reuse it
             self._progress("calibrating", count, len(inputs))
 
     def _write(self, path: Path, plan: Plan, weights: _Weights) -> tuple[list[Path], Authored]:
@@ -204,7 +204,7 @@ class Compressor:
     def _answers(
         self, path: Path, name: str, sample: Sample, *, integers: bool = False
     ) -> tuple[list[Outputs], float]:
-        """What a model answers to every text, thinned out, and the median time it takes."""
+        """Return the thinned outputs of a model for every text, and its median time."""
         run = self._load(path, integers=integers)
         found, seconds = [], []
         run(sample.inputs[0])  # the first run allocates
@@ -220,5 +220,5 @@ class Compressor:
 
 
 def _step(inputs: Sequence[object]) -> int:
-    """Which of many texts to take for a few of them, evenly: every so many."""
+    """Return the step that selects a few inputs, evenly."""
     return max(1, len(inputs) // _FEW)

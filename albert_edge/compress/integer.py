@@ -1,4 +1,4 @@
-"""One float matrix -> integers and scales. Scales are symmetric: zero is stored as zero."""
+"""Quantize a float matrix to integers and scales, symmetrically: zero is stored as zero."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from albert_edge.compress.rounding import Floats, round_weights
 Int8s = npt.NDArray[np.int8]
 Bytes = npt.NDArray[np.uint8]
 
-# Multiples of the scale that makes the largest value -8, tried for 4 bits. Below 1 a few values are
-# clipped, which costs less than fifteen steps that are all too wide; at 8/7 both ends fit.
+# Multiples of the scale that maps the largest value to -8, tried for 4 bits. Below 1 a few values
+# are clipped, which costs less than coarser steps for all; at 8/7 both ends fit.
 _MULTIPLES = np.append(np.linspace(0.7, 1.1, 9), 8 / 7).astype(np.float32)
 
 
@@ -67,7 +67,7 @@ def quantize_blocks(
 
 
 def dequantize_blocks(integers: Bytes, scale: Floats, bits: int, values: int) -> Floats:
-    """What `quantize_blocks` stored, as floats again: (rows, values)."""
+    """Convert what `quantize_blocks` returned to floats, (rows, values)."""
     if bits == 4:
         halves = np.stack([integers & 15, integers >> 4], axis=-1)
         integers = halves.reshape(*integers.shape[:2], -1)
@@ -77,10 +77,10 @@ def dequantize_blocks(integers: Bytes, scale: Floats, bits: int, values: int) ->
 
 
 def _best_scale(cut: Floats) -> Floats:
-    """The scale of least squared error for each block; the value furthest from zero becomes -8.
+    """Find the scale of least squared error for each block.
 
-    Four bits hold one more negative number than positive ones, so the scale takes the sign that
-    gives the largest value the side with more room.
+    Four bits hold one more negative number than positive ones, so the sign of the scale maps the
+    value furthest from zero to -8.
     """
     furthest = np.take_along_axis(cut, np.abs(cut).argmax(axis=2)[..., None], axis=2)[..., 0]
     best = _nonzero(furthest / np.float32(-8))
@@ -102,5 +102,5 @@ def _squared_error(cut: Floats, scale: Floats) -> Floats:
 
 
 def _nonzero(scale: Floats) -> Floats:
-    """A scale of 1 where everything is zero, and where a scale is too small to divide by."""
+    """Replace scales that are zero, or too small to divide by, with 1."""
     return np.where(np.abs(scale) < np.finfo(np.float32).tiny, np.float32(1), scale)

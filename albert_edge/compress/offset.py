@@ -1,10 +1,9 @@
-"""What compressed answers are off by on average, and taking it back by the biases of the head.
+"""Correct the mean error of compressed outputs through the biases of the head.
 
-Rounding activations moves what all tokens share the same way in every text. Where the answer is
-read off that is a constant, often larger than all else that rounding does. It is known once the
-compressed model has run: empirical bias correction (Nagel et al. 2019,
-https://arxiv.org/abs/1906.04721), of the answers alone, since a bias inside the layer serves
-applications that are off by different amounts.
+Rounding activations shifts what all tokens share by a constant, which is often the largest error
+of the outputs. It is measured by running the compressed model: empirical bias correction (Nagel et
+al. 2019, https://arxiv.org/abs/1906.04721). Only outputs are corrected, since a bias inside the
+shared layer serves applications with different errors.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ def offsets(
     expected: Sequence[Outputs],
     found: Sequence[Outputs],
 ) -> dict[str, Floats]:
-    """How far outputs are off on average over all texts and tokens.
+    """Measure the mean error of outputs over all texts and tokens.
 
     Args:
         head: A key of `HEADS`.
@@ -33,8 +32,8 @@ def offsets(
         found: The compressed model's for the same texts.
 
     Returns:
-        For every output that a bias could correct, what to subtract from it: one number for each
-        of its last axis, or for all of it where the bias is a single number.
+        What to subtract from every output that a bias can correct: a number for each entry of its
+        last axis, or one number where the bias is a single number.
     """
     off = {}
     for bias, outputs in HEADS[head].biases.items():
@@ -49,14 +48,14 @@ def offsets(
 
 
 def without(outputs: Outputs, off: Mapping[str, Floats]) -> Outputs:
-    """Outputs as they are once the biases have taken `off` back."""
+    """Return the outputs that the corrected biases would give."""
     return {name: y - off[name] if name in off else y for name, y in outputs.items()}
 
 
 def correct(
     head: str, weights: Mapping[str, Floats], off: Mapping[str, Floats]
 ) -> dict[str, Floats]:
-    """The biases that take `off` back."""
+    """Return the biases corrected by `off`."""
     return {
         bias: weights[bias] - np.concatenate([off[name] for name in outputs])
         for bias, outputs in HEADS[head].biases.items()

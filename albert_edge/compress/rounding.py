@@ -1,4 +1,4 @@
-"""Scaled weights -> integers: to the nearest, or so that the errors of many cancel out."""
+"""Round scaled weights to integers: to the nearest, or so that errors compensate each other."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from albert_edge.graph.observer import groups
 
 Floats = npt.NDArray[np.float32]
 
-# Rows rounded one by one before what they did is passed on to the others in one product.
+# Rows rounded one by one before their errors are passed on to all others in one product.
 _BLOCK = 128
 
-# What variances are raised by, as a share of themselves: texts nobody saw vary otherwise.
+# Relative damping of variances, since unseen texts vary differently.
 _DAMPING = 0.01
 
 

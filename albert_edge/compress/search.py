@@ -1,9 +1,9 @@
-"""The best assignment of precisions to matrices that keeps the answers within a budget.
+"""Search for the best precision of each matrix within a budget of quality.
 
-An ALBERT has seven distinct matrices, so every assignment of four precisions can be looked at:
-16,384 of them. Each matrix is first compressed alone, on a few texts, which tells what it costs.
-Errors add up nearly, so assignments are then tried from the best one down, and none is taken on
-trust: the one chosen was made and judged as a whole, on all texts.
+An ALBERT has seven distinct matrices, so all 16,384 assignments of four precisions can be ranked.
+Each matrix is first compressed by itself and judged on a few texts, which gives its cost. Errors
+nearly add up, so assignments are then tried from the best predicted one down. The chosen model was
+built and judged as a whole, on all texts.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from albert_edge.compress.compressor import Compressor, Trial
 from albert_edge.compress.options import Goal, Mixed, Precisions
 from albert_edge.graph.plan import INTEGERS, Precision
 
-# After a failure only what is predicted to be clearly better is worth the time of a trial.
+# After a failure, only assignments with a clearly smaller predicted error are tried.
 _PROGRESS = 0.75
 
 
 @dataclass(frozen=True, slots=True)
 class MatrixCost:
-    """What compressing one matrix alone does.
+    """The effect of compressing one matrix by itself.
 
     Attributes:
         matrix: Which one.
@@ -43,14 +43,14 @@ class MatrixCost:
 
     @property
     def error(self) -> float:
-        """How far the answers turn, 1 - cosine: errors of several matrices add up."""
+        """1 - cosine: errors of several matrices add up."""
         cosine = self.quality.cosine
         return max(0.0, 1 - cosine) if math.isfinite(cosine) else math.inf
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a search found.
+    """The result of a search.
 
     Attributes:
         best: The best model within the budget, or None if there is none but fp32.
@@ -74,7 +74,7 @@ def search(compressor: Compressor, budget: Budget, options: Mixed) -> Found:
     costs = _price(compressor, options)
     ranked = list(_ranked(costs, options.prefer))
     best, rank, tried = _best_uniform(compressor, budget, options, ranked)
-    hopeless = float("inf")  # a predicted error that is too large, as was seen
+    hopeless = float("inf")  # a predicted error known to be too large
     for precisions, error in ranked[:rank]:
         if error >= hopeless:
             continue
@@ -92,7 +92,7 @@ def _best_uniform(
     options: Mixed,
     ranked: list[tuple[Precisions, float]],
 ) -> tuple[Trial | None, int, int]:
-    """The best of the models with one precision for all: what is to be beaten.
+    """Find the best model with one precision for all matrices, which others have to beat.
 
     Returns:
         The model, or None if none of them is within the budget; its place among the assignments;
@@ -110,7 +110,7 @@ def _best_uniform(
 
 
 def _price(compressor: Compressor, options: Mixed) -> list[MatrixCost]:
-    """Compress every matrix alone."""
+    """Compress every matrix by itself."""
     whole = compressor.try_out(options.plan(), briefly=True)
     costs = []
     for matrix, precision in itertools.product(Matrix, INTEGERS):
@@ -122,7 +122,7 @@ def _price(compressor: Compressor, options: Mixed) -> list[MatrixCost]:
 
 
 def _ranked(costs: list[MatrixCost], goal: Goal) -> Iterator[tuple[Precisions, float]]:
-    """Every assignment that leaves something compressed, the best first, and its error."""
+    """Yield every assignment that compresses something, the best first, and its error."""
     gain: Callable[[MatrixCost], float] = {
         "smallest": lambda cost: cost.bytes_saved,
         "fastest": lambda cost: cost.seconds_saved,

@@ -1,4 +1,4 @@
-"""What was seen of the activations that enter each matrix."""
+"""Statistics of the activations that enter each matrix."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Seen:
     covariance: list[Floats]
 
     def scaled(self, factor: Floats) -> Seen:
-        """The same with every feature multiplied by a positive factor."""
+        """Return the statistics of features multiplied by positive factors."""
         cuts = groups(len(factor))
         return Seen(
             self.mean * factor,
@@ -52,7 +52,7 @@ def gather(runs: Iterable[Mapping[str, npt.NDArray[Any]]]) -> dict[str, Seen]:
     sums: dict[str, _Sums] = {}
     for outputs in runs:
         _add(outputs, sums)
-        del outputs  # before the next run makes its own
+        del outputs  # before the next run allocates its own
     seen: dict[str, Seen] = {}
     for names, one in sums.items():
         seen.update(dict.fromkeys(names.split(), one.finish()))
@@ -60,7 +60,7 @@ def gather(runs: Iterable[Mapping[str, npt.NDArray[Any]]]) -> dict[str, Seen]:
 
 
 def _add(outputs: Mapping[str, npt.NDArray[Any]], sums: dict[str, _Sums]) -> None:
-    """Add the statistics of a run to those of others, by the names of the weights they are of."""
+    """Add the statistics of a run to the sums, by the names of the weights they belong to."""
     found: dict[str, dict[str, npt.NDArray[Any]]] = {}
     for output, values in outputs.items():
         statistic, colon, names = output.partition(":")
@@ -71,10 +71,10 @@ def _add(outputs: Mapping[str, npt.NDArray[Any]], sums: dict[str, _Sums]) -> Non
 
 
 class _Sums:
-    """Puts the statistics of many runs together (Chan et al. 1979, STAN-CS-79-773).
+    """Combines the statistics of many runs (Chan et al. 1979, STAN-CS-79-773).
 
-    Products are of features less the mean of their own run. Had they to be told from a mean far
-    larger than what varies, little of that would be left of them in 32 bits.
+    Products are of features less the mean of their own run: with a mean far larger than the
+    deviations, 32 bits would lose the deviations.
     """
 
     def __init__(self) -> None:
@@ -84,7 +84,7 @@ class _Sums:
         self._products: list[Floats] = []
 
     def add(self, statistics: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Take note of a run."""
+        """Add the statistics of a run."""
         self._rows.append(int(statistics["rows"][0]))
         self._means.append(statistics["mean"][0])
         self._largest.append(statistics["largest"][0])
@@ -96,7 +96,7 @@ class _Sums:
             total += one
 
     def finish(self) -> Seen:
-        """The statistics of all rows; the sums are used up."""
+        """Return the statistics of all rows; the sums are consumed."""
         rows = sum(self._rows)
         mean = np.average(self._means, axis=0, weights=self._rows).astype(np.float32)
         apart = (np.stack(self._means) - mean) * np.sqrt(self._rows, dtype=np.float32)[:, None]

@@ -1,4 +1,4 @@
-"""Float weights -> the weights a compressed graph asks for, one matrix at a time."""
+"""Convert float weights to those a compressed graph asks for, one matrix at a time."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from albert_edge.graph.plan import Blocks
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A matrix as the file holds it.
+    """A quantized matrix.
 
     Attributes:
-        integers: As the file holds them.
-        scale: Likewise.
+        integers: As stored in the file.
+        scale: As stored in the file.
         shift: What rounding adds to the product with the mean input, (out_features,), or None
-            where the mean is not known.
-        column_sums: Of the matrix the integers stand for, (out_features,).
+            where the mean is unknown.
+        column_sums: Column sums of the dequantized matrix, (out_features,).
     """
 
     integers: npt.NDArray[Any]
@@ -42,20 +42,17 @@ Cache = dict[tuple[str, Blocks | None], Stored]
 
 
 class CompressedWeights:
-    """Gives every weight of a graph from the float weights of the portable file.
+    """Computes the weights of a graph from the float weights of the portable file.
 
-    What a weight becomes depends on its name only, not on what was asked for before it.
-
-    Where the mean of what enters a matrix is known, the bias takes up the mean of what rounding
-    the matrix does to the answer: bias correction (Nagel et al. 2019,
-    https://arxiv.org/abs/1906.04721). In a layer that is applied many times the same error would
-    come back every time.
+    Weights may be asked for in any order. Where the mean input of a matrix is known, its bias is
+    corrected by the mean error that rounding causes (Nagel et al. 2019,
+    https://arxiv.org/abs/1906.04721): a layer that is applied many times would repeat that error.
 
     Args:
         authored: The graph.
         floats: The float weights by name, matrices as (in_features, out_features).
-        seen: What is known of what enters a matrix, by the name of its weight.
-        cache: Keeps integers from one graph of these floats to the next.
+        seen: Statistics of the input of matrices, by name.
+        cache: Keeps quantized matrices for other graphs of the same floats.
     """
 
     def __init__(
@@ -71,7 +68,7 @@ class CompressedWeights:
         self._cache = cache
 
     def __call__(self, name: str) -> npt.NDArray[Any]:
-        """The values of a weight, or of a part of one in floating point."""
+        """Return the values of a weight, or of a part of a packed one."""
         weight = self._weights.get(name)
         if weight is None:
             return self._floats[name]
@@ -81,7 +78,7 @@ class CompressedWeights:
             return self._stored(weight.scale_of).scale
         if weight.bias_of and self._weights[weight.bias_of].is_quantized:
             return self._corrected(name, weight.bias_of)
-        with np.errstate(over="ignore"):  # what is too large for fp16 fails at the gate
+        with np.errstate(over="ignore"):  # a value too large for fp16 fails the quality check
             return self._floats[name].astype(weight.dtype, copy=False)
 
     def _stored(self, matrix: str) -> Stored:
@@ -122,5 +119,5 @@ def _with_sums(
     seen: Seen | None,
 ) -> Stored:
     sums = floats.sum(axis=0, dtype=np.float64).astype(np.float32)
-    floats -= matrix  # in place: a third copy of the largest matrix is what memory peaks with
+    floats -= matrix  # in place: a third copy of the largest matrix would be the peak of memory
     return Stored(integers, scale, seen.mean @ floats if seen else None, sums)

@@ -1,4 +1,4 @@
-"""What authoring a graph gives: the graph, and what is known of each weight it asks for."""
+"""An authored graph, and what is known of each weight it asks for."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class Weight:
         spec: Its row in the table of weights; of a scale, that of the matrix it belongs to.
         shape: Its shape in the file.
         dtype: Its type in the file.
-        blocks: How the rows it has in the checkpoint are cut into blocks, if they are.
-        scale_of: The quantized matrix whose scale it is, if it is one.
-        bias_of: The matrix to whose product it is added, if it is a bias.
-        parts: Names of the weights that stand side by side in it, if it is not one itself.
-        shift: What the graph subtracts from what enters the matrix, if anything.
+        blocks: How its rows are cut into blocks that share a scale, if they are.
+        scale_of: The quantized matrix it is the scale of, if any.
+        bias_of: The matrix whose product it is added to, if it is a bias.
+        parts: The weights that stand side by side in it, if it is packed.
+        shift: What the graph subtracts from the input of the matrix, or None.
     """
 
     spec: WeightSpec
@@ -42,7 +42,7 @@ class Weight:
 
     @property
     def transposed(self) -> bool:
-        """Whether the checkpoint keeps it the other way round."""
+        """Whether the checkpoint stores its transpose."""
         return self.spec.transposed and self.blocks is None
 
     @property
@@ -63,11 +63,11 @@ class Weight:
 
 @dataclass(frozen=True, slots=True)
 class Authored:
-    """A graph without its weights, and what the plan did to it.
+    """A graph without its weights, and the optimizations applied to it.
 
     Attributes:
         model: Nodes, inputs, outputs and small constants.
-        weights: What is still to be filled in, by name.
+        weights: The weights to fill in, by name.
         applied: How often each optimization was applied.
     """
 

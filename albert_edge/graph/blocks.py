@@ -10,7 +10,7 @@ from albert_edge.graph.values import MICROSOFT, dimension, with_features
 
 
 def parameters(blocks: Blocks, rows: int, values: int) -> tuple[nn.Parameter, nn.Parameter]:
-    """Integers, (rows, blocks, bytes), and scales, (rows, blocks), of a matrix."""
+    """Declare the integers, (rows, blocks, bytes), and scales, (rows, blocks), of a matrix."""
     count = -(-values // blocks.size)
     shape = [rows, count, blocks.size * blocks.bits // 8]
     return nn.Parameter(shape, ir.DataType.UINT8), nn.Parameter([rows, count])

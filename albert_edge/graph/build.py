@@ -1,4 +1,4 @@
-"""(configuration, head, plan) -> an ONNX graph and the weights it asks for by name."""
+"""Author the ONNX graph of a configuration, a head and a plan."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def author(config: AlbertConfig, head: str, plan: Plan) -> Authored:
         plan: Target, layout and optimizations.
 
     Returns:
-        The graph, the weights it needs and the optimizations that found a place in it.
+        The graph, the weights it asks for, and how often each optimization was applied.
 
     Raises:
         ConfigError: hidden_act is not a known activation.
@@ -78,9 +78,10 @@ def _write(graph: ir.Graph, head: Head, spec: HeadSpec, config: AlbertConfig) ->
 
 
 def _shorten(graph: ir.Graph) -> None:
-    """Drop what is said twice: nodes carry the path of their module, values need not repeat it.
+    """Shorten the names of values and drop their types.
 
-    Names and inferred types cost a session memory for every application of a layer.
+    Nodes keep the path of their module. Names and types cost a session memory for every
+    application of a layer.
     """
     for count, node in enumerate(graph.all_nodes()):
         for index, value in enumerate(node.outputs):
@@ -90,10 +91,10 @@ def _shorten(graph: ir.Graph) -> None:
 
 
 def _name_parameters(builder: GraphBuilder, head: Head) -> None:
-    """Name every parameter by its path, ahead of its first use.
+    """Name every parameter by its path, before its first use.
 
-    Left to itself the builder names a parameter where it is first met, and inside the body of a
-    Loop it takes the path of the Loop for that of the parameter.
+    Otherwise the builder names a parameter where it is first used, and in the body of a Loop it
+    prefixes the path of the Loop.
     """
     for path, module in head.named_modules():
         builder.push_module(path)

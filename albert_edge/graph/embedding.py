@@ -1,7 +1,7 @@
-"""Embedding tables: one Module per way of storing them.
+"""Embedding tables: one Module for each way to store them.
 
-A table is read by row, and a masked-LM decoder multiplies with it as it lies, so lookup and
-decoder share one initializer in every precision.
+Lookup reads rows, and the masked-LM decoder multiplies with the table as stored, so both share one
+initializer in every precision.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Embedding(nn.Module):
         return op.Gather(self.weight, ids)
 
     def leading(self, op: OpBuilder, count: ir.Value) -> ir.Value:
-        """The first rows, (count, features)."""
+        """Return the first rows, (count, features)."""
         return op.Slice(self.weight, [0], count, [0])
 
     def score(self, op: OpBuilder, x: ir.Value, bias: ir.Value) -> ir.Value:
@@ -74,7 +74,7 @@ Table = Embedding | BlockEmbedding
 
 
 def embedding(operators: Portable, name: str, rows: int, features: int) -> Table:
-    """The table a plan asks for. In int8 a whole row shares its scale, if a block can be as long.
+    """Make the table for a plan. In int8 a row shares one scale if a block can be that long.
 
     Args:
         operators: The target's operators, and the plan.

@@ -36,7 +36,7 @@ class Linear(nn.Module):
         return op.Add(y, self.bias) if self.bias else y
 
     def product(self, op: OpBuilder, x: ir.Value) -> ir.Value:
-        """The same without the bias, for an operator that adds it itself."""
+        """Multiply without adding the bias, for an operator that adds it itself."""
         return op.MatMul(x, self.weight)
 
 

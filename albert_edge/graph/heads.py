@@ -24,7 +24,7 @@ Outputs = dict[str, ir.Value]
 
 
 class Head(nn.Module):
-    """The body of the model and what all heads say about themselves."""
+    """The body of the model, and which of its outputs the head reads."""
 
     reads: ClassVar[Reads]
 
@@ -40,28 +40,25 @@ class FeatureExtraction(Head):
     reads = "both"
 
     def forward(self, op: OpBuilder, *inputs: ir.Value) -> Outputs:
-        """Every token's hidden state and the pooled first token."""
+        """Return the hidden state of every token and the pooled first token."""
         hidden, pooled = self.albert(op, *inputs)
         return {"last_hidden_state": hidden, "pooler_output": pooled}
 
 
 class Predictions(nn.Module):
-    """The masked-LM head; its decoder is the word embedding table itself unless it was untied."""
+    """The masked-LM layers. The word embeddings are their decoder, unless they were untied."""
 
     def __init__(self, config: AlbertConfig, operators: Portable) -> None:
         super().__init__()
         self.operators = operators
-        self.embedding_size = config.embedding_size
-        self.dense = linear(
-            operators, "predictions.dense", config.hidden_size, config.embedding_size
-        )
+        size = self.embedding_size = config.embedding_size
+        self.dense = linear(operators, "predictions.dense", config.hidden_size, size)
         self.activation = Activation(config.hidden_act)
-        self.LayerNorm = LayerNorm(config.embedding_size, config.layer_norm_eps)
+        self.LayerNorm = LayerNorm(size, config.layer_norm_eps)
         self.bias = nn.Parameter([config.vocab_size])
-        self.decoder: Table | None = None  # the word embeddings, unless they were untied
+        self.decoder: Table | None = None
         if not config.tie_word_embeddings:
-            sizes = config.vocab_size, config.embedding_size
-            self.decoder = embedding(operators, "predictions.decoder", *sizes)
+            self.decoder = embedding(operators, "predictions.decoder", config.vocab_size, size)
 
     def forward(self, op: OpBuilder, hidden: ir.Value, word_embeddings: Table) -> ir.Value:
         """Map (..., hidden_size) to (rows, vocab_size), the leading dimensions flattened."""
@@ -95,10 +92,10 @@ class MaskedLM(LanguageModel):
     reads = "tokens"
 
     def forward(self, op: OpBuilder, *inputs: ir.Value) -> Outputs:
-        """Logits of every token.
+        """Return the logits of every token.
 
-        Under `Optimization.MASKED_LOGITS`: the logits of [MASK] tokens alone, and where they
-        stand, as (batch, sequence) index pairs in reading order.
+        Under `Optimization.MASKED_LOGITS`: the logits of [MASK] tokens only, and their positions
+        as (batch, sequence) index pairs in reading order.
         """
         hidden, _ = self.albert(op, *inputs)
         if not self.operators.applies(Optimization.MASKED_LOGITS):
@@ -107,6 +104,19 @@ class MaskedLM(LanguageModel):
         positions = op.Transpose(op.NonZero(is_mask), perm=[1, 0])
         logits = self.score(op, op.GatherND(hidden, positions))
         return {"mask_positions": positions, "mask_logits": logits}
+
+
+class SentenceOrder(nn.Module):
+    """The sentence-order layer of the pretraining head."""
+
+    def __init__(self, config: AlbertConfig, operators: Portable) -> None:
+        super().__init__()
+        sizes = config.hidden_size, config.num_labels
+        self.classifier = linear(operators, "sop_classifier.classifier", *sizes)
+
+    def forward(self, op: OpBuilder, pooled: ir.Value) -> ir.Value:
+        """Map (batch, hidden_size) to (batch, num_labels)."""
+        return self.classifier(op, pooled)
 
 
 class PreTraining(LanguageModel):
@@ -119,56 +129,50 @@ class PreTraining(LanguageModel):
         self.sop_classifier = SentenceOrder(config, operators)
 
     def forward(self, op: OpBuilder, *inputs: ir.Value) -> Outputs:
-        """Vocabulary logits of every token and the sentence-order logits."""
+        """Return the vocabulary logits of every token and the sentence-order logits."""
         hidden, pooled = self.albert(op, *inputs)
-        return {
-            "prediction_logits": self.score_tokens(op, hidden),
-            "sop_logits": self.sop_classifier(op, pooled),
-        }
+        order = self.sop_classifier(op, pooled)
+        return {"prediction_logits": self.score_tokens(op, hidden), "sop_logits": order}
 
 
-class SentenceOrder(nn.Module):
-    """The sentence-order head of the pretraining model."""
+class Classification(Head):
+    """A linear layer on every token, or on the pooled first token."""
+
+    classes: ClassVar[int | None] = None  # as many as there are labels
 
     def __init__(self, config: AlbertConfig, operators: Portable) -> None:
-        super().__init__()
-        self.classifier = linear(
-            operators, "sop_classifier.classifier", config.hidden_size, config.num_labels
-        )
+        super().__init__(config, operators)
+        sizes = config.hidden_size, self.classes or config.num_labels
+        self.classifier = linear(operators, "classifier", *sizes)
 
-    def forward(self, op: OpBuilder, pooled: ir.Value) -> ir.Value:
-        """Map (batch, hidden_size) to (batch, num_labels)."""
-        return self.classifier(op, pooled)
+    def forward(self, op: OpBuilder, *inputs: ir.Value) -> Outputs:
+        """Return the logits of the text, or of every token."""
+        hidden, pooled = self.albert(op, *inputs)
+        return {"logits": self.classifier(op, hidden if self.reads == "tokens" else pooled)}
 
 
-class SequenceClassification(Head):
+class SequenceClassification(Classification):
     """transformers.AlbertForSequenceClassification: single label, multi label or regression."""
 
     reads = "pooled"
 
-    def __init__(self, config: AlbertConfig, operators: Portable) -> None:
-        super().__init__(config, operators)
-        self.classifier = linear(operators, "classifier", config.hidden_size, config.num_labels)
 
-    def forward(self, op: OpBuilder, *inputs: ir.Value) -> Outputs:
-        """Logits of the text."""
-        _, pooled = self.albert(op, *inputs)
-        return {"logits": self.classifier(op, pooled)}
-
-
-class TokenClassification(Head):
+class TokenClassification(Classification):
     """transformers.AlbertForTokenClassification."""
 
     reads = "tokens"
 
-    def __init__(self, config: AlbertConfig, operators: Portable) -> None:
-        super().__init__(config, operators)
-        self.classifier = linear(operators, "classifier", config.hidden_size, config.num_labels)
+
+class MultipleChoice(SequenceClassification):
+    """transformers.AlbertForMultipleChoice."""
+
+    classes = 1
 
     def forward(self, op: OpBuilder, *inputs: ir.Value) -> Outputs:
-        """Logits of every token."""
-        hidden, _ = self.albert(op, *inputs)
-        return {"logits": self.classifier(op, hidden)}
+        """Return one logit per choice."""
+        flat_shape = op.Concat([-1], op.Shape(inputs[0], start=2), axis=0)
+        scores = super().forward(op, *(op.Reshape(ids, flat_shape) for ids in inputs))["logits"]
+        return {"logits": op.Reshape(scores, op.Shape(inputs[0], start=0, end=2))}
 
 
 class QuestionAnswering(Head):
@@ -181,27 +185,10 @@ class QuestionAnswering(Head):
         self.qa_outputs = linear(operators, "qa_outputs", config.hidden_size, 2)
 
     def forward(self, op: OpBuilder, *inputs: ir.Value) -> Outputs:
-        """How well the answer starts, and ends, at every token."""
+        """Return a score for the answer to start, and one to end, at every token."""
         hidden, _ = self.albert(op, *inputs)
         start, end = op.Split(self.qa_outputs(op, hidden), [1, 1], axis=-1, _outputs=2)
         return {"start_logits": op.Squeeze(start, [-1]), "end_logits": op.Squeeze(end, [-1])}
-
-
-class MultipleChoice(Head):
-    """transformers.AlbertForMultipleChoice."""
-
-    reads = "pooled"
-
-    def __init__(self, config: AlbertConfig, operators: Portable) -> None:
-        super().__init__(config, operators)
-        self.classifier = linear(operators, "classifier", config.hidden_size, 1)
-
-    def forward(self, op: OpBuilder, *inputs: ir.Value) -> Outputs:
-        """One logit per choice."""
-        flat_shape = op.Concat([-1], op.Shape(inputs[0], start=2), axis=0)
-        _, pooled = self.albert(op, *(op.Reshape(ids, flat_shape) for ids in inputs))
-        scores = self.classifier(op, pooled)
-        return {"logits": op.Reshape(scores, op.Shape(inputs[0], start=0, end=2))}
 
 
 MODULES: dict[str, type[Head]] = {

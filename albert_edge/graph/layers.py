@@ -45,10 +45,10 @@ class Embeddings(nn.Module):
 
 
 class Smoothing(nn.Module):
-    """Scales features before they are quantized (Xiao et al. 2022, https://arxiv.org/abs/2211.10438).
+    """Scale features before they are quantized (Xiao et al. 2022, https://arxiv.org/abs/2211.10438).
 
-    The rows of the matrices that read them hold the inverse, so nothing changes but how well the
-    features fit one scale. One vector serves every application of a layer.
+    The rows of the matrices that read them hold the inverse, so outputs stay the same while the
+    features fit one scale better. All applications of a layer share one vector.
     """
 
     def __init__(self, features: int) -> None:
@@ -61,7 +61,7 @@ class Smoothing(nn.Module):
 
 
 class Unchanged(nn.Module):
-    """Stands where a plan does not smooth."""
+    """The identity, in plans that do not smooth."""
 
     def forward(self, op: OpBuilder, x: ir.Value) -> ir.Value:
         """Map anything to itself."""
@@ -69,7 +69,7 @@ class Unchanged(nn.Module):
 
 
 def smoothing(config: AlbertConfig, operators: Portable) -> nn.Module:
-    """What a plan wants before the matrices that read hidden states."""
+    """Make the smoothing for a plan, which precedes the matrices that read hidden states."""
     return Smoothing(config.hidden_size) if operators.plan.smoothed else Unchanged()
 
 
@@ -237,12 +237,12 @@ Reads = Literal["tokens", "pooled", "both"]
 
 
 class AlbertModel(nn.Module):
-    """Embeddings, encoder and, unless only the tokens are read, the pooler.
+    """Embeddings, encoder and, unless the head reads only the tokens, the pooler.
 
     Args:
         config: The geometry.
         operators: The target's operators.
-        reads: What the head on top reads: every token, the pooled [CLS] alone, or both.
+        reads: What the head reads: every token, the pooled [CLS] only, or both.
     """
 
     def __init__(self, config: AlbertConfig, operators: Portable, reads: Reads) -> None:
@@ -272,7 +272,7 @@ class AlbertModel(nn.Module):
 
         Returns:
             The hidden states, (batch, sequence or 1, hidden_size), and the pooled first token,
-            (batch, hidden_size), or None where the head reads the tokens alone.
+            (batch, hidden_size), or None where the head reads only the tokens.
         """
         first_token = self.reads == "pooled" and self.operators.plan.wants(Optimization.FIRST_TOKEN)
         bias = self.operators.attention_bias(op, attention_mask)

@@ -1,6 +1,6 @@
-"""Linear layers: one Module per way of storing the matrix (in floating point: see `floats`).
+"""Linear layers: one Module for each way to store the matrix; `floats` has floating point.
 
-Each maps (..., in_features) to (..., out_features); `linear` picks the one a plan asks for.
+Each maps (..., in_features) to (..., out_features); `linear` makes the one for a plan.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ class Int8Linear(nn.Module):
         bias: Whether there is a b.
         lower_bound: What x is never below, if that is known; b must then hold W's column sums
             times it, since x is shifted by it.
-        fine: Whether what quantizing x left over is quantized and multiplied too. It doubles the
-            work, which is nothing where a head reads a single token.
+        fine: Whether the quantization error of x is quantized and multiplied too. It doubles the
+            work, which is negligible where a head reads a single token.
     """
 
     def __init__(
@@ -66,8 +66,8 @@ class Int8Linear(nn.Module):
         return y
 
     def _product(self, op: OpBuilder, x: Quantized, bias: ir.Value | None = None) -> ir.Value:
-        """Multiply; the operator itself adds the bias where tokens share their scale."""
-        # Zero, and there for the runtime, which may have to store the weights another way.
+        """Multiply; the operator adds the bias itself where tokens share their scale."""
+        # Zero. The runtime changes it where it has to store the weights as unsigned integers.
         zero = scalar(op, "weight_zero_point", np.int8(0))
         operands = [x.integers, self.weight, x.scale, self.weight_scale, x.zero_point, zero]
         if bias and not x.magnitude:
@@ -83,7 +83,7 @@ class Int8Linear(nn.Module):
 class BlockLinear(nn.Module):
     """y = x W + b with a scale for every few weights of a column (MatMulNBits).
 
-    W lies as in the checkpoint, (out_features, in_features), cut into blocks.
+    W is stored as in the checkpoint, (out_features, in_features), cut into blocks.
     """
 
     def __init__(
@@ -111,13 +111,13 @@ class BlockLinear(nn.Module):
 def linear(
     operators: Portable, name: str, in_features: int, out_features: int, *, bias: bool = True
 ) -> nn.Module:
-    """The linear layer a plan asks for.
+    """Make the linear layer for a plan.
 
     Args:
         operators: The target's operators, and the plan.
         name: The path of its module, as in `WEIGHTS`.
-        in_features: Features of what comes in.
-        out_features: Features of what goes out.
+        in_features: Features of the input.
+        out_features: Features of the output.
         bias: Whether a bias is added.
     """
     spec = WEIGHTS[f"{name}.weight"]

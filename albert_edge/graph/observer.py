@@ -1,8 +1,8 @@
-"""Statistics of what enters each matrix, as outputs of the graph itself: for calibration.
+"""Statistics of the input of each matrix, as outputs of the graph: for calibration.
 
-What enters the matrices of a text is many times as large as its statistics, so the graph sums up
-and the activations never leave it. Nor does numpy compute between two runs: its threads keep both
-cores busy for a while after every product, when the next run wants them.
+The activations of a text are many times larger than their statistics, so the graph computes the
+statistics itself. numpy would also slow down the next run: its threads keep all cores busy for a
+while after every product.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ if TYPE_CHECKING:  # as `compress`, which needs `groups`, is imported without wh
     import onnx_ir as ir
     from onnxscript import OpBuilder
 
-# Features whose variance together is of use (see `compress.rounding`). Of base and large, groups
-# of 1,024 and of 3,072 were measured to gain little over this, and cost grows with their size.
+# Features whose covariance is computed (see `compress.rounding`). Groups of 1,024 and of 3,072 were
+# measured to gain little over this for base and large, and the cost grows with their size.
 _GROUP = 512
 
-# Tokens of a text that are looked at, at most: those of all layers are kept until its run ends.
+# Most tokens of a text that are observed: those of all layers are kept until the run ends.
 _TOKENS = 64
 
 
 def groups(features: int) -> list[slice]:
-    """How features are cut into groups of which covariances are known."""
+    """Cut features into the groups whose covariances are computed."""
     return [slice(s, min(s + _GROUP, features)) for s in range(0, features, _GROUP)]
 
 
 class Observer:
-    """Writes statistics into a graph, and remembers what they are to be of."""
+    """Records the inputs of matrices and writes their statistics into the graph."""
 
     def __init__(self) -> None:
         self._rows: dict[ir.Value, ir.Value] = {}
@@ -36,7 +36,7 @@ class Observer:
         self._features: dict[str, int] = {}
 
     def observe(self, op: OpBuilder, weight: ir.Value, x: ir.Value) -> None:
-        """Take note of what enters a matrix, (..., features), at one application of its layer."""
+        """Record the input of a matrix, (..., features), at one application of its layer."""
         assert weight.name is not None and weight.shape is not None
         features = weight.shape[0]
         assert isinstance(features, int)
@@ -46,7 +46,7 @@ class Observer:
         self._features[weight.name] = features
 
     def statistics(self, op: OpBuilder) -> Iterator[tuple[str, ir.Value]]:
-        """Write the statistics of all that was taken note of.
+        """Write the statistics of all recorded inputs.
 
         Yields:
             Outputs with their names, "STATISTIC:WEIGHT WEIGHT ...", of the weights that read the
@@ -64,7 +64,7 @@ class Observer:
 
 
 def _some_tokens(op: OpBuilder, x: ir.Value) -> ir.Value:
-    """Of a long text every second token, or third."""
+    """Take every second token of a long text, or every third."""
     if x.shape is None or x.shape.rank() < 3:
         return x
     length = op.Shape(x, start=1, end=2)
@@ -83,5 +83,7 @@ def _of_rows(op: OpBuilder, rows: ir.Value, features: int) -> Iterator[tuple[str
         def part(x: ir.Value, start: int = cut.start, stop: int = cut.stop) -> ir.Value:
             return op.Slice(x, [start], [stop], [1])
 
-        apart = op.Sub(part(rows), part(mean))  # of the group alone: all would be a second copy
+        apart = op.Sub(
+            part(rows), part(mean)
+        )  # of the group only: all features would be a second copy
         yield f"products.{count}", op.Gemm(apart, apart, transA=1)

@@ -1,4 +1,4 @@
-"""A plan: everything that may differ between two graphs of the same checkpoint."""
+"""Plans: everything that may differ between two graphs of the same checkpoint."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Precision(StrEnum):
 
     @property
     def blocks(self) -> Blocks | None:
-        """How values share a scale, in the block-wise precisions."""
+        """How values share a scale; None unless they do so by blocks."""
         return _BLOCKS.get(self)
 
 
@@ -47,15 +47,15 @@ class Blocks:
     is_table: bool = False
 
 
-# Accuracy is what blocks are for. Larger ones multiply faster, but 8 bits by column faster still.
+# Blocks are for accuracy. Larger ones multiply faster, but int8 by column is faster still.
 _BLOCKS = {Precision.INT8_BLOCK: Blocks(8, 32), Precision.INT4: Blocks(4, 32)}
 
-# Those of integers, which only the CPU target has operators for; the smallest first.
+# The integer precisions, from the smallest file up; only the CPU target has operators for them.
 INTEGERS = (Precision.INT4, Precision.INT8, Precision.INT8_BLOCK)
 
 
 class Optimization(StrEnum):
-    """A rewrite that leaves every answer as it was, up to float32 rounding."""
+    """A rewrite that changes no output, up to float32 rounding."""
 
     FUSED_ATTENTION = "fused-attention"
     FUSED_GELU = "fused-gelu"
@@ -67,22 +67,22 @@ class Optimization(StrEnum):
 
     @property
     def description(self) -> str:
-        """One line for people: what it replaces."""
+        """What it does, in one line."""
         return _DESCRIPTIONS[self]
 
 
 _DESCRIPTIONS = {
-    Optimization.FUSED_ATTENTION: "scores, mask, softmax and mixing as one Attention operator",
+    Optimization.FUSED_ATTENTION: "attention (scores, mask, softmax, mixing) as one operator",
     Optimization.FUSED_GELU: "the activation of the feed-forward layer as one Gelu operator",
-    Optimization.FIRST_TOKEN: "the last layer computed for [CLS] alone, the only token read",
-    Optimization.MASKED_LOGITS: "vocabulary logits computed at [MASK] tokens alone",
-    Optimization.NO_KEY_BIAS: "the bias of the keys left out: it adds the same to all scores",
+    Optimization.FIRST_TOKEN: "the last layer computed for [CLS] only, the one token that is read",
+    Optimization.MASKED_LOGITS: "vocabulary logits computed at [MASK] tokens only",
+    Optimization.NO_KEY_BIAS: "no bias of the keys: it adds the same to all scores of a query",
     Optimization.PACKED_PROJECTIONS: "queries, keys and values from one matrix, stored once",
     Optimization.FUSED_NORM: "bias, residual and normalization as one SkipLayerNormalization",
 }
 
 
-# What onnxruntime's CPU execution provider has a use for and changes no answer.
+# What is faster on onnxruntime's CPU execution provider.
 CPU_OPTIMIZATIONS = frozenset(
     {
         Optimization.FUSED_ATTENTION,
@@ -92,7 +92,7 @@ CPU_OPTIMIZATIONS = frozenset(
     }
 )
 
-# The same of every target.
+# The optimizations of each target.
 OPTIMIZATIONS: dict[Target, frozenset[Optimization]] = {
     "portable": frozenset({Optimization.FIRST_TOKEN}),
     "cpu": CPU_OPTIMIZATIONS,
@@ -109,16 +109,16 @@ OPTIMIZATIONS: dict[Target, frozenset[Optimization]] = {
 
 
 def best_layout(target: Target) -> Layout:
-    """How layers are laid out unless somebody says otherwise.
+    """Return the default layout of a target.
 
-    A loop loads faster. But a GPU waits for the CPU at every turn of one.
+    A loop loads faster, but a GPU waits for the CPU at every iteration.
     """
     return "unrolled" if target == "cuda" else "loop"
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How a graph is authored. What cannot be authored cannot be constructed.
+    """How to author a graph. A plan that cannot be authored cannot be constructed.
 
     Attributes:
         target: Whose operators are used: "portable" (the ONNX standard, opset 17), "cpu" (what
@@ -128,8 +128,8 @@ class Plan:
             group once, in the body of an ONNX Loop. The weights are stored once either way.
         optimizations: The rewrites to apply where the model has a place for them.
         mask_token_id: The id of [MASK], needed by `Optimization.MASKED_LOGITS`.
-        precisions: Of each matrix; those left out are fp32. fp16 is for all of them or none,
-            integers are for target "cpu".
+        precisions: Of each matrix; fp32 by default. fp16 is for all matrices or none; integers need
+            target "cpu".
         activations: What shares a scale where activations are quantized: every token's features
             ("per-token") or all that enter a matrix ("per-tensor").
         smoothed: Whether what enters the attention and the feed-forward layer is divided by a
@@ -147,10 +147,10 @@ class Plan:
     observed: bool = False
 
     def __post_init__(self) -> None:
-        """See that the plan can be authored.
+        """Check that the plan can be authored.
 
         Raises:
-            UsageError: It cannot: a choice is unknown, or two of them exclude each other.
+            UsageError: A value is unsupported, or two of them exclude each other.
         """
         require_choice("target", self.target, OPTIMIZATIONS)
         require_choice("layout", self.layout, Layout)
@@ -159,12 +159,12 @@ class Plan:
         integers = used.intersection(INTEGERS)
         if integers and self.target != "cpu":
             raise UsageError(
-                f"Target {self.target} has no {', '.join(sorted(integers))}.",
-                tip="Integers are for target cpu; use fp16 or fp32 for others.",
+                f"Target {self.target} does not support {', '.join(sorted(integers))}.",
+                tip="Use target cpu, or fp16 or fp32.",
             )
         if Precision.FP16 in used and len(used) > 1:
             raise UsageError(
-                f"fp16 is for all matrices, not beside {', '.join(sorted(used))}.",
+                "fp16 cannot be mixed with other precisions.",
                 tip="Use fp16 for every matrix, or for none.",
             )
         if self.wants(Optimization.MASKED_LOGITS) and self.mask_token_id is None:
@@ -179,13 +179,13 @@ class Plan:
 
     @property
     def shifts_activations(self) -> bool:
-        """Whether activations with a lower bound are shifted to start at zero when quantized."""
+        """Whether activations with a lower bound are shifted to zero before quantization."""
         return self.activations == "per-token"
 
     @property
     def quantizes_activations(self) -> bool:
-        """Whether the graph itself turns activations into integers, as int8 matrices need them."""
-        tables = {Matrix.EMBEDDINGS}  # which are looked up, and not multiplied with
+        """Whether the graph quantizes activations, as int8 matrices require."""
+        tables = {Matrix.EMBEDDINGS}  # looked up, not multiplied
         return any(self.precision(m) is Precision.INT8 for m in Matrix if m not in tables)
 
     def wants(self, optimization: Optimization) -> bool:

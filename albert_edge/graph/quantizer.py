@@ -1,11 +1,11 @@
-"""Quantizing activations at run time, in standard operators, each activation once.
+"""Quantize activations at run time in standard operators, each activation once.
 
     x ~ magnitude * scale * (q - zero_point)
 
-Per token, the magnitude is that of the token's largest feature, and tokens share nothing with their
-neighbours. Written out like this, rather than inside a product, matrices that read the same
-activation share the work. Per tensor, one operator measures lowest and highest of all that enters
-a matrix: less work, and answers that depend on what else is in a batch.
+Per token, the magnitude is that of the token's largest feature, so tokens do not affect each other.
+Separate from the product, the quantization is shared by all matrices that read the activation. Per
+tensor, one operator finds the minimum and maximum of the input of a matrix: less work, but answers
+depend on what else is in the batch.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Quantized:
 
 
 class Quantizer:
-    """Writes the quantization of activations into a graph, and remembers what it wrote.
+    """Writes the quantization of activations into a graph, once for each activation.
 
     Args:
         activations: What shares a scale.
@@ -48,7 +48,7 @@ class Quantizer:
         self._known: dict[ir.Value, Quantized] = {}
 
     def quantize(self, op: OpBuilder, x: ir.Value) -> Quantized:
-        """Quantize (..., features); per token, as much above zero as below."""
+        """Quantize (..., features); per token, symmetrically around zero."""
         if x not in self._known:
             self._known[x] = (
                 _by_magnitude(op, x, op.Abs(x), 127, 128)
@@ -58,11 +58,11 @@ class Quantizer:
         return self._known[x]
 
     def quantize_positive(self, op: OpBuilder, x: ir.Value) -> Quantized:
-        """Quantize (..., features) of which none is below zero; per token, in half the steps."""
+        """Quantize (..., features), all at least zero; per token, with twice the resolution."""
         return _by_magnitude(op, x, x, 255, 0) if self._per_token else self.quantize(op, x)
 
     def remainder(self, op: OpBuilder, x: ir.Value, quantized: Quantized) -> ir.Value:
-        """What quantization left of (..., features)."""
+        """Return the quantization error of (..., features)."""
         seen = op.DequantizeLinear(quantized.integers, quantized.scale, quantized.zero_point)
         return op.Sub(x, op.Mul(seen, quantized.magnitude) if quantized.magnitude else seen)
 
@@ -79,7 +79,7 @@ def _by_magnitude(
 
 
 def scalar(op: OpBuilder, name: str, value: np.generic) -> ir.Value:
-    """A named initializer of the whole model, written once."""
+    """Return a named scalar initializer of the model, added at its first use."""
     initializers = op.builder.root.graph.initializers
     if name not in initializers:
         tensor = ir.tensor(np.asarray(value), name=name)

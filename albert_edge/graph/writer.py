@@ -1,4 +1,4 @@
-"""Writing .onnx files without ever holding all weights in memory.
+"""Write .onnx files without holding all weights in memory.
 
 An .onnx file is one protobuf message, and a protobuf message is its fields in any order, so the
 small part (nodes, inputs, outputs) is serialized by onnx and the weights are appended to it one
@@ -42,8 +42,8 @@ def write_model(
 
     Args:
         authored: The graph, and the weights it asks for.
-        source: Gives the values of a weight by name, in the type and shape of the file; those of
-            the parts of one in any float type.
+        source: Returns the values of a weight by name, in the type and shape of the file, or of a
+            part of a packed weight in any float type.
         path: The .onnx file. A model over 2 GB keeps its weights beside it as external data, in
             a file of the same name with "_data" appended.
         progress: Called with the bytes of weights written so far and in all.
@@ -77,7 +77,7 @@ def _values(name: str, weight: Weight, source: TensorSource) -> npt.NDArray[Any]
     if not weight.parts:
         return np.asarray(source(name), dtype=weight.dtype, order="C")
     whole = np.concatenate([source(part) for part in weight.parts], axis=-1)
-    with np.errstate(over="ignore"):  # what is too large for fp16 fails at the gate
+    with np.errstate(over="ignore"):  # a value too large for fp16 fails the quality check
         return whole.astype(weight.dtype, copy=False)
 
 
@@ -99,7 +99,7 @@ def _write_embedded(
 
 
 def _prefix(name: str, weight: Weight) -> bytes:
-    """Everything of an initializer that stands before its bytes."""
+    """Return the part of an initializer before its values."""
     header = _header(name, weight).SerializeToString()
     header += key_and_length(_TENSOR_RAW_DATA, weight.bytes)
     return key_and_length(_GRAPH_INITIALIZER, len(header) + weight.bytes) + header

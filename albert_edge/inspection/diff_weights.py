@@ -1,4 +1,4 @@
-"""How far the weights of two variants are apart, one by one, where that has a meaning."""
+"""Compare the weights of two variants one by one, where the comparison is meaningful."""
 
 from __future__ import annotations
 

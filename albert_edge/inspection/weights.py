@@ -1,7 +1,7 @@
-"""The weights of a variant as floats, whatever its precision and target, under one name each.
+"""Read the weights of a variant as floats, whatever its precision and target.
 
-Matrices of linear layers come as (in_features, out_features) and tables by row, as the portable
-file has them; integers are multiplied out, packed projections taken apart, and smoothing undone.
+Matrices of linear layers are (in_features, out_features) and tables (rows, features), as in the
+portable file; integers are dequantized, packed projections split, and smoothing undone.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ PORTABLE = "model"
 
 
 class Weights:
-    """The weights of one variant, each read when it is asked for.
+    """The weights of one variant, each read on demand.
 
     Args:
         bundle: The bundle.
@@ -61,7 +61,7 @@ class Weights:
         return values
 
     def _find(self) -> Iterator[tuple[str, tuple[Tensor, int | None]]]:
-        """Each weight by its name in the checkpoint: its tensor, and which part of it it is."""
+        """Yield each weight by its name in the checkpoint, with its tensor and part, if any."""
         for name, tensor in self._tensors.items():
             spec = find_weight(name)
             if spec and spec.parts:
@@ -70,7 +70,7 @@ class Weights:
                 yield name, (tensor, None)
 
     def _is_foreign(self, tensor: Tensor) -> bool:
-        """Whether it is a weight that only another exporter's graph has."""
+        """Return whether it is a weight under a name of another exporter."""
         helps = tensor.name.startswith("const_") or tensor.name in self._scales
         return tensor.dtype.kind == "f" and tensor.shape != () and not helps
 
@@ -82,7 +82,7 @@ class Weights:
             by_column: Floats = tensor.array() * scale
             return by_column
         is_table = spec is not None and spec.kind == "table"
-        values = self._shapes[tensor.name][1 if is_table else 0]  # the last block is filled up
+        values = self._shapes[tensor.name][1 if is_table else 0]  # the last block is padded
         rows = dequantize_blocks(tensor.array(), scale, self._bits(tensor), values)
         return rows if is_table else rows.T
 
@@ -102,7 +102,7 @@ class Weights:
 
 
 def _portable_shapes(bundle: Bundle) -> dict[str, tuple[int, ...]]:
-    """Shapes of the weights in the portable file, which has none in blocks."""
+    """Return the shapes of the weights in the portable file, which does not use blocks."""
     for variant in bundle.manifest.variants:
         if variant.name == PORTABLE:
             tensors = read_onnx(bundle.model_file(variant)).tensors

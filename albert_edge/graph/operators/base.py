@@ -30,7 +30,7 @@ class Portable:
 
     Attributes:
         plan: The plan.
-        applied: How often each optimization found its place while the graph was authored.
+        applied: How often each optimization was applied while the graph was authored.
         quantizer: Writes how activations are quantized.
         observer: Writes statistics of what enters each matrix, where the plan asks for it.
     """
@@ -46,12 +46,12 @@ class Portable:
 
     @property
     def float_type(self) -> ir.DataType:
-        """The type of everything that is no integer."""
+        """The floating-point type of weights and activations."""
         half = Precision.FP16 in self.plan.precisions.values()
         return ir.DataType.FLOAT16 if half else ir.DataType.FLOAT
 
     def applies(self, optimization: Optimization) -> bool:
-        """Whether the plan wants an optimization; if so it is counted as applied."""
+        """Return whether the plan wants an optimization, and count it as applied if so."""
         if self.plan.wants(optimization):
             self.applied[optimization] += 1
             return True
@@ -68,15 +68,15 @@ class Portable:
         return spec.reads.lower_bound(self.hidden_act)
 
     def adds_key_bias(self) -> bool:
-        """Whether the keys of an attention layer get their bias."""
+        """Return whether the keys of an attention layer have a bias."""
         return True
 
     def packs_projections(self) -> bool:
-        """Whether one matrix makes queries, keys and values."""
+        """Return whether one matrix computes queries, keys and values."""
         return False
 
     def attention_bias(self, op: OpBuilder, attention_mask: ir.Value) -> ir.Value:
-        """Turn a (batch, sequence) mask of 0 and 1 into what `attention` adds to its scores.
+        """Convert a (batch, sequence) mask of 0 and 1 to what `attention` adds to its scores.
 
         Masked keys get a finite number rather than -inf, so that a row with no key left stays
         finite, as in transformers. It is half the lowest, so that a kernel may add a score to it,
@@ -151,7 +151,7 @@ class Portable:
     def activate(
         self, op: OpBuilder, linear: nn.Module, x: ir.Value, activation: Activation
     ) -> ir.Value:
-        """Apply a linear layer to (..., in_features), and an activation to what comes out."""
+        """Apply a linear layer to (..., in_features), then an activation."""
         return activation(op, linear(op, x))
 
     def normalize(

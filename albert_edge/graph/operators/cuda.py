@@ -1,7 +1,7 @@
-"""What onnxruntime's CUDA execution provider has fused kernels for, in fp32 and in fp16.
+"""Operators that onnxruntime's CUDA execution provider has fused kernels for, in fp32 and fp16.
 
-A GPU is fast enough that starting kernels and moving activations is what costs, so every operator
-here does the work of several. All of them have kernels on the CPU too, which is how the graphs are
+On a GPU, starting kernels and moving activations dominates, so every operator here does the work of
+several. All of them have kernels on the CPU too, which is how the graphs are
 checked where there is no GPU; in fp16 onnxruntime computes them there in fp32.
 
 The mask is an attention bias, since that is the one form which is right for every mask and every
@@ -28,7 +28,7 @@ from albert_edge.graph.values import MICROSOFT, dimension, typed_like
 
 
 class Cuda(Portable):
-    """What is fastest on onnxruntime's CUDA execution provider, by the kernels it has."""
+    """The operators that are fastest on onnxruntime's CUDA execution provider."""
 
     def packs_projections(self) -> bool:
         """See `Portable.packs_projections`; one product keeps a GPU busier than three."""
