@@ -153,7 +153,7 @@ def read_object(path: Path, error: MakeError, *, optional: bool = False) -> Json
         path: The file.
         error: Makes an exception of a message; raised where the file cannot be read or is not a
             JSON object, and by the fields of the object.
-        optional: Read a path that is no file as an empty object.
+        optional: Read a path that is not a file as an empty object.
     """
     if optional and not path.is_file():
         return JsonObject({}, str(path), error)

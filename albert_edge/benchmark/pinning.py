@@ -25,7 +25,7 @@ def choose_processors(count: int, cpus: Path = _CPUS) -> list[int]:
 
 
 def _twins_before(cpus: Path, cpu: int) -> int:
-    """How many processors of lower number share the core of one; 0 where it is not told."""
+    """How many processors of lower number share the core of one; 0 where it is unknown."""
     try:
         text = (cpus / f"cpu{cpu}/topology/thread_siblings_list").read_text()
     except OSError:

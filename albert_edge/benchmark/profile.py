@@ -15,7 +15,7 @@ from albert_edge.runtime.engine import session_options
 from albert_edge.runtime.providers import load_onnxruntime
 from albert_edge.runtime.unsigned import with_unsigned_weights
 
-# Operators that run graphs of their own, whose operators are told of one by one.
+# Operators that run graphs of their own, whose operators are reported one by one.
 CONTROL_FLOW = frozenset({"Loop", "If", "Scan"})
 
 _KERNEL = "_kernel_time"
@@ -95,7 +95,7 @@ def profile(
 
 
 def read_profile(events: list[dict[str, Any]]) -> list[ModelRun]:
-    """The runs told of by the events of an onnxruntime profile, whose times are microseconds."""
+    """Read the runs from the events of an onnxruntime profile, whose times are in microseconds."""
     runs: list[ModelRun] = []
     nodes: list[NodeRun] = []
     for event in events:
@@ -103,11 +103,14 @@ def read_profile(events: list[dict[str, Any]]) -> list[ModelRun]:
             runs.append(ModelRun(tuple(nodes), event["dur"] / 1e6))
             nodes = []
         elif event["cat"] == "Node" and event["name"].endswith(_KERNEL):
-            told = event["args"]
-            taken, given = _arrays(told["input_type_shape"]), _arrays(told["output_type_shape"])
-            nodes.append(NodeRun(told["op_name"], taken, given, event["dur"] / 1e6))
+            details = event["args"]
+            taken, given = (
+                _arrays(details["input_type_shape"]),
+                _arrays(details["output_type_shape"]),
+            )
+            nodes.append(NodeRun(details["op_name"], taken, given, event["dur"] / 1e6))
     return runs
 
 
-def _arrays(told: list[dict[str, list[int]]]) -> tuple[Array, ...]:
-    return tuple(Array(dtype, tuple(shape)) for one in told for dtype, shape in one.items())
+def _arrays(shapes: list[dict[str, list[int]]]) -> tuple[Array, ...]:
+    return tuple(Array(dtype, tuple(shape)) for types in shapes for dtype, shape in types.items())

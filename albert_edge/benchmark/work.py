@@ -54,7 +54,7 @@ def moved_bytes(node: NodeRun) -> int:
 
 
 def _bytes(dtype: str, shape: tuple[int, ...]) -> int:
-    return _SIZES.get(dtype, 0) * prod(shape)  # a text, say, is no part of this
+    return _SIZES.get(dtype, 0) * prod(shape)  # texts do not count
 
 
 def _product(node: NodeRun) -> int:

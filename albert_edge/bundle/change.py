@@ -132,7 +132,7 @@ def _roll_forward(folder: Path) -> None:
 def _remove_what_is_replaced(folder: Path, new: Manifest) -> None:
     try:
         old = read_manifest(folder / MANIFEST)
-    except BundleError:  # there is none, or it says nothing that could be relied on
+    except BundleError:  # there is none, or it is damaged
         return
     kept = {record.file for record in new.records()}
     for record in old.records():

@@ -1,4 +1,4 @@
-"""How good compressed answers are, beside the float model's on the same texts."""
+"""Accuracy and agreement of a compressed model, compared with fp32 on the same texts."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Budget:
     Attributes:
         min_agreement: Least share of decisions that stay the same, 0 to 1.
         min_cosine: Least mean cosine.
-        max_drop: Most points of accuracy lost, in percent; None if there are no labels to tell.
+        max_drop: Most points of accuracy lost, in percent; None without labels.
     """
 
     min_agreement: float = 0.99

@@ -97,7 +97,7 @@ def diff(
 
     Raises:
         BundleError: A bundle is missing or damaged, or has no such variant.
-        UsageError: What is named is one variant alone.
+        UsageError: Only one variant is named.
     """
     ours = open_bundle(first)
     theirs = ours if second is None else open_bundle(second)

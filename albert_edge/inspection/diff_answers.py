@@ -74,7 +74,7 @@ def _why_not(
     if tokenizers[0] != tokenizers[1]:
         return "their tokenizers differ, so a text is other ids to each"
     if left.has_own_outputs or right.has_own_outputs:
-        return "one of them answers at [MASK] alone"
+        return "one of them answers only at [MASK]"
     return None
 
 

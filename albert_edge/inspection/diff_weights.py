@@ -83,7 +83,7 @@ def compare_weights(first: Bundle, second: Bundle, left: Variant, right: Variant
 
 
 def _incomparable(names: list[str], left: Variant, right: Variant) -> Iterator[tuple[str, str]]:
-    """What exact rewrites changed in one of the variants alone, and cannot be undone.
+    """What exact rewrites changed in only one of the variants, and cannot be undone.
 
     Smoothing can be, by the vector that is in the file.
     """

@@ -91,7 +91,7 @@ def cpu_kind(architecture: str, features: Mapping[str, bool]) -> str:
 
 
 def describe_cpu() -> Cpu:
-    """The CPU of this machine, as far as its system tells."""
+    """The CPU of this machine, as far as its system reports it."""
     architecture = normal_architecture(platform.machine())
     if sys.platform == "darwin":
         return read_sysctl(_sysctl(), architecture)
@@ -191,5 +191,5 @@ def _ask_windows(architecture: str) -> Cpu:
         return Cpu(platform.processor() or UNKNOWN, architecture, {})
     features = _features(architecture, flags)
     unknown = _WINDOWS_UNKNOWN.get(architecture, set())
-    told = {name: has for name, has in features.items() if name not in unknown}
-    return Cpu(platform.processor() or UNKNOWN, architecture, told)
+    reported = {name: has for name, has in features.items() if name not in unknown}
+    return Cpu(platform.processor() or UNKNOWN, architecture, reported)

@@ -17,7 +17,7 @@ class Extra:
     Attributes:
         name: Such as "export".
         installed: Versions of its packages that are installed.
-        missing: Its packages that are not, or not in a version it takes, as pip is told of them.
+        missing: Its packages that are not, or not in a supported version, as requirements for pip.
     """
 
     name: str

@@ -43,8 +43,10 @@ def check_cpu(machine: Machine) -> Finding:
     lacks = [name for name, found in machine.features.items() if not found]
     words = [f"has {', '.join(has)}"] if has else []
     words += [f"lacks {', '.join(lacks)}"] if lacks else []
-    told = "; ".join(words) or "its instructions are unknown"
-    return Finding("cpu", f"{machine.cpu}, {machine.architecture}: {told}", _cpu_advice(machine))
+    features = "; ".join(words) or "its instructions are unknown"
+    return Finding(
+        "cpu", f"{machine.cpu}, {machine.architecture}: {features}", _cpu_advice(machine)
+    )
 
 
 def _cpu_advice(machine: Machine) -> str:
@@ -62,7 +64,7 @@ def check_processors(machine: Machine, affinity: int, quota: float) -> Finding:
     found = f"{machine.cores} here, {affinity} in the affinity, {granted}"
     if machine.usable_cpus < machine.cores:
         threads = f"{machine.usable_cpus} thread{'s' * (machine.usable_cpus > 1)}"
-        advice = f"Nothing: albert-edge uses {threads} unless told otherwise."
+        advice = f"Nothing: albert-edge uses {threads} unless another number is given."
     else:
         advice = "Nothing: albert-edge uses all; give threads=1 to processes that run side by side."
     return Finding("processors", found, advice)

@@ -30,7 +30,7 @@ class Memory:
 
 
 def describe_memory() -> Memory:
-    """The memory of this machine, as far as its system tells."""
+    """The memory of this machine, as far as its system reports it."""
     if sys.platform == "win32":
         return _ask_windows()
     total, available = read_meminfo(_MEMINFO)
@@ -101,7 +101,7 @@ def _ask_windows() -> Memory:
     status = _MemoryStatus(length=ctypes.sizeof(_MemoryStatus))
     try:
         kernel = ctypes.windll.kernel32  # type: ignore[attr-defined]
-        told = kernel.GlobalMemoryStatusEx(ctypes.byref(status))
+        is_known = kernel.GlobalMemoryStatusEx(ctypes.byref(status))
     except (AttributeError, OSError):
-        told = 0
-    return Memory(status.total, status.available, None) if told else Memory(None, None, None)
+        is_known = 0
+    return Memory(status.total, status.available, None) if is_known else Memory(None, None, None)

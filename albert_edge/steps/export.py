@@ -138,7 +138,7 @@ class _Job:
         return {LARGEST_DIFFERENCE: parity.largest}
 
     def manifest(self, staging: Staging, written: Written, measured: dict[str, float]) -> Manifest:
-        """Write what lies beside the model, and list all of it."""
+        """Write the files beside the model, and list all of them."""
         variant = Variant(
             name=PORTABLE,
             files={MODEL: tuple(map(staging.record, written.files))},
@@ -227,7 +227,7 @@ def _choose_task(task: str, config: AlbertConfig, source: Source) -> str:
 def _write_neighbours(
     staging: Staging, checkpoint: Path, tokenizer: TokenizerFiles | None
 ) -> list[str]:
-    """Lay configuration and tokenizer beside the model, as Hugging Face does."""
+    """Write configuration and tokenizer beside the model, as Hugging Face does."""
     shutil.copyfile(checkpoint / "config.json", staging.path("config.json"))
     files = ["config.json"]
     if tokenizer is not None:

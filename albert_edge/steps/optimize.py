@@ -70,7 +70,7 @@ def optimize(
         layout: "loop" holds a layer once, so that the model loads in half the time or less;
             "unrolled" repeats it, which some tools read more easily. By default a loop, but
             unrolled for cuda, since a GPU waits for the CPU at every turn of a loop.
-        logits: "masked" computes a fill-mask model's vocabulary logits at [MASK] alone, as
+        logits: "masked" computes a fill-mask model's vocabulary logits only at [MASK], as
             outputs mask_positions (masks, 2) and mask_logits (masks, vocab_size).
         progress: Called with the bytes of weights written so far and in all.
 
@@ -136,7 +136,7 @@ def _plan(bundle: Bundle, target: Target, layout: Layout | None, logits: Logits)
             f"{bundle.folder} answers {bundle.manifest.head} and has no vocabulary logits.",
             tip=Message("Leave out ", Argument("logits", "masked"), "."),
         )
-    # They change what comes out, so they are no optimization of a target but asked for.
+    # They change the outputs, so they are requested, not an optimization of a target.
     return Plan(target, layout, optimizations | {Optimization.MASKED_LOGITS}, mask_token_id(bundle))
 
 

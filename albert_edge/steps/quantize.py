@@ -56,7 +56,7 @@ class QuantizeReport:
         bytes: Size of the model, or None if a search found none.
         reference_bytes: Size of the fp32 model.
         matrices: Precision of each compressed matrix.
-        costs: What each matrix costs alone, if that was looked at.
+        costs: What compressing only each matrix costs, if that was measured.
         tried: How many assignments of precisions to matrices a search judged.
         variant: The variant written, or None.
     """

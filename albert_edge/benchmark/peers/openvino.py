@@ -72,7 +72,7 @@ def load(built: Built, threads: int, device: str, *, precision: str = "f32") -> 
         built: The model.
         threads: Threads of a run.
         device: It runs on a CPU.
-        precision: Of what is float; left alone, OpenVINO takes bf16 where the CPU has it.
+        precision: Of floats; by default OpenVINO uses bf16 on CPUs that have it.
     """
     settings = {
         "PERFORMANCE_HINT": "LATENCY",

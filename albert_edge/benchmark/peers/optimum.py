@@ -64,7 +64,7 @@ def _settings() -> str:
 
 
 def built(path: Path, task: str) -> Built:
-    """A model.onnx and what lies beside it of its weights."""
+    """A model.onnx and its external data."""
     return Built(path, file_sizes(*path.parent.glob(f"{path.name}*")), task)
 
 
