@@ -250,6 +250,7 @@ def test_troubles_are_found(content: str, words: str, tmp_path: Path) -> None:
 # --- in a real browser ----------------------------------------------------------------------
 
 
+@pytest.mark.browser
 @needs_chromium
 def test_browser_shows_the_site_from_its_folder(site: Path, tmp_path: Path) -> None:
     seen = look_at(site / "index.html", tmp_path)
@@ -259,6 +260,7 @@ def test_browser_shows_the_site_from_its_folder(site: Path, tmp_path: Path) -> N
     assert [line for line in seen["console"] if "ERROR" in line] == []
 
 
+@pytest.mark.browser
 @needs_chromium
 def test_search_works_from_the_folder(site: Path, tmp_path: Path) -> None:
     address = (site / "index.html").as_uri() + "?q=saturate"

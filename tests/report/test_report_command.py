@@ -43,6 +43,7 @@ def test_the_command_writes_a_page_and_prints_its_path(
     assert again.stderr == ""
 
 
+@pytest.mark.slow
 def test_the_command_measures_what_it_was_not_given(quantized: Path, tmp_path: Path) -> None:
     data = tmp_path / "data.tsv"
     data.write_text("text\tlabel\nWo ist der Bahnhof?\tde\nGuten Tag\tfr\n", encoding="utf-8")

@@ -60,7 +60,7 @@ def summary(report: EvaluateReport) -> Any:
     return [(each.precision, each.metrics) for each in report.precisions]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def shipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The model that ships, in fp32, int8 and int4."""
     folder = tmp_path_factory.mktemp("langid") / "bundle"
@@ -70,7 +70,7 @@ def shipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def export(tmp_path_factory: pytest.TempPathFactory) -> Export:
     """Makes a random bundle for a task: `export("fill-mask", num_labels=3)`."""
 
@@ -83,12 +83,12 @@ def export(tmp_path_factory: pytest.TempPathFactory) -> Export:
     return make
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def tagger(export: Export) -> Path:
     names = {"id2label": dict(enumerate(TAGS)), "num_labels": len(TAGS)}
     return export("token-classification", **names)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def reader(export: Export) -> Path:
     return export("question-answering")

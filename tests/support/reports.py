@@ -96,7 +96,7 @@ class Tables(HTMLParser):
             self.found[self._caption] = self._rows
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def quantized(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The model that ships, in fp32 and int8."""
     folder = tmp_path_factory.mktemp("report") / "langid"
@@ -105,7 +105,7 @@ def quantized(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def page(quantized: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A page with everything on it."""
     path = tmp_path_factory.mktemp("page") / "report.html"
