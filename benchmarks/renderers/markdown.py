@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from albert_edge.benchmark.statistics import MARKS, format_ratio
+from albert_edge.benchmark.statistics import MARKS
 
 Figures = dict[str, Any]  # a JSON document, or a part of one
 Cells = Iterable[str]
@@ -21,6 +21,15 @@ class Table:
 
     source: str
     render: Callable[[Any], str]
+
+
+class Column(NamedTuple):
+    """A column: its head, the figure in it, how many digits follow the point, and what is 1."""
+
+    title: str
+    key: str
+    digits: int = 0
+    unit: float = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +52,17 @@ def markdown(columns: list[str], rows: Iterable[Cells]) -> str:
     return f"{table}\n\n{MARKS}" if " ~" in table or "(n=" in table else table
 
 
-def ratio(row: Figures, rounds: int | None) -> str:
-    """The ratio of a row of figures, marked if it cannot be relied on."""
-    return format_ratio(row["ratio"], row["ratio_low"], row["ratio_high"], rounds)
+def numbers(rows: Iterable[tuple[str, Figures]], *columns: Column, title: str = "") -> str:
+    """A table with a row for each name and its figures; what is missing or None stays empty."""
+    cells = ([name, *(_cell(row, column) for column in columns)] for name, row in rows)
+    return markdown([title, *(column.title for column in columns)], cells)
+
+
+def _cell(row: Figures, column: Column) -> str:
+    value = row.get(column.key)
+    if value is None or isinstance(value, str):
+        return value or ""
+    return f"{value / column.unit:.{column.digits}f}"
 
 
 def source_line(record: Figures) -> str:

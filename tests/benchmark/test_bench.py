@@ -309,6 +309,47 @@ def test_without_fp32_answers_are_still_compared_with_it(langid: Path) -> None:
     assert own.difference > 0
 
 
+def test_a_report_has_a_short_repr(langid: Path) -> None:
+    report = bench(
+        langid, shapes=[(1, 8)], precisions=["int8"], threads=[1], rounds=1, device="cpu"
+    )
+    runtime = "albert-edge int8"
+    assert repr(report) == f"<BenchReport of {langid}: {runtime} at 1x8; baseline {runtime}>"
+
+
+def test_progress_counts_every_step(langid: Path) -> None:
+    steps: list[tuple[str, int, int | None]] = []
+    bench(
+        langid,
+        shapes=[(1, 8)],
+        precisions=["fp32"],
+        threads=[1],
+        rounds=2,
+        progress=lambda what, done, total: steps.append((what, done, total)),
+    )
+    assert [done for _, done, _ in steps] == [*range(5)]  # built, started twice, two turns
+    assert {total for _, _, total in steps} == {5}
+    assert steps[0][0] == "building albert-edge fp32"
+
+
+def test_a_device_that_is_not_there_is_an_error(langid: Path) -> None:
+    with pytest.raises(UsageError, match="tpu"):
+        bench(langid, device="tpu")
+
+
+def test_torch_in_fp16_runs_where_it_is_told(work: Work) -> None:
+    """On the CPU here; on a GPU it is a peer."""
+    peer = PEERS["torch-fp16"]
+    if peer.missing:
+        pytest.skip(f"needs {peer.missing}")
+    run = peer.load(peer.build(work), 1, "cpu")
+    arrays = make_inputs((2, 9), read_config(work.checkpoint / "config.json"), work.head)
+    with Session(work.folder / "bundle", threads=1, precision="fp32") as session:
+        difference = compare_outputs(session.run(arrays), run(arrays))
+    assert 0 < difference.difference < 0.05
+    assert difference.cosine > 0.999
+
+
 def test_every_choice_is_measured_once(langid: Path) -> None:
     report = bench(
         langid, shapes=[(1, 8), (1, 8)], precisions=["fp32", "fp32"], threads=[1, 1], rounds=1
