@@ -8,13 +8,15 @@ import sys
 import tempfile
 from argparse import Namespace
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from renderers import TABLES
 
+from albert_edge.benchmark.benchmark_run import BenchmarkRun
+from albert_edge.benchmark.plan import Plan
 from albert_edge.errors import AlbertEdgeError
 
 HERE = Path(__file__).resolve().parent
@@ -65,6 +67,15 @@ def measure(name: str, argv: Sequence[str]) -> Any:
     parser = _parser(name)
     with tempfile.TemporaryDirectory() as folder:
         return benchmark.measure(Path(folder), parser.parse_args(argv))
+
+
+def measure_plan(plan: Plan, folder: Path) -> dict[str, Any]:
+    """The report of a plan, as the tables read it."""
+    with BenchmarkRun(plan, folder, log_step) as run:
+        runtimes = [asdict(runtime) for runtime in run.measure()]
+        skipped = plan.skipped | run.failed
+        report = {"baseline": run.baseline, "rounds": plan.rounds, "skipped": skipped}
+        return {**report, "runtimes": runtimes}
 
 
 def main(name: str) -> None:

@@ -22,12 +22,11 @@ import command
 
 import models
 from albert_edge.architecture.config import read_config
-from albert_edge.benchmark.benchmark_run import BenchmarkRun
 from albert_edge.benchmark.commands import Command, python, time_commands
 from albert_edge.benchmark.peers.optimum import OPTIMUM
-from albert_edge.benchmark.plan import Plan
-from albert_edge.benchmark.runtimes import own_runtime
+from albert_edge.benchmark.plan import Plan, variant_runtime
 from albert_edge.benchmark.shapes import DEFAULT_SHAPES
+from albert_edge.bundle.bundle import open_bundle
 
 TEXT = "The quick brown fox jumps over the lazy dog."
 VARIANTS = {"albert-edge, optimized": "model_optimized", "albert-edge, portable": "model"}
@@ -68,20 +67,16 @@ def measure_commands(folder: Path, rounds: int, *, peer: bool) -> dict[str, Any]
     for part, commands in (("export", exports), ("start", starts)):
         if not peer:
             del commands["optimum"]
-        runs = time_commands(commands, rounds, tell=lambda name: command.log(f"{name}"))
+        runs = time_commands(commands, rounds, tell=command.log)
         figures[part] = {name: asdict(run) for name, run in runs.items()}
     return figures
 
 
 def make_plan(bundle: Path, rounds: int, *, peer: bool) -> Plan:
     """Both variants of a bundle, and optimum."""
-    own = [
-        replace(
-            own_runtime(bundle, variant, "fp32", (bundle / f"onnx/{variant}.onnx").stat().st_size),
-            name=name,
-        )
-        for name, variant in VARIANTS.items()
-    ]
+    opened = open_bundle(bundle)
+    variants = {variant.name: variant for variant in opened.manifest.variants}
+    own = [variant_runtime(opened, variants[key], name) for name, key in VARIANTS.items()]
     return Plan(
         head=models.HEAD,
         config=read_config(bundle / "config.json"),
@@ -101,29 +96,20 @@ def measure(folder: Path, options: Namespace) -> dict[str, Any]:
     checkpoint = models.make_checkpoint(folder / "checkpoint", options.geometry)
     bundle = models.make_bundle(checkpoint, folder / "bundle")
     figures = measure_commands(folder, options.rounds, peer=peer)
-    plan = make_plan(bundle, options.rounds, peer=peer)
-    with BenchmarkRun(plan, folder, command.log_step) as run:
-        runtimes = run.measure()
+    report = command.measure_plan(make_plan(bundle, options.rounds, peer=peer), folder)
     models.make_checkpoint(folder / "deep", options.geometry, layers=4 * layers)
-    deep = make_plan(
-        models.make_bundle(folder / "deep", folder / "deep-bundle"), options.rounds, peer=False
-    )
-    with BenchmarkRun(replace(deep, shapes=[]), folder, command.log_step) as deeper:
-        deep_runtimes = deeper.measure()
+    deep_bundle = models.make_bundle(folder / "deep", folder / "deep-bundle")
+    plan = replace(make_plan(deep_bundle, options.rounds, peer=False), shapes=[])
+    deep = command.measure_plan(plan, folder)["runtimes"]
     weights = (checkpoint / "model.safetensors").stat().st_size
     return {
         "geometry": options.geometry,
         "layers": layers,
         "checkpoint_mb": weights / 1e6,
         **figures,
-        "file_ratio": {own.name: run.built[own.name].bytes / weights for own in plan.own},
-        "deep": {runtime.name: asdict(runtime) for runtime in deep_runtimes},
-        "report": {
-            "baseline": run.baseline,
-            "rounds": options.rounds,
-            "runtimes": [asdict(runtime) for runtime in runtimes],
-            "skipped": run.failed,
-        },
+        "file_ratio": {row["name"]: row["file_bytes"] / weights for row in report["runtimes"]},
+        "deep": {row["name"]: row for row in deep},
+        "report": report,
     }
 
 

@@ -6,7 +6,7 @@
 
 Without a CUDA device it ends with exit code 4. It ends with 1 where answers on the device are not
 those of the CPU: cosine below 0.9999 in fp32 or 0.999 in fp16, of any output of any head, over all
-texts and a padded batch of them. Weights are random, drawn here; nothing is downloaded.
+inputs: 1 to 512 tokens, and padded batches. Weights are random; nothing is downloaded.
 
 albert-edge runs every variant that is for a GPU: fp32 and fp16, each in the operators of the cuda
 target and in portable ones. The peer is transformers on torch in fp16 with SDPA attention, eager
@@ -22,11 +22,10 @@ product to 10 bits of fraction.
 from __future__ import annotations
 
 import os
-import platform
 import shutil
 import subprocess
 from argparse import Namespace
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -38,11 +37,11 @@ from gpu_parity import VARIANTS, make_bundle, parity, sample_texts
 
 import models
 from albert_edge.architecture.config import read_config
-from albert_edge.benchmark.benchmark_run import BenchmarkRun
 from albert_edge.benchmark.peers.torch import TORCH_FP16, TORCH_FP16_COMPILED
-from albert_edge.benchmark.plan import Plan
-from albert_edge.benchmark.runtimes import CHECKPOINT, Runtime, own_runtime
+from albert_edge.benchmark.plan import Plan, variant_runtime
+from albert_edge.benchmark.runtimes import CHECKPOINT, own_runtime
 from albert_edge.benchmark.shapes import parse_shapes
+from albert_edge.benchmark.throughput import Contender
 from albert_edge.bundle.bundle import open_bundle
 from albert_edge.errors import AlbertEdgeError
 from albert_edge.onnx_format.one_node import one_node_model
@@ -54,21 +53,11 @@ SHAPES = "1x8,1x32,1x128,1x384,8x128,32x128,128x128"
 TRANSFORMERS = "transformers fp16"
 
 
-def own_runtimes(bundle: Path) -> list[Runtime]:
-    """Every variant for a GPU."""
-    variants = {variant.name: variant for variant in open_bundle(bundle).manifest.variants}
-    runtimes = []
-    for name, variant_name in VARIANTS.items():
-        variant = variants[variant_name]
-        size = variant.bytes
-        runtime = own_runtime(bundle, variant_name, variant.precision, size)
-        runtimes.append(replace(runtime, name=name))
-    return runtimes
-
-
 def measure_latency(folder: Path, bundle: Path, options: Namespace) -> dict[str, Any]:
     """Latency and memory of every variant, and of torch in fp16."""
-    own = own_runtimes(bundle)
+    opened = open_bundle(bundle)
+    variants = {variant.name: variant for variant in opened.manifest.variants}
+    own = [variant_runtime(opened, variants[key], name) for name, key in VARIANTS.items()]
     plan = Plan(
         head=models.HEAD,
         config=read_config(bundle / "config.json"),
@@ -84,14 +73,7 @@ def measure_latency(folder: Path, bundle: Path, options: Namespace) -> dict[str,
         device=options.device,
         baseline="torch fp16",
     )
-    with BenchmarkRun(plan, folder, command.log_step) as run:
-        runtimes = [asdict(runtime) for runtime in run.measure()]
-    return {
-        "baseline": run.baseline,
-        "rounds": plan.rounds,
-        "runtimes": runtimes,
-        "skipped": run.failed,
-    }
+    return command.measure_plan(plan, folder)
 
 
 def measure_throughput(
@@ -99,7 +81,7 @@ def measure_throughput(
 ) -> dict[str, Any]:
     """Texts a second from strings to labels: the best variants, and transformers in fp16."""
     contenders = {
-        f"albert-edge {precision}": labelling.Contender(
+        f"albert-edge {precision}": Contender(
             own_runtime(bundle, "", precision, 0),
             {"default": partial(labelling.load_own, precision=precision)},
         )
@@ -113,26 +95,21 @@ def measure_throughput(
 
 
 def machine(device: str) -> dict[str, str]:
-    """The device and the versions of what runs on it."""
+    """The device, and what decides how fp32 products are computed on it."""
     torch, ort = import_module("torch"), load_onnxruntime()
     model = one_node_model("Identity", ["x"], (1, 1), weights={})
     providers = [find_devices(device)[0].provider.name]
     options = ort.InferenceSession(model, providers=providers).get_provider_options()
-    use_tf32 = options.get("CUDAExecutionProvider", {}).get("use_tf32", "unknown")
     facts = {
-        "onnxruntime": ort.__version__,
-        "torch": torch.__version__,
-        "transformers": import_module("transformers").__version__,
         "CUDA of torch": str(torch.version.cuda),
         "TF32 in torch's fp32 products": str(torch.backends.cuda.matmul.allow_tf32),
-        "TF32 in onnxruntime (use_tf32)": use_tf32,
-        "host": f"{platform.machine()}, {os.cpu_count()} cores",
+        "TF32 in onnxruntime (use_tf32)": str(options.get(providers[0], {}).get("use_tf32")),
     }
     if shutil.which("nvidia-smi"):
         fields = "name", "driver_version", "compute_cap", "memory.total"
         query = ["nvidia-smi", f"--query-gpu={','.join(fields)}", "--format=csv,noheader"]
         lines = subprocess.run(query, capture_output=True, text=True).stdout.splitlines()
-        values = (value.strip() for value in lines[0].split(",")) if lines else ()
+        values = (value.strip() for line in lines[:1] for value in line.split(","))
         facts |= dict(zip(fields, values, strict=False))
     return facts
 
@@ -152,9 +129,7 @@ def measure(folder: Path, options: Namespace) -> dict[str, Any]:
         "geometry": options.geometry,
         "machine": machine(options.device),
         "texts": len(texts),
-        "parity": parity(
-            folder / "heads", options.geometry, texts[:48], options.device, options.heads
-        ),
+        "parity": parity(folder / "heads", options.geometry, options.device, options.heads),
         "report": measure_latency(folder, bundle, options),
         "throughput": measure_throughput(folder, bundle, texts, options),
     }

@@ -12,7 +12,10 @@ import numpy as np
 
 import albert_edge
 import models
+from albert_edge.architecture.config import read_config
 from albert_edge.architecture.heads import HEADS
+from albert_edge.benchmark.shapes import make_inputs
+from albert_edge.check.parity import sample_inputs
 from albert_edge.runtime.session import Session
 from albert_edge.runtime.vectors import cosine
 from models import Arrays
@@ -23,6 +26,7 @@ VARIANTS = {
     "albert-edge fp32": "model_optimized_cuda",
     "albert-edge fp32, portable": "model",
 }
+SHAPES = ((1, 8), (1, 384), (2, 512), (8, 128))  # beside inputs with padding
 LEAST_COSINE = {"fp32": 0.9999, "fp16": 0.999}
 
 
@@ -41,28 +45,6 @@ def make_bundle(checkpoint: Path, folder: Path) -> Path:
     return folder
 
 
-def padded(inputs: Sequence[Arrays]) -> Arrays:
-    """Some texts as one batch."""
-    longest = max(arrays["input_ids"].shape[-1] for arrays in inputs)
-    return {
-        name: np.concatenate(
-            [np.pad(one[name], ((0, 0), (0, longest - one[name].shape[-1]))) for one in inputs]
-        )
-        for name in inputs[0]
-    }
-
-
-def head_inputs(checkpoint: Path, head: str, texts: list[str]) -> list[Arrays]:
-    """Every text alone, and batches of eight with padding; an item of choices has two texts."""
-    alone = models.tokenize(checkpoint, texts)
-    alone = [{name: array[:, :512] for name, array in arrays.items()} for arrays in alone]
-    groups = [padded(alone[start : start + 8]) for start in range(0, len(alone), 8)]
-    if not HEADS[head].has_choices:
-        return alone + groups
-    pairs = [padded(alone[start : start + 2]) for start in range(0, len(alone) - 1, 2)]
-    return [{name: array[None] for name, array in arrays.items()} for arrays in pairs]
-
-
 def compare(
     expected: Sequence[Arrays], outputs: Sequence[Arrays]
 ) -> dict[str, tuple[float, float]]:
@@ -76,14 +58,16 @@ def compare(
 
 
 def parity(
-    folder: Path, geometry: str, texts: list[str], device: str, heads: Sequence[str] | None = None
+    folder: Path, geometry: str, device: str, heads: Sequence[str] | None = None
 ) -> dict[str, Any]:
     """Of every head and variant, how near the device's answers are to the CPU's in fp32."""
     table: dict[str, Any] = {}
     for head in heads or HEADS:
         checkpoint = models.make_checkpoint(folder / head, geometry, head=head)
         bundle = make_bundle(checkpoint, folder / f"{head}-bundle")
-        inputs = head_inputs(checkpoint, head, texts)
+        config = read_config(checkpoint / "config.json")
+        inputs = [dict(arrays) for arrays in sample_inputs(config, head)]
+        inputs += [dict(make_inputs(shape, config, head)) for shape in SHAPES]
         expected, _ = answers(bundle, "cpu", "model", inputs)
         table[head] = {}
         for name, variant in VARIANTS.items():

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import command
@@ -18,32 +16,20 @@ from contenders import build_ort_dynamic, build_own
 import models
 from albert_edge.benchmark.peers import openvino, optimum, torch
 from albert_edge.benchmark.pinning import choose_processors
-from albert_edge.benchmark.runtimes import CHECKPOINT, Built, Runtime, Work, own_runtime
-from albert_edge.benchmark.starts import Setting, start
-from albert_edge.benchmark.statistics import compare
-from albert_edge.benchmark.turns import answer_in_turns
-from albert_edge.benchmark.worker import Answer
+from albert_edge.benchmark.runtimes import CHECKPOINT, Built, Work, own_runtime
+from albert_edge.benchmark.starts import Setting
+from albert_edge.benchmark.throughput import (
+    Contender,
+    Labels,
+    Load,
+    measure_throughput,
+    summarize_throughput,
+)
 
 LONGEST = 512  # tokens
 BATCHES = (1, 8, 32)
 BATCHES_GPU = (8, 32, 128)
 TORCH = "transformers fp32"
-
-Labels = Callable[[list[str]], list[str]]
-Load = Callable[[Built, int, str], Labels]
-
-
-@dataclass(frozen=True, slots=True)
-class Contender:
-    """A runtime that builds a model, and the ways texts are labelled by it."""
-
-    runtime: Runtime
-    ways: Mapping[str, Load]
-
-    @property
-    def missing(self) -> str:
-        """The first module that is not installed, or nothing."""
-        return self.runtime.missing
 
 
 def load_own(built: Built, threads: int, device: str, *, precision: str, **options: Any) -> Labels:
@@ -163,64 +149,14 @@ TORCH_GPU = Contender(torch.TORCH, _batched(partial(load_torch, half=True), BATC
 
 
 def label(
-    folder: Path,
-    contenders: Mapping[str, Contender],
-    parts: Sequence[list[str]],
-    *,
-    device: str = "cpu",
-    warm_up: int = 0,
-    unwanted: Collection[str] = (),
-    reference: str,
+    folder: Path, contenders: dict[str, Contender], parts: Sequence[list[str]], **options: Any
 ) -> dict[str, Any]:
-    """Have contenders label parts of the texts in turns.
-
-    Args:
-        folder: Has the checkpoint.
-        contenders: By name.
-        parts: Each is labelled by all before any begins the next.
-        device: Where they run.
-        warm_up: How many of the parts are not counted.
-        unwanted: Ways that are left out.
-        reference: The contender whose labels the others are compared with.
-    """
-    setting = Setting(
-        folder, models.THREADS, choose_processors(models.THREADS), ["a"], parts[0][:2], None, device
-    )
-    with ExitStack() as stack:
-        workers = {}
-        for name, contender in contenders.items():
-            with setting.open_process("build") as builder:
-                work = Work(folder, models.HEAD)
-                built = builder.call(contender.runtime.build, work)
-            for way, load in contender.ways.items():
-                if way not in unwanted:
-                    runtime = replace(contender.runtime, name=f"{name}, {way}", load=load)
-                    command.log(f"starting {runtime.name}")
-                    workers[runtime.name] = stack.enter_context(start(runtime, built, setting)[0])
-        answers = answer_in_turns(workers, parts, tell=command.log)
-    return sum_up({name: turns[warm_up:] for name, turns in answers.items()}, reference)
-
-
-def sum_up(answers: dict[str, list[Answer]], reference: str) -> dict[str, Any]:
-    """Texts a second, and the speed-up over the best peer, part by part."""
-    seconds = {name: [answer.seconds for answer in turns] for name, turns in answers.items()}
-    labels = {
-        name: [label for answer in turns for label in answer.outputs]
-        for name, turns in answers.items()
-    }
+    """Measure contenders with the checkpoint of a folder, on a device."""
+    processors, device = choose_processors(models.THREADS), options.pop("device", "cpu")
+    texts = parts[0][:2]
+    setting = Setting(folder, models.THREADS, processors, texts, texts, device=device)
+    reference = options.pop("reference", TORCH)
+    work = Work(folder, models.HEAD)
+    answers = measure_throughput(contenders, work, setting, parts, tell=command.log, **options)
     peers = [name for name in answers if not name.startswith("albert-edge")]
-    best = min(peers or answers, key=lambda name: median(seconds[name]))
-    exact = next((labels[name] for name in answers if name.startswith(reference)), None)
-    rows = {}
-    for name, turns in answers.items():
-        count = len(labels[name])
-        ratio = compare([[each] for each in seconds[name]], [[each] for each in seconds[best]])
-        same = exact and sum(a == b for a, b in zip(exact, labels[name], strict=True)) / count
-        rows[name] = {
-            "texts_per_second": count / sum(seconds[name]),
-            "times_as_fast_as_best_peer": ratio.median,
-            "processor_seconds_per_text": sum(answer.cpu_seconds for answer in turns) / count,
-            "chunk_seconds": seconds[name],
-            "labels_as_torch": same,
-        }
-    return {"best_peer": best, "contenders": rows}
+    return summarize_throughput(answers, peers, reference)

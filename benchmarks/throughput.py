@@ -35,7 +35,7 @@ from typing import Any
 
 import command
 from contenders import CALIBRATION
-from labelling import BATCHES, CONTENDERS, TORCH, label
+from labelling import BATCHES, CONTENDERS, label
 
 import models
 from albert_edge.benchmark.runtimes import CHECKPOINT
@@ -54,12 +54,13 @@ def measure(folder: Path, options: Namespace) -> dict[str, Any]:
     calibration = "\n".join(models.sample_lines()[::4])
     (folder / CALIBRATION).write_text(calibration, encoding="utf-8")
     unwanted = {f"batch_size={size}" for size in BATCHES if size not in options.batch_size}
-    present = {name: CONTENDERS[name] for name in options.contender if not CONTENDERS[name].missing}
+    missing = {name: CONTENDERS[name].runtime.missing for name in options.contender}
+    present = {name: CONTENDERS[name] for name, module in missing.items() if not module}
     texts = paragraphs(options.texts)
     size = -(-len(texts) // options.chunks)
     parts = [texts[start : start + size] for start in range(0, len(texts), size)]
-    figures = label(folder, present, parts, unwanted=unwanted, reference=TORCH)
-    left_out = {name: CONTENDERS[name].missing for name in options.contender if name not in present}
+    figures = label(folder, present, parts, unwanted=unwanted)
+    left_out = {name: module for name, module in missing.items() if module}
     return {"geometry": options.geometry, "texts": len(texts), "left_out": left_out, **figures}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from albert_edge.benchmark.peers.optimum import OPTIMUM
 from albert_edge.benchmark.runtimes import Runtime, own_runtime
 from albert_edge.benchmark.shapes import WARM, WARM_GPU, Shape, choose_shapes
 from albert_edge.bundle.bundle import Bundle
+from albert_edge.bundle.manifest import Variant
 from albert_edge.check.portable import portable_file
 from albert_edge.errors import Argument, Message, UsageError
 from albert_edge.runtime.cpus import usable_cpus
@@ -126,9 +127,13 @@ def make_plan(
 
 
 def _own(bundle: Bundle, precision: str, device: Device) -> Runtime:
-    variant = choose_variant(bundle, device, precision)
-    size = variant.bytes
-    return own_runtime(bundle.folder.resolve(), variant.name, precision, size)
+    return variant_runtime(bundle, choose_variant(bundle, device, precision))
+
+
+def variant_runtime(bundle: Bundle, variant: Variant, name: str = "") -> Runtime:
+    """A variant of a bundle, under the name of its precision or another."""
+    own = own_runtime(bundle.folder.resolve(), variant.name, variant.precision, variant.bytes)
+    return replace(own, name=name or own.name)
 
 
 def _choose_precisions(bundle: Bundle, wanted: Sequence[str] | None, device: Device) -> list[str]:

@@ -309,7 +309,7 @@ def test_the_benchmark_misses_nothing(
 
     monkeypatch.setattr(Session, "run", dishonest)
     parity = import_module("gpu_parity")
-    table = parity.parity(tmp_path / "heads", "tiny", parity.sample_texts(4), "cpu", REHEARSED)
+    table = parity.parity(tmp_path / "heads", "tiny", "cpu", REHEARSED)
     problems = benchmark.problems({"parity": table})
     names = {name for name, file in parity.VARIANTS.items() if file == variant}
     assert {line.partition(":")[0] for line in problems} == {
