@@ -268,8 +268,7 @@ def benchmark(monkeypatch: pytest.MonkeyPatch) -> Any:
     return import_module("gpu")
 
 
-def test_the_benchmark_runs(benchmark: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(import_module("labelling").TORCH_GPU, "ways", {})
+def test_the_benchmark_runs(benchmark: Any) -> None:
     options = ["--geometry", "tiny", "--device", "cpu", "--rounds", "1", "--texts", "5"]
     options += ["--shapes", "1x8,3x16", "--no-compile", "--heads", *REHEARSED]
     figures = import_module("command").measure("gpu", options)
