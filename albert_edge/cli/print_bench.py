@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from albert_edge.benchmark.statistics import MARKS, format_ratio
 from albert_edge.cli.print_roofline import print_roofline
 from albert_edge.cli.table import print_table
 
@@ -17,16 +18,21 @@ def print_bench(report: BenchReport) -> None:
     print(f"{report.model}: {sizes}")
     machine = report.machine
     print(f"{machine.cpu}, {machine.usable_cpus} of {machine.cores} processors, {machine.system}")
-    title = f"\nFile, start-up and memory; answers compared with {report.baseline}"
+    title = "\nFile, start-up and memory; answers compared with albert-edge fp32"
     columns = ["runtime", "file, MB", "load, s", "first answer, s"]
     columns += ["loaded, MB", "steady, MB", "peak, MB", "largest difference", "cosine"]
     print_table(title, columns, [*map(_row, report.runtimes)])
+    marked = False
     for threads in dict.fromkeys(latency.threads for latency in report.runtimes[0].latencies):
         title = f"\nLatency with {threads} thread{'s' * (threads > 1)}; "
         title += f"speed-up over {report.baseline}"
         columns = ["shape", "runtime", "median, ms", "p95, ms", "best, ms", "texts/s"]
-        columns += ["speed-up (range)", "runs (outliers)"]
-        print_table(title, columns, _latency_rows(report, threads))
+        columns += ["speed-up (quartiles)", "runs (outliers)"]
+        rows = _latency_rows(report, threads)
+        print_table(title, columns, rows)
+        marked |= any("~" in row[-2] or "n=" in row[-2] for row in rows)
+    if marked:
+        print(f"\n{MARKS}")
     if report.roofline:
         print_roofline(report.roofline)
     print()
@@ -64,16 +70,16 @@ def _latency_rows(report: BenchReport, threads: int) -> list[list[str]]:
         for runtime in report.runtimes
     ]
     return [
-        [latency.shape * (index == 0), name, *_cells(latency)]
+        [latency.shape * (index == 0), name, *_cells(latency, report.rounds)]
         for at_shape in zip(*columns, strict=True)
         for index, (name, latency) in enumerate(at_shape)
     ]
 
 
-def _cells(latency: Latency) -> list[str]:
-    ratio = ""
-    if latency.ratio is not None:
-        ratio = f"{latency.ratio:.2f} ({latency.ratio_low:.2f}-{latency.ratio_high:.2f})"
+def _cells(latency: Latency, rounds: int) -> list[str]:
+    ratio = format_ratio(latency.ratio, latency.ratio_low, latency.ratio_high, rounds)
+    if ratio:
+        ratio += f" ({latency.ratio_low:.2f}-{latency.ratio_high:.2f})"
     figures = (latency.p50_ms, latency.p95_ms, latency.best_ms, latency.sequences_per_s)
     return [*map(_three_digits, figures), ratio, f"{latency.runs} ({latency.outliers})"]
 

@@ -34,6 +34,7 @@ from albert_edge.benchmark.report import BenchReport, Latency, RuntimeResult
 from albert_edge.benchmark.run import bench
 from albert_edge.benchmark.runtimes import Runtime, Work, prepare_own
 from albert_edge.benchmark.shapes import choose_shapes, make_inputs, parse_shapes
+from albert_edge.benchmark.statistics import MARKS
 from albert_edge.bundle.bundle import open_bundle
 from albert_edge.cli.app import main
 from albert_edge.errors import AlbertEdgeError, BundleError, UsageError
@@ -283,12 +284,21 @@ def test_table_is_plain_where_it_is_piped(langid: Path) -> None:
     code, out, err = command("bench", langid, "--shapes", "1x8", "--rounds", 2, *options)
     assert (code, err) == (0, "")
     assert "\x1b" not in out
-    assert out.count("times as fast as albert-edge fp32") == len(threads)
+    assert out.count("speed-up over albert-edge fp32") == len(threads)
     [line] = [line for line in out.splitlines() if line.startswith("outliers: ")]
     assert "counted" in line
     rows = [line.split() for line in out.splitlines() if line.startswith("1x8")]
     assert [row[1:3] for row in rows] == [["albert-edge", "fp32"]] * len(threads)
-    assert all(row[7:9] == ["1.00", "(1.00-1.00)"] for row in rows)
+    assert all(row[7:10] == ["1.00", "x", "(1.00-1.00)"] for row in rows)
+
+
+def test_ratios_that_cannot_be_relied_on_are_marked(langid: Path) -> None:
+    options = ["--shapes", "1x8", "--rounds", 1, "--threads", 1]
+    code, out, err = command("bench", langid, *options)
+    assert (code, err) == (0, "")
+    [line] = [line for line in out.splitlines() if "albert-edge int8" in line and "(n=1)" in line]
+    assert " x (n=1) (" in line
+    assert MARKS in out.replace("\n", " ")
 
 
 def test_plot_shows_what_was_measured(langid: Path, tmp_path: Path) -> None:
