@@ -1,11 +1,12 @@
-"""Times of many runs -> medians, ratios, and which ratios can be relied on."""
+"""Times of many runs -> medians, ratios, and which ratios can be relied on.
+
+numpy is imported when it is needed: the command line writes ratios, and starts without it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-import numpy as np
 
 # A ratio is marked where it is of fewer rounds than this, or where the distance of its quartiles
 # exceeds this share of it.
@@ -63,6 +64,8 @@ def summarize(turns: Turns) -> Times:
     Args:
         turns: Seconds of each run, by turn; at least one run.
     """
+    import numpy as np
+
     seconds = np.array([second for turn in turns for second in turn])
     low, high = np.percentile(seconds, (25, 75))
     kept = seconds[seconds <= high + FAR_OUT * (high - low)]
@@ -87,6 +90,8 @@ def compare(own: Turns, baseline: Turns) -> Ratio:
         own: Seconds of each run, by turn.
         baseline: The same of the baseline, in the same rounds.
     """
+    import numpy as np
+
     pairs = zip(own, baseline, strict=True)
     ratios = [np.median(theirs) / np.median(ours) for ours, theirs in pairs]
     low, median, high = np.percentile(ratios, (25, 50, 75))
