@@ -15,18 +15,20 @@ def demo(out: DemoFolder = None, as_json: Json = False) -> None:
     if as_json:
         print_json(report)
         return
+    fp32 = report.rows[0]
     rows = [
         [
             row.variant,
             megabytes(row.bytes),
             f"{row.load_ms:.0f}",
             f"{row.latency_ms:.2f}",
+            f"{fp32.latency_ms / row.latency_ms:.1f}",
             f"{row.accuracy:.1%}",
         ]
         for row in report.rows
     ]
     print_table(
-        f"{report.model}, {report.texts} held-out lines, {report.threads} threads",
-        ["variant", "file", "load, ms", "latency, ms (median)", "accuracy"],
+        f"{report.model}, {report.texts} held-out texts, {report.threads} threads",
+        ["variant", "file", "load, ms", "latency, ms (median)", "speed-up over model", "accuracy"],
         rows,
     )

@@ -1,4 +1,4 @@
-"""The main job on the model that ships: export, optimize, quantize, answer, score."""
+"""The whole path on the model that ships: export, optimize, quantize, predict, evaluate."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from time import perf_counter
+from typing import Any, TypeVar
 
 from albert_edge.bundle.bundle import open_bundle
 from albert_edge.bundle.manifest import MANIFEST
@@ -20,7 +21,10 @@ from albert_edge.steps.export import export
 from albert_edge.steps.optimize import optimize
 from albert_edge.steps.quantize import quantize
 
+T = TypeVar("T")
+
 MODEL = "langid-tiny"
+LOADS = 3
 SENTENCES = (
     "Where is the station?",
     "Wo ist der Bahnhof?",
@@ -32,7 +36,7 @@ SENTENCES = (
 
 @dataclass(frozen=True, slots=True)
 class DemoRow:
-    """One variant: bytes of its file, milliseconds to load and per text, share of right answers."""
+    """One variant: size of its file, median times to load and to answer a text, accuracy."""
 
     variant: str
     bytes: int
@@ -47,8 +51,8 @@ class DemoReport:
 
     Attributes:
         model: The model.
-        texts: How many held-out lines it was scored on.
-        threads: Threads inside one run.
+        texts: How many held-out texts it was evaluated on.
+        threads: Threads per run.
         rows: One per variant.
     """
 
@@ -59,33 +63,38 @@ class DemoReport:
 
 
 def run_demo(out: Path | None, say: Callable[[str], None]) -> DemoReport:
-    """Export, optimize, quantize, run and score the model that ships.
+    """Export, optimize, quantize, run and evaluate the model that ships.
 
     Args:
         out: Where to keep the bundle, which may hold that of an earlier demo; a temporary
             folder if None.
-        say: Told about every step.
+        say: Called with a line of text before and after each phase.
     """
     with _folder(out) as folder:
-        report = export(MODEL, folder, force=_is_earlier_demo(folder))
-        say(f"Exported {MODEL} ({report.task}, {report.weight_bytes} bytes of weights).")
+        say(f"Exporting {MODEL} ...")
+        exported = export(MODEL, folder, force=_is_earlier_demo(folder))
+        say(f"  {exported.weight_bytes / 1e6:.1f} MB of weights for {exported.task}")
+        say("Optimizing for this CPU ...")
         optimized = optimize(folder)
         say(
-            f"Optimized: {optimized.nodes_before} operators became {optimized.nodes_after}, "
-            f"answers within {optimized.largest_difference:.1e}."
+            f"  {optimized.nodes_before} operators before, {optimized.nodes_after} after; "
+            f"largest difference {optimized.largest_difference:.1e}"
         )
+        say("Quantizing to int8, and comparing its answers with those of fp32 ...")
         quantized = quantize(folder)
         quality, int8 = quantized.quality, quantized.variant
         assert quality and int8  # a refusal would have been an error
-        say(f"Quantized to int8: cosine {quality.cosine:.5f} beside fp32 on {quality.texts} texts.")
+        say(f"  cosine {quality.cosine:.5f} on {quality.texts} texts")
+        say(f"Answering {len(SENTENCES)} texts in int8 ...")
         with pipeline(model=folder) as classify:
-            for sentence in SENTENCES:
-                best = classify(sentence)[0]
-                say(f"  {best['label']}  {best['score']:.3f}  {sentence}")
+            for text in SENTENCES:
+                best = classify(text)[0]
+                say(f"  {best['label']}  {best['score']:.3f}  {text}")
         lines = (models_folder() / MODEL / "test.tsv").read_text(encoding="utf-8").splitlines()
         examples = [tuple(line.split("\t")) for line in lines[1:]]
         names = ("model", optimized.variant.name, int8.name)
-        rows = [_score(folder, name, examples) for name in names]
+        say(f"Measuring {len(names)} variants in turns on {len(examples):,} held-out texts ...")
+        rows = _measure(folder, names, examples)
         return DemoReport(MODEL, len(examples), classify.session.threads, rows)
 
 
@@ -102,21 +111,35 @@ def _is_earlier_demo(folder: Path) -> bool:
     return (folder / MANIFEST).exists() and open_bundle(folder).manifest.source == MODEL
 
 
-def _score(folder: Path, variant: str, examples: list[tuple[str, ...]]) -> DemoRow:
+def _measure(
+    folder: Path, names: tuple[str, ...], examples: list[tuple[str, ...]]
+) -> list[DemoRow]:
+    """Measure the variants in turns, so that whatever else the machine does slows all of them."""
+    loads = [[_timed(Session, folder, variant=name) for name in names] for _ in range(LOADS)]
+    sessions = [session for session, _ in loads[-1]]
+    pipelines = [Pipeline("text-classification", session) for session in sessions]
+    latencies: list[list[float]] = [[] for _ in names]
+    correct = [0] * len(names)
+    for number, (text, label) in enumerate(examples):
+        for turn in range(len(names)):
+            index = (number + turn) % len(names)
+            answer, seconds = _timed(pipelines[index], text, truncation=True)
+            latencies[index].append(seconds)
+            correct[index] += answer[0]["label"] == label
+    return [
+        DemoRow(
+            variant=name,
+            bytes=sessions[index].variant.bytes,
+            load_ms=1e3 * median(in_turn[index][1] for in_turn in loads),
+            latency_ms=1e3 * median(latencies[index]),
+            accuracy=correct[index] / len(examples),
+        )
+        for index, name in enumerate(names)
+    ]
+
+
+def _timed(work: Callable[..., T], *arguments: Any, **options: Any) -> tuple[T, float]:
+    """What a call returns, and the seconds it took."""
     start = perf_counter()
-    session = Session(folder, variant=variant)
-    load = perf_counter() - start
-    classify = Pipeline("text-classification", session)
-    seconds, right = [], 0
-    for text, label in examples:
-        start = perf_counter()
-        answer = classify(text, truncation=True)
-        seconds.append(perf_counter() - start)
-        right += answer[0]["label"] == label
-    return DemoRow(
-        variant=variant,
-        bytes=session.variant.bytes,
-        load_ms=1e3 * load,
-        latency_ms=1e3 * median(seconds),
-        accuracy=right / len(examples),
-    )
+    result = work(*arguments, **options)
+    return result, perf_counter() - start

@@ -68,9 +68,10 @@ def test_sizes_and_times_are_those_of_real_files(
 
 def test_demo_tells_what_it_does(kept: tuple[DemoReport, Path, list[str]]) -> None:
     told = "\n".join(kept[2])
-    assert "Exported" in told
-    assert "Optimized" in told
-    assert re.search(r"Quantized to int8: cosine (1\.0|0\.999)\d+ .* 160 texts", told)
+    phases = [line.split()[0] for line in kept[2] if not line.startswith(" ")]
+    assert phases == ["Exporting", "Optimizing", "Quantizing", "Answering", "Measuring"]
+    assert "3 variants in turns on 1,000 held-out texts" in told
+    assert re.search(r"^  cosine (1\.0|0\.999)\d+ on 160 texts", told, re.MULTILINE)
     for label, sentence in zip(LABELS, SENTENCES, strict=True):
         assert re.search(rf"\b{label} +[01]\.\d+ +{re.escape(sentence)}", told)
 
@@ -133,9 +134,11 @@ def test_demo_prints_a_table_and_keeps_a_bundle_when_asked(
     earlier = (folder / MANIFEST).stat().st_mtime_ns
     done = start(here, str(folder))
     assert done.returncode == 0
-    assert "langid-tiny, 1000 held-out lines" in done.stdout
+    assert "langid-tiny, 1000 held-out texts" in done.stdout
     for variant in VARIANTS:
-        assert re.search(rf"^{variant} +\d.* MB +\d+ ms +\d.* ms +9[789]\.\d%", done.stdout, re.M)
+        figures = r"\d.* MB +\d+ +\d+\.\d\d +\d+\.\d +9[789]\.\d%"
+        assert re.search(rf"^{variant} +{figures}$", done.stdout, re.MULTILINE)
+    assert re.search(r"load, ms +latency, ms \(median\) +speed-up over model +", done.stdout)
     assert not list(here.iterdir())
     assert not list((tmp_path / "scratch").iterdir())
     assert (folder / MANIFEST).stat().st_mtime_ns > earlier
