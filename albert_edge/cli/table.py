@@ -69,10 +69,10 @@ def _pieces(text: str) -> list[str]:
     >>> _pieces("embeddings, ffn-output: a/b.onnx")
     ['embeddings, ', 'ffn-output: ', 'a/', 'b.onnx']
     """
-    words = re.findall(r"[^\s,;:/|=]+[\s,;:/|=]*|[\s,;:/|=]+", text)
+    words = re.split(r"(?<=\s)(?=\S)|(?<=[,;:/|=])(?=[^\s\d,;:/|=])", text)
     return [
         word[start : start + _LONGEST_NAME]
-        for word in words or [""]
+        for word in words
         for start in range(0, max(len(word), 1), _LONGEST_NAME)
     ]
 
