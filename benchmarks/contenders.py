@@ -19,6 +19,7 @@ import models
 from albert_edge.benchmark.peers import openvino, optimum, torch
 from albert_edge.benchmark.runtimes import Built, Runtime, Work, load_own, prepare_own
 from albert_edge.bundle.bundle import open_bundle
+from albert_edge.compress.options import compression
 from albert_edge.errors import QualityError
 
 BASELINE = "optimum fp32"
@@ -42,14 +43,15 @@ def build_own(work: Work, precision: Any, **options: Any) -> Built:
     if precision == "fp32":
         albert_edge.optimize(bundle)
     else:
-        settings: Any = {"texts": calibration(work), "min_agreement": 0.0, **options}
+        settings: Any = {"texts": calibration(work), "min_agreement": 0.0}
+        how = compression(precision, **options)
         try:
-            albert_edge.quantize(bundle, precision=precision, **settings)
+            albert_edge.quantize(bundle, how, **settings)
         except QualityError as error:
             report: Any = error.report
             note = f"refused by its gate at cosine {report.quality.cosine:.5f}; forced"
             settings["min_cosine"] = report.quality.cosine - 1e-6
-            albert_edge.quantize(bundle, precision=precision, **settings)
+            albert_edge.quantize(bundle, how, **settings)
     variant = open_bundle(bundle).manifest.variants[-1]
     return Built(bundle, variant.bytes, work.head, note)
 

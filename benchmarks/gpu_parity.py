@@ -16,6 +16,7 @@ from albert_edge.architecture.config import read_config
 from albert_edge.architecture.heads import HEADS
 from albert_edge.benchmark.shapes import make_inputs
 from albert_edge.check.parity import sample_inputs
+from albert_edge.compress.options import Fp16
 from albert_edge.runtime.session import Session
 from albert_edge.runtime.vectors import cosine
 from models import Arrays
@@ -41,7 +42,7 @@ def make_bundle(checkpoint: Path, folder: Path) -> Path:
     albert_edge.export(checkpoint, folder)
     albert_edge.optimize(folder, target="cuda")
     for target in ("cuda", "portable"):
-        models.add_precision(folder, "fp16", target=target, texts=sample_texts(4))
+        models.add_precision(folder, Fp16(target=target), texts=sample_texts(4))
     return folder
 
 

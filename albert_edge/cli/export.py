@@ -13,7 +13,6 @@ from albert_edge.cli.options import (
     Verify,
 )
 from albert_edge.cli.printing import megabytes, note, print_json
-from albert_edge.progress import progress_bar
 
 
 def export(
@@ -29,25 +28,25 @@ def export(
     """Export a checkpoint to a bundle."""
     from albert_edge.steps.export import export
 
-    with progress_bar(not as_json, unit="bytes") as progress:
-        report = export(
-            source,
-            out,
-            task=task,
-            revision=revision,
-            exporter=exporter,
-            verify=verify,
-            force=force,
-            progress=lambda done, total: progress("writing weights", done, total),
-        )
+    report = export(
+        source,
+        out,
+        task=task,
+        revision=revision,
+        exporter=exporter,
+        verify=verify,
+        force=force,
+        progress=not as_json,
+    )
     if as_json:
         print_json(report)
         return
-    note(f"Exported {report.source} for {report.task}: {megabytes(report.model_bytes)}.")
+    what = report.task or report.head
+    note(f"Exported {report.source} for {what}: {megabytes(report.model_bytes)}.")
     if report.largest_difference is not None:
         note(f"Largest difference from transformers: {report.largest_difference:.1e}.")
     if report.unused:
-        note(f"Tensors this task does not use: {', '.join(report.unused)}.")
+        note(f"Tensors this head does not use: {', '.join(report.unused)}.")
     if not report.tokenizer:
         note("The checkpoint has no tokenizer; the bundle takes only token ids.")
     print(report.bundle)

@@ -33,7 +33,11 @@ def inspect(
 
 
 def _print(report: Inspection) -> None:
-    head = [["task", report.task], ["labels", ", ".join(report.labels)], ["source", report.source]]
+    head = [["head", report.head], ["labels", ", ".join(report.labels)], ["source", report.source]]
+    if report.task:
+        head.insert(1, ["task", report.task])
+    if report.unknown_fields:
+        head.append(["unknown fields", ", ".join(report.unknown_fields)])
     geometry = [[name, str(value)] for name, value in report.geometry.items()]
     print_table("Model", ["field", "value"], head + geometry, words=2)
     groups = [

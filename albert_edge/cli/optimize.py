@@ -5,7 +5,6 @@ from __future__ import annotations
 from albert_edge.cli.options import BundleFolder, Json, Logits, OptimizeLayout, OptimizeTarget
 from albert_edge.cli.printing import note, print_json
 from albert_edge.cli.table import print_table
-from albert_edge.progress import progress_bar
 
 
 def optimize(
@@ -19,14 +18,9 @@ def optimize(
     from albert_edge.graph.plan import Optimization
     from albert_edge.steps.optimize import optimize
 
-    with progress_bar(not as_json, unit="bytes") as progress:
-        report = optimize(
-            bundle,
-            target=target,
-            layout=layout,
-            logits=logits,
-            progress=lambda done, total: progress("writing weights", done, total),
-        )
+    report = optimize(
+        bundle, target=target, layout=layout, logits=logits, progress=not as_json
+    )
     if as_json:
         print_json(report)
         return

@@ -10,7 +10,6 @@ from albert_edge.cli.options import BundleFolder, Compression, Json, QualityGate
 from albert_edge.cli.printing import megabytes, note, print_json
 from albert_edge.cli.table import print_table
 from albert_edge.errors import QualityError
-from albert_edge.progress import progress_bar
 
 if TYPE_CHECKING:
     from albert_edge.check.quality import Quality
@@ -22,11 +21,16 @@ def quantize(
     bundle: BundleFolder, compression: Compression, gate: QualityGate, as_json: Json = False
 ) -> None:
     """Add a compressed variant, if its answers stay close enough to those of fp32."""
-    from albert_edge.steps.quantize import quantize
+    from albert_edge.compress.options import compression as find_compression
+    from albert_edge.steps.quantize import default_precision, quantize
 
+    limits = (gate.min_agreement, gate.min_cosine, gate.max_drop)
+    options = asdict(compression)
+    name = options.pop("precision") or default_precision(*limits)
     try:
-        with progress_bar(not as_json) as progress:
-            report = quantize(bundle, **asdict(compression), **asdict(gate), progress=progress)
+        report = quantize(
+            bundle, find_compression(name, **options), **asdict(gate), progress=not as_json
+        )
     except QualityError as error:
         if as_json and error.report:
             print_json(error.report, error=error)

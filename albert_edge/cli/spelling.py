@@ -42,7 +42,7 @@ def _flag(name: str, value: Any = True) -> Iterator[str]:
     if value is True:
         yield flag
     elif dataclasses.is_dataclass(value):  # such as Int8(activations="per-tensor")
-        yield from (flag, str(value))
+        yield from (flag, str(getattr(value, "name", value)))
         for field in dataclasses.fields(value):
             chosen = getattr(value, field.name)
             if chosen is not None and chosen != field.default:

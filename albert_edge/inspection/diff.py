@@ -147,7 +147,8 @@ def _pairs(
 def _about(bundle: Bundle, config: AlbertConfig) -> dict[str, Any]:
     manifest = bundle.manifest
     told = {
-        "task": manifest.head,
+        "head": manifest.head,
+        "task": manifest.task,
         "labels": list(manifest.labels),
         "problem_type": manifest.problem_type,
         "source": manifest.source,

@@ -46,7 +46,8 @@ class Inspection:
     """What is in a bundle.
 
     Attributes:
-        task: What it answers.
+        head: What the model was trained for.
+        task: What a pipeline does with it by default, if a task was named on export.
         labels: Names of its classes.
         source: Where the checkpoint came from.
         geometry: Sizes and activation, as in config.json.
@@ -56,9 +57,11 @@ class Inspection:
         unsigned_weights: Whether int8 weights are loaded as uint8, as this CPU's products of
             signed ones are not exact; None if no variant multiplies integers, or onnxruntime is not
             installed to tell.
+        unknown_fields: Fields of the manifest that this version does not know and ignored.
     """
 
-    task: str
+    head: str
+    task: str | None
     labels: tuple[str, ...]
     source: str
     geometry: dict[str, Any]
@@ -66,6 +69,11 @@ class Inspection:
     groups: list[TensorGroup]
     variants: list[VariantContent]
     unsigned_weights: bool | None
+    unknown_fields: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        names = ", ".join(variant.name for variant in self.variants)
+        return f"Inspection({self.head}, {self.parameters:,} parameters, variants {names})"
 
 
 def inspect(bundle: str | os.PathLike[str]) -> Inspection:
@@ -80,7 +88,8 @@ def inspect(bundle: str | os.PathLike[str]) -> Inspection:
     files = {variant.name: read_onnx(opened.model_file(variant)) for variant in manifest.variants}
     groups = _groups(next(iter(files.values())))
     return Inspection(
-        task=manifest.head,
+        head=manifest.head,
+        task=manifest.task,
         labels=manifest.labels,
         source=manifest.source,
         geometry={key: config[key] for key in config if isinstance(config[key], int | float | str)},
@@ -88,6 +97,7 @@ def inspect(bundle: str | os.PathLike[str]) -> Inspection:
         groups=groups,
         variants=[_content(variant, files[variant.name]) for variant in manifest.variants],
         unsigned_weights=_unsigned_weights(manifest),
+        unknown_fields=manifest.unknown_fields,
     )
 
 

@@ -12,6 +12,7 @@ from albert_edge.bundle.bundle import Bundle, open_bundle
 from albert_edge.check.parity import compare, sample_inputs, transformers_run
 from albert_edge.checkpoint.source import find_source
 from albert_edge.errors import QualityError
+from albert_edge.progress import Progress, progress_bar
 from albert_edge.runtime.session import Session
 
 
@@ -29,13 +30,26 @@ class VerifyReport:
     files: int
     differences: dict[str, float]
 
+    def __repr__(self) -> str:
+        compared = f", {len(self.differences)} variants compared" if self.differences else ""
+        return f"VerifyReport('{self.bundle}': {self.files} files{compared})"
 
-def verify(bundle: str | os.PathLike[str], *, against: str | None = None) -> VerifyReport:
+
+def verify(
+    bundle: str | os.PathLike[str],
+    against: str | os.PathLike[str] | None = None,
+    *,
+    progress: bool | Progress = False,
+) -> VerifyReport:
     """Check the files of a bundle and, if a checkpoint is given, its answers.
 
     Args:
         bundle: The bundle.
         against: A checkpoint folder, short name or hub id to run through transformers.
+        progress: Whether to show a progress bar, or what to call with (what, done, total).
+
+    Returns:
+        What was checked.
 
     Raises:
         BundleError: A file is missing or changed.
@@ -43,8 +57,12 @@ def verify(bundle: str | os.PathLike[str], *, against: str | None = None) -> Ver
         MissingExtraError: Comparing needs torch and transformers.
     """
     opened = open_bundle(bundle)
-    records = opened.check_all()
-    differences = _compare(opened, against) if against else {}
+    with progress_bar(progress) as report:
+        records = list(opened.manifest.records())
+        for done, record in enumerate(records, 1):
+            opened.checked(record)
+            report("checking files", done, len(records))
+        differences = _compare(opened, os.fspath(against), report) if against else {}
     return VerifyReport(opened.folder, len(records), differences)
 
 
@@ -58,17 +76,20 @@ def _require_same_geometry(bundle: AlbertConfig, checkpoint: AlbertConfig, again
             )
 
 
-def _compare(bundle: Bundle, against: str) -> dict[str, float]:
-    task = bundle.manifest.head
+def _compare(bundle: Bundle, against: str, report: Progress) -> dict[str, float]:
+    head = bundle.manifest.head
     config = read_config(bundle.listed("config.json"))
     checkpoint = find_source(against).folder
     _require_same_geometry(config, read_config(checkpoint / "config.json"), against)
-    inputs = sample_inputs(config, task)
-    expected = list(map(transformers_run(checkpoint, task), inputs))
+    inputs = sample_inputs(config, head)
+    expected = list(map(transformers_run(checkpoint, head), inputs))
     differences = {}
-    for variant in bundle.manifest.variants:
-        if variant.precision != "fp32" or variant.has_own_outputs:
-            continue
+    variants = [
+        variant
+        for variant in bundle.manifest.variants
+        if variant.precision == "fp32" and not variant.has_own_outputs
+    ]
+    for done, variant in enumerate(variants, 1):
         with Session(bundle, device="cpu", variant=variant.name) as session:
             parity = compare(expected, session.run, inputs)
         parity.require(
@@ -77,4 +98,5 @@ def _compare(bundle: Bundle, against: str) -> dict[str, float]:
             tip="The bundle was made from another checkpoint, or is wrong: export it again.",
         )
         differences[variant.name] = parity.largest
+        report("comparing variants", done, len(variants))
     return differences

@@ -76,7 +76,8 @@ def compose(
         files_section(inspection, manifest),
     ]
     name = os.path.basename(os.path.abspath(bundle))
-    lead = f"{inspection.task}, from {inspection.source}. Measured on {bench.machine.cpu}."
+    what = inspection.task or inspection.head
+    lead = f"{what}, from {inspection.source}. Measured on {bench.machine.cpu}."
     return Page(name, lead, headline(inspection, bench, evaluation), sections)
 
 

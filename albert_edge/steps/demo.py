@@ -73,7 +73,7 @@ def run_demo(out: Path | None, say: Callable[[str], None]) -> DemoReport:
     with _folder(out) as folder:
         say(f"Exporting {MODEL} ...")
         exported = export(MODEL, folder, force=_is_earlier_demo(folder))
-        say(f"  {exported.model_bytes / 1e6:.1f} MB, for {exported.task}")
+        say(f"  {exported.model_bytes / 1e6:.1f} MB, for {exported.head}")
         say("Optimizing for this CPU ...")
         optimized = optimize(folder)
         say(

@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from albert_edge.architecture.config import AlbertConfig, read_config
-from albert_edge.architecture.heads import HEADS, head_of_class
+from albert_edge.architecture.heads import HEAD_OF_TASK, HEADS, head_of_class
 from albert_edge.bundle.change import Staging, change, is_decided
 from albert_edge.bundle.manifest import MANIFEST, MODEL, PORTABLE, Manifest, Variant
 from albert_edge.checkpoint.source import Source, find_source
 from albert_edge.checkpoint.tokenizer import TokenizerFiles, read_tokenizer
 from albert_edge.choices import require_choice
 from albert_edge.errors import Argument, Message, UsageError
-from albert_edge.steps.exporters import Progress, Written, native, optimum
+from albert_edge.progress import Progress, progress_bar
+from albert_edge.runtime.tasks import find_task
+from albert_edge.steps.exporters import Written, native, optimum
 from albert_edge.steps.sentence_files import write_ranking_files, write_sentence_files
 
 Exporter = Literal["native", "optimum"]
 
 PORTABLE_FILE = "onnx/model.onnx"
-
-TASKS = tuple(HEADS)
 
 LARGEST_DIFFERENCE = "largest_difference"
 
@@ -37,19 +39,21 @@ class ExportReport:
 
     Attributes:
         bundle: The bundle written.
-        task: What it answers.
+        head: What the model was trained for.
+        task: What a pipeline does with it by default, if a task was named.
         source: Where the checkpoint came from.
         revision: The commit of the hub, or None.
         exporter: "native" or "optimum".
         weight_bytes: Size of the weights in float32, or None if the exporter does not say.
         model_bytes: Size of the model and its external data.
-        unused: Tensors of heads the task does not use.
+        unused: Tensors of the checkpoint's other heads.
         tokenizer: Whether the bundle has a tokenizer.
         largest_difference: To transformers, if verified, else None.
     """
 
     bundle: Path
-    task: str
+    head: str
+    task: str | None
     source: str
     revision: str | None
     exporter: Exporter
@@ -58,6 +62,10 @@ class ExportReport:
     unused: tuple[str, ...]
     tokenizer: bool
     largest_difference: float | None
+
+    def __repr__(self) -> str:
+        size = f"{self.model_bytes / 1e6:.1f} MB"
+        return f"ExportReport('{self.bundle}': {self.task or self.head}, {size})"
 
 
 def export(
@@ -69,20 +77,23 @@ def export(
     exporter: Exporter = "native",
     verify: bool = False,
     force: bool = False,
-    progress: Progress = lambda done, total: None,
+    progress: bool | Progress = False,
 ) -> ExportReport:
     """Export an ALBERT checkpoint to a bundle.
 
     Args:
         source: A folder, the short name of a known checkpoint, or a hub id.
         out: The bundle to write; by default a folder of the source's last name, here.
-        task: One of `TASKS`, or "auto" to take it from config.json's architectures.
+        task: What the model was trained for, such as "text-classification"; a task of a pipeline,
+            such as "sentence-embeddings", which the bundle then answers by default; or "auto" to
+            take it from config.json's architectures.
         revision: Branch, tag or commit of the hub.
         exporter: "native" writes the graph itself, without torch; "optimum" traces it with
             optimum, for heads that are not one of transformers' own.
         verify: Whether to compare the answers with transformers before the bundle is written.
         force: Whether to replace what the folder `out` holds.
-        progress: Called with the bytes of weights written so far and in all.
+        progress: Whether to show a progress bar, or what to call with ("writing weights", bytes
+            written, bytes in all).
 
     Returns:
         What was done.
@@ -90,29 +101,38 @@ def export(
     Raises:
         AlbertEdgeError: See `albert_edge.errors`; nothing was written then.
     """
-    found = find_source(os.fspath(source), revision)
-    folder = Path(out) if out is not None else Path(found.name.rpartition("/")[2])
+    require_choice("exporter", exporter, Exporter)
+    checkpoint = find_source(os.fspath(source), revision)
+    folder = Path(out) if out is not None else Path(checkpoint.name.rpartition("/")[2])
     _refuse_to_overwrite(folder, force=force)
-    config = read_config(found.folder / "config.json")
-    chosen = _choose_task(task, config, found)
-    job = _Job(found, config, chosen, exporter)
-    with change(folder) as pending:
-        written = job.write_model(pending.staging.path(PORTABLE_FILE), progress)
+    config = read_config(checkpoint.folder / "config.json")
+    job = _Export(checkpoint, config, *_choose_head(task, config, checkpoint), exporter)
+    with change(folder) as pending, progress_bar(progress, unit="bytes") as report:
+        path = pending.staging.path(PORTABLE_FILE)
+        written = job.write_model(path, partial(report, "writing weights"))
         measured = job.verify(written) if verify else {}
         pending.manifest = job.manifest(pending.staging, written, measured)
     return job.report(folder, written, pending.manifest.variants[0])
 
 
-class _Job:
-    """One export, all that can be checked ahead checked when it is made."""
+class _Export:
+    """One export; all that can be checked beforehand is checked when it is made."""
 
-    def __init__(self, source: Source, config: AlbertConfig, task: str, exporter: Exporter) -> None:
+    def __init__(
+        self,
+        source: Source,
+        config: AlbertConfig,
+        head: str,
+        task: str | None,
+        exporter: Exporter,
+    ) -> None:
         self.source = source
         self.config = config
+        self.head = head
         self.task = task
         self.exporter = exporter
         self.tokenizer = read_tokenizer(source.folder)
-        self.write_model = _EXPORTERS[exporter].prepare(source.folder, task)
+        self.write_model = _EXPORTERS[exporter].prepare(source.folder, head)
 
     def verify(self, written: Written) -> dict[str, float]:
         """Compare the model just written with transformers.
@@ -123,16 +143,14 @@ class _Job:
         from albert_edge.check.parity import compare, sample_inputs, transformers_run
         from albert_edge.runtime.engine import run_file
 
-        inputs = sample_inputs(self.config, self.task)
-        expected = list(map(transformers_run(self.source.folder, self.task), inputs))
+        inputs = sample_inputs(self.config, self.head)
+        expected = list(map(transformers_run(self.source.folder, self.head), inputs))
         parity = compare(expected, run_file(written.files[0]), inputs)
         parity.require(
             "The exported model",
             "transformers",
             tip=Message(
-                "Please report this checkpoint; ",
-                Argument("exporter", "optimum"),
-                " uses another exporter.",
+                "Please report this checkpoint, and try ", Argument("exporter", "optimum"), "."
             ),
         )
         return {LARGEST_DIFFERENCE: parity.largest}
@@ -151,7 +169,8 @@ class _Job:
             measured=measured,
         )
         return Manifest(
-            head=self.task,
+            head=self.head,
+            task=self.task,
             labels=self.config.labels,
             problem_type=self.config.problem_type,
             source=self.source.name,
@@ -162,9 +181,9 @@ class _Job:
 
     def _neighbours(self, staging: Staging) -> list[str]:
         files = _write_neighbours(staging, self.source.folder, self.tokenizer)
-        if self.task == "feature-extraction":
+        if self.head == "feature-extraction":
             files += write_sentence_files(staging, self.source, self.config)
-        if self.task == "text-classification":
+        if self.head == "text-classification":
             files += write_ranking_files(staging, self.source)
         return files
 
@@ -172,6 +191,7 @@ class _Job:
         """Say what was done."""
         return ExportReport(
             bundle=folder,
+            head=self.head,
             task=self.task,
             source=self.source.name,
             revision=self.source.revision,
@@ -206,22 +226,26 @@ def _refuse_to_overwrite(folder: Path, *, force: bool) -> None:
         )
 
 
-def _choose_task(task: str, config: AlbertConfig, source: Source) -> str:
-    if task == "auto":
-        named = filter(None, map(head_of_class, config.architectures))
-        if head := next(named, None):
-            return head
-        if source.head:
-            return source.head
-        raise UsageError(
-            f"{source.folder / 'config.json'} names no known architecture "
-            f"({', '.join(config.architectures) or 'none'}).",
-            tip=Message(
-                "Say what the model answers with ", Argument("task"), f": {', '.join(TASKS)}."
-            ),
-        )
-    require_choice("task", task, HEADS)
-    return task
+def _choose_head(task: str, config: AlbertConfig, source: Source) -> tuple[str, str | None]:
+    """What the model was trained for, and the task that was named, if it is not that."""
+    if task != "auto":
+        name = task
+        if task not in HEADS:
+            with contextlib.suppress(UsageError):  # there may be no such pipeline either
+                name = find_task(task)
+        require_choice("task", name, [*dict.fromkeys([*HEADS, *HEAD_OF_TASK])])
+        return (name, None) if name in HEADS else (HEAD_OF_TASK[name], name)
+    heads = [head for name in config.architectures if (head := head_of_class(name))]
+    if heads or source.head:
+        return heads[0] if heads else str(source.head), None
+    raise UsageError(
+        f"{source.folder / 'config.json'} names no known architecture "
+        f"({', '.join(config.architectures) or 'none'}).",
+        tip=Message(
+            "Name what the model was trained for with ", Argument("task"), f": {', '.join(HEADS)}."
+        ),
+        where=source.folder,
+    )
 
 
 def _write_neighbours(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -26,9 +27,9 @@ from albert_edge.errors import Argument, Message, UsageError
 from albert_edge.graph.authored import Authored
 from albert_edge.graph.plan import OPTIMIZATIONS, Layout, Optimization, Plan, Target, best_layout
 from albert_edge.onnx_format.reader import read_onnx
+from albert_edge.progress import Progress, progress_bar
 from albert_edge.runtime.engine import run_file
 from albert_edge.steps.export import LARGEST_DIFFERENCE
-from albert_edge.steps.exporters import Progress
 
 Logits = Literal["all", "masked"]
 
@@ -51,6 +52,10 @@ class OptimizeReport:
     nodes_after: int
     largest_difference: float
 
+    def __repr__(self) -> str:
+        nodes = f"{self.nodes_before} operators became {self.nodes_after}"
+        return f"OptimizeReport('{self.bundle}': {self.variant!r}, {nodes})"
+
 
 def optimize(
     bundle: str | os.PathLike[str],
@@ -58,7 +63,7 @@ def optimize(
     target: Target = "cpu",
     layout: Layout | None = None,
     logits: Logits = "all",
-    progress: Progress = lambda done, total: None,
+    progress: bool | Progress = False,
 ) -> OptimizeReport:
     """Author a variant of a bundle for one target, and check that its answers are the same.
 
@@ -72,7 +77,8 @@ def optimize(
             unrolled for cuda, since a GPU waits for the CPU at every turn of a loop.
         logits: "masked" computes a fill-mask model's vocabulary logits only at [MASK], as
             outputs mask_positions (masks, 2) and mask_logits (masks, vocab_size).
-        progress: Called with the bytes of weights written so far and in all.
+        progress: Whether to show a progress bar, or what to call with ("writing weights", bytes
+            written, bytes in all).
 
     Returns:
         The variant and what was done.
@@ -84,6 +90,7 @@ def optimize(
     folder = open_bundle(bundle).folder
     require_onnx("Optimizing")
     from albert_edge.graph.build import author
+    from albert_edge.graph.writer import write_model
 
     with change(folder) as pending:
         opened = open_bundle(folder)  # as it is now that nobody else can change it
@@ -93,7 +100,10 @@ def optimize(
         plan = _plan(opened, target, layout, logits)
         authored = author(config, head, plan)
         path = pending.staging.path(f"onnx/{_name(plan)}.onnx")
-        files = _write(authored, portable, path, progress)
+        tensors = read_onnx(portable).tensors
+        with progress_bar(progress, unit="bytes") as report:
+            step = partial(report, "writing weights")
+            files = write_model(authored, lambda name: tensors[name].array(), path, step)
         inputs = sample_inputs(config, head, plan.mask_token_id)
         parity = _compare(portable, path, plan, inputs)
         variant = Variant(
@@ -138,13 +148,6 @@ def _plan(bundle: Bundle, target: Target, layout: Layout | None, logits: Logits)
         )
     # They change the outputs, so they are requested, not an optimization of a target.
     return Plan(target, layout, optimizations | {Optimization.MASKED_LOGITS}, mask_token_id(bundle))
-
-
-def _write(authored: Authored, store: Path, path: Path, progress: Progress) -> list[Path]:
-    from albert_edge.graph.writer import write_model
-
-    tensors = read_onnx(store).tensors
-    return write_model(authored, lambda name: tensors[name].array(), path, progress)
 
 
 def _compare(portable: Path, path: Path, plan: Plan, inputs: list[Arrays]) -> Parity:

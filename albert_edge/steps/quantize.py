@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, fields, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from albert_edge.architecture.config import read_config
 from albert_edge.architecture.heads import HEADS, Input
@@ -18,12 +18,10 @@ from albert_edge.bundle.change import Staging, change
 from albert_edge.bundle.manifest import MODEL, Variant
 from albert_edge.check.portable import portable_file, require_onnx
 from albert_edge.check.quality import Budget, Quality
-from albert_edge.check.sample import load_sample
-from albert_edge.compress.compressor import Compressor, Progress, Run, Trial
+from albert_edge.check.sample import Texts, load_sample
+from albert_edge.compress.compressor import Compressor, Run, Trial
 from albert_edge.compress.options import (
     Compression,
-    Fp16Target,
-    Goal,
     Int8,
     Int8Block,
     Mixed,
@@ -32,11 +30,11 @@ from albert_edge.compress.options import (
 )
 from albert_edge.compress.search import Found, MatrixCost, search
 from albert_edge.errors import Argument, Call, Message, QualityError, UsageError
-from albert_edge.graph.plan import Activations, Layout
+from albert_edge.progress import Progress, progress_bar
 from albert_edge.runtime.engine import run_file
 from albert_edge.runtime.saturation import adds_signed_weights_exactly
 
-# What is tried when a precision was refused, from the smallest file up.
+# Tried when a precision was refused, the smallest file first.
 _REMEDIES = (Int8, Int8Block)
 
 
@@ -76,21 +74,21 @@ class QuantizeReport:
     tried: int = 0
     variant: Variant | None = None
 
+    def __repr__(self) -> str:
+        done = f"{self.bytes / 1e6:.1f} MB" if self.passed and self.bytes else "refused"
+        return f"QuantizeReport('{self.bundle}': {self.precision}, {done}, {self.quality!r})"
+
 
 def quantize(
     bundle: str | os.PathLike[str],
+    precision: Compressed | Compression | None = None,
     *,
-    precision: Compressed | None = None,
-    target: Fp16Target | None = None,
-    layout: Layout | None = None,
-    activations: Activations | None = None,
-    texts: Sequence[str] | str | os.PathLike[str] | None = None,
+    texts: Texts | None = None,
     data: str | os.PathLike[str] | None = None,
     min_agreement: float | None = None,
     min_cosine: float | None = None,
     max_drop: float | None = None,
-    prefer: Goal | None = None,
-    progress: Progress = lambda what, done, total: None,
+    progress: bool | Progress = False,
 ) -> QuantizeReport:
     """Write a compressed variant of a bundle, if its answers stay good enough.
 
@@ -98,27 +96,20 @@ def quantize(
         bundle: A bundle exported by the native exporter.
         precision: "int8": integers with a scale per row or column, the fastest on a CPU;
             "int8-block" and "int4": a scale per block; "fp16": for GPUs; "mixed": the best
-            precision for each matrix that keeps the answers within the budget. By default int8,
-            or mixed if a budget is given.
-        target: Whose operators fp16 is written in: "cuda" (the default) for onnxruntime's CUDA
-            execution provider, "portable" for every other runtime that computes in fp16, such as
-            WebGPU in transformers.js. Either is judged on the CPU, where onnxruntime computes the
-            operators in fp32 and rounds what comes out of each to fp16.
-        layout: "loop" holds a layer once, "unrolled" repeats it; by default a loop, but unrolled
-            for fp16, since a GPU waits for the CPU at every turn of a loop.
-        activations: What shares a scale when int8 quantizes activations: each token
-            ("per-token", the default) or all of a run ("per-tensor"), which is a little faster
-            and lets texts of one batch change each other's answers.
-        texts: What to judge the answers on: texts, or a file of them. By default a sample in
-            twelve languages.
+            precision for each matrix that keeps the answers within the budget. Or one of these
+            with options, such as `Int8(activations="per-tensor")`; see
+            `albert_edge.compress.options`. By default int8, or mixed if a budget is given. fp16
+            is judged on the CPU, where onnxruntime computes the operators in fp32 and rounds the
+            result of each to fp16.
+        texts: Texts to compare answers on, or a file of them. By default a sample in twelve
+            languages.
         data: Instead of texts, a .tsv, .csv or .jsonl file with a column "label", from which the
             accuracy is known too.
-        min_agreement: Least share of decisions that stay the same, 0 to 1; by default 0.99.
-        min_cosine: Least mean cosine of the outputs; by default 0.999.
-        max_drop: Most points of accuracy that may be lost, in percent; needs `data`.
-        prefer: What a search looks for within the budget: the "smallest" file, which is the
-            default, or the "fastest" model.
-        progress: Told (what, done, total) as work goes on.
+        min_agreement: Minimum agreement with fp32, the share of decisions that stay the same,
+            0 to 1; by default 0.99.
+        min_cosine: Minimum mean cosine of the outputs and those of fp32; by default 0.999.
+        max_drop: Maximum loss of accuracy in percentage points; needs `data`.
+        progress: Whether to show a progress bar, or what to call with (what, done, total).
 
     Returns:
         What was done.
@@ -128,36 +119,38 @@ def quantize(
             `QuantizeReport`, its tip names what would pass.
         AlbertEdgeError: See `albert_edge.errors`; nothing was written then either.
     """
-    given = any(limit is not None for limit in (min_agreement, min_cosine, max_drop))
-    chosen: Compressed = precision or ("mixed" if given else "int8")
-    asked = compression(
-        chosen, layout=layout, activations=activations, target=target, prefer=prefer
-    )
+    limits = {"min_agreement": min_agreement, "min_cosine": min_cosine, "max_drop": max_drop}
+    if not isinstance(precision, Compression):
+        precision = compression(precision or default_precision(*limits.values()))
     budget = _budget(min_agreement, min_cosine, max_drop, data)
     require_onnx("Quantizing")
     folder = open_bundle(bundle).folder
-    limits = {"min_agreement": min_agreement, "min_cosine": min_cosine, "max_drop": max_drop}
-    options = {"layout": layout, "activations": activations, "texts": texts, "data": data, **limits}
-    with change(folder) as pending:
+    with change(folder) as pending, progress_bar(progress) as step:
         opened = open_bundle(folder)  # as it is now that nobody else can change it
         config = read_config(opened.listed("config.json"))
+        head = opened.manifest.head
         with tempfile.TemporaryDirectory(dir=pending.staging.folder) as scratch:
             compressor = Compressor(
                 config,
-                opened.manifest.head,
+                head,
                 portable_file(opened),
                 load_sample(opened, config, texts, data),
                 Path(scratch),
                 _load,
-                progress,
+                step,
             )
-            report = _decide(compressor, folder, asked, budget, options)
+            again = partial(Call, "quantize", folder, texts=texts, data=data, **limits)
+            report = _decide(compressor, folder, precision, budget, again)
         if not report.passed:
             raise QualityError(_refusal(report), tip=report.tip, report=report)
-        inputs = HEADS[opened.manifest.head].inputs
-        variant = _write(pending.staging, compressor, asked, report, inputs)
+        variant = _write(pending.staging, compressor, precision, report, HEADS[head].inputs)
         pending.manifest = opened.manifest.with_variant(variant)
     return replace(report, variant=variant)
+
+
+def default_precision(*limits: float | None) -> Compressed:
+    """int8, or the best precision for each matrix if there is a limit to what it may cost."""
+    return "int8" if all(limit is None for limit in limits) else "mixed"
 
 
 def _load(path: Path, *, integers: bool) -> Run:
@@ -167,21 +160,25 @@ def _load(path: Path, *, integers: bool) -> Run:
 def _budget(
     min_agreement: float | None, min_cosine: float | None, max_drop: float | None, data: object
 ) -> Budget:
-    for option, value in (("min_agreement", min_agreement), ("min_cosine", min_cosine)):
+    for name, value in (("min_agreement", min_agreement), ("min_cosine", min_cosine)):
         if value is not None and not 0 <= value <= 1:
-            raise UsageError(f"{option} is {value}.", tip="It is a share from 0 to 1.")
+            raise UsageError(
+                Message(Argument(name), f" is {value}."), tip="It is a share from 0 to 1."
+            )
     if max_drop is not None and data is None:
         raise UsageError(
-            "max_drop needs labels to tell the accuracy from.",
+            Message(Argument("max_drop"), " needs labels to compute the accuracy."),
             tip=Message("Pass ", Argument("data", "FILE"), " with the columns text and label."),
         )
     if max_drop is not None and not max_drop >= 0:
-        raise UsageError(f"max_drop is {max_drop}.", tip="It is in percent, from 0 up.")
-    # With labels a user who names the accuracy to keep has said what matters.
-    floor = Budget(0.0, 0.0) if max_drop is not None else Budget()
+        raise UsageError(
+            Message(Argument("max_drop"), f" is {max_drop}."), tip="It is in percent, from 0 up."
+        )
+    # Who names the accuracy to keep does not need the limits that stand in for it.
+    default = Budget(0.0, 0.0) if max_drop is not None else Budget()
     return Budget(
-        floor.min_agreement if min_agreement is None else min_agreement,
-        floor.min_cosine if min_cosine is None else min_cosine,
+        default.min_agreement if min_agreement is None else min_agreement,
+        default.min_cosine if min_cosine is None else min_cosine,
         max_drop,
     )
 
@@ -191,9 +188,9 @@ def _decide(
     folder: Path,
     asked: Compression,
     budget: Budget,
-    options: Mapping[str, Any],
+    again: Callable[..., Call],
 ) -> QuantizeReport:
-    """Find the model to write, or what to say instead."""
+    """Find the model to write, or what to advise instead."""
     found = Found(None, [], 1)
     if isinstance(asked, Mixed):
         found = search(compressor, budget, asked)
@@ -201,25 +198,12 @@ def _decide(
     else:
         trial = compressor.try_out(asked.plan())
     misses = budget.misses(trial.quality) if trial else ["no assignment of precisions is"]
-    tip = Message()
-    if misses and not isinstance(asked, Mixed):
-        tip = _remedy(compressor, asked, budget, folder, options)
-    elif misses:
-        tip = Message(
-            "Lower ",
-            Argument("min_agreement"),
-            " or ",
-            Argument("min_cosine"),
-            ", or raise ",
-            Argument("max_drop"),
-            ".",
-        )
     return QuantizeReport(
         bundle=folder,
         precision=asked.name,
         passed=not misses,
         misses=misses,
-        tip=tip,
+        tip=_remedy(compressor, asked, budget, again) if misses else Message(),
         quality=trial.quality if trial else None,
         budget=budget,
         sample=compressor.origin,
@@ -232,22 +216,34 @@ def _decide(
 
 
 def _remedy(
-    compressor: Compressor,
-    refused: Compression,
-    budget: Budget,
-    folder: Path,
-    options: Mapping[str, Any],
+    compressor: Compressor, refused: Compression, budget: Budget, again: Callable[..., Call]
 ) -> Message:
-    """Say which precision passes, having seen it pass, or how to find one."""
+    """Advise a precision that was seen to pass, or how to find one."""
+    if isinstance(refused, Mixed):
+        lower = (Argument("min_agreement"), " or ", Argument("min_cosine"))
+        return Message("Lower ", *lower, ", or raise ", Argument("max_drop"), ".")
     for kind in _REMEDIES:
         if not isinstance(refused, kind):
-            trial = compressor.try_out(kind(layout=refused.layout).plan())
+            remedy = _with_options_of(kind, refused)
+            trial = compressor.try_out(remedy.plan())
             if not budget.misses(trial.quality):
-                call = Call("quantize", folder, precision=kind.name, **options)
-                return Message(call, f" passes: {_figures(trial)}")
+                return Message(again(precision=_shortest(remedy)), f" passes: {_figures(trial)}")
     # A search takes many times as long as this: whether to wait for it is the user's choice.
-    call = Call("quantize", folder, precision="mixed", **options)
+    call = again(precision=_shortest(_with_options_of(Mixed, refused)))
     return Message(call, " searches for what passes; or lower what must be kept.")
+
+
+def _with_options_of(kind: type[Compression], other: Compression) -> Compression:
+    """Another way to compress, with those options of `other` that are not its defaults."""
+    known = {option.name for option in fields(kind)}
+    chosen = {option.name: getattr(other, option.name) for option in fields(other)}
+    default = {option.name: option.default for option in fields(other)}
+    return kind(**{n: chosen[n] for n in chosen if n in known and chosen[n] != default[n]})
+
+
+def _shortest(asked: Compression) -> str | Compression:
+    """The name of a way to compress, unless it has options of its own."""
+    return asked.name if asked == compression(asked.name) else asked
 
 
 def _figures(trial: Trial) -> str:

@@ -24,6 +24,7 @@ from support.checkpoints import make_model
 
 import albert_edge
 from albert_edge.bundle.bundle import open_bundle
+from albert_edge.compress.options import Int8
 from albert_edge.errors import BundleError
 from albert_edge.runtime.engine import Arrays
 from albert_edge.runtime.session import Session
@@ -56,7 +57,7 @@ def perform(step: Step, checkpoints: Path, out: Path) -> None:
     else:
         # How well 24 random features can be rounded is beside the point here.
         albert_edge.quantize(
-            out, precision="int8", layout=step["layout"], min_agreement=0, min_cosine=0
+            out, precision=Int8(layout=step["layout"]), min_agreement=0, min_cosine=0
         )
 
 

@@ -18,16 +18,20 @@ from support.paths import DATA
 # path is kept. None as the path now: the field is gone.
 RENAMES: tuple[tuple[str, str, str | None], ...] = (
     ("optimize|quantize", "variant.files", "variant.files.model"),
+    ("export|inspect", "task", "head"),
 )
 
 # (pattern of calls, path) of fields that are new.
 ADDED: tuple[tuple[str, str], ...] = (
     ("optimize|quantize", "variant.inputs"),
     ("quantize", "error"),
+    ("export|inspect", "task"),
+    ("inspect", "unknown_fields"),
 )
 
 # (pattern of calls, path) of fields whose value is another: a text reworded, a rule changed.
 CHANGED: tuple[tuple[str, str], ...] = (
+    ("inspect answers --diff", "fields.0.field"),
     # The page leads with quality and speed.
     ("report", "bytes"),
     ("report", "sections"),

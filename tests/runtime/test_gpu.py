@@ -26,6 +26,7 @@ import albert_edge
 from albert_edge import optimize, quantize
 from albert_edge.bundle.bundle import open_bundle
 from albert_edge.checkpoint.recipes import models_folder
+from albert_edge.compress.options import Fp16
 from albert_edge.errors import BundleError
 from albert_edge.runtime.device import CPU, Device
 from albert_edge.runtime.providers import PROVIDERS
@@ -75,7 +76,7 @@ every_variant = pytest.mark.parametrize("variant", VARIANTS)
 def add_variants(bundle: Path) -> Path:
     optimize(bundle, target="cuda")
     for target in ("cuda", "portable"):
-        quantize(bundle, precision="fp16", target=target, **ANYTHING)
+        quantize(bundle, precision=Fp16(target=target), **ANYTHING)
     return bundle
 
 
@@ -215,7 +216,7 @@ def test_the_best_variant_for_the_device_is_taken(shipped: Path, tmp_path: Path)
     albert_edge.export(models_folder() / "langid-tiny", tmp_path / "other")
     quantize(tmp_path / "other", precision="int8", **ANYTHING)
     assert Session(tmp_path / "other", device=DEVICE).variant.name == "model"
-    quantize(tmp_path / "other", precision="fp16", target="portable", **ANYTHING)
+    quantize(tmp_path / "other", precision=Fp16(target="portable"), **ANYTHING)
     assert Session(tmp_path / "other", device=DEVICE).variant.name == "model_fp16"
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from albert_edge.architecture.heads import Input
 
-Progress = Callable[[int, int], None]
+# Called with the bytes of weights written so far and in all.
+Report = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,4 +34,4 @@ class Written:
     unused: tuple[str, ...] = ()
 
 
-Writer = Callable[[Path, Progress], Written]
+Writer = Callable[[Path, Report], Written]

@@ -7,15 +7,15 @@ from pathlib import Path
 from albert_edge.architecture.heads import HEADS
 from albert_edge.checkpoint.tensors import Array, open_checkpoint
 from albert_edge.errors import MissingExtraError
-from albert_edge.steps.exporters import Progress, Writer, Written
+from albert_edge.steps.exporters import Report, Writer, Written
 
 
-def prepare(folder: Path, task: str) -> Writer:
-    """Check a checkpoint against a task.
+def prepare(folder: Path, head: str) -> Writer:
+    """Check a checkpoint against a head.
 
     Args:
         folder: The checkpoint.
-        task: A key of `albert_edge.architecture.heads.HEADS`.
+        head: A key of `HEADS`.
 
     Returns:
         What writes the portable model to a path.
@@ -33,7 +33,7 @@ def prepare(folder: Path, task: str) -> Writer:
         from albert_edge.graph.writer import write_model
     except ImportError as error:
         raise MissingExtraError(error.name or "onnx", extra="export", purpose="Exporting") from None
-    authored = author(checkpoint.config, task, Plan())
+    authored = author(checkpoint.config, head, Plan())
     weights = authored.weights
     unused = checkpoint.fit({name: weight.checkpoint_shape for name, weight in weights.items()})
 
@@ -41,10 +41,10 @@ def prepare(folder: Path, task: str) -> Writer:
         values = checkpoint.tensor(name)
         return values.T if weights[name].transposed else values
 
-    def write(path: Path, progress: Progress) -> Written:
-        files = write_model(authored, tensor, path, progress)
+    def write(path: Path, report: Report) -> Written:
+        files = write_model(authored, tensor, path, report)
         opset = authored.model.opset_imports[""]
-        inputs = HEADS[task].inputs
+        inputs = HEADS[head].inputs
         return Written(files, inputs, opset, authored.weight_bytes, tuple(unused))
 
     return write

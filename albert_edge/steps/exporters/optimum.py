@@ -8,26 +8,26 @@ from pathlib import Path
 
 from albert_edge.architecture.heads import HEADS, Input
 from albert_edge.errors import Argument, CheckpointError, Message, MissingExtraError, UsageError
-from albert_edge.steps.exporters import Progress, Writer, Written
+from albert_edge.steps.exporters import Report, Writer, Written
 
 OPSET = 17
 
 _NATIVE = Message("Use ", Argument("exporter", "native"), ".")
 
 
-def prepare(folder: Path, task: str) -> Writer:
-    """Check that optimum is there and has the task.
+def prepare(folder: Path, head: str) -> Writer:
+    """Check that optimum is installed and can export the head.
 
     Args:
         folder: The checkpoint.
-        task: A task of `albert_edge.steps.export.TASKS`.
+        head: A key of `HEADS`.
 
     Returns:
         What writes the traced model to a path.
 
     Raises:
         MissingExtraError: optimum is not installed.
-        UsageError: optimum has no exporter for the task.
+        UsageError: optimum cannot export the head.
     """
     try:
         from optimum.exporters.onnx import main_export
@@ -37,16 +37,16 @@ def prepare(folder: Path, task: str) -> Writer:
             extra="optimum",
             purpose=Message(Argument("exporter", "optimum")),
         ) from None
-    if task == "pretraining":
+    if head == "pretraining":
         raise UsageError("optimum cannot export pretraining.", tip=_NATIVE)
 
-    def write(path: Path, progress: Progress) -> Written:
+    def write(path: Path, report: Report) -> Written:
         with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
             try:
                 main_export(
                     str(folder),
                     scratch,
-                    task=task,
+                    task=head,
                     opset=OPSET,
                     do_validation=False,
                     dtype="fp32",
@@ -59,16 +59,16 @@ def prepare(folder: Path, task: str) -> Writer:
                 ) from error
             made = sorted(Path(scratch).glob("model.onnx*"))
             files = [Path(shutil.move(file, path.with_name(file.name))) for file in made]
-        return Written(files, _inputs(files[0], task), OPSET)
+        return Written(files, _inputs(files[0], head), OPSET)
 
     return write
 
 
-def _inputs(model: Path, task: str) -> tuple[Input, ...]:
+def _inputs(model: Path, head: str) -> tuple[Input, ...]:
     """The inputs of a model that was traced, with the defaults that its head has for them."""
     import onnx
 
-    known = {expected.name: expected for expected in HEADS[task].inputs}
+    known = {expected.name: expected for expected in HEADS[head].inputs}
     found = []
     for value in onnx.load(model, load_external_data=False).graph.input:
         tensor = value.type.tensor_type
