@@ -118,7 +118,7 @@ def test_progress_may_be_a_flag(
 def test_reports_are_short_texts(checkpoint: Path, tmp_path: Path) -> None:
     folder = tmp_path / "bundle"
     exported = albert_edge.export(checkpoint, folder)
-    assert repr(exported) == f"ExportReport('{folder}': feature-extraction, 0.1 MB)"
+    assert repr(exported) == f"ExportReport('{folder}': feature-extraction, 0.2 MB)"
     optimized = albert_edge.optimize(folder)
     assert repr(optimized).startswith(f"OptimizeReport('{folder}': Variant('model_optimized': ")
     assert repr(verify(folder)) == f"VerifyReport('{folder}': 3 files)"
