@@ -129,7 +129,7 @@ def test_export_json(cli: Cli, tmp_path: Path) -> None:
     assert (done.code, done.err) == (0, "")
     assert document["schema_version"] == 1
     assert document["bundle"] == str(tmp_path / "out")
-    assert document["task"] == "text-classification"
+    assert document["head"] == "text-classification"
     assert document["exporter"] == "native"
     assert document["tokenizer"] is True
     assert document["largest_difference"] is None
@@ -664,7 +664,7 @@ def test_inspect_agrees_with_the_files(
     found = json.loads(cli("inspect", bundle, "--json").out)
     expected = sizes(source)
     assert found["schema_version"] == 1
-    assert found["task"] == task
+    assert found["head"] == task
     assert found["parameters"] == sum(expected.values())
     groups: Counter[str] = Counter()
     for name, size in expected.items():
