@@ -18,9 +18,7 @@ def optimize(
     from albert_edge.graph.plan import Optimization
     from albert_edge.steps.optimize import optimize
 
-    report = optimize(
-        bundle, target=target, layout=layout, logits=logits, progress=not as_json
-    )
+    report = optimize(bundle, target=target, layout=layout, logits=logits, progress=not as_json)
     if as_json:
         print_json(report)
         return

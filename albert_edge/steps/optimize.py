@@ -24,7 +24,6 @@ from albert_edge.check.portable import portable_file, require_onnx
 from albert_edge.check.sample import mask_token_id
 from albert_edge.choices import require_choice
 from albert_edge.errors import Argument, Message, UsageError
-from albert_edge.graph.authored import Authored
 from albert_edge.graph.plan import OPTIMIZATIONS, Layout, Optimization, Plan, Target, best_layout
 from albert_edge.onnx_format.reader import read_onnx
 from albert_edge.progress import Progress, progress_bar
