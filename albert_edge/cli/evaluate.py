@@ -75,7 +75,8 @@ def _print(report: EvaluateReport) -> None:
 def _rows(report: EvaluateReport) -> Iterator[list[str]]:
     first, *others = report.precisions
     for name in first.metrics:
-        yield [name, first.precision, _number(first.metrics[name])]
+        blank = [""] * 3 if others else []  # the first is compared with none
+        yield [name, first.precision, _number(first.metrics[name]), *blank]
         for other in others:
             (difference,) = (entry for entry in other.differences if entry.metric == name)
             value = _number(other.metrics[name])

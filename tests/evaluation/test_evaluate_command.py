@@ -50,7 +50,7 @@ def test_the_command_prints_a_table(cli: Cli, shipped: Path, tmp_path: Path) -> 
     assert lines[2].split()[:2] == ["accuracy", "fp32"] and lines[3].split()[0] == "int8"
     report = evaluate(shipped, data)
     assert f"{report.precisions[2].metrics['accuracy']:.4f}" in lines[4]
-    assert f"Not answered alike: {report.disagreeing} of 100; the first 1" in done.out
+    assert f"Answered differently: {report.disagreeing} of 100; the first 1" in done.out
     assert len(lines[-1].split()) >= 5
 
 
@@ -72,7 +72,7 @@ def test_the_command_says_what_is_undefined_and_cut(
     done = cli("evaluate", shipped, data, "--precision", "fp32")
     assert "1 of 1 are over the model's limit and were cut." in done.err
     assert "No matthews of fp32: every text is de." in done.err
-    assert "none" in done.out and "Not answered alike" not in done.out
+    assert "none" in done.out and "Answered differently" not in done.out
     both = json.loads(cli("evaluate", shipped, data, "--json").out)
     assert both["precisions"][1]["differences"][2] == {
         "metric": "matthews",
@@ -109,7 +109,7 @@ def test_numbers_farthest_apart(
     numbers = dataclasses.replace(report, disagreeing=None, disagreements=found)
     monkeypatch.setattr("albert_edge.evaluation.evaluate", lambda *_, **__: numbers)
     lines = cli("evaluate", shipped, "data").out.splitlines()
-    assert lines[-4:-2] == ["Farthest apart", lines[-3]]
+    assert lines[-4:-2] == ["Largest differences", lines[-3]]
     assert lines[-2].split() == ["text", "3", "b", "4", "3", "3.0000", "2.5000"]
 
 
