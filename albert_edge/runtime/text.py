@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -238,11 +237,12 @@ def load_text_encoder(bundle: Bundle) -> TextEncoder:
     tokenizer = Tokenizer.from_str(text)
     tokenizer.no_padding()
     tokenizer.no_truncation()
-    settings = json.loads(bundle.read_text("tokenizer_config.json") or "{}")
+    settings = bundle.read_object("tokenizer_config.json")
     positions = read_config(bundle.listed("config.json")).max_position_embeddings
-    # A tokenizer without a limit of its own says so with a number around 1e30.
-    limit = int(min(positions, settings.get("model_max_length") or positions))
-    return TextEncoder(tokenizer, limit, settings.get("truncation_side", "right"), settings)
+    # A tokenizer without a limit of its own has a number around 1e30.
+    limit = int(min(positions, settings.number("model_max_length", None) or positions))
+    side = settings.choice("truncation_side", ("left", "right"), None) or "right"
+    return TextEncoder(tokenizer, limit, side, settings.values)
 
 
 def _check_types(text: Any, split: bool) -> None:
