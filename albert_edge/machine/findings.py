@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from albert_edge.errors import Argument, Call, Message
 from albert_edge.machine.extras import Extra
 from albert_edge.machine.machine import Machine
 from albert_edge.machine.memory import Memory
@@ -34,7 +35,7 @@ class Finding:
 
     subject: str
     found: str
-    advice: str
+    advice: str | Message
 
 
 def check_cpu(machine: Machine) -> Finding:
@@ -49,13 +50,13 @@ def check_cpu(machine: Machine) -> Finding:
     )
 
 
-def _cpu_advice(machine: Machine) -> str:
+def _cpu_advice(machine: Machine) -> str | Message:
     features = machine.features
     if any(features.get(name) for name in ("vnni", "dotprod", "i8mm")):
         return "Use int8: this CPU has instructions for products of bytes."
     if features.get("avx2"):
         return "Use int8; a CPU with VNNI would multiply bytes faster still."
-    return "It is not known to multiply bytes fast. Compare: albert-edge bench BUNDLE"
+    return Message("It is not known to multiply bytes fast. Compare: ", Call("bench", "BUNDLE"))
 
 
 def check_processors(machine: Machine, affinity: int, quota: float) -> Finding:
@@ -76,8 +77,9 @@ def check_memory(memory: Memory) -> Finding:
     found = f"{_gigabytes(memory.total)}, {_gigabytes(memory.available)} available, {limit}"
     known = [size for size in (memory.available, memory.limit) if size is not None]
     largest = (min(known) - _LIBRARIES) / 2 if known else math.inf
+    advice: str | Message
     if not known:
-        advice = "A loaded model takes about twice its file: albert-edge inspect BUNDLE"
+        advice = Message("A loaded model takes about twice its file: ", Call("inspect", "BUNDLE"))
     elif min(known) >= _PLENTY:
         advice = "Nothing: any ALBERT fits in any precision."
     elif largest >= _SMALLEST_BASE:
@@ -111,7 +113,8 @@ def check_provider(check: ProviderCheck) -> Finding:
     """Say whether an execution provider runs."""
     subject = f"provider {check.name}"
     if check.runs:
-        return Finding(subject, "loads and runs", f"Choose it with --device {check.name}.")
+        advice = Message("Choose it with ", Argument("device", check.name), ".")
+        return Finding(subject, "loads and runs", advice)
     if check.name == _AZURE:  # comes with every onnxruntime for CPUs
         return Finding(
             subject, "loads", "Nothing: it is for requests to a service, which no bundle makes."
