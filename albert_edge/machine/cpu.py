@@ -1,7 +1,7 @@
-"""What this CPU is called, and which instructions it has that matter to onnxruntime's kernels.
+"""The name of this CPU, and which of the instructions that onnxruntime's kernels use it has.
 
-Linux is asked through /proc/cpuinfo, macOS through sysctl, Windows through
-IsProcessorFeaturePresent. What a system does not tell is left out, not guessed.
+Read from /proc/cpuinfo on Linux, sysctl on macOS and IsProcessorFeaturePresent on Windows. What a
+system does not report is left out, not guessed.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from pathlib import Path
 
 UNKNOWN = "unknown"
 
-# Each feature: the flags it takes, any of these sets. Flags are lower-case letters and digits, so
-# that Linux's sse4_1 is macOS's SSE4.1.
+# For each feature, sets of flags any one of which is enough. Flags are lower-case letters and
+# digits, so that Linux's sse4_1 and macOS's SSE4.1 are equal.
 _FEATURES: dict[str, dict[str, tuple[set[str], ...]]] = {
     "x86_64": {
         "sse4": ({"sse41", "sse42"},),
@@ -36,7 +36,7 @@ _FEATURES: dict[str, dict[str, tuple[set[str], ...]]] = {
     },
 }
 
-# Linux names no ARM core; these part numbers are Arm's own (MIDR_EL1), as lscpu knows them.
+# Linux does not name ARM cores; these are Arm's part numbers (MIDR_EL1), as in lscpu.
 _ARM_IMPLEMENTER = 0x41
 _ARM_PARTS = {
     **{0xD03: "Cortex-A53", 0xD04: "Cortex-A35", 0xD05: "Cortex-A55", 0xD07: "Cortex-A57"},
@@ -61,9 +61,9 @@ class Cpu:
     """A processor.
 
     Attributes:
-        name: Its model, or "unknown".
-        architecture: "x86_64", "aarch64", or what Python calls another.
-        features: Whether it has each instruction set that matters; what is not known is left out.
+        name: The model, or "unknown".
+        architecture: "x86_64", "aarch64", or Python's name for another one.
+        features: Whether it has each instruction set; unknown ones are left out.
     """
 
     name: str
@@ -105,7 +105,7 @@ def describe_cpu() -> Cpu:
 
 
 def normal_architecture(machine: str) -> str:
-    """One name for each architecture: Windows says AMD64 and macOS arm64."""
+    """One name per architecture: AMD64 on Windows is x86_64, arm64 on macOS is aarch64."""
     return {"amd64": "x86_64", "arm64": "aarch64"}.get(machine.lower(), machine or UNKNOWN)
 
 

@@ -1,4 +1,4 @@
-"""Which extras of albert-edge are complete, read from the metadata of what is installed."""
+"""Which extras of albert-edge are complete, read from the metadata of installed packages."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Extra:
     Attributes:
         name: Such as "export".
         installed: Versions of its packages that are installed.
-        missing: Its packages that are not, or not in a supported version, as requirements for pip.
+        missing: Packages that are missing or of an unsupported version, as pip requirements.
     """
 
     name: str
@@ -26,7 +26,7 @@ class Extra:
 
     @property
     def complete(self) -> bool:
-        """Whether everything is there."""
+        """Whether all its packages are installed."""
         return not self.missing
 
     @property
@@ -51,16 +51,16 @@ def _look(ours: Distribution, name: str) -> Extra:
         try:
             version = distribution(requirement.name).version
         except PackageNotFoundError:
-            extra.missing.append(_told(requirement))
+            extra.missing.append(_shown(requirement))
             continue
         extra.installed[requirement.name] = version
-        if not _takes(requirement, version):
-            extra.missing.append(_told(requirement))
+        if not _accepts(requirement, version):
+            extra.missing.append(_shown(requirement))
     return extra
 
 
 def _requirements(owner: Distribution, extra: str) -> Iterator[Requirement]:
-    """What an extra needs on this system, and what the extras that it names need."""
+    """The requirements of an extra on this system, and of the extras that they name."""
     for line in owner.requires or []:
         requirement = Requirement(line)
         marker = requirement.marker
@@ -77,13 +77,13 @@ def _requirements(owner: Distribution, extra: str) -> Iterator[Requirement]:
             yield from _requirements(inner, name)
 
 
-def _takes(requirement: Requirement, version: str) -> bool:
+def _accepts(requirement: Requirement, version: str) -> bool:
     try:
         return requirement.specifier.contains(version, prereleases=True)
     except InvalidVersion:
-        return True  # a build of somebody's own
+        return True  # a custom build
 
 
-def _told(requirement: Requirement) -> str:
+def _shown(requirement: Requirement) -> str:
     extras = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
     return f"{requirement.name}{extras}{requirement.specifier}"

@@ -1,4 +1,4 @@
-"""The machine that something was measured on, for reports that are read elsewhere."""
+"""A description of this machine, for reports that are read elsewhere."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from albert_edge.machine.cpu import describe_cpu
 from albert_edge.machine.memory import describe_memory
 from albert_edge.runtime.cpus import usable_cpus
 
-# Whose version can change a figure, runtime first.
+# Packages whose version can change a measurement, the runtime first.
 _PACKAGES = (
     *("albert-edge", "numpy", "tokenizers"),
     *("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino", "onnxruntime-directml"),
@@ -26,16 +26,16 @@ class Machine:
     """A machine and what is installed on it.
 
     Attributes:
-        cpu: Its model, or "unknown".
+        cpu: The model, or "unknown".
         architecture: Such as "x86_64" or "aarch64".
         system: Such as "Linux 6.1, glibc 2.36".
         cores: Logical processors of the host.
-        usable_cpus: What affinity and control groups leave of them to this process.
-        memory_bytes: Memory of the host; 0 where the system does not tell.
-        features: Whether the CPU has the instructions that matter, such as "vnni" or "dotprod";
-            those the system does not tell of are left out.
+        usable_cpus: How many of them affinity and control groups allow this process.
+        memory_bytes: Memory of the host; 0 where it is unknown.
+        features: Whether the CPU has instructions such as "vnni" or "dotprod"; unknown ones are
+            left out.
         python: Version of Python.
-        packages: Version of each installed package that can change a figure.
+        packages: Version of each installed package that can change a measurement.
     """
 
     cpu: str
@@ -50,7 +50,7 @@ class Machine:
 
 
 def describe_machine() -> Machine:
-    """Describe the machine this runs on. Never fails; what is unknown is said to be."""
+    """Describe this machine. Never fails; what cannot be determined is reported as unknown."""
     cpu = describe_cpu()
     return Machine(
         cpu=cpu.name,
@@ -69,7 +69,7 @@ def describe_system() -> str:
     """The operating system and its C library, such as "Linux 6.1, glibc 2.36"."""
     if platform.system() == "Darwin":
         return f"macOS {platform.mac_ver()[0]}".strip()
-    release = re.match(r"\d+(\.\d+)?", platform.release())  # what follows is the builder's own
+    release = re.match(r"\d+(\.\d+)?", platform.release())  # the rest depends on the builder
     name = f"{platform.system()} {release[0] if release else ''}".strip() or "unknown"
     library = " ".join(platform.libc_ver()).strip()
     return f"{name}, {library}" if library else name

@@ -1,4 +1,4 @@
-"""How much memory this machine has, and how much of it this process may take."""
+"""How much memory this machine has, and how much of it this process may use."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _MEMINFO = Path("/proc/meminfo")
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Memory in bytes; None where the system does not tell.
+    """Memory in bytes; None where it is unknown.
 
     Attributes:
         total: Of the machine.
-        available: What new programs may take without swapping.
-        limit: What the control groups grant this process; None is no limit.
+        available: What new programs can use without swapping.
+        limit: What control groups allow this process; None is no limit.
     """
 
     total: int | None
@@ -51,16 +51,16 @@ def read_meminfo(path: Path) -> tuple[int | None, int | None]:
 def memory_limit(
     total: int | None, proc: Path = cgroups.PROC, mount: Path = cgroups.MOUNT
 ) -> int | None:
-    """Bytes that the control groups of this process grant, or None.
+    """The bytes that control groups allow this process, or None without a limit.
 
     Args:
-        total: Memory of the machine. Version 1 has no word for "no limit", but a number beyond it.
+        total: Memory of the machine. Version 1 writes "no limit" as a number above it.
         proc: The process's list of control groups.
         mount: Where they are mounted.
 
     Returns:
-        The least limit of the group and those above it. Both versions are read: memory.max of v2,
-        memory.limit_in_bytes of v1.
+        The smallest limit of the group and its parents, from memory.max (version 2) or
+        memory.limit_in_bytes (version 1).
     """
     limits = map(_limit, cgroups.group_folders("memory", proc, mount))
     least = min((limit for limit in limits if limit is not None), default=None)
@@ -78,7 +78,7 @@ def _limit(folder: Path) -> int | None:
 
 
 def _physical() -> int | None:
-    """Memory as POSIX has it, for macOS and others without /proc."""
+    """The memory that POSIX reports, for macOS and others without /proc."""
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, OSError, ValueError):

@@ -1,10 +1,10 @@
-"""What onnxruntime can do here, asked in processes of its own.
+"""What onnxruntime can do on this machine, probed in separate processes.
 
-A provider that is built for another driver may take the whole process with it, and so may
-onnxruntime itself on a CPU it was not built for. Whoever asks must survive that.
+A provider built for another driver can crash the whole process, and so can onnxruntime itself on a
+CPU it was not built for; the caller must survive that.
 
-    python -m albert_edge.machine.probe              what onnxruntime is here, as JSON
-    python -m albert_edge.machine.probe cuda         whether a provider runs a model, as JSON
+    python -m albert_edge.machine.probe              print onnxruntime's version and abilities, as JSON
+    python -m albert_edge.machine.probe cuda         print whether a provider runs a model, as JSON
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ TIMEOUT_S = 120
 
 @dataclass(frozen=True, slots=True)
 class OnnxRuntime:
-    """What was found out about onnxruntime.
+    """The installed onnxruntime.
 
     Attributes:
         version: Its version, or None if it cannot be imported.
-        providers: Names, as users give them, of the providers it has, those of plugins included.
-        unsigned_weights: Whether int8 weights are loaded as uint8, as this CPU's products of
-            signed ones are not exact; None if that could not be asked.
+        providers: Its execution providers, plugins included, by the names users give.
+        unsigned_weights: Whether int8 weights are loaded as uint8, because products of signed
+            ones overflow on this CPU; None if unknown.
         fault: What is wrong, or None.
     """
 
@@ -47,11 +47,11 @@ class OnnxRuntime:
 
 @dataclass(frozen=True, slots=True)
 class ProviderCheck:
-    """Whether a provider loads, and computes a product of matrices.
+    """Whether a provider loads and multiplies two matrices.
 
     Attributes:
-        name: As users give it, such as "cuda"; onnxruntime's own if there is no shorter one.
-        runs: Whether it does.
+        name: The name users give, such as "cuda", or onnxruntime's if there is no shorter one.
+        runs: Whether it works.
         fault: Why not, or None.
         tip: What to do about it, or None.
     """
@@ -63,13 +63,13 @@ class ProviderCheck:
 
 
 def probe_onnxruntime() -> OnnxRuntime:
-    """Import onnxruntime in a process of its own, and look at it."""
+    """Examine onnxruntime in a separate process."""
     answer, fault = _ask([])
     return OnnxRuntime(**answer) if answer is not None else OnnxRuntime(fault=fault)
 
 
 def probe_provider(name: str) -> ProviderCheck:
-    """Run a model of one node on a provider, in a process of its own."""
+    """Run a model of one node on a provider, in a separate process."""
     answer, fault = _ask([name])
     if answer is not None:
         return ProviderCheck(**answer)
@@ -78,7 +78,7 @@ def probe_provider(name: str) -> ProviderCheck:
 
 
 def _ask(arguments: Sequence[str]) -> tuple[dict[str, Any] | None, str]:
-    """The answer of this module run as a program, or why there is none."""
+    """Run this module as a program; its answer, or the reason why there is none."""
     command = [sys.executable, "-m", "albert_edge.machine.probe", *arguments]
     try:
         done = subprocess.run(
@@ -88,7 +88,7 @@ def _ask(arguments: Sequence[str]) -> tuple[dict[str, Any] | None, str]:
         return None, f"it gave no answer in {TIMEOUT_S} s"
     except OSError as error:
         return None, f"no process could be started: {error.strerror}"
-    try:  # whatever libraries print comes before it
+    try:  # the last line, after whatever libraries print
         return json.loads(done.stdout.splitlines()[-1]), ""
     except (IndexError, ValueError):
         last = (done.stderr.strip().splitlines() or [""])[-1]
@@ -110,7 +110,7 @@ def _look() -> OnnxRuntime:
     for short, provider in PROVIDERS.items():
         try:
             found = provider.plugin and is_available(provider)
-        except AlbertEdgeError:  # it is installed; running a model says what is wrong with it
+        except AlbertEdgeError:  # installed but broken; running a model shows why
             found = True
         if found and short not in names:
             names.append(short)
@@ -142,18 +142,20 @@ def _try(name: str) -> ProviderCheck:
         return ProviderCheck(
             name, runs=False, fault=str(error), tip="Check its driver, or use device 'cpu'."
         )
-    # Some devices multiply in 16 bits, which hold 11 of a number's.
+    # Some devices multiply in 16-bit floats, which have 11 significant bits.
     if not np.allclose(product, numbers @ numbers, rtol=0.01):
         tip = "Update its driver and onnxruntime, or use device 'cpu'."
-        return ProviderCheck(name, runs=False, fault="it multiplies matrices wrong", tip=tip)
+        return ProviderCheck(
+            name, runs=False, fault="it computes wrong products of matrices", tip=tip
+        )
     return ProviderCheck(name, runs=True)
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Answer on stdout, on the last line."""
+    """Print the answer as the last line of stdout."""
     answer = _try(arguments[0]) if arguments else _look()
     print("\n" + json.dumps(asdict(answer)), flush=True)
-    # A provider may still crash while it is unloaded; the answer is out.
+    # The answer is printed; a provider may still crash while it is unloaded.
     os._exit(0)
 
 

@@ -441,7 +441,7 @@ def test_a_refusal_is_told_and_nothing_is_written(cli: Cli, own: Path) -> None:
     assert "cosine 0.99" in words
     assert re.fullmatch(r"ERROR int4 .*: cosine 0\.9\d+ is below 0\.99999\.", error)
     assert tip.startswith(
-        f"TIP   albert-edge quantize {own} --min-cosine 0.99999 --precision int8 passes: "
+        f"TIP   albert-edge quantize {own} --precision int8 --min-cosine 0.99999 passes: "
     )
     assert contents(own) == before
     assert cli("verify", own).code == 0
