@@ -27,7 +27,7 @@ Out = Annotated[
     Path | None, typer.Argument(help="Where to write the bundle (default: the source's name).")
 ]
 ExportTask = Annotated[
-    str, typer.Option(help="What the model does; auto reads it from config.json.")
+    str, typer.Option(help="A head or a pipeline task; auto reads the head from config.json.")
 ]
 Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit on the hub.")]
 Exporter = Annotated[

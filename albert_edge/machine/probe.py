@@ -3,7 +3,7 @@
 A provider built for another driver can crash the whole process, and so can onnxruntime itself on a
 CPU it was not built for; the caller must survive that.
 
-    python -m albert_edge.machine.probe              print onnxruntime's version and abilities, as JSON
+    python -m albert_edge.machine.probe              print its version and abilities, as JSON
     python -m albert_edge.machine.probe cuda         print whether a provider runs a model, as JSON
 """
 

@@ -137,7 +137,7 @@ class InferenceSession:
         ("os.kill(os.getpid(), signal.SIGSEGV)", "pass", "ended with signal 11"),
         ("raise RuntimeError('no device')", "pass", "did not load: no device"),
         ("pass", "raise RuntimeError('out of memory')", "out of memory"),
-        ("pass", "return [feed['x'] * 0]", "multiplies matrices wrong"),
+        ("pass", "return [feed['x'] * 0]", "wrong products of matrices"),
     ],
 )
 def test_a_provider_that_breaks_is_reported(
