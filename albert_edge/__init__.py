@@ -12,37 +12,65 @@ Importing this package imports nothing heavy; each name loads what it needs at i
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+__all__ = [
+    "AlbertEdgeError",
+    "Session",
+    "__version__",
+    "bench",
+    "evaluate",
+    "export",
+    "inspect",
+    "open_bundle",
+    "optimize",
+    "pipeline",
+    "quantize",
+    "verify",
+]
+
 if TYPE_CHECKING:
+    from albert_edge.benchmark.run import bench
     from albert_edge.bundle.bundle import open_bundle
     from albert_edge.errors import AlbertEdgeError
+    from albert_edge.evaluation.run import evaluate
+    from albert_edge.inspection.inspect import inspect
+    from albert_edge.inspection.verify import verify
     from albert_edge.runtime.load import pipeline
+    from albert_edge.runtime.session import Session
     from albert_edge.steps.export import export
     from albert_edge.steps.optimize import optimize
     from albert_edge.steps.quantize import quantize
 
-__all__ = ["AlbertEdgeError", "export", "open_bundle", "optimize", "pipeline", "quantize"]
+    __version__: str
+else:
+    # Hidden from type checkers, which would accept any name of a module that has it.
 
-_HOMES = {
-    "AlbertEdgeError": "albert_edge.errors",
-    "export": "albert_edge.steps.export",
-    "open_bundle": "albert_edge.bundle.bundle",
-    "optimize": "albert_edge.steps.optimize",
-    "pipeline": "albert_edge.runtime.load",
-    "quantize": "albert_edge.steps.quantize",
-}
+    _HOMES = {
+        "AlbertEdgeError": "albert_edge.errors",
+        "Session": "albert_edge.runtime.session",
+        "bench": "albert_edge.benchmark.run",
+        "evaluate": "albert_edge.evaluation.run",
+        "export": "albert_edge.steps.export",
+        "inspect": "albert_edge.inspection.inspect",
+        "open_bundle": "albert_edge.bundle.bundle",
+        "optimize": "albert_edge.steps.optimize",
+        "pipeline": "albert_edge.runtime.load",
+        "quantize": "albert_edge.steps.quantize",
+        "verify": "albert_edge.inspection.verify",
+    }
 
+    def __getattr__(name: str) -> Any:
+        from importlib import import_module, metadata
 
-def __getattr__(name: str) -> Any:
-    if name == "runtime":  # so that albert_edge.runtime.session.Session can be written out
-        import_module("albert_edge.runtime.session")
-        return import_module("albert_edge.runtime")
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+        if name == "__version__":
+            try:
+                return metadata.version("albert-edge")
+            except metadata.PackageNotFoundError:  # a source tree that is not installed
+                return "unknown"
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(import_module(_HOMES[name]), name)
 
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

@@ -17,7 +17,8 @@ from albert_edge.architecture.heads import HEADS
 from albert_edge.bundle.bundle import Bundle
 from albert_edge.errors import Argument, BundleError, InputError, Message, UsageError
 from albert_edge.records import find_label, read_records
-from albert_edge.runtime.text import Cut, TextEncoder, load_text_encoder
+from albert_edge.runtime.parameters import Cut
+from albert_edge.runtime.text import TextEncoder, load_text_encoder
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 File = str | os.PathLike[str]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
 import json
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
@@ -25,20 +24,11 @@ from albert_edge.cli.print_answers import open_answers
 from albert_edge.cli.printing import note, print_json
 from albert_edge.errors import Argument, Call, InputError, Message, RecordError, UsageError
 from albert_edge.progress import progress_bar
-from albert_edge.records import TEXT, TEXT_OR_PAIR, Fields, Record, read_records
+from albert_edge.records import Fields, Record, read_records
 
 if TYPE_CHECKING:
     from albert_edge.bundle.bundle import Bundle
     from albert_edge.runtime.pipeline import Pipeline
-
-# The fields of an item, by task; elsewhere it is one text.
-_FIELDS = {
-    "multiple-choice": Fields(("prompt",), lists=("choices",)),
-    "question-answering": Fields(("question", "context")),
-    "sentence-order": Fields(("text", "text_pair")),
-    "text-classification": TEXT_OR_PAIR,
-    "text-ranking": Fields(("query", "passage")),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +53,15 @@ def predict(
 ) -> None:
     """Answer texts: [TEXT]... or --input FILE."""
     from albert_edge.bundle.bundle import open_bundle
-    from albert_edge.runtime.tasks import default_task, find_task
+    from albert_edge.runtime.tasks import choose_task, pipeline_class
 
     _require_one_source(texts, files)
     parameters = _read_parameters(question)
     opened = open_bundle(bundle)
-    named = question.task or opened.manifest.task
-    task = find_task(named) if named else default_task(opened.manifest.head)
-    _require_known(task, parameters)
-    fields = _FIELDS.get(task, TEXT)
+    task = choose_task(opened, question.task)
+    kind = pipeline_class(task)
+    kind.require_known(parameters)
+    fields = kind.kind.fields
     with contextlib.ExitStack() as stack:
         records = stack.enter_context(read_records(files.input_file, texts or [], fields))
         model = stack.enter_context(_load(task, opened, parameters, engine))
@@ -174,25 +164,15 @@ def _value(text: str) -> Any:
         return text
 
 
-def _require_known(task: str, parameters: Mapping[str, Any]) -> None:
-    from albert_edge.runtime.tasks import load_task
-
-    check: Any = load_task(task).parameters
-    _, *known = inspect.signature(check).parameters
-    for name in parameters:
-        if name not in known:
-            raise UsageError(f"{task} has no parameter {name}.", tip=f"It has {', '.join(known)}.")
-
-
 def _load(task: str, bundle: Bundle, parameters: Mapping[str, Any], engine: Engine) -> Pipeline:
-    from albert_edge.runtime.load import pipeline
+    from albert_edge.runtime.load import load_pipeline
 
     pairs = (
         _pair("provider_option", option, example="device_type=GPU")
         for option in engine.provider_option or []
     )
     try:
-        return pipeline(
+        return load_pipeline(
             task,
             bundle,
             device=engine.device,

@@ -12,8 +12,8 @@ from albert_edge.bundle.bundle import Bundle
 from albert_edge.evaluation.metrics import divide, of_sums
 from albert_edge.evaluation.scorer import Example, Floats, Measure, Scorer
 from albert_edge.evaluation.squad import read_questions, score_answer
-from albert_edge.runtime.pipeline import Pipeline
 from albert_edge.runtime.session import Session
+from albert_edge.runtime.tasks.question_answering import Answer, QuestionAnsweringPipeline
 from albert_edge.runtime.text import TextEncoder
 
 CorrectAnswers = tuple[str, ...]
@@ -54,8 +54,7 @@ class Answers(Scorer):
         return len(encoding) > min(_WINDOW, encoder.max_length)
 
     def answers(self, session: Session, items: Iterable[Any]) -> Iterator[str]:
-        answer = Pipeline(
-            self.task,
+        answer = QuestionAnsweringPipeline[Answer](
             session,
             max_answer_len=_LONGEST_ANSWER,
             max_seq_len=_WINDOW,

@@ -11,12 +11,11 @@ import numpy as np
 from albert_edge.evaluation.metrics import divide, of_sums
 from albert_edge.evaluation.scorer import Example, Measure, Scorer
 from albert_edge.evaluation.texts import is_over, read_label, read_tables
-from albert_edge.records import Fields
-from albert_edge.runtime.pipeline import Pipeline
 from albert_edge.runtime.session import Session
+from albert_edge.runtime.tasks.multiple_choice import Choice, MultipleChoice, MultipleChoicePipeline
 from albert_edge.runtime.text import TextEncoder
 
-_FIELDS = Fields(("prompt",), lists=("choices",))
+_FIELDS = MultipleChoice.fields
 
 
 class Choices(Scorer):
@@ -35,7 +34,7 @@ class Choices(Scorer):
         return any(is_over(encoder, item["prompt"], choice) for choice in item["choices"])
 
     def answers(self, session: Session, items: Iterable[Any]) -> Iterator[int]:
-        for answer in Pipeline(self.task, session, truncation=True).stream(items):
+        for answer in MultipleChoicePipeline[Choice](session, truncation=True).stream(items):
             yield answer["index"]
 
     def outcome(self, expected: int, answer: int) -> tuple[bool, bool]:

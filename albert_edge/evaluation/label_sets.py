@@ -13,8 +13,8 @@ from albert_edge.evaluation.metrics import f1, macro_f1, of_sums
 from albert_edge.evaluation.scorer import Example, Floats, Measure
 from albert_edge.evaluation.texts import TextScorer, read_label
 from albert_edge.records import Record
-from albert_edge.runtime.pipeline import Pipeline
 from albert_edge.runtime.session import Session
+from albert_edge.runtime.tasks.text_classification import Label, TextClassificationPipeline
 
 LabelSet = tuple[int, ...]
 
@@ -36,7 +36,7 @@ class LabelSets(TextScorer):
 
     def answers(self, session: Session, items: Iterable[Any]) -> Iterator[LabelSet]:
         places = {label: place for place, label in enumerate(self.labels)}
-        classify = Pipeline(self.task, session, truncation=True, top_k=None)
+        classify = TextClassificationPipeline[list[Label]](session, truncation=True, top_k=None)
         for answer in classify.stream(items, function_to_apply="sigmoid"):
             chosen = [entry["label"] for entry in answer if entry["score"] > _THRESHOLD]
             yield tuple(sorted(places[label] for label in chosen))

@@ -11,8 +11,8 @@ import numpy as np
 from albert_edge.evaluation.metrics import macro_f1, matthews, of_sums
 from albert_edge.evaluation.scorer import Example, Floats, Measure
 from albert_edge.evaluation.texts import TextScorer, read_label
-from albert_edge.runtime.pipeline import Pipeline
 from albert_edge.runtime.session import Session
+from albert_edge.runtime.tasks.text_classification import Label, TextClassificationPipeline
 
 
 class Labels(TextScorer):
@@ -27,7 +27,7 @@ class Labels(TextScorer):
 
     def answers(self, session: Session, items: Iterable[Any]) -> Iterator[int]:
         places = {label: place for place, label in reversed([*enumerate(self.labels)])}
-        for answer in Pipeline(self.task, session, truncation=True).stream(items):
+        for answer in TextClassificationPipeline[Label](session, truncation=True).stream(items):
             yield places[answer["label"]]
 
     def undefined(self, expected: Sequence[int], answers: Sequence[int]) -> dict[str, str]:

@@ -14,10 +14,12 @@ from albert_edge.evaluation.metrics import pearson, spearman
 from albert_edge.evaluation.scorer import Example, Measure
 from albert_edge.evaluation.texts import TextScorer, is_over, joined, read_number, read_tables
 from albert_edge.records import Fields
-from albert_edge.runtime.embedding import EmbeddingPipeline
-from albert_edge.runtime.pipeline import Pipeline
 from albert_edge.runtime.session import Session
-from albert_edge.runtime.tasks.sentence_embeddings import SentenceEmbeddings
+from albert_edge.runtime.tasks.sentence_embeddings import (
+    SentenceEmbeddings,
+    SentenceEmbeddingsPipeline,
+)
+from albert_edge.runtime.tasks.text_classification import Label, TextClassificationPipeline
 from albert_edge.runtime.text import TextEncoder, load_text_encoder
 from albert_edge.runtime.vectors import cosine
 
@@ -35,7 +37,9 @@ class Numbers(TextScorer):
 
     def answers(self, session: Session, items: Iterable[Any]) -> Iterator[float]:
         # A regression model's answer is its output as it is, whatever pipelines make of it.
-        regress = Pipeline(self.task, session, truncation=True, function_to_apply="none")
+        regress = TextClassificationPipeline[Label](
+            session, truncation=True, function_to_apply="none"
+        )
         for answer in regress.stream(items):
             yield answer["score"]
 
@@ -72,7 +76,7 @@ class Similarities(Numbers):
         return any(is_over(encoder, text) for text in item)
 
     def answers(self, session: Session, items: Iterable[Any]) -> Iterator[float]:
-        embed = EmbeddingPipeline(self.task, session, truncation=True)
+        embed = SentenceEmbeddingsPipeline(session, truncation=True)
         vectors = embed.stream(chain.from_iterable(items))
         for first, second in zip(vectors, vectors, strict=True):
             yield float(cosine(first, second))

@@ -9,26 +9,12 @@ import numpy as np
 from tokenizers import Encoding
 
 from albert_edge.runtime.pipeline import Pipeline
-from albert_edge.runtime.session import Session
-from albert_edge.runtime.tasks.base import WindowOutputs, Windows
+from albert_edge.runtime.task import WindowOutputs, Windows
 from albert_edge.runtime.tasks.token_classification import TokenClassification
 from albert_edge.runtime.text import TextEncoder, token_arrays
 
 # The window and the place in it of a word's first token; None if it has no token.
 _Place = tuple[int, int] | None
-
-
-class WordPipeline(Pipeline):
-    """Answers a list of words with the number of each word's label; None for one without a token.
-
-    A word has the label of its first token, as in the token classification example of transformers
-    (run_ner.py). A sentence over the model's limit is split into windows that overlap by half; of
-    the windows with that token, the one counts in which it is farthest from both edges.
-    """
-
-    def __init__(self, session: Session) -> None:
-        super().__init__("token-classification", session)
-        self._task = _FirstTokens(session.bundle)
 
 
 class _FirstTokens(TokenClassification):
@@ -44,6 +30,18 @@ class _FirstTokens(TokenClassification):
         return tuple(
             None if place is None else int(best[place[0]][place[1]]) for place in outputs.context
         )
+
+
+class WordPipeline(Pipeline):
+    """Answers a list of words with the number of each word's label; None for one without a token.
+
+    A word has the label of its first token, as in the token classification example of transformers
+    (run_ner.py). A sentence over the model's limit is split into windows that overlap by half; of
+    the windows with that token, the one counts in which it is farthest from both edges.
+    """
+
+    task = "token-classification"
+    kind = _FirstTokens
 
 
 def _begin(encoding: Encoding) -> tuple[int, int]:

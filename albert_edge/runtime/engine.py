@@ -7,16 +7,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import numpy.typing as npt
-
 from albert_edge.errors import BundleError, DeviceError
 from albert_edge.runtime.cpus import usable_cpus
 from albert_edge.runtime.device import CPU, Device
+from albert_edge.runtime.inputs import Arrays
 from albert_edge.runtime.memory import return_freed_memory
 from albert_edge.runtime.providers import PROVIDERS, load_onnxruntime, plugin_devices
 from albert_edge.runtime.unsigned import with_unsigned_weights
-
-Arrays = dict[str, npt.NDArray[Any]]
 
 
 def load_engine(path: Path, device: Device, threads: int, *, unsigned_weights: bool = False) -> Any:

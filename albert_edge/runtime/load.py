@@ -3,85 +3,159 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from typing import Any, Literal, overload
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, cast, overload
 
-from albert_edge.architecture.heads import HEAD_OF_TASK
 from albert_edge.bundle.bundle import Bundle, open_bundle
-from albert_edge.errors import Argument, Message, UsageError
-from albert_edge.runtime.embedding import EmbeddingPipeline
+from albert_edge.errors import UsageError
+from albert_edge.runtime.parameters import Truncation
 from albert_edge.runtime.pipeline import Pipeline
-from albert_edge.runtime.ranking import RankingPipeline
 from albert_edge.runtime.session import Session
-from albert_edge.runtime.tasks import default_task, find_task
-from albert_edge.runtime.zero_shot import ZeroShotPipeline
+from albert_edge.runtime.tasks import choose_task, pipeline_class
 
-# Pipelines with a method of their own, or a call of their own.
-_CLASSES: dict[str, type[Pipeline]] = {
-    "sentence-embeddings": EmbeddingPipeline,
-    "text-ranking": RankingPipeline,
-    "zero-shot-classification": ZeroShotPipeline,
-}
 Model = Bundle | str | os.PathLike[str]
 
 
-@overload
-def pipeline(
-    task: Literal["sentence-embeddings"], model: Model | None = None, **options: Any
-) -> EmbeddingPipeline: ...
+class LoadOptions(TypedDict, total=False):
+    """How a model is loaded.
 
-
-@overload
-def pipeline(
-    task: Literal["text-ranking"], model: Model | None = None, **options: Any
-) -> RankingPipeline: ...
-
-
-@overload
-def pipeline(
-    task: Literal["zero-shot-classification"], model: Model | None = None, **options: Any
-) -> ZeroShotPipeline: ...
-
-
-@overload
-def pipeline(
-    task: str | None = None,
-    model: Model | None = None,
-    *,
-    device: str | int | None = "auto",
-    precision: str = "auto",
-    threads: int | None = None,
-    workers: int | None = None,
-    provider_options: Mapping[str, Any] | None = None,
-    **parameters: Any,
-) -> Pipeline: ...
-
-
-def pipeline(
-    task: str | None = None,
-    model: Model | None = None,
-    *,
-    device: str | int | None = "auto",
-    precision: str = "auto",
-    threads: int | None = None,
-    workers: int | None = None,
-    provider_options: Mapping[str, Any] | None = None,
-    **parameters: Any,
-) -> Pipeline:
-    """Load a bundle for answering texts.
-
-    Args:
-        task: What to answer, as transformers.pipeline calls it; by default what the bundle was
-            exported for.
-        model: A bundle, or the folder of one.
+    Attributes:
         device: "auto", "cpu", "cuda", "cuda:1" or an execution provider, such as "openvino"; see
             `albert_edge.runtime.device.find_devices`.
         precision: "auto", "fp32" or another that the bundle was quantized to; see `Session`.
         threads: Threads to answer with on a CPU; by default the processors this process may use.
         workers: Texts of a list that are worked on at once on a CPU, sharing these threads; see
             `Pipeline`.
-        provider_options: What the execution provider is told, in its own words.
-        **parameters: Defaults for the parameters of every call, such as top_k.
+        provider_options: Options of the execution provider.
+    """
+
+    device: str | int | None
+    precision: str
+    threads: int | None
+    workers: int | None
+    provider_options: Mapping[str, Any] | None
+
+
+if TYPE_CHECKING:
+    # For the overloads; the module of a task is loaded when it is first asked for.
+    from albert_edge.runtime.tasks import (
+        feature_extraction,
+        fill_mask,
+        multiple_choice,
+        question_answering,
+        sentence_embeddings,
+        sentence_order,
+        text_classification,
+        text_ranking,
+        token_classification,
+        zero_shot_classification,
+    )
+
+    class _Features(LoadOptions, feature_extraction.Given, total=False): ...
+
+    class _Fills(LoadOptions, fill_mask.Parameters, total=False): ...
+
+    class _Ranked(LoadOptions, Truncation, total=False): ...
+
+    class _Answers(LoadOptions, question_answering.Given, total=False): ...
+
+    class _Embeddings(LoadOptions, sentence_embeddings.Parameters, total=False): ...
+
+    class _Labels(LoadOptions, text_classification.Given, total=False): ...
+
+    class _Scores(LoadOptions, text_ranking.Parameters, total=False): ...
+
+    class _Entities(LoadOptions, token_classification.Parameters, total=False): ...
+
+    class _ZeroShot(LoadOptions, zero_shot_classification.Parameters, total=False): ...
+
+
+@overload
+def pipeline(
+    task: Literal["feature-extraction"], model: Model, **options: Unpack[_Features]
+) -> feature_extraction.FeatureExtractionPipeline[feature_extraction.Nested]: ...
+@overload
+def pipeline(
+    task: Literal["feature-extraction"],
+    model: Model,
+    *,
+    return_tensors: Literal[True],
+    **options: Unpack[_Features],
+) -> feature_extraction.FeatureExtractionPipeline[feature_extraction.Array]: ...
+@overload
+def pipeline(
+    task: Literal["multiple-choice"], model: Model, **options: Unpack[_Ranked]
+) -> multiple_choice.MultipleChoicePipeline[multiple_choice.Choice]: ...
+@overload
+def pipeline(
+    task: Literal["multiple-choice"], model: Model, *, top_k: int | None, **options: Unpack[_Ranked]
+) -> multiple_choice.MultipleChoicePipeline[list[multiple_choice.Choice]]: ...
+@overload
+def pipeline(
+    task: Literal["question-answering"], model: Model, **options: Unpack[_Answers]
+) -> question_answering.QuestionAnsweringPipeline[question_answering.Answer]: ...
+@overload
+def pipeline(
+    task: Literal["question-answering"],
+    model: Model,
+    *,
+    top_k: int | None,
+    **options: Unpack[_Answers],
+) -> question_answering.QuestionAnsweringPipeline[question_answering.Several]: ...
+@overload
+def pipeline(
+    task: Literal["sentence-order"], model: Model, **options: Unpack[_Ranked]
+) -> sentence_order.SentenceOrderPipeline[sentence_order.Order]: ...
+@overload
+def pipeline(
+    task: Literal["sentence-order"], model: Model, *, top_k: int | None, **options: Unpack[_Ranked]
+) -> sentence_order.SentenceOrderPipeline[list[sentence_order.Order]]: ...
+@overload
+def pipeline(
+    task: Literal["text-classification", "sentiment-analysis"],
+    model: Model,
+    **options: Unpack[_Labels],
+) -> text_classification.TextClassificationPipeline[text_classification.Label]: ...
+@overload
+def pipeline(
+    task: Literal["text-classification", "sentiment-analysis"],
+    model: Model,
+    *,
+    top_k: int | None,
+    **options: Unpack[_Labels],
+) -> text_classification.TextClassificationPipeline[list[text_classification.Label]]: ...
+@overload
+def pipeline(
+    task: Literal["fill-mask"], model: Model, **options: Unpack[_Fills]
+) -> fill_mask.FillMaskPipeline: ...
+@overload
+def pipeline(
+    task: Literal["sentence-embeddings"], model: Model, **options: Unpack[_Embeddings]
+) -> sentence_embeddings.SentenceEmbeddingsPipeline: ...
+@overload
+def pipeline(
+    task: Literal["text-ranking"], model: Model, **options: Unpack[_Scores]
+) -> text_ranking.TextRankingPipeline: ...
+@overload
+def pipeline(
+    task: Literal["token-classification", "ner"], model: Model, **options: Unpack[_Entities]
+) -> token_classification.TokenClassificationPipeline: ...
+@overload
+def pipeline(
+    task: Literal["zero-shot-classification"], model: Model, **options: Unpack[_ZeroShot]
+) -> zero_shot_classification.ZeroShotClassificationPipeline: ...
+@overload
+def pipeline(task: None = None, model: Model | None = None, **options: Any) -> Pipeline: ...
+def pipeline(task: str | None = None, model: Model | None = None, **options: Any) -> Any:
+    """Load a bundle for answering texts.
+
+    Args:
+        task: What to answer, as transformers.pipeline calls it; by default what the bundle was
+            exported for.
+        model: A bundle, or the folder of one.
+        **options: How the model is loaded, see `LoadOptions`: device, precision, threads, workers,
+            provider_options. All others are defaults for the parameters of every call, such as
+            top_k.
 
     Returns:
         The pipeline.
@@ -94,18 +168,13 @@ def pipeline(
     if model is None:
         raise UsageError("pipeline needs a model.", tip="Pass model='FOLDER', a bundle.")
     bundle = model if isinstance(model, Bundle) else open_bundle(model)
-    wanted = find_task(task) if task else bundle.manifest.task or default_task(bundle.manifest.head)
-    head = HEAD_OF_TASK[wanted]
-    if head != bundle.manifest.head:
-        raise UsageError(
-            f"{bundle.folder} was exported for {bundle.manifest.head}, not {wanted}.",
-            tip=Message("Export the checkpoint with ", Argument("task", head), "."),
-        )
-    session = Session(
-        bundle,
-        device=device,
-        precision=precision,
-        threads=threads,
-        provider_options=provider_options,
-    )
-    return _CLASSES.get(wanted, Pipeline)(wanted, session, workers=workers, **parameters)
+    kind = pipeline_class(choose_task(bundle, task))
+    loading = {name: options.pop(name) for name in _SESSION_OPTIONS & options.keys()}
+    kind.require_known(name for name in options if name != "workers")  # before a model is loaded
+    return kind(Session(bundle, **loading), **options)
+
+
+_SESSION_OPTIONS = frozenset(LoadOptions.__annotations__) - {"workers"}
+
+load_pipeline = cast(Callable[..., Pipeline], pipeline)
+"""`pipeline` for a task whose name is known at run time only, which no overload accepts."""

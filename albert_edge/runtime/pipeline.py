@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from operator import length_hint
 from types import GeneratorType
-from typing import Any
+from typing import Any, ClassVar
 
 from albert_edge.errors import InputError, Message, UsageError
+from albert_edge.progress import progress_bar
 from albert_edge.runtime.closable import Closable
+from albert_edge.runtime.inputs import Arrays
+from albert_edge.runtime.parameters import CALL_OPTIONS, CallOptions, require_known
 from albert_edge.runtime.providers import PROVIDERS
 from albert_edge.runtime.schedule import Job, in_batches, in_workers
 from albert_edge.runtime.session import Session
-from albert_edge.runtime.tasks import load_task
-from albert_edge.runtime.tasks.base import ArrangesInputs, WindowOutputs, Windows
+from albert_edge.runtime.task import Task, WindowOutputs
 from albert_edge.runtime.text import load_text_encoder
 
 # Items of a stream that are answered before a session for workers is worth its memory.
@@ -33,8 +36,9 @@ class Pipeline(Closable):
     nothing on padding: one text with all threads, the texts of a list or a generator side by side
     in workers. On a GPU they run in batches of nearly one length.
 
+    Each task has a class of its own, whose calls take the parameters of that task.
+
     Args:
-        task: What it answers.
         session: The model.
         workers: Texts of a list that are worked on at once on a CPU; they share the threads of
             the session. By default one for each thread. More than one need a second session, which
@@ -42,42 +46,37 @@ class Pipeline(Closable):
         **defaults: Defaults for the parameters of every call.
 
     Attributes:
-        task: What it answers.
+        task: The name of the task.
+        kind: The class of the task.
         session: The model.
         device: Name of the device it runs on.
+        encoder: The tokenizer.
     """
 
-    def __init__(
-        self, task: str, session: Session, *, workers: int | None = None, **defaults: Any
-    ) -> None:
-        self.task = task
+    task: ClassVar[str]
+    kind: ClassVar[type[Task]]
+
+    def __init__(self, session: Session, *, workers: int | None = None, **defaults: Any) -> None:
         self.session = session
         self.device = session.device.name
         if workers is not None and workers < 1:
             raise UsageError(f"workers is {workers}.", tip="Give 1 or more, or leave it out.")
         self._workers = workers or (session.threads if session.device.is_cpu else 1)
-        self._task = load_task(task)(session.bundle)
+        self._task = self.kind(session.bundle)
         self._defaults = defaults
-        self._task.parameters(**defaults)
-        self._encoder = load_text_encoder(session.bundle)
+        self._read({})
+        self.encoder = self._task.prepare(load_text_encoder(session.bundle))
 
-    def __call__(
-        self,
-        inputs: Any = None,
-        *,
-        batch_size: int | None = None,
-        num_workers: int | None = None,
-        **parameters: Any,
-    ) -> Any:
+    def __repr__(self) -> str:
+        return f"<{self.task} pipeline of {self.session.summary}>"
+
+    def __call__(self, inputs: Any = None, **parameters: Any) -> Any:
         """Answer one item, a list of items, or a generator of items.
 
         Args:
-            inputs: What the task takes, such as a text; see the task's `encode`. Left out where
-                keyword arguments give it, as question and context do.
-            batch_size: Most texts in a batch, by default 32 on CUDA. Without effect on a CPU, where
-                each text runs alone.
-            num_workers: Taken as transformers takes it, and without effect.
-            **parameters: What the task takes beside it; see the task's `parameters`.
+            inputs: What the task takes, such as a text. Left out where keyword arguments give it,
+                as question and context do.
+            **parameters: Those of the task, and `CallOptions`: batch_size, num_workers, progress.
 
         Returns:
             One answer, a list of answers, or an iterator over them.
@@ -86,12 +85,12 @@ class Pipeline(Closable):
             InputError: A text is over the model's limit or not valid Unicode. In a list, the
                 message says which.
             TypeError: An item is not of the type the task takes.
+            UsageError: A parameter is unknown or invalid.
         """
-        checked = self._checked(parameters)
-        if isinstance(self._task, ArrangesInputs):
-            inputs = self._task.arrange(inputs, checked)
+        checked, options = self._read(parameters)
+        inputs = self._task.arrange(inputs, checked)
         if isinstance(inputs, GeneratorType | list):
-            answers = _numbered(self._stream(iter(inputs), checked, batch_size))
+            answers = _numbered(self._stream(inputs, checked, options))
             return list(answers) if isinstance(inputs, list) else answers
         return self._task.single(inputs, self._answer(inputs, checked, self.session), parameters)
 
@@ -117,36 +116,50 @@ class Pipeline(Closable):
             item: What the task takes, such as a text.
             **parameters: As in a call.
         """
-        return self._answer(item, self._checked(parameters), self.session)
+        return self._answer(item, self._read(parameters)[0], self.session)
 
-    def stream(
-        self, items: Iterable[Any], *, batch_size: int | None = None, **parameters: Any
-    ) -> Iterator[Any]:
+    def stream(self, items: Iterable[Any], **parameters: Any) -> Iterator[Any]:
         """Answer any number of items in bounded memory, each as `answer` does.
 
         Args:
             items: Where they come from. No more is read ahead than keeps the device busy.
-            batch_size: As in a call.
             **parameters: As in a call.
 
         Returns:
             The answers, in order. What is wrong with an item is raised after the answers of those
             before it.
         """
-        return self._stream(iter(items), self._checked(parameters), batch_size)
+        return self._stream(items, *self._read(parameters))
 
-    def _checked(self, parameters: dict[str, Any]) -> Any:
-        return self._task.parameters(**{**self._defaults, **parameters})
+    @classmethod
+    def require_known(cls, given: Iterable[str]) -> None:
+        """Refuse parameters of a call whose names are unknown.
 
-    def _stream(
-        self, items: Iterator[Any], parameters: Any, batch_size: int | None
-    ) -> Iterator[Any]:
+        Raises:
+            UsageError: It names the nearest known one, and all of the task.
+        """
+        require_known(cls.task, given, cls.kind.parameter_names())
+
+    def _read(self, given: dict[str, Any]) -> tuple[Any, CallOptions]:
+        """Check the parameters of a call, with the defaults of this pipeline where it has none."""
+        merged = {**self._defaults, **given}
+        self.require_known(merged)
+        options: Any = {name: merged.pop(name) for name in CALL_OPTIONS & merged.keys()}
+        return self._task.parameters(merged), options
+
+    def _stream(self, items: Iterable[Any], parameters: Any, options: CallOptions) -> Iterator[Any]:
         device = self.session.device
-        size = batch_size or (_BATCH_SIZE if device.provider is PROVIDERS["cuda"] else 1)
+        default = _BATCH_SIZE if device.provider is PROVIDERS["cuda"] else 1
+        size = options.get("batch_size") or default
         if not device.is_cpu and size > 1:
             jobs = (self._job(item, parameters) for item in items)
-            return in_batches(jobs, self.session, size, self._encoder.max_length)
-        return self._in_workers(items, parameters)
+            answers = in_batches(jobs, self.session, size, self.encoder.max_length)
+        else:
+            answers = self._in_workers(iter(items), parameters)
+        progress = options.get("progress", False)
+        if not progress:
+            return answers
+        return _reported(answers, progress, length_hint(items) or None)
 
     def _in_workers(self, items: Iterator[Any], parameters: Any) -> Iterator[Any]:
         def alone(item: Any) -> Any:
@@ -171,18 +184,24 @@ class Pipeline(Closable):
         return job.finish([session.run(inputs) for inputs in job.runs])
 
     def _job(self, item: Any, parameters: Any) -> Job:
-        encoded = self._task.encode(self._encoder, item, parameters)
-        if not isinstance(encoded, Windows):
-            return Job((encoded,), lambda outputs: self._task.answer(outputs[0], parameters))
-        context = encoded.context
-        return Job(
-            encoded.inputs,
-            lambda outputs: self._task.answer(WindowOutputs(tuple(outputs), context), parameters),
-        )
+        windows = self._task.encode(self.encoder, item, parameters)
+
+        def finish(outputs: Sequence[Arrays]) -> Any:
+            return self._task.answer(WindowOutputs(tuple(outputs), windows.context), parameters)
+
+        return Job(windows.inputs, finish)
 
     def close(self) -> None:
         """Free the memory of the model. Runs that are going on end."""
         self.session.close()
+
+
+def _reported(answers: Iterator[Any], progress: Any, total: int | None) -> Iterator[Any]:
+    """The same answers, whose number a progress bar shows."""
+    with progress_bar(progress) as report:
+        for done, answer in enumerate(answers, 1):
+            report("answering", done, total)
+            yield answer
 
 
 def _numbered(answers: Iterator[Any]) -> Iterator[Any]:

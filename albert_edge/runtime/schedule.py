@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from albert_edge.runtime.engine import Arrays
+from albert_edge.runtime.inputs import Arrays
 from albert_edge.runtime.session import Session
 
 Item = TypeVar("Item")

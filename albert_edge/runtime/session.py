@@ -12,22 +12,20 @@ from concurrent.futures import CancelledError
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from albert_edge.bundle.bundle import Bundle, open_bundle
+from albert_edge.bundle.manifest import MODEL
 from albert_edge.errors import BundleError, DeviceError, InputError, UsageError
 from albert_edge.runtime.closable import Closable
 from albert_edge.runtime.cpus import usable_cpus
 from albert_edge.runtime.device import Device, find_devices
-from albert_edge.runtime.engine import Arrays, load_engine
+from albert_edge.runtime.engine import load_engine
+from albert_edge.runtime.inputs import Arrays, declared_inputs, feed
 from albert_edge.runtime.providers import PROVIDERS, load_onnxruntime
 from albert_edge.runtime.saturation import adds_signed_weights_exactly
 from albert_edge.runtime.seats import Seats
 from albert_edge.runtime.variants import choose_variant
-
-# What a caller may leave out, as in transformers: no padding, one segment.
-_DEFAULTS = {"attention_mask": 1, "token_type_ids": 0}
 
 
 class Session(Closable):
@@ -44,16 +42,19 @@ class Session(Closable):
             fastest on the device: int8 if there is one on a CPU, fp16 elsewhere.
         threads: Threads inside one run; by default the processors this process may use.
         variant: The name of one variant, instead of the best one for device and precision.
-        provider_options: What the execution provider is told, in its own words.
+        provider_options: Options of the execution provider.
+        role: Which file of the variant to load, where it has several.
 
     Attributes:
         bundle: The bundle it came from.
         variant: The variant that was loaded.
+        role: Which of its files.
         device: The device it runs on.
         unsigned_weights: Whether its int8 weights were loaded as uint8, which a CPU needs that does
             not add products of signed ones exactly.
         threads: Threads inside one run.
-        input_names: Arrays it takes, in order.
+        inputs: Arrays it takes, in order, each with its type, axes and default.
+        input_names: Their names.
         output_names: Arrays it gives, in order.
         token_outputs: Those with a row for every token, (batch, sequence, ...).
 
@@ -73,14 +74,17 @@ class Session(Closable):
         threads: int | None = None,
         variant: str | None = None,
         provider_options: Mapping[str, Any] | None = None,
+        role: str = MODEL,
     ) -> None:
+        self.role = role
         self.bundle = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
         devices = find_devices(device, provider_options)
         if threads is not None and threads < 1:
             raise UsageError(f"threads is {threads}.", tip="Give 1 or more, or leave it out.")
         self.threads = threads or usable_cpus()
         self._engine = self._open(devices, precision, variant)
-        self.input_names = tuple(value.name for value in self._engine.get_inputs())
+        self.inputs = declared_inputs(self._engine, self.variant.inputs[role])
+        self.input_names = tuple(value.name for value in self.inputs)
         self.output_names = tuple(value.name for value in self._engine.get_outputs())
         self.token_outputs = _token_outputs(self._engine)
         self._run_options = load_onnxruntime().RunOptions
@@ -108,8 +112,17 @@ class Session(Closable):
         return self._load()
 
     def _load(self) -> Any:
-        path = self.bundle.model_file(self.variant)
+        path = self.bundle.model_file(self.variant, self.role)
         return load_engine(path, self.device, self.threads, unsigned_weights=self.unsigned_weights)
+
+    @property
+    def summary(self) -> str:
+        """Which variant of which bundle runs where, in a few words."""
+        variant = f"{self.variant.name} ({self.variant.precision}) on {self.device.name}"
+        return f"{self.bundle.folder.name!r}: {variant}, {self.threads} threads"
+
+    def __repr__(self) -> str:
+        return f"<Session of {self.summary}>"
 
     def sibling(self, threads: int) -> Session:
         """A session of the same variant on the same device, with other threads.
@@ -129,6 +142,7 @@ class Session(Closable):
                     variant=self.variant.name,
                     threads=threads,
                     provider_options=self.device.options,
+                    role=self.role,
                 )
             return self._siblings[threads]
 
@@ -136,9 +150,10 @@ class Session(Closable):
         """Run the model once.
 
         Args:
-            inputs: input_ids, (batch, sequence) integers; attention_mask (default: all 1) and
-                token_type_ids (default: all 0) of the same shape. multiple-choice models take
-                (batch, num_choices, sequence). Names the variant does not need are ignored.
+            inputs: Arrays by name, as `inputs` declares them: input_ids, (batch, sequence)
+                integers; attention_mask (default: all 1) and token_type_ids (default: all 0) of
+                the same shape. multiple-choice models take (batch, num_choices, sequence). Names
+                the variant does not need are ignored.
 
         Returns:
             The outputs by name, float32.
@@ -162,41 +177,30 @@ class Session(Closable):
     def _run(self, engine: Any, inputs: Mapping[str, npt.ArrayLike], options: Any) -> Any:
         if engine is None:
             raise _closed()
-        feed = self._feed(inputs)
+        arrays = feed(self.inputs, inputs)
         try:
             if not self.device.is_cpu:
-                return self._run_bound(engine, feed, options)
+                return self._run_bound(engine, arrays, options)
             with _seats().taken(self.threads):
-                return engine.run(self.output_names, feed, options)
+                return engine.run(self.output_names, arrays, options)
         except Exception as error:  # onnxruntime has no public base class for its errors
             if options.terminate:
                 raise CancelledError from error
+            shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
             raise InputError(
-                f"onnxruntime could not run input_ids of shape {feed['input_ids'].shape}: {error}",
+                f"onnxruntime could not run {shapes}: {error}",
                 tip="Ids must be below vocab_size, the length at most max_position_embeddings.",
             ) from error
 
-    def _run_bound(self, engine: Any, feed: Arrays, options: Any) -> Any:
+    def _run_bound(self, engine: Any, arrays: Arrays, options: Any) -> Any:
         """Run with the inputs copied to the device and the outputs back, each once."""
         binding = engine.io_binding()
-        for name, array in feed.items():
+        for name, array in arrays.items():
             binding.bind_cpu_input(name, array)
         for name in self.output_names:
             binding.bind_output(name)
         engine.run_with_iobinding(binding, options)
         return binding.copy_outputs_to_cpu()
-
-    def _feed(self, inputs: Mapping[str, npt.ArrayLike]) -> Arrays:
-        if "input_ids" not in inputs:
-            raise InputError("input_ids is missing.", tip="Pass the token ids as input_ids.")
-        feed = {name: _as_ids(name, inputs[name]) for name in self.input_names if name in inputs}
-        shape = feed["input_ids"].shape
-        for name in self.input_names:
-            if name not in feed:
-                feed[name] = np.full(shape, _DEFAULTS[name], dtype=np.int64)
-            elif feed[name].shape != shape:
-                raise _bad_array(name, f"has shape {feed[name].shape}; input_ids has {shape}")
-        return feed
 
     def stop(self) -> None:
         """End the runs that are going on, which raise CancelledError, and no later ones."""
@@ -265,24 +269,3 @@ if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
 def _token_outputs(engine: Any) -> frozenset[str]:
     sequence = engine.get_inputs()[0].shape[-1]  # its name, as the graph gives it
     return frozenset(value.name for value in engine.get_outputs() if sequence in value.shape[1:2])
-
-
-def _as_ids(name: str, values: npt.ArrayLike) -> npt.NDArray[np.int64]:
-    try:
-        array = np.asarray(values)
-    except ValueError as error:  # lists of different lengths
-        raise _bad_array(name, f"is not one array: {error}") from error
-    if array.dtype.kind not in "iub" or array.size == 0:
-        raise _bad_array(name, f"has type {array.dtype} and shape {array.shape}")
-    # ONNX counts negative indices from the end of a table, so they would be answered. Seen without
-    # their sign they are the largest of all, and one pass over the array is enough.
-    ids = array.astype(np.int64, copy=False)
-    if ids.view(np.uint64).max() > np.iinfo(np.int64).max:
-        raise _bad_array(name, f"has ids from {array.min()} to {array.max()}")
-    return ids
-
-
-def _bad_array(name: str, what: str) -> InputError:
-    return InputError(
-        f"{name} {what}.", tip="All inputs are arrays of ids from 0 up, of one shape, not empty."
-    )

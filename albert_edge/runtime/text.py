@@ -13,49 +13,10 @@ from tokenizers import Encoding, Tokenizer
 from albert_edge.architecture.config import read_config
 from albert_edge.bundle.bundle import Bundle
 from albert_edge.errors import Argument, BundleError, InputError, Message, UsageError
+from albert_edge.runtime.parameters import WHOLE, Cut
 
 T = TypeVar("T")
 Arrays = dict[str, npt.NDArray[np.int64]]
-
-
-@dataclass(frozen=True, slots=True)
-class Cut:
-    """What to do with texts over the limit.
-
-    Attributes:
-        strategy: "longest_first", "only_first", "only_second" or "do_not_truncate", which makes
-            such a text an error.
-        max_length: A limit below the model's own, in tokens, or None.
-    """
-
-    strategy: str = "do_not_truncate"
-    max_length: int | None = None
-
-
-def cut(truncation: bool | str, max_length: int | None, padding: bool | str) -> Cut:
-    """Read the arguments of a transformers tokenizer that a pipeline takes.
-
-    Args:
-        truncation: A strategy by name, or True for "longest_first", False for none.
-        max_length: A limit below the model's own, in tokens.
-        padding: Anything that pads to the longest of a batch, which changes no answer here:
-            each text runs alone.
-
-    Raises:
-        UsageError: An argument has no meaning here.
-    """
-    if isinstance(truncation, bool):
-        truncation = "longest_first" if truncation else "do_not_truncate"
-    if truncation not in _STRATEGIES:
-        raise UsageError(
-            f"truncation is {truncation!r}.",
-            tip=f"It is a bool or one of {', '.join(_STRATEGIES)}.",
-        )
-    if max_length is not None and (not isinstance(max_length, int) or max_length < 1):
-        raise UsageError(f"max_length is {max_length!r}.", tip="Give 1 or more, or leave it out.")
-    if padding not in (True, False, "longest", "do_not_pad"):
-        raise UsageError(f"padding is {padding!r}.", tip="Leave it out: each text runs alone.")
-    return Cut(truncation, max_length)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +40,7 @@ class TextEncoder:
         value = self.settings.get(name)
         return value if isinstance(value, type(default)) else default
 
-    def encode(self, text: str, text_pair: str | None = None, cut: Cut = Cut()) -> Arrays:
+    def encode(self, text: str, text_pair: str | None = None, cut: Cut = WHOLE) -> Arrays:
         """Tokenize one text, or one pair of texts.
 
         Args:
@@ -97,7 +58,7 @@ class TextEncoder:
         return token_arrays(self.encoding(text, text_pair, cut=cut))
 
     def encoding(
-        self, text: Any, text_pair: str | None = None, *, cut: Cut = Cut(), split: bool = False
+        self, text: Any, text_pair: str | None = None, *, cut: Cut = WHOLE, split: bool = False
     ) -> Encoding:
         """Tokenize as `encode` does, and keep what else the tokenizer knows, such as offsets.
 
@@ -140,7 +101,7 @@ class TextEncoder:
             segment.truncate(count, direction=self.truncation_side)
 
     def windows(
-        self, text: Any, stride: int, *, cut: Cut = Cut(), split: bool = False
+        self, text: Any, stride: int, *, cut: Cut = WHOLE, split: bool = False
     ) -> list[Encoding]:
         """Tokenize a text of any length into overlapping windows within the limit.
 
@@ -232,7 +193,7 @@ def load_text_encoder(bundle: Bundle) -> TextEncoder:
         raise BundleError(
             f"{bundle.folder} has no tokenizer.json.",
             tip="Export again from a folder with tokenizer.json, spiece.model or vocab.txt; "
-            "or run token ids through albert_edge.runtime.session.Session.",
+            "or run token ids through albert_edge.Session.",
         )
     tokenizer = Tokenizer.from_str(text)
     tokenizer.no_padding()

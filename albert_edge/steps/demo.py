@@ -15,8 +15,8 @@ from albert_edge.bundle.bundle import open_bundle
 from albert_edge.bundle.manifest import MANIFEST
 from albert_edge.checkpoint.recipes import models_folder
 from albert_edge.runtime.load import pipeline
-from albert_edge.runtime.pipeline import Pipeline
 from albert_edge.runtime.session import Session
+from albert_edge.runtime.tasks.text_classification import Label, TextClassificationPipeline
 from albert_edge.steps.export import export
 from albert_edge.steps.optimize import optimize
 from albert_edge.steps.quantize import quantize
@@ -117,7 +117,7 @@ def _measure(
     """Measure the variants in turns, so that whatever else the machine does slows all of them."""
     loads = [[_timed(Session, folder, variant=name) for name in names] for _ in range(LOADS)]
     sessions = [session for session, _ in loads[-1]]
-    pipelines = [Pipeline("text-classification", session) for session in sessions]
+    pipelines = [TextClassificationPipeline[Label](session) for session in sessions]
     latencies: list[list[float]] = [[] for _ in names]
     correct = [0] * len(names)
     for number, (text, label) in enumerate(examples):

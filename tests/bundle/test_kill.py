@@ -26,7 +26,7 @@ import albert_edge
 from albert_edge.bundle.bundle import open_bundle
 from albert_edge.compress.options import Int8
 from albert_edge.errors import BundleError
-from albert_edge.runtime.engine import Arrays
+from albert_edge.runtime.inputs import Arrays
 from albert_edge.runtime.session import Session
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and SIGKILL")

@@ -31,6 +31,7 @@ import albert_edge
 from albert_edge.cli.print_answers import open_answers
 from albert_edge.errors import UsageError
 from albert_edge.records import TEXT, TEXT_OR_PAIR, Fields, read_records
+from albert_edge.runtime.load import load_pipeline
 
 __all__ = ["classify", "cli", "langid"]  # fixtures
 
@@ -880,7 +881,7 @@ def test_every_task_is_answered_as_its_pipeline_answers(
     given = [f"--parameter={name}={json.dumps(value)}" for name, value in parameters.items()]
     done = cli("predict", bundle, "--task", task, "--input", source, "--json", *given)
     item = record.get("text", record)
-    wanted = albert_edge.pipeline(task, bundle, **parameters).answer(item)
+    wanted = load_pipeline(task, bundle, **parameters).answer(item)
     found = predictions(done)
     assert [each.pop("prediction") for each in found] == [
         wanted.tolist() if hasattr(wanted, "tolist") else wanted

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from support.checkpoints import make_model
 
 import albert_edge
-from albert_edge.runtime.engine import Arrays
+from albert_edge.runtime.inputs import Arrays
 from albert_edge.runtime.providers import PROVIDERS, Provider
 from albert_edge.runtime.schedule import Job, in_batches, in_workers, run_batch
 from albert_edge.runtime.seats import Seats

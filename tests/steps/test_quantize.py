@@ -1022,7 +1022,7 @@ def test_accuracy_is_what_is_counted(copied: Path, tmp_path: Path) -> None:
         ("fp32", report.quality.reference_accuracy),
         ("int8", report.quality.accuracy),
     ):
-        classify = albert_edge.pipeline(
+        classify: Any = albert_edge.pipeline(
             "text-classification", model=str(copied), precision=precision
         )
         right = 0

@@ -15,6 +15,7 @@ import transformers
 from hypothesis import strategies as st
 
 import albert_edge
+from albert_edge.runtime.load import load_pipeline
 from support.checkpoints import make_model
 from support.paths import DATA
 
@@ -64,7 +65,7 @@ def pair(task: str, source: Path, bundle: Path, **options: Any) -> Both:
         device="cpu",
         **options,
     )
-    return Both(bundle, albert_edge.pipeline(task, model=bundle, threads=1, **options), theirs)
+    return Both(bundle, load_pipeline(task, bundle, threads=1, **options), theirs)
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -4,14 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import NotRequired, TypedDict
 
 import numpy as np
 import numpy.typing as npt
 
 Scores = npt.NDArray[np.float32]
-Entity = dict[str, Any]
 Join = Callable[[list[str]], str]
+
+
+class Entity(TypedDict):
+    """A token (entity, index) or a group of neighbours (entity_group), and where it is."""
+
+    entity: NotRequired[str]
+    entity_group: NotRequired[str]
+    score: float
+    index: NotRequired[int]
+    word: str
+    start: int
+    end: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,59 +2,127 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, Unpack, overload
 
-from albert_edge.bundle.bundle import Bundle
-from albert_edge.runtime.tasks.base import Inputs, Outputs
-from albert_edge.runtime.text import Cut, TextEncoder, cut
+import numpy as np
+import numpy.typing as npt
+
+from albert_edge.runtime.parameters import Cut, Truncation, read_nested_cut
+from albert_edge.runtime.pipeline import Pipeline
+from albert_edge.runtime.task import Items, Many, Task, WindowOutputs, Windows
+from albert_edge.runtime.text import TextEncoder
+
+
+class Given(Truncation, total=False):
+    """The parameters of a call, without return_tensors.
+
+    Attributes:
+        tokenize_kwargs: Those of `Truncation`, the other way transformers takes them.
+    """
+
+    tokenize_kwargs: Truncation | None
+
+
+class Parameters(Given, total=False):
+    """The parameters of a call.
+
+    Attributes:
+        return_tensors: Whether to return a float32 numpy array instead of nested lists.
+    """
+
+    return_tensors: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Parameters:
-    """The parameters of a call."""
+class Checked:
+    """The parameters of a call, checked."""
 
     return_tensors: bool
     cut: Cut
 
 
-class FeatureExtraction:
+class FeatureExtraction(Task):
     """See `transformers.FeatureExtractionPipeline`, whose answers these are."""
 
-    def __init__(self, bundle: Bundle) -> None:
-        pass
+    accepts = Parameters
 
-    def parameters(
-        self,
-        *,
-        return_tensors: bool = False,
-        truncation: bool | str = False,
-        max_length: int | None = None,
-        padding: bool | str = False,
-        tokenize_kwargs: dict[str, Any] | None = None,
-    ) -> Parameters:
-        """Check the parameters of a call.
+    def parameters(self, given: Parameters) -> Checked:
+        cut = read_nested_cut(given, "tokenize_kwargs")
+        return Checked(given.get("return_tensors", False), cut)
 
-        Args:
-            return_tensors: Whether to return a float32 numpy array instead of nested lists.
-            truncation: See `albert_edge.runtime.text.cut`, as the next two.
-            max_length: A limit below the model's own, in tokens.
-            padding: Taken, and without effect.
-            tokenize_kwargs: The three above, the other way transformers takes them.
-        """
-        cutting = {"truncation": truncation, "max_length": max_length, "padding": padding}
-        return Parameters(return_tensors, cut(**{**cutting, **(tokenize_kwargs or {})}))
-
-    def encode(self, encoder: TextEncoder, item: Any, parameters: Parameters) -> Inputs:
+    def encode(self, encoder: TextEncoder, item: Any, parameters: Checked) -> Windows:
         """Tokenize a text."""
-        return encoder.encode(item, cut=parameters.cut)
+        return Windows((encoder.encode(item, cut=parameters.cut),))
 
-    def answer(self, outputs: Outputs, parameters: Parameters) -> Any:
-        """The last hidden state, (1, sequence, hidden_size)."""
-        hidden = outputs["last_hidden_state"]
+    def answer(self, outputs: WindowOutputs, parameters: Checked) -> Any:
+        """Return the last hidden state, (1, sequence, hidden_size)."""
+        hidden = outputs.only["last_hidden_state"]
         return hidden if parameters.return_tensors else hidden.tolist()
 
-    def single(self, item: Any, answer: Any, given: Mapping[str, Any]) -> Any:
-        """The bare answer."""
-        return answer
+
+Answer = TypeVar("Answer")
+Nested = list[list[list[float]]]
+Array = npt.NDArray[np.float32]
+Yes = Literal[True]
+
+
+class FeatureExtractionPipeline(Pipeline, Generic[Answer]):
+    """Gives the hidden state of every token of a text, (1, sequence, hidden_size).
+
+    See `Parameters` for the parameters of a call.
+    """
+
+    task = "feature-extraction"
+    kind = FeatureExtraction
+
+    if TYPE_CHECKING:
+
+        @overload
+        def __call__(self, inputs: str, **given: Unpack[Given]) -> Answer: ...
+        @overload
+        def __call__(self, inputs: list[str], **given: Unpack[Given]) -> list[Answer]: ...
+        @overload
+        def __call__(self, inputs: Items[str], **given: Unpack[Given]) -> Iterator[Answer]: ...
+        @overload
+        def __call__(
+            self, inputs: str, *, return_tensors: Yes, **given: Unpack[Given]
+        ) -> Array: ...
+        @overload
+        def __call__(
+            self, inputs: list[str], *, return_tensors: Yes, **given: Unpack[Given]
+        ) -> list[Array]: ...
+        @overload
+        def __call__(
+            self, inputs: Items[str], *, return_tensors: Yes, **given: Unpack[Given]
+        ) -> Iterator[Array]: ...
+        def __call__(self, inputs: Any, **given: Any) -> Any: ...
+
+        @overload
+        async def acall(self, inputs: str, **given: Unpack[Given]) -> Answer: ...
+        @overload
+        async def acall(self, inputs: Many[str], **given: Unpack[Given]) -> list[Answer]: ...
+        @overload
+        async def acall(
+            self, inputs: str, *, return_tensors: Yes, **given: Unpack[Given]
+        ) -> Array: ...
+        @overload
+        async def acall(
+            self, inputs: Many[str], *, return_tensors: Yes, **given: Unpack[Given]
+        ) -> list[Array]: ...
+        async def acall(self, inputs: Any, **given: Any) -> Any: ...
+
+        @overload
+        def answer(self, item: str, **given: Unpack[Given]) -> Answer: ...
+        @overload
+        def answer(self, item: str, *, return_tensors: Yes, **given: Unpack[Given]) -> Array: ...
+        def answer(self, item: Any, **given: Any) -> Any: ...
+
+        @overload
+        def stream(self, items: Iterable[str], **given: Unpack[Given]) -> Iterator[Answer]: ...
+        @overload
+        def stream(
+            self, items: Iterable[str], *, return_tensors: Yes, **given: Unpack[Given]
+        ) -> Iterator[Array]: ...
+        def stream(self, items: Any, **given: Any) -> Any: ...

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack, overload
 
 import numpy as np
 import numpy.typing as npt
 
-from albert_edge.bundle.bundle import Bundle
 from albert_edge.errors import InputError, UsageError
-from albert_edge.runtime.tasks.base import WindowOutputs, Windows
-from albert_edge.runtime.text import Cut, TextEncoder, cut
+from albert_edge.runtime.parameters import (
+    Cut,
+    Truncation,
+    invalid,
+    read_count,
+    read_nested_cut,
+)
+from albert_edge.runtime.pipeline import Pipeline
+from albert_edge.runtime.task import Items, Many, Task, WindowOutputs, Windows
+from albert_edge.runtime.text import TextEncoder
 from albert_edge.runtime.vectors import softmax
 
 Ids = npt.NDArray[np.int64]
@@ -22,76 +29,73 @@ Ids = npt.NDArray[np.int64]
 _CLEAN_UP = (" .", " ?", " !", " ,", " ' ", " n't", " 'm", " 's", " 've", " 're")
 
 
+class Fill(TypedDict):
+    """A token in place of a mask, how well it fits, and the text with it."""
+
+    score: float
+    token: int
+    token_str: str
+    sequence: str
+
+
+class Parameters(Truncation, total=False):
+    """The parameters of a call.
+
+    Attributes:
+        top_k: How many tokens to return for a mask, best first; by default 5.
+        targets: A word or words to choose from instead of all tokens. Of a word that is not a
+            token the first token counts, with a warning.
+        tokenizer_kwargs: Those of `Truncation`, the other way transformers takes them.
+    """
+
+    top_k: int | None
+    targets: str | Collection[str] | None
+    tokenizer_kwargs: Truncation | None
+
+
 @dataclass(frozen=True, slots=True)
-class Parameters:
-    """The parameters of a call."""
+class Checked:
+    """The parameters of a call, checked."""
 
     top_k: int
     targets: tuple[str, ...] | None
     cut: Cut
 
 
-class FillMask:
+class FillMask(Task):
     """See `transformers.FillMaskPipeline`, whose answers these are."""
 
-    def __init__(self, bundle: Bundle) -> None:
-        pass
+    accepts = Parameters
 
-    def parameters(
-        self,
-        *,
-        top_k: int | None = None,
-        targets: str | Collection[str] | None = None,
-        truncation: bool | str = False,
-        max_length: int | None = None,
-        padding: bool | str = False,
-        tokenizer_kwargs: dict[str, Any] | None = None,
-    ) -> Parameters:
-        """Check the parameters of a call.
-
-        Args:
-            top_k: How many tokens to return for a mask, best first; by default 5.
-            targets: A word or words to choose from instead of all tokens. Of a word that is not a
-                token the first token counts, with a warning.
-            truncation: See `albert_edge.runtime.text.cut`, as the next two.
-            max_length: A limit below the model's own, in tokens.
-            padding: Taken, and without effect.
-            tokenizer_kwargs: The three above, the other way transformers takes them.
-
-        Raises:
-            UsageError: top_k or targets has no meaning.
-        """
-        top_k = 5 if top_k is None else top_k
-        if not isinstance(top_k, int) or isinstance(top_k, bool) or top_k < 1:
-            raise UsageError(f"top_k is {top_k!r}.", tip="Give a whole number from 1 up.")
-        words = (targets,) if isinstance(targets, str) else targets
+    def parameters(self, given: Parameters) -> Checked:
+        words = given.get("targets")
+        words = (words,) if isinstance(words, str) else words
         if words is not None and not (
             isinstance(words, Collection) and all(isinstance(word, str) for word in words)
         ):
-            raise UsageError(f"targets is {targets!r}.", tip="Give a string or a list of strings.")
-        cutting = {"truncation": truncation, "max_length": max_length, "padding": padding}
-        return Parameters(
-            top_k=top_k,
+            raise invalid("targets", words, "Give a string or a list of strings.")
+        return Checked(
+            top_k=read_count(given, "top_k") or 5,
             targets=None if words is None else tuple(words),
-            cut=cut(**{**cutting, **(tokenizer_kwargs or {})}),
+            cut=read_nested_cut(given, "tokenizer_kwargs"),
         )
 
-    def arrange(self, inputs: Any, parameters: Parameters) -> Any:
+    def arrange(self, inputs: Any, parameters: Checked) -> Any:
         """The text of a list of one, whose answer transformers gives without a list around it."""
         alone = isinstance(inputs, list) and len(inputs) == 1 and isinstance(inputs[0], str)
         return inputs[0] if alone else inputs
 
-    def encode(self, encoder: TextEncoder, item: Any, parameters: Parameters) -> Windows:
+    def encode(self, encoder: TextEncoder, item: Any, parameters: Checked) -> Windows:
         """Tokenize a text and find its masks."""
         words = parameters.targets
         targets = None if words is None else _target_ids(words, encoder)
         inputs = encoder.encode(item, cut=parameters.cut)
         return Windows((inputs,), _masked_text(encoder, inputs["input_ids"][0], targets))
 
-    def answer(self, outputs: WindowOutputs, parameters: Parameters) -> Any:
+    def answer(self, outputs: WindowOutputs, parameters: Checked) -> Any:
         """Map logits, (1, sequence, vocab_size), to the tokens that fit best."""
         text: MaskedText = outputs.context
-        logits = outputs.outputs[0]["logits"][0]
+        logits = outputs.only["logits"][0]
         answers = [
             [
                 text.proposal(mask, token, score)
@@ -100,10 +104,6 @@ class FillMask:
             for mask in text.masks
         ]
         return answers[0] if len(answers) == 1 else answers
-
-    def single(self, item: Any, answer: Any, given: Mapping[str, Any]) -> Any:
-        """The bare answer."""
-        return answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,3 +190,35 @@ def _best(logits: npt.NDArray[Any], top_k: int, targets: Ids | None) -> list[tup
     best = np.argpartition(-scores, min(top_k, len(scores)) - 1)[:top_k]
     best = best[np.argsort(-scores[best], kind="stable")]
     return list(zip(tokens[best].tolist(), scores[best].tolist(), strict=True))
+
+
+# A list of tokens; of a text with several masks, a list of such lists.
+Answer = list[Fill] | Any
+Given = Parameters
+
+
+class FillMaskPipeline(Pipeline):
+    """Finds the tokens that fit best where a text has a mask, best first.
+
+    See `Parameters` for the parameters of a call.
+    """
+
+    task = "fill-mask"
+    kind = FillMask
+
+    if TYPE_CHECKING:
+
+        @overload
+        def __call__(self, inputs: str, **given: Unpack[Given]) -> Answer: ...
+        @overload
+        def __call__(self, inputs: list[str], **given: Unpack[Given]) -> list[Answer]: ...
+        @overload
+        def __call__(self, inputs: Items[str], **given: Unpack[Given]) -> Iterator[Answer]: ...
+        def __call__(self, inputs: Any, **given: Any) -> Any: ...
+        @overload
+        async def acall(self, inputs: str, **given: Unpack[Given]) -> Answer: ...
+        @overload
+        async def acall(self, inputs: Many[str], **given: Unpack[Given]) -> list[Answer]: ...
+        async def acall(self, inputs: Any, **given: Any) -> Any: ...
+        def answer(self, item: str, **given: Unpack[Given]) -> Answer: ...
+        def stream(self, items: Iterable[str], **given: Unpack[Given]) -> Iterator[Answer]: ...

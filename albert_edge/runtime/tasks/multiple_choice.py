@@ -2,63 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict, TypeVar
 
 import numpy as np
 
-from albert_edge.bundle.bundle import Bundle
 from albert_edge.errors import InputError, Message
-from albert_edge.runtime.tasks.base import Inputs, WindowOutputs, Windows
-from albert_edge.runtime.tasks.top_k import TopK, read_top_k
-from albert_edge.runtime.text import Cut, TextEncoder, cut
+from albert_edge.records import Fields
+from albert_edge.runtime.parameters import Cut
+from albert_edge.runtime.task import Inputs, WindowOutputs, Windows
+from albert_edge.runtime.tasks.ranked import Checked, RankedPipeline, RankedTask
+from albert_edge.runtime.text import TextEncoder
 from albert_edge.runtime.vectors import softmax
 
 
-@dataclass(frozen=True, slots=True)
-class Parameters:
-    """The parameters of a call."""
+class Question(TypedDict):
+    """A prompt and the choices to continue it with."""
 
-    top_k: TopK
-    cut: Cut
+    prompt: str
+    choices: list[str]
 
 
-class MultipleChoice:
+class Choice(TypedDict):
+    """A choice, how well it fits, and its place among the choices."""
+
+    label: str
+    score: float
+    index: int
+
+
+class MultipleChoice(RankedTask):
     """Answers with `transformers.AlbertForMultipleChoice`, for which transformers has no pipeline.
 
     Each choice is the second segment of a pair with the prompt, as in the examples of
     transformers. It runs alone, at its true length: the model scores choices independently, and
-    without padding the logits are the same.
+    without padding the logits are the same. With the truncation "only_first" the prompt is cut
+    and the choices stay whole.
     """
 
-    def __init__(self, bundle: Bundle) -> None:
-        pass
+    fields = Fields(("prompt",), lists=("choices",))
 
-    def parameters(
-        self,
-        *,
-        top_k: int | str | None = "",
-        truncation: bool | str = False,
-        max_length: int | None = None,
-        padding: bool | str = False,
-    ) -> Parameters:
-        """Check the parameters of a call.
-
-        Args:
-            top_k: How many choices to return, best first; None returns all. Left out, the best
-                one alone is returned, without a list around it.
-            truncation: See `albert_edge.runtime.text.cut`, as the next two. "only_first" cuts the
-                prompt and leaves the choices whole.
-            max_length: A limit below the model's own for a prompt with one choice, in tokens.
-            padding: Taken, and without effect.
-
-        Raises:
-            UsageError: A parameter has no meaning.
-        """
-        return Parameters(read_top_k(top_k), cut(truncation, max_length, padding))
-
-    def encode(self, encoder: TextEncoder, item: Any, parameters: Parameters) -> Windows:
+    def encode(self, encoder: TextEncoder, item: Any, parameters: Checked) -> Windows:
         """Tokenize {"prompt": text, "choices": [text, ...]}.
 
         Raises:
@@ -73,20 +56,16 @@ class MultipleChoice:
         )
         return Windows(inputs, context=choices)
 
-    def answer(self, outputs: WindowOutputs, parameters: Parameters) -> Any:
+    def answer(self, outputs: WindowOutputs, parameters: Checked) -> Any:
         """Map the logit of each choice, (1, 1), to choices with scores and their place."""
         scores = softmax(np.array([run["logits"][0, 0] for run in outputs.outputs]))
         choices: tuple[str, ...] = outputs.context
-        return parameters.top_k.of(
+        return parameters.best(
             [
                 {"label": choice, "score": score.item(), "index": index}
                 for index, (choice, score) in enumerate(zip(choices, scores, strict=True))
             ]
         )
-
-    def single(self, item: Any, answer: Any, given: Mapping[str, Any]) -> Any:
-        """The bare answer."""
-        return answer
 
 
 def _parts(item: Any) -> tuple[Any, tuple[Any, ...]]:
@@ -111,3 +90,16 @@ def _encode_choice(encoder: TextEncoder, prompt: Any, choice: Any, number: int, 
             Message(f"Choice {number}, with the prompt: ", error.message), tip=error.remedy
         ) from error
     return {name: array[:, np.newaxis] for name, array in arrays.items()}
+
+
+Answer = TypeVar("Answer")
+
+
+class MultipleChoicePipeline(RankedPipeline[Question, Choice, Answer]):
+    """Chooses: {"prompt": text, "choices": texts} gives {"label": text, "score", "index"}.
+
+    See `albert_edge.runtime.tasks.ranked.Parameters` for the parameters of a call.
+    """
+
+    task = "multiple-choice"
+    kind = MultipleChoice

@@ -3,24 +3,80 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, Generic, TypedDict, TypeVar, Unpack, overload
 
-from albert_edge.bundle.bundle import Bundle
 from albert_edge.errors import InputError, UsageError
-from albert_edge.runtime.tasks.base import WindowOutputs, Windows
+from albert_edge.records import Fields
+from albert_edge.runtime.parameters import PADDINGS, CallOptions, Cut, read_count, read_padding
+from albert_edge.runtime.pipeline import Pipeline
+from albert_edge.runtime.task import Items, Many, Task, WindowOutputs, Windows
 from albert_edge.runtime.tasks.spans import Window, read_window
-from albert_edge.runtime.text import Cut, TextEncoder, token_arrays
+from albert_edge.runtime.text import TextEncoder, token_arrays
 
-Answer = dict[str, Any]
+_PADDINGS = (*PADDINGS, "max_length", None)
 
-_PADDINGS = (True, False, "longest", "max_length", "do_not_pad")
+
+class Item(TypedDict):
+    """A question, and the context its answer is in."""
+
+    question: str
+    context: str
+
+
+class Answer(TypedDict):
+    """An answer, where in the context it begins and ends, and its score."""
+
+    score: float
+    start: int
+    end: int
+    answer: str
+
+
+class Given(CallOptions, total=False):
+    """The parameters of a call, without its inputs and top_k.
+
+    Attributes:
+        doc_stride: How many tokens the windows share that a context too long for one run is seen
+            through; by default 128, or half a window if that is less.
+        max_seq_len: The most tokens of a window, question and special tokens included; by default
+            384, and never more than the model takes.
+        max_answer_len: The most tokens of an answer; by default 15.
+        max_question_len: Accepted, without effect, as with every fast tokenizer of transformers:
+            questions are never cut. One that leaves a window no room is an error.
+        handle_impossible_answer: Whether "" competes with the answers, by the score the model
+            gives to there being none; by default not.
+        align_to_words: Whether to extend answers to whole words, the default.
+        padding: Accepted, without effect: each window runs alone.
+    """
+
+    doc_stride: int | None
+    max_seq_len: int | None
+    max_answer_len: int | None
+    max_question_len: int | None
+    handle_impossible_answer: bool | None
+    align_to_words: bool | None
+    padding: bool | str | None
+
+
+class Parameters(Given, total=False):
+    """The parameters of a call.
+
+    Attributes:
+        question: The question of a call without inputs, or a list of questions.
+        context: Its context; for a list of questions one context for all or a list, one each.
+        top_k: How many answers to return, best first; by default 1.
+    """
+
+    question: str | list[str] | None
+    context: str | list[str] | None
+    top_k: int | None
 
 
 @dataclass(frozen=True, slots=True)
-class Parameters:
-    """The parameters of a call; `question` and `context` are its inputs, if given by keyword."""
+class Checked:
+    """The checked parameters of a call; `question` and `context` are its inputs, if it has none."""
 
     question: Any
     context: Any
@@ -48,64 +104,28 @@ class Context:
     windows: tuple[Window, ...]
 
 
-class QuestionAnswering:
+class QuestionAnswering(Task):
     """See `transformers.QuestionAnsweringPipeline` (transformers 4), whose answers these are."""
 
-    def __init__(self, bundle: Bundle) -> None:
-        pass
+    fields = Fields(("question", "context"))
+    accepts = Parameters
 
-    def parameters(
-        self,
-        *,
-        question: str | list[str] | None = None,
-        context: str | list[str] | None = None,
-        top_k: int | None = None,
-        doc_stride: int | None = None,
-        max_seq_len: int | None = None,
-        max_answer_len: int | None = None,
-        max_question_len: int | None = None,
-        handle_impossible_answer: bool | None = None,
-        align_to_words: bool | None = None,
-        padding: bool | str | None = None,
-    ) -> Parameters:
-        """Check the parameters of a call.
-
-        Args:
-            question: The question of a call without inputs, or a list of questions.
-            context: Its context; for a list of questions one context for all or a list, one each.
-            top_k: How many answers to return, best first; by default 1.
-            doc_stride: How many tokens the windows share that a context too long for one run is
-                seen through; by default 128, or half a window if that is less.
-            max_seq_len: The most tokens of a window, question and special tokens included; by
-                default 384, and never more than the model takes.
-            max_answer_len: The most tokens of an answer; by default 15.
-            max_question_len: Taken, and without effect, as with every fast tokenizer of
-                transformers: questions are never cut. One that leaves a window no room is an error.
-            handle_impossible_answer: Whether "" competes with the answers, by the score the model
-                gives to there being none; by default not.
-            align_to_words: Whether to extend answers to whole words, the default.
-            padding: Taken, and without effect: each window runs alone.
-
-        Raises:
-            UsageError: A parameter has no meaning.
-        """
-        _at_least(1, "max_question_len", max_question_len)
-        if padding is not None and padding not in _PADDINGS:
-            raise UsageError(
-                f"padding is {padding!r}.", tip="Leave it out: each window runs alone."
-            )
-        return Parameters(
-            question=question,
-            context=context,
-            top_k=_at_least(1, "top_k", top_k) or 1,
-            max_seq_len=_at_least(1, "max_seq_len", max_seq_len) or 384,
-            doc_stride=_at_least(0, "doc_stride", doc_stride),
-            max_answer_len=_at_least(1, "max_answer_len", max_answer_len) or 15,
-            handle_impossible_answer=bool(handle_impossible_answer),
-            align_to_words=align_to_words is None or bool(align_to_words),
+    def parameters(self, given: Parameters) -> Checked:
+        read_count(given, "max_question_len")
+        read_padding(given, _PADDINGS)
+        align = given.get("align_to_words")
+        return Checked(
+            question=given.get("question"),
+            context=given.get("context"),
+            top_k=read_count(given, "top_k") or 1,
+            max_seq_len=read_count(given, "max_seq_len") or 384,
+            doc_stride=read_count(given, "doc_stride", least=0),
+            max_answer_len=read_count(given, "max_answer_len") or 15,
+            handle_impossible_answer=bool(given.get("handle_impossible_answer")),
+            align_to_words=align is None or bool(align),
         )
 
-    def arrange(self, inputs: Any, parameters: Parameters) -> Any:
+    def arrange(self, inputs: Any, parameters: Checked) -> Any:
         """One question, a list of them or a generator; a list of one is one, as in transformers.
 
         Raises:
@@ -120,7 +140,7 @@ class QuestionAnswering:
             return [{"question": each.question, "context": each.context} for each in several]
         return inputs
 
-    def encode(self, encoder: TextEncoder, item: Any, parameters: Parameters) -> Windows:
+    def encode(self, encoder: TextEncoder, item: Any, parameters: Checked) -> Windows:
         """Tokenize a {"question": ..., "context": ...}.
 
         Raises:
@@ -143,7 +163,7 @@ class QuestionAnswering:
         windows = tuple(read_window(each, context_first=first, cls=cls) for each in encodings)
         return Windows(tuple(map(token_arrays, encodings)), Context(context, windows))
 
-    def answer(self, outputs: WindowOutputs, parameters: Parameters) -> Answer | list[Answer]:
+    def answer(self, outputs: WindowOutputs, parameters: Checked) -> Answer | list[Answer]:
         """Map the start and end logits of each window, (1, sequence), to the best answers.
 
         Returns:
@@ -165,23 +185,13 @@ class QuestionAnswering:
             for first, last, score in spans:
                 begin, stop = window.characters(first, last, align_to_words=align)
                 text = context.text[begin:stop]
-                new = {"score": 0.0, "start": begin, "end": stop, "answer": text}
+                new: Answer = {"score": 0.0, "start": begin, "end": stop, "answer": text}
                 answers.setdefault(text.lower(), new)["score"] += score
         ranked = list(answers.values())
         if parameters.handle_impossible_answer:
             ranked.append({"score": impossible, "start": 0, "end": 0, "answer": ""})
         ranked.sort(key=lambda answer: answer["score"], reverse=True)
         return ranked[0] if len(ranked[:top_k]) == 1 else ranked[:top_k]
-
-    def single(self, item: Any, answer: Any, given: Mapping[str, Any]) -> Any:
-        """The bare answer."""
-        return answer
-
-
-def _at_least(least: int, name: str, value: int | None) -> int | None:
-    if value is not None and (not isinstance(value, int) or value < least):
-        raise UsageError(f"{name} is {value!r}.", tip=f"Give a whole number, {least} or more.")
-    return value
 
 
 def _questions(question: Any, context: Any) -> list[Question]:
@@ -201,7 +211,7 @@ def _questions(question: Any, context: Any) -> list[Question]:
     return [Question(*each) for each in zip(questions, contexts, strict=True)]
 
 
-def _texts(item: Any, parameters: Parameters) -> tuple[str, str]:
+def _texts(item: Any, parameters: Checked) -> tuple[str, str]:
     """The question and the context of an item."""
     if isinstance(item, Question):
         texts = {"question": item.question, "context": item.context}
@@ -222,3 +232,87 @@ def _texts(item: Any, parameters: Parameters) -> tuple[str, str]:
         if not text:
             raise InputError(f"The {name} is empty.", tip=f"Give a {name}.")
     return texts["question"], texts["context"]
+
+
+Result = TypeVar("Result")
+K = int | None
+Texts = str | list[str]
+# With top_k a list; where there is only one answer, that one.
+Several = list[Answer] | Any
+
+
+class QuestionAnsweringPipeline(Pipeline, Generic[Result]):
+    """Finds the answer to a question in a context.
+
+    A call takes {"question": ..., "context": ...}, a list or a generator of them, or question and
+    context as keyword arguments. See `Parameters` for the other parameters.
+    """
+
+    task = "question-answering"
+    kind = QuestionAnswering
+
+    if TYPE_CHECKING:
+
+        @overload
+        def __call__(self, inputs: Item, **given: Unpack[Given]) -> Result: ...
+        @overload
+        def __call__(self, inputs: list[Item], **given: Unpack[Given]) -> list[Result]: ...
+        @overload
+        def __call__(self, inputs: Items[Item], **given: Unpack[Given]) -> Iterator[Result]: ...
+        @overload
+        def __call__(self, *, question: str, context: str, **given: Unpack[Given]) -> Result: ...
+        @overload
+        def __call__(
+            self, *, question: list[str], context: Texts, **given: Unpack[Given]
+        ) -> list[Result]: ...
+        @overload
+        def __call__(self, inputs: Item, *, top_k: K, **given: Unpack[Given]) -> Several: ...
+        @overload
+        def __call__(
+            self, inputs: list[Item], *, top_k: K, **given: Unpack[Given]
+        ) -> list[Several]: ...
+        @overload
+        def __call__(
+            self, inputs: Items[Item], *, top_k: K, **given: Unpack[Given]
+        ) -> Iterator[Several]: ...
+        @overload
+        def __call__(
+            self, *, question: str, context: str, top_k: K, **given: Unpack[Given]
+        ) -> Several: ...
+        @overload
+        def __call__(
+            self, *, question: list[str], context: Texts, top_k: K, **given: Unpack[Given]
+        ) -> list[Several]: ...
+        def __call__(self, inputs: Any = None, **given: Any) -> Any: ...
+
+        @overload
+        async def acall(self, inputs: Item, **given: Unpack[Given]) -> Result: ...
+        @overload
+        async def acall(self, inputs: Many[Item], **given: Unpack[Given]) -> list[Result]: ...
+        @overload
+        async def acall(self, *, question: str, context: str, **given: Unpack[Given]) -> Result: ...
+        @overload
+        async def acall(self, inputs: Item, *, top_k: K, **given: Unpack[Given]) -> Several: ...
+        @overload
+        async def acall(
+            self, inputs: Many[Item], *, top_k: K, **given: Unpack[Given]
+        ) -> list[Several]: ...
+        @overload
+        async def acall(
+            self, *, question: str, context: str, top_k: K, **given: Unpack[Given]
+        ) -> Several: ...
+        async def acall(self, inputs: Any = None, **given: Any) -> Any: ...
+
+        @overload
+        def answer(self, item: Item, **given: Unpack[Given]) -> Result: ...
+        @overload
+        def answer(self, item: Item, *, top_k: K, **given: Unpack[Given]) -> Several: ...
+        def answer(self, item: Any, **given: Any) -> Any: ...
+
+        @overload
+        def stream(self, items: Iterable[Item], **given: Unpack[Given]) -> Iterator[Result]: ...
+        @overload
+        def stream(
+            self, items: Iterable[Item], *, top_k: K, **given: Unpack[Given]
+        ) -> Iterator[Several]: ...
+        def stream(self, items: Any, **given: Any) -> Any: ...

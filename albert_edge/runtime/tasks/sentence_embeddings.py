@@ -3,27 +3,52 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, Unpack, overload
 
 import numpy as np
+import numpy.typing as npt
 from tokenizers import normalizers
 
 from albert_edge.architecture.config import read_config
 from albert_edge.bundle.bundle import Bundle
 from albert_edge.errors import BundleError, InputError, UsageError
-from albert_edge.runtime.tasks.base import WindowOutputs, Windows
+from albert_edge.runtime.parameters import Cut, Truncation, invalid, read_cut
+from albert_edge.runtime.pipeline import Pipeline
+from albert_edge.runtime.task import Items, Many, Task, WindowOutputs, Windows
 from albert_edge.runtime.tasks.dense import Dense
 from albert_edge.runtime.tasks.pooling import POOLER, POOLINGS, Vector
 from albert_edge.runtime.tasks.sentence_modules import read_sentence_modules
-from albert_edge.runtime.text import Cut, TextEncoder, cut
+from albert_edge.runtime.text import TextEncoder
 from albert_edge.runtime.vectors import unit
+
+_MODES = (*POOLINGS, POOLER)
+
+
+class Parameters(Truncation, total=False):
+    """The parameters of a call. A limit on tokens is one below the checkpoint's max_seq_length.
+
+    Attributes:
+        normalize: Whether embeddings are scaled to length 1. By default as the checkpoint says,
+            and not where it says nothing.
+        pooling: What an embedding is made of: "mean", "cls" or "max" of the tokens' hidden states,
+            "pooler", or another of `POOLINGS`. By default as the checkpoint says, and "mean" where
+            it says nothing. Layers of the checkpoint after pooling still apply.
+        prompt: What to put before every text.
+        prompt_name: The name of one of the checkpoint's prompts, if `prompt` is not given. By
+            default the checkpoint's default prompt, if it has one.
+    """
+
+    normalize: bool | None
+    pooling: str | None
+    prompt: str | None
+    prompt_name: str | None
 
 
 @dataclass(frozen=True, slots=True)
-class Parameters:
-    """The parameters of a call; `normalize` is None where the checkpoint decides."""
+class Checked:
+    """The checked parameters of a call; `normalize` is None where the checkpoint decides."""
 
     pooling: tuple[str, ...]
     normalize: bool | None
@@ -31,8 +56,10 @@ class Parameters:
     cut: Cut
 
 
-class SentenceEmbeddings:
+class SentenceEmbeddings(Task):
     """See `sentence_transformers.SentenceTransformer.encode`, whose answers these are."""
+
+    accepts = Parameters
 
     def __init__(self, bundle: Bundle) -> None:
         self.modules = read_sentence_modules(bundle)
@@ -55,60 +82,26 @@ class SentenceEmbeddings:
             _lower_first(encoder)
         return encoder
 
-    def parameters(
-        self,
-        *,
-        normalize: bool | None = None,
-        pooling: str | None = None,
-        prompt: str | None = None,
-        prompt_name: str | None = None,
-        truncation: bool | str = False,
-        max_length: int | None = None,
-        padding: bool | str = False,
-    ) -> Parameters:
-        """Check the parameters of a call.
-
-        Args:
-            normalize: Whether embeddings are scaled to length 1. By default as the checkpoint
-                says, and not where it says nothing.
-            pooling: What an embedding is made of: "mean", "cls" or "max" of the tokens' hidden
-                states, "pooler", or another of `POOLINGS`. By default as the checkpoint says, and
-                "mean" where it says nothing. Layers of the checkpoint after pooling still apply.
-            prompt: What to put before every text.
-            prompt_name: The name of one of the checkpoint's prompts, if `prompt` is not given. By
-                default the checkpoint's default prompt, if it has one.
-            truncation: See `albert_edge.runtime.text.cut`, as the next two. The limit is the
-                checkpoint's max_seq_length, if it has one.
-            max_length: A limit below that one, in tokens.
-            padding: Taken, and without effect.
-
-        Raises:
-            UsageError: A parameter has no meaning for this checkpoint.
-        """
-        if pooling is not None and pooling not in (*POOLINGS, POOLER):
-            raise UsageError(
-                f"pooling is {pooling!r}.", tip=f"It is one of: {', '.join((*POOLINGS, POOLER))}."
-            )
+    def parameters(self, given: Parameters) -> Checked:
+        pooling, normalize = given.get("pooling"), given.get("normalize")
+        if pooling is not None and pooling not in _MODES:
+            raise invalid("pooling", pooling, f"It is one of: {', '.join(_MODES)}.")
         if normalize not in (None, True, False):
-            raise UsageError(f"normalize is {normalize!r}.", tip="It is a bool, or left out.")
+            raise invalid("normalize", normalize, "It is a bool, or left out.")
         modes = self.modules.pooling if pooling is None else (pooling,)
         fault = _misfit(self.modules.dense, self._hidden_size * len(modes))
         if fault:
             raise UsageError(f"pooling is {pooling!r}, but {fault}.", tip="Leave pooling out.")
-        return Parameters(
-            modes,
-            normalize,
-            self._prompt(prompt, prompt_name),
-            cut(truncation, max_length, padding),
-        )
+        prompt = self._prompt(given.get("prompt"), given.get("prompt_name"))
+        return Checked(modes, normalize, prompt, read_cut(given))
 
-    def size(self, parameters: Parameters) -> int:
+    def size(self, parameters: Checked) -> int:
         """How many numbers an embedding has."""
         dense = self.modules.dense
         made = len(dense[-1].bias) if dense else self._hidden_size * len(parameters.pooling)
         return min(made, self.modules.truncate_dim or made)
 
-    def encode(self, encoder: TextEncoder, item: Any, parameters: Parameters) -> Windows:
+    def encode(self, encoder: TextEncoder, item: Any, parameters: Checked) -> Windows:
         """Tokenize a text behind its prompt, and count the tokens that are not pooled."""
         prompt = parameters.prompt
         # What is no string the encoder refuses by its name.
@@ -125,10 +118,10 @@ class SentenceEmbeddings:
             )
         return Windows((inputs,), skipped)
 
-    def answer(self, outputs: WindowOutputs, parameters: Parameters) -> Vector:
+    def answer(self, outputs: WindowOutputs, parameters: Checked) -> Vector:
         """Map hidden states, (1, sequence, hidden_size), to an embedding, (size,)."""
         skipped: int = outputs.context
-        (run,) = outputs.outputs
+        run = outputs.only
         tokens = run["last_hidden_state"][0, skipped:]
         vector: Vector = np.concatenate(
             [
@@ -143,10 +136,6 @@ class SentenceEmbeddings:
             vector = unit(vector)
         vector = vector[: self.modules.truncate_dim]
         return unit(vector) if parameters.normalize else vector
-
-    def single(self, item: Any, answer: Any, given: Mapping[str, Any]) -> Any:
-        """The bare answer."""
-        return answer
 
     def _prompt(self, prompt: str | None, name: str | None) -> str:
         if prompt is None and name is None:
@@ -188,3 +177,59 @@ def _lower_first(encoder: TextEncoder) -> None:
     steps = json.loads(present.__getstate__())
     if not any(step["type"] == "Lowercase" for step in steps.get("normalizers", [steps])):
         encoder.tokenizer.normalizer = normalizers.Sequence([lower, present])
+
+
+Given = Parameters
+
+
+class SentenceEmbeddingsPipeline(Pipeline):
+    """Turns texts into vectors. A call gives an array for each text, `encode` one for all.
+
+    See `Parameters` for the parameters of a call.
+    """
+
+    task = "sentence-embeddings"
+    kind = SentenceEmbeddings
+    _task: SentenceEmbeddings
+
+    def encode(
+        self, texts: str | Iterable[str], **parameters: Unpack[Given]
+    ) -> npt.NDArray[np.float32]:
+        """Embed texts, as `sentence_transformers.SentenceTransformer.encode` does.
+
+        Args:
+            texts: One text, or any number of them.
+            **parameters: As in a call.
+
+        Returns:
+            The embeddings, (texts, size), or (size,) for one text.
+
+        Raises:
+            InputError: A text is over the limit or not valid Unicode.
+            TypeError: A text is not a string.
+            UsageError: A parameter is invalid for this checkpoint.
+        """
+        if not isinstance(texts, Iterable) or isinstance(texts, str | bytes | Mapping):
+            return self(texts, **parameters)  # type: ignore[arg-type]  # which may refuse it
+        answers = self(list(texts), **parameters)
+        if not answers:
+            checked, _ = self._read({**parameters})
+            return np.empty((0, self._task.size(checked)), np.float32)
+        return np.stack(answers)
+
+    if TYPE_CHECKING:
+
+        @overload
+        def __call__(self, inputs: str, **given: Unpack[Given]) -> Vector: ...
+        @overload
+        def __call__(self, inputs: list[str], **given: Unpack[Given]) -> list[Vector]: ...
+        @overload
+        def __call__(self, inputs: Items[str], **given: Unpack[Given]) -> Iterator[Vector]: ...
+        def __call__(self, inputs: Any, **given: Any) -> Any: ...
+        @overload
+        async def acall(self, inputs: str, **given: Unpack[Given]) -> Vector: ...
+        @overload
+        async def acall(self, inputs: Many[str], **given: Unpack[Given]) -> list[Vector]: ...
+        async def acall(self, inputs: Any, **given: Any) -> Any: ...
+        def answer(self, item: str, **given: Unpack[Given]) -> Vector: ...
+        def stream(self, items: Iterable[str], **given: Unpack[Given]) -> Iterator[Vector]: ...

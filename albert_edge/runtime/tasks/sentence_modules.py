@@ -44,7 +44,7 @@ _FIXED = {
     "processing_kwargs": {},
 }
 _TIP = (
-    "Pool the outputs of albert_edge.runtime.session.Session as it asks for, or export a "
+    "Pool the outputs of albert_edge.Session as it asks for, or export a "
     "checkpoint without modules.json and pass pooling and normalize."
 )
 

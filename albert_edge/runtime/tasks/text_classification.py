@@ -2,92 +2,92 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Generic, NotRequired, TypedDict, TypeVar, Unpack, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from albert_edge.bundle.bundle import Bundle
 from albert_edge.bundle.manifest import Manifest
-from albert_edge.errors import UsageError
-from albert_edge.runtime.tasks.base import Inputs, Outputs
-from albert_edge.runtime.tasks.top_k import TopK, read_top_k
-from albert_edge.runtime.text import Cut, TextEncoder, cut
+from albert_edge.records import TEXT_OR_PAIR
+from albert_edge.runtime.parameters import Truncation, read_choice, read_cut
+from albert_edge.runtime.pipeline import Pipeline
+from albert_edge.runtime.task import Items, Task, WindowOutputs, Windows
+from albert_edge.runtime.tasks import ranked
+from albert_edge.runtime.tasks.ranked import K
+from albert_edge.runtime.text import TextEncoder
 from albert_edge.runtime.vectors import sigmoid, softmax
 
-Function = Literal["softmax", "sigmoid", "none"]
 Scores = npt.NDArray[np.float32]
 
 
-@dataclass(frozen=True, slots=True)
-class Parameters:
+class Pair(TypedDict):
+    """A text and, where the model takes it, a second one."""
+
+    text: str
+    text_pair: NotRequired[str]
+
+
+class Label(TypedDict):
+    """A label, and how well it fits."""
+
+    label: str
+    score: float
+
+
+class Given(Truncation, total=False):
+    """The parameters of a call, without top_k.
+
+    Attributes:
+        function_to_apply: What makes scores of logits, "softmax", "sigmoid" or "none"; by default
+            what the model was trained with.
+    """
+
+    function_to_apply: str | None
+
+
+class Parameters(Given, ranked.Parameters, total=False):
     """The parameters of a call."""
 
-    top_k: TopK
-    function_to_apply: Function
-    cut: Cut
+
+@dataclass(frozen=True, slots=True)
+class Checked(ranked.Checked):
+    """The parameters of a call, checked."""
+
+    function: str
 
 
-class TextClassification:
+class TextClassification(Task):
     """See `transformers.TextClassificationPipeline`, whose answers these are."""
+
+    fields = TEXT_OR_PAIR
+    accepts = Parameters
 
     def __init__(self, bundle: Bundle) -> None:
         self.labels = bundle.manifest.labels
         self.default_function = _default_function(bundle.manifest)
 
-    def parameters(
-        self,
-        *,
-        top_k: int | str | None = "",
-        function_to_apply: str | None = None,
-        truncation: bool | str = False,
-        max_length: int | None = None,
-        padding: bool | str = False,
-    ) -> Parameters:
-        """Check the parameters of a call.
+    def parameters(self, given: Parameters) -> Checked:
+        function = read_choice(given, "function_to_apply", self.default_function, _FUNCTIONS)
+        return Checked(*ranked.read_top_k(given), read_cut(given), function)
 
-        Args:
-            top_k: How many labels to return, best first; None returns all. Left out, the best one
-                alone is returned, without a list around it.
-            function_to_apply: "softmax", "sigmoid" or "none"; by default what the model was
-                trained with.
-            truncation: See `albert_edge.runtime.text.cut`, as the next two.
-            max_length: A limit below the model's own, in tokens.
-            padding: Taken, and without effect.
-
-        Raises:
-            UsageError: function_to_apply or top_k has no meaning.
-        """
-        function = str(function_to_apply or self.default_function).lower()
-        if function not in ("softmax", "sigmoid", "none"):
-            raise UsageError(
-                f"function_to_apply is {function_to_apply!r}.",
-                tip="It is one of: softmax, sigmoid, none.",
-            )
-        chosen: Function = function  # type: ignore[assignment]  # checked above
-        return Parameters(
-            top_k=read_top_k(top_k),
-            function_to_apply=chosen,
-            cut=cut(truncation, max_length, padding),
-        )
-
-    def encode(self, encoder: TextEncoder, item: Any, parameters: Parameters) -> Inputs:
+    def encode(self, encoder: TextEncoder, item: Any, parameters: Checked) -> Windows:
         """Tokenize a text, or a {"text": ..., "text_pair": ...} pair."""
         text, pair = item, None
         if isinstance(item, dict):
             text, pair = item.get("text"), item.get("text_pair")
         elif _is_nested_pair(item):
             text, pair = item[0]
-        # To transformers an empty second text is none.
-        return encoder.encode(text, pair or None, parameters.cut)
+        # As in transformers, an empty second text is left out.
+        return Windows((encoder.encode(text, pair or None, parameters.cut),))
 
-    def answer(self, outputs: Outputs, parameters: Parameters) -> Any:
+    def answer(self, outputs: WindowOutputs, parameters: Checked) -> Any:
         """Map logits, (1, num_labels), to labels with scores."""
-        scores = _FUNCTIONS[parameters.function_to_apply](outputs["logits"][0])
+        scores = _FUNCTIONS[parameters.function](outputs.only["logits"][0])
         pairs = zip(self.labels, scores.tolist(), strict=True)
-        return parameters.top_k.of([{"label": label, "score": score} for label, score in pairs])
+        return parameters.best([{"label": label, "score": score} for label, score in pairs])
 
     def single(self, item: Any, answer: Any, given: Mapping[str, Any]) -> Any:
         """A text without top_k in the call gives a list around its answer; a pair does not."""
@@ -104,7 +104,7 @@ def _is_nested_pair(item: Any) -> bool:
     )
 
 
-def _default_function(manifest: Manifest) -> Function:
+def _default_function(manifest: Manifest) -> str:
     if manifest.problem_type == "regression":
         return "none"
     if manifest.problem_type == "multi_label_classification" or len(manifest.labels) == 1:
@@ -112,8 +112,71 @@ def _default_function(manifest: Manifest) -> Function:
     return "softmax"
 
 
-_FUNCTIONS: dict[Function, Callable[[Scores], Scores]] = {
+_FUNCTIONS: dict[str, Callable[[Scores], Scores]] = {
     "softmax": softmax,
     "sigmoid": sigmoid,
-    "none": lambda logits: logits,
+    "none": np.asarray,
 }
+Answer = TypeVar("Answer")
+Item = str | Pair
+Texts = list[str] | list[Pair] | list[str | Pair]
+
+
+class TextClassificationPipeline(Pipeline, Generic[Answer]):
+    """Labels texts: `classify("a great film")` gives `[{"label": "POSITIVE", "score": 0.998}]`.
+
+    See `Parameters` for the parameters of a call.
+    """
+
+    task = "text-classification"
+    kind = TextClassification
+
+    if TYPE_CHECKING:
+
+        @overload
+        def __call__(self, inputs: str, **given: Unpack[Given]) -> list[Answer]: ...
+        @overload
+        def __call__(self, inputs: Pair, **given: Unpack[Given]) -> Answer: ...
+        @overload
+        def __call__(self, inputs: Texts, **given: Unpack[Given]) -> list[Answer]: ...
+        @overload
+        def __call__(self, inputs: Items[Item], **given: Unpack[Given]) -> Iterator[Answer]: ...
+        @overload
+        def __call__(self, inputs: Item, *, top_k: K, **given: Unpack[Given]) -> list[Label]: ...
+        @overload
+        def __call__(
+            self, inputs: Texts, *, top_k: K, **given: Unpack[Given]
+        ) -> list[list[Label]]: ...
+        @overload
+        def __call__(
+            self, inputs: Items[Item], *, top_k: K, **given: Unpack[Given]
+        ) -> Iterator[list[Label]]: ...
+        def __call__(self, inputs: Any, **given: Any) -> Any: ...
+
+        @overload
+        async def acall(self, inputs: Pair, **given: Unpack[Given]) -> Answer: ...
+        @overload
+        async def acall(
+            self, inputs: str | Texts | Items[Item], **given: Unpack[Given]
+        ) -> list[Answer]: ...
+        @overload
+        async def acall(self, inputs: Item, *, top_k: K, **given: Unpack[Given]) -> list[Label]: ...
+        @overload
+        async def acall(
+            self, inputs: Texts | Items[Item], *, top_k: K, **given: Unpack[Given]
+        ) -> list[list[Label]]: ...
+        async def acall(self, inputs: Any, **given: Any) -> Any: ...
+
+        @overload
+        def answer(self, item: Item, **given: Unpack[Given]) -> Answer: ...
+        @overload
+        def answer(self, item: Item, *, top_k: K, **given: Unpack[Given]) -> list[Label]: ...
+        def answer(self, item: Any, **given: Any) -> Any: ...
+
+        @overload
+        def stream(self, items: Iterable[Item], **given: Unpack[Given]) -> Iterator[Answer]: ...
+        @overload
+        def stream(
+            self, items: Iterable[Item], *, top_k: K, **given: Unpack[Given]
+        ) -> Iterator[list[Label]]: ...
+        def stream(self, items: Any, **given: Any) -> Any: ...

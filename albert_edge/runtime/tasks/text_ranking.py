@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import json
 import reprlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, Unpack, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from albert_edge.bundle.bundle import Bundle
 from albert_edge.errors import BundleError, UsageError
-from albert_edge.runtime.tasks.base import Inputs, Outputs
-from albert_edge.runtime.text import Cut, TextEncoder, cut
+from albert_edge.records import Fields
+from albert_edge.runtime.parameters import Cut, Truncation, invalid, read_count, read_cut
+from albert_edge.runtime.pipeline import Pipeline
+from albert_edge.runtime.task import Items, Task, WindowOutputs, Windows
+from albert_edge.runtime.text import TextEncoder
 from albert_edge.runtime.vectors import sigmoid
 
 Scores = npt.NDArray[np.float32]
 Activation = Callable[[Scores], Scores]
 
-_ACTIVATIONS: dict[str, Activation] = {"sigmoid": sigmoid, "none": lambda logits: logits}
+_ACTIVATIONS: dict[str, Activation] = {"sigmoid": sigmoid, "none": np.asarray}
 # The names sentence-transformers saves, and the shorter ones it reads as well.
 _SAVED_NAMES = {
     "torch.nn.modules.activation.Sigmoid": "sigmoid",
@@ -30,54 +33,67 @@ _SAVED_NAMES = {
 }
 
 
+class Passage(TypedDict):
+    """A query, and a passage that may answer it."""
+
+    query: str
+    passage: str
+
+
+class RankedPassage(TypedDict):
+    """A passage by its place in the list, its score, and on request its text."""
+
+    corpus_id: int
+    score: float
+    text: NotRequired[str]
+
+
+class Parameters(Truncation, total=False):
+    """The parameters of a call; a limit is one of query and passage together.
+
+    Attributes:
+        activation_fn: What makes a score of a logit, "sigmoid" or "none"; by default what
+            sentence-transformers saved with the model, else "sigmoid" for a model of one label
+            and "none" for others.
+    """
+
+    activation_fn: str | None
+
+
 @dataclass(frozen=True, slots=True)
-class Parameters:
-    """The parameters of a call."""
+class Checked:
+    """The parameters of a call, checked."""
 
     activation: Activation
     cut: Cut
 
 
-class TextRanking:
+class TextRanking(Task):
     """See `sentence_transformers.CrossEncoder`, whose scores these are.
 
     Unlike it, which cuts texts over the limit, this refuses them if not told to cut.
     """
+
+    fields = Fields(("query", "passage"))
+    accepts = Parameters
 
     def __init__(self, bundle: Bundle) -> None:
         self.folder = bundle.folder
         self.num_labels = len(bundle.manifest.labels)
         self.saved_activation = _saved_activation(bundle)
 
-    def parameters(
-        self,
-        *,
-        activation_fn: str | None = None,
-        truncation: bool | str = False,
-        max_length: int | None = None,
-        padding: bool | str = False,
-    ) -> Parameters:
+    def parameters(self, given: Parameters) -> Checked:
         """Check the parameters of a call.
 
-        Args:
-            activation_fn: What makes a score of a logit, "sigmoid" or "none"; by default what
-                sentence-transformers saved with the model, else "sigmoid" for a model of one
-                label and "none" for others.
-            truncation: See `albert_edge.runtime.text.cut`, as the next two. True cuts the longer
-                of query and passage.
-            max_length: A limit below the model's own, in tokens of query and passage together.
-            padding: Taken, and without effect.
-
         Raises:
-            UsageError: A parameter has no meaning.
-            BundleError: activation_fn is left out, and the saved one is not known here.
+            UsageError: A parameter is invalid.
+            BundleError: activation_fn is left out, and the saved one is unsupported.
         """
-        name = self._default() if activation_fn is None else activation_fn
+        name = given.get("activation_fn")
+        name = self._default() if name is None else name
         if name not in _ACTIVATIONS:
-            raise UsageError(
-                f"activation_fn is {name!r}.", tip=f"It is one of: {', '.join(_ACTIVATIONS)}."
-            )
-        return Parameters(_ACTIVATIONS[name], cut(truncation, max_length, padding))
+            raise invalid("activation_fn", name, f"It is one of: {', '.join(_ACTIVATIONS)}.")
+        return Checked(_ACTIVATIONS[name], read_cut(given))
 
     def _default(self) -> str:
         if self.saved_activation is None:
@@ -91,18 +107,14 @@ class TextRanking:
             )
         return name
 
-    def encode(self, encoder: TextEncoder, item: Any, parameters: Parameters) -> Inputs:
+    def encode(self, encoder: TextEncoder, item: Any, parameters: Checked) -> Windows:
         """Tokenize a (query, passage) pair, or a {"query": ..., "passage": ...} one."""
-        return encoder.encode(*_query_and_passage(item), parameters.cut)
+        return Windows((encoder.encode(*_query_and_passage(item), parameters.cut),))
 
-    def answer(self, outputs: Outputs, parameters: Parameters) -> Any:
+    def answer(self, outputs: WindowOutputs, parameters: Checked) -> Any:
         """Map logits, (1, num_labels), to a score, or a list of them if there are several."""
-        scores = parameters.activation(outputs["logits"][0]).tolist()
+        scores = parameters.activation(outputs.only["logits"][0]).tolist()
         return scores[0] if self.num_labels == 1 else scores
-
-    def single(self, item: Any, answer: Any, given: Mapping[str, Any]) -> Any:
-        """The bare answer."""
-        return answer
 
 
 def _query_and_passage(item: Any) -> tuple[str, str]:
@@ -134,3 +146,87 @@ def _read_json(bundle: Bundle, file: str) -> dict[str, Any]:
         raise BundleError(
             f"{bundle.folder / file} is not a JSON object: {error}", tip="Export the model again."
         ) from error
+
+
+# A score; of a model with several labels, a list of them.
+Score = float | Any
+Pair = tuple[str, str] | Passage
+Pairs = list[tuple[str, str]] | list[Passage] | list[Pair]
+Given = Parameters
+
+
+class TextRankingPipeline(Pipeline):
+    """Scores how relevant passages are to a query, and ranks them.
+
+    A call takes one ("query", "passage") pair, a list of pairs, or a generator of pairs, and gives
+    one score, a list, or an iterator. A pair may be {"query": ..., "passage": ...} as well.
+    See `Parameters` for the parameters of a call.
+    """
+
+    task = "text-ranking"
+    kind = TextRanking
+
+    def rank(
+        self,
+        query: str,
+        passages: Iterable[str],
+        *,
+        top_k: int | None = None,
+        return_documents: bool = False,
+        **parameters: Unpack[Given],
+    ) -> list[RankedPassage]:
+        """Rank passages by how relevant they are to a query.
+
+        Args:
+            query: The query.
+            passages: The passages.
+            top_k: How many to return; by default all.
+            return_documents: Whether to return the passages too, as "text".
+            **parameters: As in a call, such as truncation.
+
+        Returns:
+            {"corpus_id": place among the passages, "score"} of each, best first, as
+            `sentence_transformers.CrossEncoder.rank` gives them.
+
+        Raises:
+            UsageError: The model has several labels, or a parameter is invalid.
+            InputError: A pair is over the model's limit or not valid Unicode; says which.
+            TypeError: The query or a passage is not a string, or the passages are one string.
+        """
+        folder, count = self.session.bundle.folder, len(self.session.bundle.manifest.labels)
+        if count != 1:
+            raise UsageError(
+                f"{folder} gives {count} scores for a pair, and ranking needs one.",
+                tip="Call the pipeline on pairs, and rank by the score that matters.",
+            )
+        limit = read_count({"top_k": top_k}, "top_k")
+        if isinstance(passages, str):
+            raise TypeError("passages must be a list of strings, not a string")
+        texts = list(passages)
+        scores = self([(query, text) for text in texts], **parameters)
+        best_first = sorted(range(len(texts)), key=scores.__getitem__, reverse=True)[:limit]
+        ranked: list[RankedPassage] = [
+            {"corpus_id": index, "score": scores[index]} for index in best_first
+        ]
+        if return_documents:
+            return [{**entry, "text": texts[entry["corpus_id"]]} for entry in ranked]
+        return ranked
+
+    if TYPE_CHECKING:
+
+        @overload
+        def __call__(self, inputs: Pair, **given: Unpack[Given]) -> Score: ...
+        @overload
+        def __call__(self, inputs: Pairs, **given: Unpack[Given]) -> list[Score]: ...
+        @overload
+        def __call__(self, inputs: Items[Pair], **given: Unpack[Given]) -> Iterator[Score]: ...
+        def __call__(self, inputs: Any, **given: Any) -> Any: ...
+        @overload
+        async def acall(self, inputs: Pair, **given: Unpack[Given]) -> Score: ...
+        @overload
+        async def acall(
+            self, inputs: Pairs | Items[Pair], **given: Unpack[Given]
+        ) -> list[Score]: ...
+        async def acall(self, inputs: Any, **given: Any) -> Any: ...
+        def answer(self, item: Pair, **given: Unpack[Given]) -> Score: ...
+        def stream(self, items: Iterable[Pair], **given: Unpack[Given]) -> Iterator[Score]: ...

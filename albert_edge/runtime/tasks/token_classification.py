@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any
+from typing import TYPE_CHECKING, Any, Unpack, overload
 
 from tokenizers import Encoding, Tokenizer
 
 from albert_edge.bundle.bundle import Bundle
 from albert_edge.errors import UsageError
-from albert_edge.runtime.tasks.base import WindowOutputs, Windows
+from albert_edge.runtime.parameters import (
+    Cut,
+    Truncation,
+    invalid,
+    read_choice,
+    read_count,
+    read_cut,
+)
+from albert_edge.runtime.pipeline import Pipeline
+from albert_edge.runtime.task import Items, Task, WindowOutputs, Windows
 from albert_edge.runtime.tasks.entities import (
     STRATEGIES,
     Entity,
@@ -20,13 +29,37 @@ from albert_edge.runtime.tasks.entities import (
     find_entities,
     merge_windows,
 )
-from albert_edge.runtime.text import Cut, TextEncoder, cut, token_arrays
+from albert_edge.runtime.text import TextEncoder, token_arrays
 from albert_edge.runtime.vectors import softmax
 
 
+class Parameters(Truncation, total=False):
+    """The parameters of a call. A limit and a truncation are without effect beside a stride.
+
+    Attributes:
+        aggregation_strategy: "none", the default, answers each token; the others answer groups of
+            neighbours with one label. "simple" groups tokens; "first", "average" and "max" group
+            words, whose label is that of their first token, of the mean of their tokens' scores,
+            or of their surest token.
+        ignore_labels: What is left out of the answer, groups by the label without its B- or I-;
+            ["O"] by default.
+        stride: How many tokens the windows share that a text over the limit is seen through. By
+            default there are no windows, and such a text is an error.
+        is_split_into_words: Whether an item is a list of words instead of a text.
+        delimiter: What is between two words in the text that start and end refer to; one space by
+            default.
+    """
+
+    aggregation_strategy: str | None
+    ignore_labels: Collection[str] | None
+    stride: int | None
+    is_split_into_words: bool
+    delimiter: str | None
+
+
 @dataclass(frozen=True, slots=True)
-class Parameters:
-    """The parameters of a call; `delimiter` is None for a text that is not split into words."""
+class Checked:
+    """The checked parameters of a call; `delimiter` is None for a text not split into words."""
 
     aggregation_strategy: str
     ignore_labels: Collection[str]
@@ -43,75 +76,42 @@ class Context:
     join: Join
 
 
-class TokenClassification:
+class TokenClassification(Task):
     """See `transformers.TokenClassificationPipeline`, whose answers these are."""
+
+    accepts = Parameters
 
     def __init__(self, bundle: Bundle) -> None:
         self.labels = bundle.manifest.labels
 
-    def parameters(
-        self,
-        *,
-        aggregation_strategy: str | None = None,
-        ignore_labels: Collection[str] | None = None,
-        stride: int | None = None,
-        is_split_into_words: bool = False,
-        delimiter: str | None = None,
-        truncation: bool | str = False,
-        max_length: int | None = None,
-        padding: bool | str = False,
-    ) -> Parameters:
-        """Check the parameters of a call.
-
-        Args:
-            aggregation_strategy: "none", the default, answers each token; the others answer
-                groups of neighbours with one label. "simple" groups tokens; "first", "average"
-                and "max" group words, whose label is that of their first token, of the mean of
-                their tokens' scores, or of their surest token.
-            ignore_labels: What is left out of the answer, groups by the label without its B- or
-                I-; ["O"] by default.
-            stride: How many tokens the windows share that a text over the limit is seen through.
-                By default there are no windows, and such a text is an error.
-            is_split_into_words: Whether an item is a list of words instead of a text.
-            delimiter: What is between two words in the text that start and end refer to; one
-                space by default.
-            truncation: See `albert_edge.runtime.text.cut`, as the next two. Without effect beside
-                a stride.
-            max_length: A limit below the model's own, in tokens.
-            padding: Taken, and without effect.
-
-        Raises:
-            UsageError: A parameter has no meaning.
-        """
-        strategy = str(aggregation_strategy or "none").lower()
-        if strategy not in STRATEGIES:
-            raise UsageError(
-                f"aggregation_strategy is {aggregation_strategy!r}.",
-                tip=f"It is one of: {', '.join(STRATEGIES)}.",
-            )
-        if isinstance(ignore_labels, str) or not isinstance(ignore_labels, Collection | None):
-            raise UsageError(f"ignore_labels is {ignore_labels!r}.", tip="Give a list of labels.")
-        if stride is not None and (not isinstance(stride, int) or stride < 0):
-            raise UsageError(f"stride is {stride!r}.", tip="Give a number of tokens, 0 or more.")
-        if stride is not None and aggregation_strategy is not None and strategy == "none":
+    def parameters(self, given: Parameters) -> Checked:
+        strategy = read_choice(given, "aggregation_strategy", "none", STRATEGIES)
+        ignored = given.get("ignore_labels")
+        if isinstance(ignored, str) or not isinstance(ignored, Collection | None):
+            raise invalid("ignore_labels", ignored, "Give a list of labels.")
+        stride = read_count(given, "stride", least=0)
+        named = given.get("aggregation_strategy") is not None
+        if stride is not None and named and strategy == "none":
             raise UsageError(
                 "A stride needs groups to merge, and aggregation_strategy is 'none'.",
                 tip="Choose another aggregation_strategy.",
             )
-        return Parameters(
+        delimiter = given.get("delimiter")
+        delimiter = " " if delimiter is None else delimiter
+        return Checked(
             aggregation_strategy=strategy,
-            ignore_labels=["O"] if ignore_labels is None else ignore_labels,
+            ignore_labels=["O"] if ignored is None else ignored,
             stride=stride,
-            delimiter=(" " if delimiter is None else delimiter) if is_split_into_words else None,
-            cut=cut(truncation, max_length, padding),
+            delimiter=delimiter if given.get("is_split_into_words") else None,
+            cut=read_cut(given),
         )
 
-    def arrange(self, inputs: Any, parameters: Parameters) -> Any:
+    def arrange(self, inputs: Any, parameters: Checked) -> Any:
         """Words in a list are one item, answered as a list of one."""
         words = parameters.delimiter is not None and isinstance(inputs, list)
         return [inputs] if words and not all(isinstance(item, list) for item in inputs) else inputs
 
-    def encode(self, encoder: TextEncoder, item: Any, parameters: Parameters) -> Windows:
+    def encode(self, encoder: TextEncoder, item: Any, parameters: Checked) -> Windows:
         """Tokenize a text, or a list of words."""
         split = parameters.delimiter is not None
         if parameters.stride is None:
@@ -127,7 +127,7 @@ class TokenClassification:
         context = Context(windows, _joiner(encoder.tokenizer))
         return Windows(tuple(token_arrays(each) for each in encodings), context)
 
-    def answer(self, outputs: WindowOutputs, parameters: Parameters) -> list[Entity]:
+    def answer(self, outputs: WindowOutputs, parameters: Checked) -> list[Entity]:
         """Map the logits of each window, (1, sequence, num_labels), to entities."""
         context: Context = outputs.context
         entities: list[Entity] = []
@@ -137,10 +137,6 @@ class TokenClassification:
             found = find_entities(tokens, scores, self.labels, strategy, context.join)
             entities += (entity for entity in found if _kept(entity, parameters.ignore_labels))
         return merge_windows(entities) if len(context.windows) > 1 else entities
-
-    def single(self, item: Any, answer: Any, given: Mapping[str, Any]) -> Any:
-        """The bare answer, a list already."""
-        return answer
 
 
 def _tokens(
@@ -175,3 +171,39 @@ def _joiner(tokenizer: Tokenizer) -> Join:
 
 def _kept(entity: Entity, ignored: Collection[str]) -> bool:
     return entity.get("entity", entity.get("entity_group")) not in ignored
+
+
+Answer = list[Entity]
+Item = str | list[str]
+Texts = list[str] | list[list[str]]
+Given = Parameters
+
+
+class TokenClassificationPipeline(Pipeline):
+    """Labels the tokens of a text, or groups of neighbours with one label.
+
+    See `Parameters` for the parameters of a call. A list of strings is a list of texts, unless
+    is_split_into_words makes it one text in words.
+    """
+
+    task = "token-classification"
+    kind = TokenClassification
+
+    if TYPE_CHECKING:
+
+        @overload
+        def __call__(self, inputs: str, **given: Unpack[Given]) -> Answer: ...
+        @overload
+        def __call__(self, inputs: Texts, **given: Unpack[Given]) -> list[Answer]: ...
+        @overload
+        def __call__(self, inputs: Items[Item], **given: Unpack[Given]) -> Iterator[Answer]: ...
+        def __call__(self, inputs: Any, **given: Any) -> Any: ...
+        @overload
+        async def acall(self, inputs: str, **given: Unpack[Given]) -> Answer: ...
+        @overload
+        async def acall(
+            self, inputs: Texts | Items[Item], **given: Unpack[Given]
+        ) -> list[Answer]: ...
+        async def acall(self, inputs: Any, **given: Any) -> Any: ...
+        def answer(self, item: Item, **given: Unpack[Given]) -> Answer: ...
+        def stream(self, items: Iterable[Item], **given: Unpack[Given]) -> Iterator[Answer]: ...

@@ -3,22 +3,58 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack, overload
 
 import numpy as np
 
 from albert_edge.bundle.bundle import Bundle
 from albert_edge.errors import InputError, Message, UsageError
-from albert_edge.runtime.tasks.base import WindowOutputs, Windows
-from albert_edge.runtime.text import Arrays, Cut, TextEncoder, cut
+from albert_edge.runtime.parameters import Cut, Truncation, read_cut
+from albert_edge.runtime.pipeline import Pipeline
+from albert_edge.runtime.task import Inputs, Items, Many, Task, WindowOutputs, Windows
+from albert_edge.runtime.text import TextEncoder
 from albert_edge.runtime.vectors import softmax
 
 
+class LabelledText(TypedDict):
+    """A text, and the labels that fit it, best first, each with its score."""
+
+    sequence: str
+    labels: list[str]
+    scores: list[float]
+
+
+class Given(Truncation, total=False):
+    """The parameters of a call, without candidate_labels.
+
+    truncation=True cuts the text and never the label ("only_first"), and a limit is one of text
+    and label together.
+
+    Attributes:
+        hypothesis_template: The sentence a label becomes, with {} where the label goes.
+        multi_label: Whether several labels may fit a text. Each then has a score between 0 and 1
+            of its own; by default the scores of a text sum to 1.
+    """
+
+    hypothesis_template: str
+    multi_label: bool
+
+
+class Parameters(Given, total=False):
+    """The parameters of a call.
+
+    Attributes:
+        candidate_labels: The labels to choose from, as a list or separated by commas.
+    """
+
+    candidate_labels: str | Sequence[str] | None
+
+
 @dataclass(frozen=True, slots=True)
-class Parameters:
-    """The parameters of a call; no labels if it names none."""
+class Checked:
+    """The checked parameters of a call; no labels if it names none."""
 
     labels: tuple[str, ...]
     template: str
@@ -26,7 +62,7 @@ class Parameters:
     cut: Cut
 
 
-class ZeroShotClassification:
+class ZeroShotClassification(Task):
     """See `transformers.ZeroShotClassificationPipeline`, whose answers these are.
 
     The model is one of natural language inference. Each label becomes a sentence, and fits as well
@@ -35,6 +71,8 @@ class ZeroShotClassification:
 
     Unlike transformers, which cuts texts over the limit, it refuses them if not told to cut.
     """
+
+    accepts = Parameters
 
     def __init__(self, bundle: Bundle) -> None:
         names = bundle.manifest.labels
@@ -49,41 +87,18 @@ class ZeroShotClassification:
                 stacklevel=4,  # where the pipeline is made
             )
 
-    def parameters(
-        self,
-        *,
-        candidate_labels: str | Sequence[str] | None = None,
-        hypothesis_template: str = "This example is {}.",
-        multi_label: bool = False,
-        truncation: bool | str = False,
-        max_length: int | None = None,
-        padding: bool | str = False,
-    ) -> Parameters:
-        """Check the parameters of a call.
-
-        Args:
-            candidate_labels: The labels to choose from, as a list or separated by commas.
-            hypothesis_template: The sentence a label becomes, with {} where the label goes.
-            multi_label: Whether several labels may fit a text. Each then has a score between 0
-                and 1 of its own; by default the scores of a text sum to 1.
-            truncation: True cuts the text and never the label ("only_first"); else see
-                `albert_edge.runtime.text.cut`, as for the next two.
-            max_length: A limit below the model's own, in tokens of text and label together.
-            padding: Taken, and without effect.
-
-        Raises:
-            UsageError: A parameter has no meaning.
-        """
-        _check_template(hypothesis_template)
-        strategy = "only_first" if truncation is True else truncation
-        return Parameters(
-            labels=() if candidate_labels is None else _read_labels(candidate_labels),
-            template=hypothesis_template,
-            multi_label=multi_label,
-            cut=cut(strategy, max_length, padding),
+    def parameters(self, given: Parameters) -> Checked:
+        template = given.get("hypothesis_template", "This example is {}.")
+        _check_template(template)
+        labels = given.get("candidate_labels")
+        return Checked(
+            labels=() if labels is None else _read_labels(labels),
+            template=template,
+            multi_label=given.get("multi_label", False),
+            cut=read_cut(given, default="only_first"),
         )
 
-    def encode(self, encoder: TextEncoder, item: Any, parameters: Parameters) -> Windows:
+    def encode(self, encoder: TextEncoder, item: Any, parameters: Checked) -> Windows:
         """Tokenize a text with each of the labels."""
         if not parameters.labels:
             raise UsageError(
@@ -96,7 +111,7 @@ class ZeroShotClassification:
         )
         return Windows(tuple(pairs), item)
 
-    def answer(self, outputs: WindowOutputs, parameters: Parameters) -> dict[str, Any]:
+    def answer(self, outputs: WindowOutputs, parameters: Checked) -> dict[str, Any]:
         """Map the logits of each label, (1, num_labels of the model), to labels with scores."""
         logits = np.concatenate([output["logits"] for output in outputs.outputs])
         if parameters.multi_label or len(logits) == 1:
@@ -109,10 +124,6 @@ class ZeroShotClassification:
             "labels": [parameters.labels[index] for index in best_first],
             "scores": scores[best_first].tolist(),
         }
-
-    def single(self, item: Any, answer: Any, given: Mapping[str, Any]) -> Any:
-        """The bare answer."""
-        return answer
 
 
 def _check_template(template: Any) -> None:
@@ -143,11 +154,53 @@ def _read_labels(labels: Any) -> tuple[str, ...]:
 
 
 def _premise_and_hypothesis(
-    encoder: TextEncoder, text: Any, label: str, parameters: Parameters
-) -> Arrays:
+    encoder: TextEncoder, text: Any, label: str, parameters: Checked
+) -> Inputs:
     try:
         return encoder.encode(text, parameters.template.format(label), parameters.cut)
     except InputError as error:
         raise InputError(
             Message(f"With the label {label!r}: ", error.message), tip=error.remedy
         ) from error
+
+
+Answer = LabelledText
+Labels = str | Sequence[str] | None
+
+
+class ZeroShotClassificationPipeline(Pipeline):
+    """Says how well labels of the caller's own fit a text.
+
+    The labels may follow the text in a call, as transformers takes them. See `Parameters` for the
+    parameters of a call.
+    """
+
+    task = "zero-shot-classification"
+    kind = ZeroShotClassification
+
+    @overload
+    def __call__(
+        self, inputs: str, candidate_labels: Labels = None, **given: Unpack[Given]
+    ) -> Answer: ...
+    @overload
+    def __call__(
+        self, inputs: list[str], candidate_labels: Labels = None, **given: Unpack[Given]
+    ) -> list[Answer]: ...
+    @overload
+    def __call__(
+        self, inputs: Items[str], candidate_labels: Labels = None, **given: Unpack[Given]
+    ) -> Iterator[Answer]: ...
+    def __call__(self, inputs: Any = None, candidate_labels: Any = None, **parameters: Any) -> Any:
+        if candidate_labels is not None:
+            parameters["candidate_labels"] = candidate_labels
+        return super().__call__(inputs, **parameters)
+
+    if TYPE_CHECKING:
+
+        @overload
+        async def acall(self, inputs: str, **given: Unpack[Parameters]) -> Answer: ...
+        @overload
+        async def acall(self, inputs: Many[str], **given: Unpack[Parameters]) -> list[Answer]: ...
+        async def acall(self, inputs: Any, **given: Any) -> Any: ...
+        def answer(self, item: str, **given: Unpack[Parameters]) -> Answer: ...
+        def stream(self, items: Iterable[str], **given: Unpack[Parameters]) -> Iterator[Answer]: ...

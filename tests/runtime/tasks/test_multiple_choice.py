@@ -23,6 +23,7 @@ from support.pipelines import (
 
 import albert_edge
 from albert_edge.errors import InputError, UsageError
+from albert_edge.runtime.load import load_pipeline
 from albert_edge.runtime.pipeline import Pipeline
 from albert_edge.runtime.session import Session
 
@@ -131,7 +132,7 @@ def test_top_k(english: Choosers, top_k: int | None) -> None:
     every = english.ours(PIZZA, top_k=99)
     assert_answer(every, PIZZA, english.scores(PIZZA))
     assert english.ours(PIZZA, top_k=top_k) == every[:top_k]
-    made = albert_edge.pipeline("multiple-choice", english.bundle, threads=1, top_k=top_k)
+    made = load_pipeline("multiple-choice", english.bundle, threads=1, top_k=top_k)
     assert made(PIZZA) == every[:top_k]
     assert made(PIZZA, top_k="") == every[0]  # as it is where it was left out
 
@@ -314,7 +315,7 @@ def test_a_top_k_without_meaning_is_refused(english: Choosers, top_k: Any) -> No
 
 
 def test_an_unknown_parameter_is_refused(english: Choosers) -> None:
-    with pytest.raises(TypeError, match="function_to_apply"):
+    with pytest.raises(UsageError, match="no parameter function_to_apply"):
         english.ours(PIZZA, function_to_apply="none")
     with pytest.raises(UsageError, match="truncation"):
         english.ours(PIZZA, truncation="shortest_first")

@@ -492,7 +492,7 @@ def test_the_longest_stride(english: Both) -> None:
 
 @pytest.mark.parametrize("name", ["truncation", "topk", "data", "max_length"])
 def test_an_unknown_parameter_is_refused(english: Both, name: str) -> None:
-    with pytest.raises(TypeError, match=name):
+    with pytest.raises(UsageError, match=f"no parameter {name}"):
         english.ours(ITEM, **{name: 1})
 
 

@@ -243,7 +243,7 @@ def test_the_pooler_is_that_of_albert(base: Base) -> None:
     embed = embeddings(bundle, pooling="pooler")
     session = Session(bundle)
     for text in TEXTS:
-        outputs = session.run(embed._encoder.encode(text))
+        outputs = session.run(embed.encoder.encode(text))
         np.testing.assert_array_equal(embed(text), outputs["pooler_output"][0])
     assert not np.allclose(embed("a"), embed("a", pooling="cls"), atol=0.01)
 
@@ -357,7 +357,7 @@ def test_a_prompt_that_leaves_nothing(base: Base, tmp_path: Path) -> None:
     both = pair(saved(base(), tmp_path / "st", pooling("mean", include_prompt=False)))
     # Seven pieces alone, one with its end.
     prompt, text = "unbelievabl", "e"
-    alone, whole = (len(both.ours._encoder.encoding(each).ids) for each in (prompt, prompt + text))
+    alone, whole = (len(both.ours.encoder.encoding(each).ids) for each in (prompt, prompt + text))
     assert whole < alone
     with pytest.raises(InputError, match="no token is left"):
         both.ours(text, prompt=prompt)
@@ -494,7 +494,7 @@ def test_int8(base: Base, tmp_path: Path, vocabulary: str) -> None:
     assert ours.session.variant.precision == "int8"
     session = Session(both.bundle, precision="int8")
     for text in (*TEXTS, *SENTENCES):
-        inputs = ours._encoder.encode(text)
+        inputs = ours.encoder.encode(text)
         hidden = session.run(inputs)["last_hidden_state"].astype(np.float64)
         count = inputs["input_ids"].shape[1]
         assert hidden.shape == (1, count, HIDDEN)

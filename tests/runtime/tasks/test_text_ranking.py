@@ -32,7 +32,6 @@ from albert_edge.bundle.bundle import open_bundle
 from albert_edge.bundle.change import digest
 from albert_edge.bundle.manifest import MANIFEST, FileRecord
 from albert_edge.errors import BundleError, InputError, UsageError
-from albert_edge.runtime.ranking import RankingPipeline
 from albert_edge.runtime.session import Session
 from albert_edge.runtime.vectors import sigmoid
 
@@ -55,7 +54,7 @@ class Rankers:
 
     bundle: Path
     reference: Path
-    ours: RankingPipeline
+    ours: Any
     theirs: Any
 
 
@@ -409,9 +408,9 @@ def test_what_is_no_list_of_passages_is_a_type_error(english: Rankers) -> None:
     with pytest.raises(TypeError, match="must be a list of strings"):
         english.ours.rank(QUERY, "one passage")
     with pytest.raises(TypeError, match=r"item 1: .*two strings"):
-        english.ours.rank(QUERY, ["fine", None])  # type: ignore[list-item]
+        english.ours.rank(QUERY, ["fine", None])
     with pytest.raises(TypeError, match=r"item 0: .*two strings"):
-        english.ours.rank(None, ["fine"])  # type: ignore[arg-type]
+        english.ours.rank(None, ["fine"])
 
 
 # --- int8 -----------------------------------------------------------------------------------
@@ -513,5 +512,5 @@ def test_an_unknown_activation_is_refused(english: Rankers, name: Any) -> None:
 
 @pytest.mark.parametrize("name", ["truncate", "top_k", "apply_softmax"])
 def test_an_unknown_parameter_is_refused(english: Rankers, name: str) -> None:
-    with pytest.raises(TypeError, match=name):
+    with pytest.raises(UsageError, match=f"no parameter {name}"):
         english.ours(PAIRS[0], **{name: True})

@@ -1,0 +1,102 @@
+"""What a pipeline needs to know of a task: an item to runs of the model, and back to an answer."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from albert_edge.bundle.bundle import Bundle
+from albert_edge.records import TEXT, Fields
+from albert_edge.runtime.parameters import CALL_OPTIONS, Truncation
+from albert_edge.runtime.text import TextEncoder
+
+Inputs = dict[str, npt.NDArray[np.int64]]
+Outputs = Mapping[str, npt.NDArray[Any]]
+T = TypeVar("T")
+Items = Generator[T, Any, Any]
+"""A generator of items, which a call answers one by one; another iterable is a single item."""
+Many = list[T] | Generator[T, Any, Any]
+"""Several items."""
+
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """An item as the model takes it. One window is one run of the model.
+
+    Attributes:
+        inputs: The inputs of each run.
+        context: What else the answer is made of, such as the text and the offsets of its tokens.
+    """
+
+    inputs: tuple[Inputs, ...]
+    context: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class WindowOutputs:
+    """What the model gives for `Windows`: the outputs of each run, and the same context."""
+
+    outputs: tuple[Outputs, ...]
+    context: Any = None
+
+    @property
+    def only(self) -> Outputs:
+        """The outputs of an item of one window."""
+        (outputs,) = self.outputs
+        return outputs
+
+
+class Task(ABC):
+    """Turns an item into runs of the model, and their outputs into an answer.
+
+    Its methods get the parameters of a call as `parameters` returned them.
+
+    Attributes:
+        fields: What an item is made of, as files of records name it.
+        accepts: The parameters of a call, a TypedDict that extends `CallOptions`.
+    """
+
+    fields: ClassVar[Fields] = TEXT
+    accepts: ClassVar[Any]
+
+    def __init__(self, bundle: Bundle) -> None:  # noqa: B027, not every task needs anything
+        """Take from the bundle what the answers need."""
+
+    @classmethod
+    def parameter_names(cls) -> tuple[str, ...]:
+        """Return the names of the parameters of a call, the task's own first."""
+        names = [name for name in cls.accepts.__annotations__ if name not in CALL_OPTIONS]
+        return tuple(sorted(names, key=Truncation.__annotations__.__contains__))
+
+    def prepare(self, encoder: TextEncoder) -> TextEncoder:
+        """Return the tokenizer as the task wants it, by default as the bundle has it."""
+        return encoder
+
+    @abstractmethod
+    def parameters(self, given: Any) -> Any:
+        """Check the parameters of a call, of known names, and fill in their defaults.
+
+        Raises:
+            UsageError: A value is invalid.
+        """
+
+    def arrange(self, inputs: Any, parameters: Any) -> Any:
+        """Return the inputs of a call as one item, a list of items or a generator of items."""
+        return inputs
+
+    @abstractmethod
+    def encode(self, encoder: TextEncoder, item: Any, parameters: Any) -> Windows:
+        """Turn one item, such as a text, into inputs of the model."""
+
+    @abstractmethod
+    def answer(self, outputs: WindowOutputs, parameters: Any) -> Any:
+        """Turn outputs of the model into one answer."""
+
+    def single(self, item: Any, answer: Any, given: Mapping[str, Any]) -> Any:
+        """Return what a call with one item and the keyword arguments `given` returns."""
+        return answer
