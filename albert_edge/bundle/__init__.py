@@ -1,1 +1,1 @@
-"""The bundle: a folder with a manifest, changed all or nothing."""
+"""The bundle: a folder with a manifest, changed as a whole or not at all."""

@@ -135,7 +135,7 @@ class Bundle:
         return parse_object(content, str(self.folder / file), error)
 
     def check_all(self) -> list[FileRecord]:
-        """Check every listed file; the records checked.
+        """Check every listed file and return the records.
 
         Raises:
             BundleError: A file is missing or its sha256 differs.

@@ -1,9 +1,9 @@
-"""Changing a bundle, all or nothing.
+"""Change a bundle as a whole or not at all.
 
 New files are written to a hidden staging folder inside the bundle. Renaming that folder to
-`.commit` decides; what it holds is then moved into place, the manifest last. Whoever opens a
-bundle with a `.commit` in it first finishes those moves, so a process killed at any moment leaves
-the old bundle or the new one, and nothing to clean by hand.
+`.commit` commits the change; its files are then moved into place, the manifest last. Whoever
+opens a bundle with a `.commit` in it first finishes those moves, so a process killed at any
+moment leaves the old bundle or the new one, and nothing to clean by hand.
 
 Standard library only.
 """
@@ -44,7 +44,7 @@ class Staging:
         return path
 
     def record(self, path: Path) -> FileRecord:
-        """Hash a file that was written, and see it safely on the disk."""
+        """Flush a file that was written to the disk, and hash it."""
         with path.open("rb") as file:
             os.fsync(file.fileno())
         relative = path.relative_to(self.folder).as_posix()
@@ -61,7 +61,7 @@ class Change:
 
 @contextlib.contextmanager
 def change(folder: Path) -> Iterator[Change]:
-    """Change a bundle, or make one, all or nothing.
+    """Change or create a bundle, as a whole or not at all.
 
     Write files under `change.staging`, then set `change.manifest`. The change is committed when
     the block ends; an error inside the block, or a block that sets no manifest, leaves everything
@@ -94,14 +94,14 @@ def change(folder: Path) -> Iterator[Change]:
 
 
 def finish_change(folder: Path) -> None:
-    """Finish a change that was cut off after it was decided, if there is one."""
-    if is_decided(folder):
+    """Finish a change that was cut off after it was committed, if there is one."""
+    if is_committed(folder):
         with _locked(folder, wait=True):
             _roll_forward(folder)
 
 
-def is_decided(folder: Path) -> bool:
-    """Whether a change was decided whose files are not all in place yet."""
+def is_committed(folder: Path) -> bool:
+    """Whether a change was committed whose files are not all in place yet."""
     return (folder / _COMMIT).exists()
 
 
@@ -112,8 +112,8 @@ def digest(path: Path) -> str:
 
 
 def _roll_forward(folder: Path) -> None:
-    """Move what a decided change holds into place; safe to be cut off and called again."""
-    if not is_decided(folder):
+    """Move the files of a committed change into place; can be interrupted and called again."""
+    if not is_committed(folder):
         return
     commit = folder / _COMMIT
     if (commit / MANIFEST).exists():  # else the last move was made and only tidying is left
@@ -141,7 +141,7 @@ def _remove_what_is_replaced(folder: Path, new: Manifest) -> None:
 
 
 def _refuse_obstacles(staging: Path, folder: Path) -> None:
-    """See that every move can be made before it is decided that all will be."""
+    """Check that every file can be moved before the change is committed."""
     for path in _files(staging):
         target = folder / path.relative_to(staging)
         if target.is_dir() or (target.parent.exists() and not target.parent.is_dir()):
@@ -157,7 +157,7 @@ def _files(folder: Path) -> list[Path]:
 
 @contextlib.contextmanager
 def _made(folder: Path) -> Iterator[None]:
-    """Make a folder, and unmake it and its new parents if nothing was put into it."""
+    """Make a folder, and remove it and its new parents again if it stays empty."""
     new = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -41,7 +41,7 @@ class Parity:
         return all(difference <= TOLERANCE for difference in self.differences.values())
 
     def require(self, candidate: str, reference: str, *, tip: str | Message) -> None:
-        """See that it holds.
+        """Require that every output is within `TOLERANCE`.
 
         Raises:
             QualityError: It does not; the message names both.

@@ -25,7 +25,7 @@ def portable_file(bundle: Bundle) -> Path:
 
 
 def require_onnx(purpose: str) -> None:
-    """See that graphs can be authored.
+    """Require the packages that author graphs.
 
     Raises:
         MissingExtraError: onnx or onnxscript is not installed.

@@ -80,7 +80,7 @@ class Budget:
 
 
 class Judge:
-    """Compares compressed answers with those of the float model.
+    """Compares answers of compressed models with those of fp32.
 
     Args:
         config: Says what the outputs mean.

@@ -51,10 +51,10 @@ class Sample:
 def load_sample(
     bundle: Bundle, config: AlbertConfig, texts: Texts | None, data: File | None
 ) -> Sample:
-    """Load what a compressed model is to be judged on.
+    """Load the texts that a compressed model is compared with fp32 on.
 
     Args:
-        bundle: Gives the tokenizer, the task and the labels.
+        bundle: Gives the tokenizer, the head and the labels.
         config: The geometry.
         texts: The user's texts: a list, or a file as `predict` reads it.
         data: A .tsv, .csv or .jsonl file of texts with a "label" each.
@@ -128,7 +128,7 @@ def _encode(encoder: TextEncoder, pair: tuple[str, str | None], number: int, ori
 
 
 def _fitted(encoded: list[Arrays], bundle: Bundle) -> Iterator[Arrays]:
-    """Give texts the form the task reads: choices side by side, a word masked."""
+    """Shape texts as the head reads them: choices side by side, a word masked."""
     head = HEADS[bundle.manifest.head]
     if head.has_choices:
         for first, second in zip(encoded, [*encoded[1:], encoded[0]], strict=True):

@@ -32,6 +32,8 @@ def find_scorer(bundle: Bundle, task: str | None) -> Scorer:
         UsageError: The task cannot be evaluated, or the bundle was not exported for it.
     """
     head = bundle.manifest.head
+    if task is None and bundle.manifest.task in SCORERS:
+        task = bundle.manifest.task
     if task is None:
         name = next((name for name in SCORERS if HEAD_OF_TASK[name] == head), head)
     else:

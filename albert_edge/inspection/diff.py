@@ -79,6 +79,10 @@ class DiffReport:
     only_second: list[str]
     variants: list[VariantDiff]
 
+    def __repr__(self) -> str:
+        result = "equal" if self.equal else f"{len(self.variants)} pairs of variants compared"
+        return f"DiffReport('{self.first}', '{self.second}': {result})"
+
 
 def diff(
     first: str | os.PathLike[str],
@@ -146,7 +150,7 @@ def _pairs(
 
 def _about(bundle: Bundle, config: AlbertConfig) -> dict[str, Any]:
     manifest = bundle.manifest
-    told = {
+    fields = {
         "head": manifest.head,
         "task": manifest.task,
         "labels": list(manifest.labels),
@@ -155,7 +159,7 @@ def _about(bundle: Bundle, config: AlbertConfig) -> dict[str, Any]:
         "revision": manifest.revision,
     }
     sizes = asdict(config)
-    return {**told, **{name: sizes[name] for name in sizes if name not in told}}
+    return {**fields, **{name: sizes[name] for name in sizes if name not in fields}}
 
 
 def _hashes(bundle: Bundle) -> dict[str, str]:

@@ -1,1 +1,1 @@
-"""What the commands do, as functions: each makes a bundle, or adds to one, all or nothing."""
+"""Functions that make a bundle or add to one: export, optimize, quantize, demo."""

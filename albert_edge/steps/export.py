@@ -13,7 +13,7 @@ from typing import Literal
 
 from albert_edge.architecture.config import AlbertConfig, read_config
 from albert_edge.architecture.heads import HEAD_OF_TASK, HEADS, head_of_class
-from albert_edge.bundle.change import Staging, change, is_decided
+from albert_edge.bundle.change import Staging, change, is_committed
 from albert_edge.bundle.manifest import MANIFEST, MODEL, PORTABLE, Manifest, Variant
 from albert_edge.checkpoint.source import Source, find_source
 from albert_edge.checkpoint.tokenizer import TokenizerFiles, read_tokenizer
@@ -188,7 +188,7 @@ class _Export:
         return files
 
     def report(self, folder: Path, written: Written, variant: Variant) -> ExportReport:
-        """Say what was done."""
+        """Report what was done."""
         return ExportReport(
             bundle=folder,
             head=self.head,
@@ -211,7 +211,7 @@ def _refuse_to_overwrite(folder: Path, *, force: bool) -> None:
         raise UsageError(f"{folder} is a file.", tip="Name another folder for the bundle.")
     if force:
         return
-    if (folder / MANIFEST).exists() or is_decided(folder):
+    if (folder / MANIFEST).exists() or is_committed(folder):
         raise UsageError(
             f"{folder} is a bundle already.",
             tip=Message("Replace it with ", Argument("force", True), "."),
@@ -227,7 +227,7 @@ def _refuse_to_overwrite(folder: Path, *, force: bool) -> None:
 
 
 def _choose_head(task: str, config: AlbertConfig, source: Source) -> tuple[str, str | None]:
-    """What the model was trained for, and the task that was named, if it is not that."""
+    """Choose the head, and the task of a pipeline if `task` names one."""
     if task != "auto":
         name = task
         if task not in HEADS:

@@ -162,7 +162,7 @@ def _compare(portable: Path, path: Path, plan: Plan, inputs: list[Arrays]) -> Pa
 
 
 def _reference(portable: Path, mask_token_id: int | None) -> Run:
-    """The portable model, its logits cut down to the masks where only those are asked for."""
+    """Run the portable model; with a mask token, only its logits at the masks are returned."""
     run = run_file(portable)
     if mask_token_id is None:
         return run

@@ -1,6 +1,6 @@
 """The files of a sentence-transformers folder -> the bundle, laid out as there.
 
-Configurations go in as they are; modules this package does not know are the runtime's to name.
+Configurations are copied unchanged; the runtime names modules that it does not support.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _TRANSFORMER_CONFIGS = (TRANSFORMER_CONFIG, "sentence_albert_config.json")
 
 
 def write_sentence_files(staging: Staging, source: Source, config: AlbertConfig) -> list[str]:
-    """Lay beside a model what sentence-transformers makes embeddings of its outputs with.
+    """Write the files that turn outputs of a model into embeddings of sentences.
 
     Args:
         staging: The bundle.
@@ -74,7 +74,7 @@ def write_sentence_files(staging: Staging, source: Source, config: AlbertConfig)
 
 
 def write_ranking_files(staging: Staging, source: Source) -> list[str]:
-    """Lay beside a classifier what a CrossEncoder does to its logits, if the checkpoint says so.
+    """Write the file that says what a CrossEncoder does to the logits, if there is one.
 
     Args:
         staging: The bundle.

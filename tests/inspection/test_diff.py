@@ -431,3 +431,9 @@ def test_the_command_refuses_one_variant(root: Path, cli: Cli) -> None:
     code, out, err = cli(root / "bundle", "--variant", "model")
     assert (code, out) == (2, "")
     assert err.startswith("ERROR Variant 'model' would be compared with itself.\nTIP   ")
+
+
+def test_a_report_is_a_short_text(root: Path) -> None:
+    bundle = root / "bundle"
+    report = diff(bundle, variant="model", second_variant="model_int8")
+    assert repr(report) == f"DiffReport('{bundle}', '{bundle}': 1 pairs of variants compared)"
