@@ -76,8 +76,9 @@ def make_model(folder: Path, geometry: str, name: str, calibration: list[str]) -
 
 
 def make_plan(folder: Path, options: Namespace) -> Plan:
-    """Every contender that is installed."""
-    present = [runtime for runtime in CONTENDERS if not runtime.missing]
+    """The contenders that are wanted and installed."""
+    wanted = [one for one in CONTENDERS if one.name in (options.contender or [one.name])]
+    present = [runtime for runtime in wanted if not runtime.missing]
     own = [runtime for runtime in present if runtime.name.startswith("albert-edge")]
     return Plan(
         head=models.HEAD,
@@ -85,7 +86,7 @@ def make_plan(folder: Path, options: Namespace) -> Plan:
         reference=own[0],
         own=own,
         peers=[runtime for runtime in present if runtime not in own],
-        skipped={one.name: one.how_to_get_it for one in CONTENDERS if one.missing},
+        skipped={one.name: one.how_to_get_it for one in wanted if one.missing},
         shapes=options.shapes,
         threads=[models.THREADS],
         rounds=options.rounds,
@@ -149,6 +150,7 @@ BENCHMARK = command.Benchmark(
         models.rounds(5),
         ("--texts", {"type": int, "default": 60, "help": "how many to judge quality on"}),
         ("--shapes", {"type": parse_shapes, "default": list(DEFAULT_SHAPES)}),
+        ("--contender", {"nargs": "+", "help": "names; all by default"}),
         ("--models", {"nargs": "+", "choices": MODELS, "help": "all by default"}),
     ),
 )

@@ -153,7 +153,8 @@ def precisions(figures: Figures) -> str:
     }
     rows = []
     for precision in ("fp32", "int8", "int8-block", "int4"):
-        name = _OWN + precision
+        if (name := _OWN + precision) not in runtimes:
+            continue
         speed_up = at[_OWN + "fp32"] / at[name]
         ratio = format_ratio(speed_up, None, None, figures["report"]["rounds"])
         rows.append((f"`{precision}`", runtimes[name] | {"ratio": ratio}))

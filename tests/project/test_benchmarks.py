@@ -20,7 +20,11 @@ OPTIONS = {
     "bench": [*TINY, "--shapes", "1x8,2x16", "--against", "openvino"],
     "fp32": TINY,
     "geometries": TINY,
-    "int8": [*TINY, "--texts", "3", "--shapes", "1x128", "--models", "random", "outliers pooled"],
+    "int8": [
+        *(*TINY, "--texts", "3", "--shapes", "1x128", "--models", "outliers pooled"),
+        *("--contender", "albert-edge fp32", "albert-edge int8"),
+        *("ORT O2+dynamic int8", "OpenVINO int8 static, bf16"),
+    ],
     "quantize": TINY,
     "soak": ["--model", "tiny", "--texts", "20", "--others", "10"],
     "start": [*TINY, "--no-install"],
