@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import reprlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -129,23 +128,14 @@ def _query_and_passage(item: Any) -> tuple[str, str]:
 
 def _saved_activation(bundle: Bundle) -> Any:
     """The name of the activation function that sentence-transformers saved, or None."""
-    saved = _read_json(bundle, "config_sentence_transformers.json").get("activation_fn")
+    saved = bundle.read_object("config_sentence_transformers.json").values.get("activation_fn")
     if saved is not None:
         return saved
-    config = _read_json(bundle, "config.json")
+    config = bundle.read_object("config.json").values
     section = config.get("sentence_transformers")  # from version 4 until there was that file
     if isinstance(section, dict) and "activation_fn" in section:
         return section["activation_fn"]
     return config.get("sbert_ce_default_activation_function")  # before version 4
-
-
-def _read_json(bundle: Bundle, file: str) -> dict[str, Any]:
-    try:
-        return dict(json.loads(bundle.read_text(file) or "{}"))
-    except (TypeError, ValueError) as error:
-        raise BundleError(
-            f"{bundle.folder / file} is not a JSON object: {error}", tip="Export the model again."
-        ) from error
 
 
 # A score; of a model with several labels, a list of them.

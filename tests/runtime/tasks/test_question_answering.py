@@ -502,7 +502,9 @@ def test_no_room_beside_the_question(english: Both) -> None:
     for stride in (0, 5):
         asked = {"question": question, "context": LONG[:300], "doc_stride": stride}
         compare(english, **asked, max_seq_len=tokens + 3 + stride + 1)
-        with pytest.raises(InputError, match=rf"text of {tokens} tokens .* stride, {stride}\.$"):
+        with pytest.raises(
+            InputError, match=rf"text of {tokens} tokens .* stride, {stride}\.\nTip: "
+        ):
             english.ours(**asked, max_seq_len=tokens + 3 + stride)
     with pytest.raises(InputError, match="room for 0"):
         english.ours(question=question, context=LONG, max_seq_len=tokens, doc_stride=0)
