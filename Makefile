@@ -13,12 +13,19 @@ PINNED := --constraint constraints/pins.txt
 PYTEST := -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 ENVIRONMENT := pyproject.toml constraints/pins.txt constraints/transformers5.txt
 
-.PHONY: demo test lint types unit reference clean
+.PHONY: demo test check lint types fast unit reference clean
 
 demo: $(VENVS)/demo/ready
 	$(VENVS)/demo/bin/albert-edge demo
 
 test: lint types unit reference
+
+# The loop while working: what is quick to run, in less than three minutes on two cores.
+check: lint types fast
+
+fast: $(VENVS)/test/ready
+	OMP_NUM_THREADS=1 $(VENVS)/test/bin/python $(PYTEST) --exitfirst \
+		-m "not (slow or emulation or reference or gpu or browser)"
 
 lint: $(VENVS)/test/ready
 	$(VENVS)/test/bin/ruff format --check .
