@@ -18,7 +18,8 @@ from pathlib import Path
 from albert_edge.errors import RecordError
 from albert_edge.evaluation.texts import read_tables
 from albert_edge.json_fields import JsonObject, parse_object
-from albert_edge.records import Fields, cannot_open
+from albert_edge.records import cannot_open
+from albert_edge.runtime.tasks.question_answering import QuestionAnswering
 
 _error = partial(
     RecordError,
@@ -82,8 +83,7 @@ def read_questions(path: Path) -> Iterator[Question]:
                 for entry in paragraph.objects("qas"):
                     yield _question(entry, paragraph)
         return
-    fields = Fields(("question", "context"))
-    for number, values in read_tables(path, fields, (".json", ".jsonl")):
+    for number, values in read_tables(path, QuestionAnswering.fields, (".json", ".jsonl")):
         record = JsonObject(values, f"{path}: record {number}", _error)
         yield _question(record, record)
 

@@ -9,9 +9,11 @@ from typing import Any, ClassVar
 
 from albert_edge.errors import RecordError, UsageError
 from albert_edge.evaluation.scorer import Scorer
-from albert_edge.records import TEXT_OR_PAIR, Fields, Record, find_label, read_records
+from albert_edge.records import Fields, Record, find_label, read_records
+from albert_edge.runtime.tasks.text_classification import TextClassification
 from albert_edge.runtime.text import TextEncoder
 
+_FIELDS = TextClassification.fields
 # Labels of a model that an error lists.
 _MOST = 100
 
@@ -23,8 +25,8 @@ class TextScorer(Scorer):
 
     def records(self, path: Path) -> Iterator[tuple[int, Record, Any, str]]:
         """Read the number of each record, the record, the pipeline's item and the text to show."""
-        for number, record in read_tables(path, TEXT_OR_PAIR):
-            yield number, record, TEXT_OR_PAIR.item(record), joined(record)
+        for number, record in read_tables(path, _FIELDS):
+            yield number, record, _FIELDS.item(record), joined(record)
 
     def is_long(self, encoder: TextEncoder, item: Any) -> bool:
         texts = (item,) if isinstance(item, str) else (item["text"], item["text_pair"])
