@@ -61,7 +61,7 @@ def test_models_that_ship_have_their_weights_beside_the_recipe() -> None:
 
 
 def test_a_model_that_ships_has_no_revision() -> None:
-    with pytest.raises(UsageError, match="revision main has no meaning"):
+    with pytest.raises(UsageError, match='revision="main" has no meaning'):
         find_source("langid-tiny", revision="main")
 
 

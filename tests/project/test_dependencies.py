@@ -28,6 +28,7 @@ UNDECLARED = {
 NOT_IMPORTED = {
     "build": "a command",
     "import-linter": "a command",
+    "mkdocstrings": "a plugin of mkdocs",
     "mypy": "a command",
     "onnxruntime-gpu": "the module onnxruntime",
     "pytest-xdist": "a plugin of pytest",
