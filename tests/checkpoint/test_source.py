@@ -217,7 +217,7 @@ def test_short_name(
     cache(architectures=architectures)
     recipe(hidden_size=24, hidden_act="gelu")
     report = albert_edge.export("short", tmp_path / "out")
-    assert (report.source, report.revision, report.task) == ("owner/name", REVISION, "fill-mask")
+    assert (report.source, report.revision, report.head) == ("owner/name", REVISION, "fill-mask")
     assert source_of(tmp_path / "out") == ("owner/name", REVISION)
 
 
