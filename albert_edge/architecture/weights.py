@@ -82,6 +82,8 @@ class WeightSpec:
         return self.kind != "smoothing" and not self.parts
 
 
+EMBEDDING_NORM = "albert.embeddings.LayerNorm"
+PROJECTION = "albert.encoder.embedding_hidden_mapping_in"
 LAYER = "albert.encoder.albert_layer_groups.*.albert_layers.*"
 ATTENTION = f"{LAYER}.attention"
 PACKED, PARTS = f"{ATTENTION}.query_key_value", ("query", "key", "value")
@@ -119,9 +121,8 @@ def _rows() -> Iterator[WeightSpec]:
     for table in ("word", "token_type", "position"):
         name = f"albert.embeddings.{table}_embeddings.weight"
         yield WeightSpec(name, "table", Matrix.EMBEDDINGS)
-    yield from _norm("albert.embeddings.LayerNorm", BALANCED_EMBEDDINGS)
-    projection = "albert.encoder.embedding_hidden_mapping_in"
-    rows = linear_weights(projection, Matrix.PROJECTION, EMBEDDED)
+    yield from _norm(EMBEDDING_NORM, BALANCED_EMBEDDINGS)
+    rows = linear_weights(PROJECTION, Matrix.PROJECTION, EMBEDDED)
     yield from _balanced(rows, BALANCED_EMBEDDINGS, "weight")
     yield from linear_weights(f"{ATTENTION}.query", Matrix.QUERY_KEY_VALUE, HIDDEN)
     yield from linear_weights(f"{ATTENTION}.key", Matrix.QUERY_KEY_VALUE, HIDDEN)

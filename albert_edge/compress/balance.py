@@ -11,13 +11,18 @@ from collections.abc import Iterable, Iterator, Mapping
 import numpy as np
 import numpy.typing as npt
 
-from albert_edge.architecture.weights import ATTENTION, LAYER, WEIGHTS, beside, find_weight
+from albert_edge.architecture.weights import (
+    ATTENTION,
+    EMBEDDING_NORM,
+    LAYER,
+    PROJECTION,
+    WEIGHTS,
+    beside,
+    find_weight,
+)
 from albert_edge.compress.rounding import Floats
 
 Weights = Mapping[str, Floats]
-
-_EMBEDDING_NORM = "albert.embeddings.LayerNorm"
-_PROJECTION = "albert.encoder.embedding_hidden_mapping_in"
 
 # What a normalized feature rarely exceeds, in standard deviations.
 _SPREAD = np.float32(3)
@@ -53,8 +58,8 @@ def balance_values(weights: Weights) -> dict[str, Floats]:
 
 def balance_embeddings(weights: Weights) -> dict[str, Floats]:
     """Balance the channels between the normalization of the embeddings and their projection."""
-    scale, shift = f"{_EMBEDDING_NORM}.weight", f"{_EMBEDDING_NORM}.bias"
-    matrix = f"{_PROJECTION}.weight"
+    scale, shift = f"{EMBEDDING_NORM}.weight", f"{EMBEDDING_NORM}.bias"
+    matrix = f"{PROJECTION}.weight"
     before = _SPREAD * np.abs(weights[scale]) + np.abs(weights[shift])
     factor = _balance(before, np.abs(weights[matrix]).max(axis=1))
     return {

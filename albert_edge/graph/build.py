@@ -12,7 +12,7 @@ from onnxscript import GraphBuilder
 
 from albert_edge.architecture.config import AlbertConfig
 from albert_edge.architecture.heads import HEADS, HeadSpec
-from albert_edge.architecture.weights import WeightSpec, beside, find_weight, scale_name
+from albert_edge.architecture.weights import beside, find_weight, scale_name
 from albert_edge.graph.authored import Authored, Weight
 from albert_edge.graph.heads import MODULES, Head
 from albert_edge.graph.operators.base import Portable
@@ -41,14 +41,14 @@ def author(config: AlbertConfig, head: str, plan: Plan) -> Authored:
     Raises:
         ConfigError: hidden_act is not a known activation.
     """
-    operators = TARGETS[plan.target](plan, config.hidden_act)
+    operators = TARGETS[plan.target](plan, config)
     graph = ir.Graph([], [], nodes=[], name=head, opset_imports={"": operators.opset, MICROSOFT: 1})
     module = MODULES[head](config, operators)
     if operators.float_type is not ir.DataType.FLOAT:
         for _, parameter in module.named_parameters():
             parameter.type = ir.TensorType(operators.float_type)
     _write(graph, module, HEADS[head], config)
-    weights = _weights(module)
+    weights = _collect_weights(module)
     for name in weights:
         graph.initializers.pop(name)
     model = ir.Model(graph, ir_version=_IR_VERSIONS[operators.opset], producer_name="albert-edge")
@@ -103,14 +103,15 @@ def _name_parameters(builder: GraphBuilder, head: Head) -> None:
         builder.pop_module()
 
 
-def _weights(head: Head) -> dict[str, Weight]:
+def _collect_weights(head: Head) -> dict[str, Weight]:
     weights = {}
     for path, module in head.named_modules():
         for name, parameter in module.named_parameters(path, recurse=False):
             assert parameter.dtype is not None
             matrix = f"{path}.weight" if hasattr(module, "weight") else None
             scale_of = matrix if matrix and name == scale_name(matrix) else None
-            spec = _spec(scale_of or name)
+            spec = find_weight(scale_of or name)
+            assert spec is not None, f"{name} has no row in architecture/weights.py"
             weights[name] = Weight(
                 spec=spec,
                 shape=parameter.shape.numpy() if parameter.shape else (),
@@ -122,9 +123,3 @@ def _weights(head: Head) -> dict[str, Weight]:
                 shift=getattr(module, "lower_bound", None) if name == matrix else None,
             )
     return weights
-
-
-def _spec(name: str) -> WeightSpec:
-    spec = find_weight(name)
-    assert spec is not None, f"{name} has no row in architecture/weights.py"
-    return spec

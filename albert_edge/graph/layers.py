@@ -12,7 +12,7 @@ import onnx_ir as ir
 from onnxscript import OpBuilder, nn
 
 from albert_edge.architecture.config import AlbertConfig
-from albert_edge.architecture.weights import ATTENTION, LAYER, PARTS
+from albert_edge.architecture.weights import ATTENTION, LAYER, PARTS, PROJECTION
 from albert_edge.graph.activations import Activation
 from albert_edge.graph.embedding import Table, embedding
 from albert_edge.graph.floats import LayerNorm, PackedLinear
@@ -45,32 +45,20 @@ class Embeddings(nn.Module):
 
 
 class Smoothing(nn.Module):
-    """Scale features before they are quantized (Xiao et al. 2022, https://arxiv.org/abs/2211.10438).
+    """Scale hidden states before they are quantized, in plans that smooth.
 
     The rows of the matrices that read them hold the inverse, so outputs stay the same while the
-    features fit one scale better. All applications of a layer share one vector.
+    features fit a single scale better (Xiao et al. 2022, https://arxiv.org/abs/2211.10438). All
+    applications of a layer share the vector.
     """
 
-    def __init__(self, features: int) -> None:
+    def __init__(self, config: AlbertConfig, operators: Portable) -> None:
         super().__init__()
-        self.weight = nn.Parameter([features])
+        self.weight = nn.Parameter([config.hidden_size]) if operators.plan.smoothed else None
 
-    def forward(self, op: OpBuilder, x: ir.Value) -> ir.Value:
-        """Map (..., features) to (..., features)."""
-        return op.Mul(x, self.weight)
-
-
-class Unchanged(nn.Module):
-    """The identity, in plans that do not smooth."""
-
-    def forward(self, op: OpBuilder, x: ir.Value) -> ir.Value:
-        """Map anything to itself."""
-        return x
-
-
-def smoothing(config: AlbertConfig, operators: Portable) -> nn.Module:
-    """Make the smoothing for a plan, which precedes the matrices that read hidden states."""
-    return Smoothing(config.hidden_size) if operators.plan.smoothed else Unchanged()
+    def forward(self, op: OpBuilder, hidden: ir.Value) -> ir.Value:
+        """Map (..., hidden_size) to (..., hidden_size)."""
+        return op.Mul(hidden, self.weight) if self.weight else hidden
 
 
 class SelfAttention(nn.Module):
@@ -79,7 +67,6 @@ class SelfAttention(nn.Module):
     def __init__(self, config: AlbertConfig, operators: Portable) -> None:
         super().__init__()
         size = config.hidden_size
-        self.heads = config.num_attention_heads
         self.operators = operators
         if operators.packs_projections():
             self.query_key_value = PackedLinear(size, size, len(PARTS))
@@ -91,7 +78,7 @@ class SelfAttention(nn.Module):
             self.value = linear(operators, f"{ATTENTION}.value", size, size)
             self.projections = [self.query, self.key, self.value]
         self.dense = linear(operators, f"{ATTENTION}.dense", size, size)
-        self.smoothing = smoothing(config, operators)
+        self.smoothing = Smoothing(config, operators)
         self.LayerNorm = LayerNorm(size, config.layer_norm_eps)
 
     def forward(
@@ -103,14 +90,16 @@ class SelfAttention(nn.Module):
             op: The graph being written.
             hidden: (batch, sequence, hidden_size).
             queries: (batch, queries, hidden_size).
-            bias: The mask as `Portable.attention_bias` makes it.
+            bias: The result of `Portable.attention_bias`.
 
         Returns:
             (batch, queries, hidden_size).
         """
-        seen = self.smoothing(op, hidden)
-        asking = seen if queries is hidden else self.smoothing(op, queries)
-        mixed = self.operators.self_attention(op, self.projections, seen, asking, bias, self.heads)
+        smoothed = self.smoothing(op, hidden)
+        smoothed_queries = smoothed if queries is hidden else self.smoothing(op, queries)
+        mixed = self.operators.self_attention(
+            op, self.projections, smoothed, smoothed_queries, bias
+        )
         return self.operators.normalize(op, self.dense, mixed, queries, self.LayerNorm)
 
 
@@ -122,7 +111,7 @@ class AlbertLayer(nn.Module):
         self.operators = operators
         self.attention = SelfAttention(config, operators)
         sizes = config.hidden_size, config.intermediate_size
-        self.smoothing = smoothing(config, operators)
+        self.smoothing = Smoothing(config, operators)
         self.ffn = linear(operators, f"{LAYER}.ffn", *sizes)
         self.activation = Activation(config.hidden_act)
         self.ffn_output = linear(operators, f"{LAYER}.ffn_output", *reversed(sizes))
@@ -137,8 +126,8 @@ class AlbertLayer(nn.Module):
             queries = op.Slice(hidden, [0], [1], [1])
             bias = op.Slice(bias, [0], [1], [2])
         attended = self.attention(op, hidden, queries, bias)
-        seen = self.smoothing(op, attended)
-        expanded = self.operators.activate(op, self.ffn, seen, self.activation)
+        smoothed = self.smoothing(op, attended)
+        expanded = self.operators.activate(op, self.ffn, smoothed, self.activation)
         norm = self.full_layer_layer_norm
         return self.operators.normalize(op, self.ffn_output, expanded, attended, norm)
 
@@ -169,12 +158,8 @@ class Encoder(nn.Module):
         super().__init__()
         self.operators = operators
         self.layers_of_groups = config.layers_of_groups
-        self.embedding_hidden_mapping_in = linear(
-            operators,
-            "albert.encoder.embedding_hidden_mapping_in",
-            config.embedding_size,
-            config.hidden_size,
-        )
+        sizes = config.embedding_size, config.hidden_size
+        self.embedding_hidden_mapping_in = linear(operators, PROJECTION, *sizes)
         self.albert_layer_groups = nn.ModuleList(
             [AlbertLayerGroup(config, operators) for _ in range(config.num_hidden_groups)]
         )
@@ -225,7 +210,7 @@ def _loop(
         outputs=[flag("still_go_on"), states("carried_on")],
         name="hidden_group",
     )
-    for node in graph:  # a name inside the body must not occur around it
+    for node in graph:  # names in the body must differ from those outside
         for output in node.outputs:
             output.name = f"loop/{output.name}"
     result = op.Loop(times, True, hidden, body=graph)

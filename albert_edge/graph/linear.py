@@ -1,6 +1,6 @@
 """Linear layers: one Module for each way to store the matrix; `floats` has floating point.
 
-Each maps (..., in_features) to (..., out_features); `linear` makes the one for a plan.
+All map (..., in_features) to (..., out_features); `linear` chooses the Module for a plan.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import onnx_ir as ir
 from onnxscript import OpBuilder, nn
 
 from albert_edge.architecture.weights import WEIGHTS, Matrix
-from albert_edge.graph import blocks as by_block
+from albert_edge.graph.blocks import BlockMatrix
 from albert_edge.graph.floats import Linear
 from albert_edge.graph.operators.base import Portable
 from albert_edge.graph.plan import Blocks, Precision
@@ -28,8 +28,8 @@ class Int8Linear(nn.Module):
         out_features: Features of y.
         quantizer: Quantizes x.
         bias: Whether there is a b.
-        lower_bound: What x is never below, if that is known; b must then hold W's column sums
-            times it, since x is shifted by it.
+        lower_bound: The minimum of x, or None if it is unknown. It is subtracted from x, so b must
+            include it times the column sums of W.
         fine: Whether the quantization error of x is quantized and multiplied too. It doubles the
             work, which is negligible where a head reads a single token.
     """
@@ -40,9 +40,9 @@ class Int8Linear(nn.Module):
         out_features: int,
         quantizer: Quantizer,
         *,
-        bias: bool = True,
-        lower_bound: float | None = None,
-        fine: bool = False,
+        bias: bool,
+        lower_bound: float | None,
+        fine: bool,
     ) -> None:
         super().__init__()
         self.quantizer = quantizer
@@ -61,13 +61,13 @@ class Int8Linear(nn.Module):
         quantized = quantizer.quantize(op, x)
         y = self._product(op, quantized, self.bias)
         if self.fine:
-            rest = quantizer.quantize(op, quantizer.remainder(op, x, quantized))
-            y = op.Add(y, self._product(op, rest))
+            error = quantizer.quantize(op, quantizer.error(op, x, quantized))
+            y = op.Add(y, self._product(op, error))
         return y
 
     def _product(self, op: OpBuilder, x: Quantized, bias: ir.Value | None = None) -> ir.Value:
-        """Multiply; the operator adds the bias itself where tokens share their scale."""
-        # Zero. The runtime changes it where it has to store the weights as unsigned integers.
+        """Multiply and add the bias, which the operator does itself where tokens share a scale."""
+        # The runtime changes this zero where it has to store the weights as unsigned integers.
         zero = scalar(op, "weight_zero_point", np.int8(0))
         operands = [x.integers, self.weight, x.scale, self.weight_scale, x.zero_point, zero]
         if bias and not x.magnitude:
@@ -80,32 +80,22 @@ class Int8Linear(nn.Module):
         return op.Add(y, bias) if bias else y
 
 
-class BlockLinear(nn.Module):
+class BlockLinear(BlockMatrix):
     """y = x W + b with a scale for every few weights of a column (MatMulNBits).
 
     W is stored as in the checkpoint, (out_features, in_features), cut into blocks.
     """
 
     def __init__(
-        self,
-        in_features: int,
-        out_features: int,
-        blocks: Blocks,
-        *,
-        bias: bool = True,
-        fine: bool = False,
+        self, in_features: int, out_features: int, blocks: Blocks, *, bias: bool, fine: bool
     ) -> None:
-        super().__init__()
-        self.blocks = blocks
+        super().__init__(out_features, in_features, blocks)
         self.fine = fine
-        self.weight, self.weight_scale = by_block.parameters(blocks, out_features, in_features)
         self.bias = nn.Parameter([out_features]) if bias else None
 
     def forward(self, op: OpBuilder, x: ir.Value) -> ir.Value:
         """Map (..., in_features) to (..., out_features)."""
-        return by_block.multiply(
-            self.blocks, op, x, self.weight, self.weight_scale, self.bias, fine=self.fine
-        )
+        return self.multiply(op, x, self.bias, fine=self.fine)
 
 
 def linear(
@@ -122,7 +112,7 @@ def linear(
     """
     spec = WEIGHTS[f"{name}.weight"]
     sizes = in_features, out_features
-    fine = spec.matrix is Matrix.HEAD  # little work, and the answer is read off it
+    fine = spec.matrix is Matrix.HEAD  # little work, and its output is the answer
     precision = operators.precision(spec)
     if precision is Precision.INT8:
         bound = operators.lower_bound(spec)

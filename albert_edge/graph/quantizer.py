@@ -3,9 +3,9 @@
     x ~ magnitude * scale * (q - zero_point)
 
 Per token, the magnitude is that of the token's largest feature, so tokens do not affect each other.
-Separate from the product, the quantization is shared by all matrices that read the activation. Per
-tensor, one operator finds the minimum and maximum of the input of a matrix: less work, but answers
-depend on what else is in the batch.
+All matrices that read an activation share its quantization, as its nodes are separate from those of
+the products. Per tensor, one operator takes the minimum and maximum of the whole activation: less
+work, but answers depend on what else is in the batch.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Quantized:
 
 
 class Quantizer:
-    """Writes the quantization of activations into a graph, once for each activation.
+    """Writes the quantization of activations into a graph, each activation once.
 
     Args:
         activations: What shares a scale.
@@ -61,17 +61,17 @@ class Quantizer:
         """Quantize (..., features), all at least zero; per token, with twice the resolution."""
         return _by_magnitude(op, x, x, 255, 0) if self._per_token else self.quantize(op, x)
 
-    def remainder(self, op: OpBuilder, x: ir.Value, quantized: Quantized) -> ir.Value:
+    def error(self, op: OpBuilder, x: ir.Value, quantized: Quantized) -> ir.Value:
         """Return the quantization error of (..., features)."""
-        seen = op.DequantizeLinear(quantized.integers, quantized.scale, quantized.zero_point)
-        return op.Sub(x, op.Mul(seen, quantized.magnitude) if quantized.magnitude else seen)
+        floats = op.DequantizeLinear(quantized.integers, quantized.scale, quantized.zero_point)
+        return op.Sub(x, op.Mul(floats, quantized.magnitude) if quantized.magnitude else floats)
 
 
 def _by_magnitude(
     op: OpBuilder, x: ir.Value, magnitudes: ir.Value, steps: int, zero_point: int
 ) -> Quantized:
-    # A token of zeros is 0 / 0 here: whatever integers that gives, they are multiplied by the
-    # magnitude again, which is zero.
+    # A token of zeros is 0 / 0 here. Its integers do not matter, since they are multiplied by the
+    # magnitude, zero, in the end.
     magnitude = op.ReduceMax(magnitudes, [-1], keepdims=1)
     scale = scalar(op, f"scale_{steps}", np.float32(1 / steps))
     zero = scalar(op, f"zero_point_{zero_point}", np.uint8(zero_point))

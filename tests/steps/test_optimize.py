@@ -416,10 +416,9 @@ def not_a_number(self: Any, op: Any, linear: Any, x: Any, activation: Any) -> An
     return op.Sqrt(op.Sub(op.Mul(linear(op, x), 0.0), 1.0))
 
 
-def one_key_for_another(
-    self: Any, op: Any, query: Any, key: Any, value: Any, bias: Any, heads: int
-) -> Any:
-    return CUDA_ATTENTION(self, op, query, value, key, bias, heads)
+def one_key_for_another(self: Any, op: Any, projected: Any, bias: Any) -> Any:
+    query, key, value = projected
+    return CUDA_ATTENTION(self, op, (query, value, key), bias)
 
 
 def forget_bias(self: Any, op: Any, linear: Any, x: Any, residual: Any, norm: Any) -> Any:

@@ -1,7 +1,7 @@
-"""Operators of the ONNX standard, and what a target may write in another way.
+"""Operators of the ONNX standard, which the other targets override where others are faster.
 
-`Portable` stays at an opset every runtime reads; `cpu.Cpu` and `cuda.Cuda` override what the
-execution providers of onnxruntime do faster in another way.
+`Portable` stays at an opset that every runtime reads. `Fused` is the base of `cpu.Cpu` and
+`cuda.Cuda`, whose execution providers have one operator for attention and one for GELU.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import numpy as np
 import onnx_ir as ir
 from onnxscript import OpBuilder, nn
 
+from albert_edge.architecture.activations import GELUS
+from albert_edge.architecture.config import AlbertConfig
 from albert_edge.architecture.weights import WeightSpec
 from albert_edge.graph.activations import Activation
 from albert_edge.graph.observer import Observer
@@ -20,26 +22,30 @@ from albert_edge.graph.plan import Optimization, Plan, Precision
 from albert_edge.graph.quantizer import Quantizer
 from albert_edge.graph.values import dimension
 
+Values = Sequence[ir.Value]
+Modules = Sequence[nn.Module]
+
 
 class Portable:
     """Standard operators of opset 17: onnxruntime, transformers.js, OpenVINO and others read it.
 
     Args:
         plan: The plan to follow.
-        hidden_act: The activation function of the model.
+        config: The geometry of the model.
 
     Attributes:
         plan: The plan.
+        config: The geometry.
         applied: How often each optimization was applied while the graph was authored.
         quantizer: Writes how activations are quantized.
-        observer: Writes statistics of what enters each matrix, where the plan asks for it.
+        observer: Writes statistics of the input of each matrix, if the plan asks for them.
     """
 
     opset = 17
 
-    def __init__(self, plan: Plan, hidden_act: str) -> None:
+    def __init__(self, plan: Plan, config: AlbertConfig) -> None:
         self.plan = plan
-        self.hidden_act = hidden_act
+        self.config = config
         self.applied: Counter[Optimization] = Counter()
         self.quantizer = Quantizer(plan.activations)
         self.observer = Observer() if plan.observed else None
@@ -62,10 +68,10 @@ class Portable:
         return self.plan.precision(spec.matrix) if spec.matrix else Precision.FP32
 
     def lower_bound(self, spec: WeightSpec) -> float | None:
-        """What the input of a matrix is shifted by before it is quantized, if it is."""
+        """The minimum that is subtracted from the input of a matrix before quantization, if any."""
         if spec.reads is None or not self.plan.shifts_activations:
             return None
-        return spec.reads.lower_bound(self.hidden_act)
+        return spec.reads.lower_bound(self.config.hidden_act)
 
     def adds_key_bias(self) -> bool:
         """Return whether the keys of an attention layer have a bias."""
@@ -76,7 +82,7 @@ class Portable:
         return False
 
     def attention_bias(self, op: OpBuilder, attention_mask: ir.Value) -> ir.Value:
-        """Convert a (batch, sequence) mask of 0 and 1 to what `attention` adds to its scores.
+        """Convert a (batch, sequence) mask of 0 and 1 to the bias that `attention` adds to scores.
 
         Masked keys get a finite number rather than -inf, so that a row with no key left stays
         finite, as in transformers. It is half the lowest, so that a kernel may add a score to it,
@@ -88,54 +94,37 @@ class Portable:
         return op.Unsqueeze(op.Mul(masked, low), [1, 2])
 
     def self_attention(
-        self,
-        op: OpBuilder,
-        projections: Sequence[nn.Module],
-        hidden: ir.Value,
-        queries: ir.Value,
-        bias: ir.Value,
-        heads: int,
+        self, op: OpBuilder, layers: Modules, hidden: ir.Value, queries: ir.Value, bias: ir.Value
     ) -> ir.Value:
         """Project hidden states, and let `queries` attend to all of them.
 
         Args:
             op: The graph being written.
-            projections: The linear layers of query, key and value, or one of all three.
+            layers: The linear layers of query, key and value, or one that computes all three.
             hidden: (batch, sequence, hidden_size).
             queries: `hidden` itself, or its first token, (batch, 1, hidden_size).
-            bias: What `attention_bias` made.
-            heads: Number of attention heads.
+            bias: The result of `attention_bias`.
 
         Returns:
             (batch, queries, hidden_size).
         """
-        query, key, value = projections
-        return self.attention(
-            op, query(op, queries), key(op, hidden), value(op, hidden), bias, heads
-        )
+        query, key, value = layers
+        return self.attention(op, (query(op, queries), key(op, hidden), value(op, hidden)), bias)
 
-    def attention(
-        self,
-        op: OpBuilder,
-        query: ir.Value,
-        key: ir.Value,
-        value: ir.Value,
-        bias: ir.Value,
-        heads: int,
-    ) -> ir.Value:
+    def attention(self, op: OpBuilder, projected: Values, bias: ir.Value) -> ir.Value:
         """Scaled dot-product attention (Vaswani et al. 2017, section 3.2).
 
         Args:
             op: The graph being written.
-            query: (batch, queries, hidden_size).
-            key: (batch, keys, hidden_size).
-            value: (batch, keys, hidden_size).
-            bias: What `attention_bias` made.
-            heads: Number of attention heads.
+            projected: Query, (batch, queries, hidden_size); key and value, (batch, keys,
+                hidden_size).
+            bias: The result of `attention_bias`.
 
         Returns:
             (batch, queries, hidden_size).
         """
+        query, key, value = projected
+        heads = self.config.num_attention_heads
         hidden_size = dimension(query, -1)
         head_size = hidden_size // heads
 
@@ -161,7 +150,37 @@ class Portable:
         return norm(op, op.Add(linear(op, x), residual))
 
 
-def for_every_query(op: OpBuilder, bias: ir.Value, attention_mask: ir.Value) -> ir.Value:
-    """Repeat an attention bias, (batch, 1, 1, keys), to (batch, 1, queries, keys)."""
-    batch, length = op.Shape(attention_mask, start=0, end=1), op.Shape(attention_mask, start=1)
-    return op.Expand(bias, op.Concat(batch, [1], length, length, axis=0))
+class Fused(Portable):
+    """What the targets with fused operators share: when to use them, and the bias they take."""
+
+    def fused_attention(self, op: OpBuilder, projected: Values, bias: ir.Value) -> ir.Value:
+        """Write `Portable.attention` as one operator."""
+        raise NotImplementedError
+
+    def fused_gelu(
+        self, op: OpBuilder, linear: nn.Module, x: ir.Value, approximation: str
+    ) -> ir.Value:
+        """Write `Portable.activate` for GELU; its approximation is "none" or "tanh"."""
+        raise NotImplementedError
+
+    def attention_bias(self, op: OpBuilder, attention_mask: ir.Value) -> ir.Value:
+        """See `Portable.attention_bias`; fused operators take (batch, 1, queries, keys)."""
+        bias = super().attention_bias(op, attention_mask)
+        if not self.plan.wants(Optimization.FUSED_ATTENTION):
+            return bias
+        batch, length = op.Shape(attention_mask, start=0, end=1), op.Shape(attention_mask, start=1)
+        return op.Expand(bias, op.Concat(batch, [1], length, length, axis=0))
+
+    def attention(self, op: OpBuilder, projected: Values, bias: ir.Value) -> ir.Value:
+        """See `Portable.attention`; one operator if the plan says so."""
+        fused = self.applies(Optimization.FUSED_ATTENTION)
+        return (self.fused_attention if fused else super().attention)(op, projected, bias)
+
+    def activate(
+        self, op: OpBuilder, linear: nn.Module, x: ir.Value, activation: Activation
+    ) -> ir.Value:
+        """See `Portable.activate`; one operator for GELU if the plan says so."""
+        approximation = GELUS.get(activation.hidden_act)
+        if approximation is None or not self.applies(Optimization.FUSED_GELU):
+            return super().activate(op, linear, x, activation)
+        return self.fused_gelu(op, linear, x, approximation)

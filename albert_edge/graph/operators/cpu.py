@@ -10,49 +10,26 @@ from __future__ import annotations
 import onnx_ir as ir
 from onnxscript import OpBuilder, nn
 
-from albert_edge.architecture.activations import GELUS
-from albert_edge.graph.activations import Activation
-from albert_edge.graph.operators.base import Portable, for_every_query
+from albert_edge.graph.operators.base import Fused, Values
 from albert_edge.graph.plan import Optimization
 
 
-class Cpu(Portable):
+class Cpu(Fused):
     """The operators that are fastest on onnxruntime's CPU execution provider."""
 
     opset = 23
 
     def adds_key_bias(self) -> bool:
-        """See `Portable.adds_key_bias`; softmax cancels what is added to all scores."""
+        """See `Portable.adds_key_bias`; softmax cancels a number that is added to all scores."""
         return not self.applies(Optimization.NO_KEY_BIAS)
 
-    def attention_bias(self, op: OpBuilder, attention_mask: ir.Value) -> ir.Value:
-        """See `Portable.attention_bias`; the fused operator wants (batch, 1, queries, keys)."""
-        bias = super().attention_bias(op, attention_mask)
-        fused = self.plan.wants(Optimization.FUSED_ATTENTION)
-        return for_every_query(op, bias, attention_mask) if fused else bias
+    def fused_attention(self, op: OpBuilder, projected: Values, bias: ir.Value) -> ir.Value:
+        """See `Fused.fused_attention`; Attention (opset 23)."""
+        heads = self.config.num_attention_heads
+        return op.Attention(*projected, bias, q_num_heads=heads, kv_num_heads=heads)
 
-    def attention(
-        self,
-        op: OpBuilder,
-        query: ir.Value,
-        key: ir.Value,
-        value: ir.Value,
-        bias: ir.Value,
-        heads: int,
+    def fused_gelu(
+        self, op: OpBuilder, linear: nn.Module, x: ir.Value, approximation: str
     ) -> ir.Value:
-        """See `Portable.attention`; one Attention operator (opset 23) when the plan says so."""
-        if not self.applies(Optimization.FUSED_ATTENTION):
-            return super().attention(op, query, key, value, bias, heads)
-        mixed: ir.Value = op.Attention(
-            query, key, value, bias, q_num_heads=heads, kv_num_heads=heads
-        )
-        return mixed
-
-    def activate(
-        self, op: OpBuilder, linear: nn.Module, x: ir.Value, activation: Activation
-    ) -> ir.Value:
-        """See `Portable.activate`; one Gelu operator (opset 20) when plan and model say so."""
-        approximation = GELUS.get(activation.hidden_act)
-        if approximation is None or not self.applies(Optimization.FUSED_GELU):
-            return super().activate(op, linear, x, activation)
+        """See `Fused.fused_gelu`; Gelu (opset 20)."""
         return op.Gelu(linear(op, x), approximate=approximation)
