@@ -1,4 +1,4 @@
-"""The control groups that a Linux process is in, of both versions (cgroups(7))."""
+"""Find the control groups of a Linux process, versions 1 and 2 (cgroups(7))."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ MOUNT = Path("/sys/fs/cgroup")
 
 
 def group_folders(controller: str, proc: Path = PROC, mount: Path = MOUNT) -> Iterator[Path]:
-    """The folders of the groups whose limits of a controller hold for this process.
+    """Find the folders of the control groups whose limits apply to this process.
 
     Args:
         controller: Such as "cpu" or "memory".
-        proc: The process's list of control groups, lines of id:controllers:path.
-        mount: Where they are mounted.
+        proc: The list of control groups of the process, lines of id:controllers:path.
+        mount: Where control groups are mounted.
 
     Yields:
-        Each group and those above it. None where there is no such list. In a container the paths
-        may be the host's, of which the root alone is mounted; so a folder need not exist.
+        Each group and its parents; nothing without such a list. A folder may be missing: in a
+        container the paths may be those of the host, of which only the root is mounted.
     """
     try:
         lines = proc.read_text().splitlines()
@@ -27,7 +27,7 @@ def group_folders(controller: str, proc: Path = PROC, mount: Path = MOUNT) -> It
         return
     for line in lines:
         _, controllers, path = line.split(":", 2)
-        if not controllers:  # version 2 has one tree for all
+        if not controllers:  # version 2 has one tree for all controllers
             root = mount
         elif controller in controllers.split(","):
             root = mount / controller

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import functools
 import os
 import threading
 import weakref
@@ -24,15 +23,15 @@ from albert_edge.runtime.engine import load_engine
 from albert_edge.runtime.inputs import Arrays, declared_inputs, feed
 from albert_edge.runtime.providers import PROVIDERS, load_onnxruntime
 from albert_edge.runtime.saturation import adds_signed_weights_exactly
-from albert_edge.runtime.seats import Seats
+from albert_edge.runtime.seats import process_seats
 from albert_edge.runtime.variants import choose_variant
 
 
 class Session(Closable):
     """A model in memory. Safe to use from many threads, and in a child process after a fork.
 
-    Over all sessions of a process, no more runs go on at once than there are processors for their
-    threads; the others wait their turn.
+    All sessions of a process together run no more threads at once than it has processors; further
+    runs wait their turn.
 
     Args:
         bundle: A bundle, or the folder of one.
@@ -50,19 +49,19 @@ class Session(Closable):
         variant: The variant that was loaded.
         role: Which of its files.
         device: The device it runs on.
-        unsigned_weights: Whether its int8 weights were loaded as uint8, which a CPU needs that does
-            not add products of signed ones exactly.
+        unsigned_weights: Whether its int8 weights were loaded as uint8, for a CPU that does not
+            add products of signed weights exactly.
         threads: Threads inside one run.
-        inputs: Arrays it takes, in order, each with its type, axes and default.
-        input_names: Their names.
-        output_names: Arrays it gives, in order.
-        token_outputs: Those with a row for every token, (batch, sequence, ...).
+        inputs: The arrays it takes, in order, with their types, axes and defaults.
+        input_names: The names of its inputs.
+        output_names: The names of its outputs, in order.
+        token_outputs: The outputs with a row for every token, (batch, sequence, ...).
 
     Raises:
         BundleError: The bundle is missing or damaged, or has no such variant.
         DeviceError: The device is not available.
         MissingExtraError: onnxruntime is not installed.
-        UsageError: An argument has no meaning.
+        UsageError: An argument is invalid.
     """
 
     def __init__(
@@ -95,7 +94,7 @@ class Session(Closable):
         _SESSIONS.add(self)
 
     def _open(self, devices: list[Device], precision: str, variant: str | None) -> Any:
-        """Load on the first device that can be loaded on."""
+        """Load on the first of the devices on which that succeeds."""
         for device in devices[:-1]:
             try:
                 return self._open([device], precision, variant)
@@ -117,7 +116,7 @@ class Session(Closable):
 
     @property
     def summary(self) -> str:
-        """Which variant of which bundle runs where, in a few words."""
+        """Describe in a few words which variant of which bundle runs where."""
         variant = f"{self.variant.name} ({self.variant.precision}) on {self.device.name}"
         return f"{self.bundle.folder.name!r}: {variant}, {self.threads} threads"
 
@@ -125,9 +124,9 @@ class Session(Closable):
         return f"<Session of {self.summary}>"
 
     def sibling(self, threads: int) -> Session:
-        """A session of the same variant on the same device, with other threads.
+        """Return a session of the same variant on the same device with another thread count.
 
-        It is loaded once, and stopped and closed with this one.
+        It is loaded once, and is stopped and closed together with this one.
 
         Raises:
             UsageError: This session was closed.
@@ -181,7 +180,7 @@ class Session(Closable):
         try:
             if not self.device.is_cpu:
                 return self._run_bound(engine, arrays, options)
-            with _seats().taken(self.threads):
+            with process_seats().taken(self.threads):
                 return engine.run(self.output_names, arrays, options)
         except Exception as error:  # onnxruntime has no public base class for its errors
             if options.terminate:
@@ -193,7 +192,7 @@ class Session(Closable):
             ) from error
 
     def _run_bound(self, engine: Any, arrays: Arrays, options: Any) -> Any:
-        """Run with the inputs copied to the device and the outputs back, each once."""
+        """Run with inputs copied to the device and outputs copied back, each array once."""
         binding = engine.io_binding()
         for name, array in arrays.items():
             binding.bind_cpu_input(name, array)
@@ -203,14 +202,14 @@ class Session(Closable):
         return binding.copy_outputs_to_cpu()
 
     def stop(self) -> None:
-        """End the runs that are going on, which raise CancelledError, and no later ones."""
+        """Cancel the runs in progress, which raise CancelledError; later runs are not affected."""
         for options in tuple(self._runs):
             options.terminate = True
         for sibling in tuple(self._siblings.values()):
             sibling.stop()
 
     def close(self) -> None:
-        """Free the memory of the model. Runs that are going on end; later ones are UsageErrors."""
+        """Cancel the runs in progress and free the memory; later runs raise UsageError."""
         with self._lock:
             self._engine = None
             self._forked = False
@@ -219,10 +218,10 @@ class Session(Closable):
             sibling.close()
 
     def _forget(self) -> None:
-        """In a child after a fork, where the threads inside onnxruntime are no more.
+        """Give up the engine in the child of a fork, which has none of onnxruntime's threads.
 
-        Its session cannot run there, and to free it would wait for these threads for ever; so it
-        is left in memory, which the child shares with its parent anyway.
+        It cannot run there, and freeing it would wait for those threads for ever. So it stays in
+        memory, which the child shares with its parent anyway; the next run loads another one.
         """
         if self._engine is not None:
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._engine))
@@ -247,17 +246,12 @@ class Session(Closable):
 _SESSIONS: weakref.WeakSet[Session] = weakref.WeakSet()
 
 
-@functools.cache
-def _seats() -> Seats:
-    return Seats(usable_cpus())
-
-
 def _closed() -> UsageError:
     return UsageError("This session was closed.", tip="Open a new one.")
 
 
 def _after_fork() -> None:
-    _seats.cache_clear()  # some were taken by threads of the parent
+    process_seats.cache_clear()  # threads of the parent may have taken some
     for session in tuple(_SESSIONS):
         session._forget()
 
@@ -267,5 +261,5 @@ if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
 
 
 def _token_outputs(engine: Any) -> frozenset[str]:
-    sequence = engine.get_inputs()[0].shape[-1]  # its name, as the graph gives it
+    sequence = engine.get_inputs()[0].shape[-1]  # the name of the axis in the graph
     return frozenset(value.name for value in engine.get_outputs() if sequence in value.shape[1:2])

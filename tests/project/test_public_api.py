@@ -15,9 +15,10 @@ from support.checkpoints import make_model
 from support.paths import DATA, ROOT
 
 import albert_edge
+from albert_edge.architecture.heads import HEAD_OF_TASK
 from albert_edge.errors import UsageError
 from albert_edge.runtime.load import load_pipeline
-from albert_edge.runtime.tasks import PIPELINES, pipeline_class
+from albert_edge.runtime.tasks import pipeline_class
 
 # A user's script. Of a line that ends in "# error: TEXT" a checker reports that, of others nothing.
 SCRIPT = """
@@ -156,7 +157,7 @@ def test_repr_says_what_runs_where(classify: Any) -> None:
 def test_help_shows_the_parameters_and_no_lambda(classify: Any) -> None:
     names = [name for name in albert_edge.__all__ if name != "__version__"]
     pages = [pydoc.render_doc(getattr(albert_edge, name)) for name in names]
-    pages += [pydoc.render_doc(pipeline_class(task)) for task in PIPELINES]
+    pages += [pydoc.render_doc(pipeline_class(task)) for task in HEAD_OF_TASK]
     for page in pages:
         assert "<lambda>" not in page and "<function" not in page
 

@@ -22,10 +22,10 @@ from support.paths import DATA
 
 import albert_edge
 from albert_edge.errors import InputError, UsageError
-from albert_edge.runtime import session as session_module
 from albert_edge.runtime.cpus import usable_cpus
+from albert_edge.runtime.engine import load_engine
 from albert_edge.runtime.pipeline import Pipeline
-from albert_edge.runtime.seats import Seats
+from albert_edge.runtime.seats import Seats, process_seats
 from albert_edge.runtime.session import Session
 
 SENTENCES = (DATA / "tokenizers" / "sentences.txt").read_text(encoding="utf-8").splitlines()
@@ -88,8 +88,13 @@ def test_many_sessions_do_not_oversubscribe(bundle: Path, monkeypatch: pytest.Mo
     running, most, lock, seats = 0, 0, threading.Lock(), Seats(4)
 
     class Watched:
+        """An engine that counts the runs in progress."""
+
         def __init__(self, engine: Any) -> None:
             self.engine = engine
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.engine, name)
 
         def run(self, *arguments: Any) -> Any:
             nonlocal running, most
@@ -101,10 +106,12 @@ def test_many_sessions_do_not_oversubscribe(bundle: Path, monkeypatch: pytest.Mo
                 running -= 1
             return outputs
 
-    monkeypatch.setattr(session_module, "_seats", lambda: seats)
+    def load(*arguments: Any, **options: Any) -> Any:
+        return Watched(load_engine(*arguments, **options))
+
+    monkeypatch.setattr("albert_edge.runtime.session.process_seats", lambda: seats)
+    monkeypatch.setattr("albert_edge.runtime.session.load_engine", load)
     sessions = [Session(bundle, threads=2, precision="fp32") for _ in range(16)]
-    for session in sessions:
-        session._engine = Watched(session._engine)
     ids = {"input_ids": [[2, *range(100, 300), 3]]}
     with ThreadPoolExecutor(16) as pool:
         list(pool.map(lambda session: [session.run(ids) for _ in range(5)], sessions))
@@ -112,18 +119,33 @@ def test_many_sessions_do_not_oversubscribe(bundle: Path, monkeypatch: pytest.Mo
 
 
 def test_by_default_there_is_a_seat_for_each_usable_processor() -> None:
-    assert session_module._seats()._count == usable_cpus()
+    assert process_seats().count == usable_cpus()
 
 
-def test_a_second_session_is_for_long_lists_alone(bundle: Path) -> None:
-    with load(bundle, threads=2) as made:
-        made(TEXTS[:16])
-        assert made.session._siblings == {}
-        made(TEXTS[:17])
-        assert [each.threads for each in made.session._siblings.values()] == [1]
-    with load(bundle, threads=2, workers=1) as made:
-        made(TEXTS)
-        assert made.session._siblings == {}
+@pytest.fixture
+def loaded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The threads of each model loaded since the test began."""
+    threads: list[int] = []
+
+    def load(path: Path, device: Any, count: int, **options: Any) -> Any:
+        threads.append(count)
+        return load_engine(path, device, count, **options)
+
+    monkeypatch.setattr("albert_edge.runtime.session.load_engine", load)
+    return threads
+
+
+def test_only_long_lists_load_a_second_session(bundle: Path, loaded: list[int]) -> None:
+    with load(bundle, threads=2) as pipeline:
+        pipeline(TEXTS[:16])
+        assert loaded == [2]
+        pipeline(TEXTS[:17])
+        pipeline(TEXTS[:17])
+        assert loaded == [2, 1]
+    loaded.clear()
+    with load(bundle, threads=2, workers=1) as pipeline:
+        pipeline(TEXTS)
+        assert loaded == [2]
 
 
 @pytest.mark.parametrize("workers", [0, -1])
@@ -158,7 +180,7 @@ def test_closing_ends_what_is_going_on(bundle: Path) -> None:
         made(TEXTS[0])
 
 
-def test_a_closed_pipeline_ends_its_streams(bundle: Path) -> None:
+def test_a_closed_pipeline_ends_its_streams(bundle: Path, loaded: list[int]) -> None:
     made = load(bundle, threads=2)
     answers = made.stream(TEXTS)
     for _ in range(16):
@@ -166,7 +188,7 @@ def test_a_closed_pipeline_ends_its_streams(bundle: Path) -> None:
     made.close()
     with pytest.raises(UsageError, match="closed"):
         list(answers)
-    assert made.session._siblings == {}
+    assert loaded == [2]  # and no second session was loaded for it
 
 
 def test_a_stream_takes_what_can_be_iterated(bundle: Path) -> None:
@@ -179,10 +201,9 @@ def test_a_run_that_is_stopped_raises_and_later_ones_do_not(bundle: Path) -> Non
         long = {"input_ids": [[5] * 512] * 64}
         with ThreadPoolExecutor(1) as pool:
             going_on = pool.submit(session.run, long)
-            while not session._runs:
-                time.sleep(0.001)
-            time.sleep(0.05)
-            session.stop()
+            while not going_on.done():  # the first stops may come before the run has begun
+                time.sleep(0.05)
+                session.stop()
             with pytest.raises(CancelledError):
                 going_on.result(timeout=10)
         assert session.run({"input_ids": [[2, 3]]})["logits"].shape == (1, 5)
@@ -193,20 +214,29 @@ def test_a_run_that_is_stopped_raises_and_later_ones_do_not(bundle: Path) -> Non
 FORK = """
 import os, sys, threading, time
 import albert_edge
+from albert_edge.runtime import session as session_module
 
 made = albert_edge.pipeline(model=sys.argv[1], threads=2, workers=2)
 texts = [f"text number {i}" for i in range(40)]
 wanted = made(texts)
-if sys.argv[2] == "loading":  # another thread is about to load the session of the workers
-    made.session._siblings.clear()
-    made.session._lock.acquire()
+load_engine, reached, released = session_module.load_engine, threading.Event(), threading.Event()
+def load_slowly(*arguments, **options):
+    reached.set()
+    released.wait()
+    return load_engine(*arguments, **options)
+if sys.argv[2] == "loading":  # another thread is about to load another session
+    session_module.load_engine = load_slowly
+    loading = threading.Thread(target=made.session.sibling, args=(3,))
+    loading.start()
+    reached.wait()
+    session_module.load_engine = load_engine
 busy = threading.Thread(target=lambda: [made(texts) for _ in range(20)], daemon=True)
 if sys.argv[2] == "busy":
     busy.start()
     time.sleep(0.05)
 child = os.fork()
-if child and sys.argv[2] == "loading":
-    made.session._lock.release()
+if child:
+    released.set()
 if child == 0:
     if sys.argv[3] == "closes":
         made.close()

@@ -22,6 +22,7 @@ import albert_edge
 from albert_edge.bundle.bundle import Bundle, open_bundle
 from albert_edge.errors import BundleError, DeviceError, InputError, UsageError
 from albert_edge.runtime import cpus
+from albert_edge.runtime.engine import load_engine
 from albert_edge.runtime.session import Session
 
 VOCAB = int(str(TINY["vocab_size"]))
@@ -233,11 +234,11 @@ def test_many_threads_get_the_serial_answers(session: Session) -> None:
                 "token_type_ids": rng.integers(0, 2, shape),
             }
         )
-    serial = [session.run(one) for one in inputs]
+    serial = [session.run(arrays) for arrays in inputs]
     with ThreadPoolExecutor(8) as pool:
         parallel = list(pool.map(session.run, inputs))
-    for one, other in zip(serial, parallel, strict=True):
-        np.testing.assert_array_equal(one["logits"], other["logits"])
+    for expected, outputs in zip(serial, parallel, strict=True):
+        np.testing.assert_array_equal(outputs["logits"], expected["logits"])
 
 
 # --- which variant --------------------------------------------------------------------------
@@ -298,10 +299,21 @@ def test_an_unknown_variant_or_precision_lists_what_there_is(bundle: Bundle) -> 
 # --- where it runs --------------------------------------------------------------------------
 
 
-def test_it_runs_on_the_cpu_alone(session: Session) -> None:
-    assert session.device.name == "cpu"
-    # What onnxruntime says, not what was asked of it.
-    assert session._engine.get_providers() == ["CPUExecutionProvider"]
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_it_runs_on_the_cpu_only(
+    bundle: Bundle, variant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engines = []
+
+    def load(*arguments: Any, **options: Any) -> Any:
+        engines.append(load_engine(*arguments, **options))
+        return engines[-1]
+
+    monkeypatch.setattr("albert_edge.runtime.session.load_engine", load)
+    with Session(bundle, variant=variant) as session:
+        assert session.device.name == "cpu"
+    # What onnxruntime reports, not what was requested.
+    assert [engine.get_providers() for engine in engines] == [["CPUExecutionProvider"]]
 
 
 @pytest.mark.parametrize("name", ["auto", "cpu"])
@@ -507,10 +519,8 @@ def test_usable_cpus_is_the_smaller_rounded_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quota: str, affinity: int, wanted: int
 ) -> None:
     proc, cgroups = lay_out(tmp_path, {"proc": "0::/\n", "cpu.max": f"{quota} 100000\n"})
-    monkeypatch.setattr(cpus, "_PROC", proc)
-    monkeypatch.setattr(cpus, "_CGROUPS", cgroups)
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(affinity)), raising=False)
-    assert cpus.usable_cpus() == wanted
+    assert cpus.usable_cpus(proc, cgroups) == wanted
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity here")

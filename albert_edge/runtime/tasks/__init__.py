@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from difflib import get_close_matches
 
 from albert_edge.architecture.heads import HEAD_OF_TASK
@@ -10,80 +9,6 @@ from albert_edge.bundle.bundle import Bundle
 from albert_edge.errors import Argument, Message, UsageError
 from albert_edge.runtime.pipeline import Pipeline
 
-
-def _feature_extraction() -> type[Pipeline]:
-    from albert_edge.runtime.tasks.feature_extraction import FeatureExtractionPipeline
-
-    return FeatureExtractionPipeline
-
-
-def _fill_mask() -> type[Pipeline]:
-    from albert_edge.runtime.tasks.fill_mask import FillMaskPipeline
-
-    return FillMaskPipeline
-
-
-def _multiple_choice() -> type[Pipeline]:
-    from albert_edge.runtime.tasks.multiple_choice import MultipleChoicePipeline
-
-    return MultipleChoicePipeline
-
-
-def _question_answering() -> type[Pipeline]:
-    from albert_edge.runtime.tasks.question_answering import QuestionAnsweringPipeline
-
-    return QuestionAnsweringPipeline
-
-
-def _sentence_embeddings() -> type[Pipeline]:
-    from albert_edge.runtime.tasks.sentence_embeddings import SentenceEmbeddingsPipeline
-
-    return SentenceEmbeddingsPipeline
-
-
-def _sentence_order() -> type[Pipeline]:
-    from albert_edge.runtime.tasks.sentence_order import SentenceOrderPipeline
-
-    return SentenceOrderPipeline
-
-
-def _text_classification() -> type[Pipeline]:
-    from albert_edge.runtime.tasks.text_classification import TextClassificationPipeline
-
-    return TextClassificationPipeline
-
-
-def _text_ranking() -> type[Pipeline]:
-    from albert_edge.runtime.tasks.text_ranking import TextRankingPipeline
-
-    return TextRankingPipeline
-
-
-def _token_classification() -> type[Pipeline]:
-    from albert_edge.runtime.tasks.token_classification import TokenClassificationPipeline
-
-    return TokenClassificationPipeline
-
-
-def _zero_shot_classification() -> type[Pipeline]:
-    from albert_edge.runtime.tasks.zero_shot_classification import ZeroShotClassificationPipeline
-
-    return ZeroShotClassificationPipeline
-
-
-# The pipelines by task. The module of a task is loaded when it is first asked for.
-PIPELINES: dict[str, Callable[[], type[Pipeline]]] = {
-    "feature-extraction": _feature_extraction,
-    "fill-mask": _fill_mask,
-    "multiple-choice": _multiple_choice,
-    "question-answering": _question_answering,
-    "sentence-embeddings": _sentence_embeddings,
-    "sentence-order": _sentence_order,
-    "text-classification": _text_classification,
-    "text-ranking": _text_ranking,
-    "token-classification": _token_classification,
-    "zero-shot-classification": _zero_shot_classification,
-}
 _ALIASES = {"sentiment-analysis": "text-classification", "ner": "token-classification"}
 
 
@@ -94,7 +19,7 @@ def find_task(name: str) -> str:
         UsageError: There is no pipeline of that name.
     """
     task = _ALIASES.get(name, name)
-    if task not in PIPELINES:
+    if task not in HEAD_OF_TASK:
         raise _no_pipeline(name)
     return task
 
@@ -122,15 +47,63 @@ def choose_task(bundle: Bundle, name: str | None = None) -> str:
 
 
 def pipeline_class(task: str) -> type[Pipeline]:
-    """Load the class of a task, by the task's own name."""
-    return PIPELINES[task]()
+    """Import the pipeline of a task when it is first asked for.
+
+    Args:
+        task: A key of `HEAD_OF_TASK`.
+    """
+    # Written out, so that tools that freeze a program find the modules.
+    match task:
+        case "feature-extraction":
+            from albert_edge.runtime.tasks.feature_extraction import FeatureExtractionPipeline
+
+            return FeatureExtractionPipeline
+        case "fill-mask":
+            from albert_edge.runtime.tasks.fill_mask import FillMaskPipeline
+
+            return FillMaskPipeline
+        case "multiple-choice":
+            from albert_edge.runtime.tasks.multiple_choice import MultipleChoicePipeline
+
+            return MultipleChoicePipeline
+        case "question-answering":
+            from albert_edge.runtime.tasks.question_answering import QuestionAnsweringPipeline
+
+            return QuestionAnsweringPipeline
+        case "sentence-embeddings":
+            from albert_edge.runtime.tasks.sentence_embeddings import SentenceEmbeddingsPipeline
+
+            return SentenceEmbeddingsPipeline
+        case "sentence-order":
+            from albert_edge.runtime.tasks.sentence_order import SentenceOrderPipeline
+
+            return SentenceOrderPipeline
+        case "text-classification":
+            from albert_edge.runtime.tasks.text_classification import TextClassificationPipeline
+
+            return TextClassificationPipeline
+        case "text-ranking":
+            from albert_edge.runtime.tasks.text_ranking import TextRankingPipeline
+
+            return TextRankingPipeline
+        case "token-classification":
+            from albert_edge.runtime.tasks.token_classification import TokenClassificationPipeline
+
+            return TokenClassificationPipeline
+        case "zero-shot-classification":
+            from albert_edge.runtime.tasks.zero_shot_classification import (
+                ZeroShotClassificationPipeline,
+            )
+
+            return ZeroShotClassificationPipeline
+    raise KeyError(task)
 
 
 def _no_pipeline(name: str) -> UsageError:
-    nearest = get_close_matches(name, PIPELINES, 1)
+    nearest = get_close_matches(name, HEAD_OF_TASK, 1)
     meant = f" Did you mean {nearest[0]!r}?" if nearest else ""
     return UsageError(
         f"There is no pipeline for {name!r}.{meant}",
-        tip=f"Pipelines are: {', '.join(PIPELINES)}. Other models run through "
+        tip=f"Pipelines are: {', '.join(HEAD_OF_TASK)}. Other models run through "
         "albert_edge.Session, arrays in, arrays out.",
     )
