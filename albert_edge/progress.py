@@ -1,7 +1,7 @@
-"""A progress bar for any function that reports progress: `progress=True` shows it.
+"""Show a progress bar for any function that takes `progress=True`.
 
-On a terminal it is drawn by rich, in a notebook by tqdm if that is installed; anywhere else,
-such as in a log file, nothing is shown.
+On a terminal rich draws it, in a notebook tqdm if that is installed. Anywhere else, such as in a
+log file, nothing is shown.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 Progress = Callable[[str, int, int | None], None]
-"""Called with what is being done, how much of it is done, and of how much (None: not known)."""
+"""Called with the name of the step, how much of it is done, and the total (None if unknown)."""
 
 Unit = Literal["steps", "bytes"]
 
 
 @contextlib.contextmanager
 def progress_bar(progress: bool | Progress, *, unit: Unit = "steps") -> Iterator[Progress]:
-    """Open a progress bar, or pass on the function that shall be called instead of one.
+    """Open a progress bar, or pass on the function to call instead of one.
 
     Args:
         progress: True for a bar on stderr, False for none, or a function to call.
@@ -68,7 +68,7 @@ def _notebook_bar(unit: Unit) -> Iterator[Progress]:
     except ImportError:
         yield _silent
         return
-    bars: dict[str, Any] = {}  # the last one is open
+    bars: dict[str, Any] = {}  # only the last one is open
     scale = {"unit": "B", "unit_scale": True} if unit == "bytes" else {"unit": ""}
 
     def report(what: str, done: int, total: int | None) -> None:

@@ -1,4 +1,4 @@
-"""Running a bundle: numpy, onnxruntime and tokenizers, nothing else.
+"""Run bundles with numpy, onnxruntime and tokenizers only.
 
 text ──> arrays ──> session ──> arrays ──> task ──> answers
 """

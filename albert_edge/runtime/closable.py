@@ -1,4 +1,4 @@
-"""`with` for what holds a model in memory."""
+"""A base class for objects that hold a model in memory: `close()` and `with`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Self
 
 
 class Closable(ABC):
-    """Something whose memory can be freed before Python would do it."""
+    """An object whose memory can be freed before it is garbage-collected."""
 
     @abstractmethod
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""What the user calls a device -> the execution provider to load a model on."""
+"""Map the name of a device to the execution provider that runs a model on it."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from albert_edge.runtime.providers import (
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A device that was chosen.
+    """A device to run models on.
 
     Attributes:
-        name: What users call it, such as "cpu" or "cuda:1".
-        provider: The execution provider.
-        options: What the provider is told.
-        note: Why it was chosen, if "auto" chose it.
+        name: The name users give it, such as "cpu" or "cuda:1".
+        provider: Its execution provider.
+        options: Options of the execution provider.
+        note: The reason for choosing it, if "auto" chose it.
     """
 
     name: str
@@ -45,26 +45,26 @@ CPU = Device("cpu", PROVIDERS["cpu"])
 def find_devices(
     device: str | int | None, options: Mapping[str, Any] | None = None
 ) -> list[Device]:
-    """The devices that a name stands for, in the order in which they are to be tried.
+    """Return the devices that a name stands for, in the order to try them in.
 
     Args:
-        device: "auto" or None: CUDA where there is a GPU, else the CPU. "cpu", "cuda", "cuda:1" and
-            so on, "openvino", "coreml", "directml", "xnnpack", "webgpu", "qnn", or onnxruntime's
-            name of any execution provider. As transformers takes them, 0 is "cuda:0" and -1 "cpu".
-        options: What the execution provider is told, in its own words.
+        device: "auto" or None: CUDA if there is a GPU, else the CPU. "cpu", "cuda", "cuda:1" and so
+            on, "openvino", "coreml", "directml", "xnnpack", "webgpu", "qnn", or onnxruntime's name
+            of any execution provider. As in transformers, 0 is "cuda:0" and -1 is "cpu".
+        options: Options of the execution provider, as onnxruntime documents them.
 
     Returns:
-        One device, or several for "auto", of which the last is the CPU.
+        One device; for "auto" possibly several, of which the last is the CPU.
 
     Raises:
-        DeviceError: The onnxruntime that is installed has no such execution provider.
-        UsageError: There is no such device, or it takes no options.
+        DeviceError: The installed onnxruntime does not have the execution provider.
+        UsageError: There is no such device, or options are given for "auto".
     """
     name = _name(device)
     if name == "auto":
         if options:
             raise UsageError(
-                "Provider options are for one execution provider, and the device is 'auto'.",
+                "Provider options need a named device, and the device is 'auto'.",
                 tip="Name the device they are for, such as 'openvino'.",
             )
         return _automatic()
@@ -78,12 +78,13 @@ def find_devices(
         )
     if not is_available(provider):
         raise DeviceError(
-            f"device {name!r}: onnxruntime {load_onnxruntime().__version__} as it is installed "
-            f"here has no {provider.name}.",
+            f"device {name!r}: the installed onnxruntime {load_onnxruntime().__version__} "
+            f"has no {provider.name}.",
             tip=provider.how_to_get_it,
         )
-    told = {str(key): str(value) for key, value in (options or {}).items()}
-    return [Device(name, provider, {"device_id": index, **told} if index else told)]
+    settings = {"device_id": index} if index else {}
+    settings |= {str(key): str(value) for key, value in (options or {}).items()}
+    return [Device(name, provider, settings)]
 
 
 def _name(device: str | int | None) -> str:

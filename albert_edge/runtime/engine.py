@@ -1,4 +1,4 @@
-"""An .onnx file, loaded by onnxruntime on one device. Nothing falls back in silence."""
+"""Load .onnx files with onnxruntime on one device, without silent fallback to another."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from albert_edge.runtime.unsigned import with_unsigned_weights
 
 
 def load_engine(path: Path, device: Device, threads: int, *, unsigned_weights: bool = False) -> Any:
-    """Load a file.
+    """Load an .onnx file.
 
     Args:
         path: The file.
-        device: Where it is to run.
-        threads: Threads inside one run, of operators that run on the CPU.
-        unsigned_weights: Whether int8 weights are turned into uint8 ones on the way.
+        device: The device to run it on.
+        threads: Threads inside one run, for operators that run on the CPU.
+        unsigned_weights: Whether to convert int8 weights to uint8 before loading.
 
     Returns:
         An onnxruntime.InferenceSession.
@@ -53,25 +53,25 @@ def load_engine(path: Path, device: Device, threads: int, *, unsigned_weights: b
 
 
 def _load(ort: ModuleType, model: Path | bytes, options: Any, device: Device) -> Any:
-    told = dict(device.options)
+    settings = dict(device.options)
     if device.provider.name not in ort.get_available_providers():
-        options.add_provider_for_devices(plugin_devices(device.provider)[:1], told)
+        options.add_provider_for_devices(plugin_devices(device.provider)[:1], settings)
         return ort.InferenceSession(model, options, enable_fallback=0)
     if device.provider is PROVIDERS["cuda"] and hasattr(ort, "preload_dlls"):
-        ort.preload_dlls()  # CUDA and cuDNN, where pip installed them
-    providers: list[Any] = [(device.provider.name, told)]
-    if not device.is_cpu:  # which runs what the other has no kernel for
+        ort.preload_dlls()  # CUDA and cuDNN, if pip installed them
+    providers: list[Any] = [(device.provider.name, settings)]
+    if not device.is_cpu:  # the CPU runs operators for which the provider has no kernel
         providers.append(CPU.provider.name)
     return ort.InferenceSession(model, options, providers=providers, enable_fallback=0)
 
 
 def _require_use(engine: Any, device: Device) -> None:
-    """Raise DeviceError unless the provider was loaded and runs at least a part of the graph."""
+    """Raise DeviceError unless the provider was loaded and runs at least part of the graph."""
     provider = device.provider.name
     if provider not in engine.get_providers():
         raise _not_loaded(device, "onnxruntime's own messages above say why")
-    # Some providers are loaded, take no operator and leave all to the CPU, as OpenVINO does where
-    # it does not know the device_type. onnxruntime tells since 1.24.
+    # Some providers load, then leave every operator to the CPU, as OpenVINO does with an unknown
+    # device_type. onnxruntime reports the assignment since 1.24.
     if hasattr(engine, "get_provider_graph_assignment_info"):
         parts = engine.get_provider_graph_assignment_info()
         if all(part.ep_name != provider for part in parts):
@@ -93,30 +93,30 @@ def _not_loaded(device: Device, why: str) -> DeviceError:
 def run_file(
     path: Path, *, unsigned_weights: bool = False
 ) -> Callable[[Mapping[str, Any]], Arrays]:
-    """Load an .onnx file that is in no bundle yet, on the CPU, as a function of named arrays.
+    """Load an .onnx file outside of a bundle on the CPU, as a function of named arrays.
 
     Args:
         path: The file.
         unsigned_weights: As in `load_engine`.
     """
     engine = load_engine(path, CPU, usable_cpus(), unsigned_weights=unsigned_weights)
-    wanted = [value.name for value in engine.get_inputs()]
-    names = [value.name for value in engine.get_outputs()]
+    inputs = [value.name for value in engine.get_inputs()]
+    outputs = [value.name for value in engine.get_outputs()]
 
-    def run(inputs: Mapping[str, Any]) -> Arrays:
+    def run(arrays: Mapping[str, Any]) -> Arrays:
         try:
-            outputs = engine.run(names, {name: inputs[name] for name in wanted})
+            values = engine.run(outputs, {name: arrays[name] for name in inputs})
         except Exception as error:  # onnxruntime has no public base class for its errors
             raise BundleError(
                 f"onnxruntime cannot run {path.name}: {error}", tip="Update onnxruntime."
             ) from error
-        return dict(zip(names, outputs, strict=True))
+        return dict(zip(outputs, values, strict=True))
 
     return run
 
 
 def session_options(threads: int) -> Any:
-    """The options that every model is loaded with, an onnxruntime.SessionOptions.
+    """Return the onnxruntime.SessionOptions that every model is loaded with.
 
     Args:
         threads: Threads inside one run.
@@ -125,12 +125,12 @@ def session_options(threads: int) -> Any:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    # Beyond the basics, onnxruntime's optimizer fuses into operators that are slower on a CPU, and
-    # it takes more memory the more often a layer is applied.
+    # Above this level, onnxruntime fuses into operators that are slower on a CPU, and its memory
+    # grows with the number of times a layer is applied.
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
-    # A plan of memory for each shape seen saves no time here, and with texts of many lengths takes
-    # more memory than it saves.
+    # Memory patterns, one for each input shape, save no time here and cost memory with texts of
+    # many lengths.
     options.enable_mem_pattern = False
-    # Threads rest as soon as a run is over, and leave the cores to whatever the program does next.
+    # Threads stop spinning when a run ends, which leaves the cores to the rest of the program.
     options.add_session_config_entry("session.force_spinning_stop", "1")
     return options

@@ -1,4 +1,4 @@
-"""The arrays of a run, checked against the inputs that a model declares; defaults filled in."""
+"""Check the arrays of a run against the inputs that a model declares, and fill in defaults."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from albert_edge.errors import InputError
 
 Arrays = dict[str, npt.NDArray[Any]]
 
-# onnxruntime's names of types where numpy has another.
+# onnxruntime's type names that differ from numpy's.
 _TYPES = {"float": "float32", "double": "float64"}
 
 
 def declared_inputs(engine: Any, known: Iterable[Input]) -> tuple[Input, ...]:
-    """Return what a loaded model takes, in its order.
+    """Return the inputs of a loaded model, in its order.
 
     Args:
         engine: An onnxruntime.InferenceSession.
-        known: The inputs that are declared elsewhere. Others are as the file has them, and have
-            no default.
+        known: Inputs declared elsewhere, such as in a manifest. Other inputs get name, axes and
+            type from the file, and no default.
     """
     declared = {spec.name: spec for spec in known}
     return tuple(declared.get(value.name) or _undeclared(value) for value in engine.get_inputs())
@@ -36,17 +36,17 @@ def _undeclared(value: Any) -> Input:
 
 
 def feed(declared: Sequence[Input], given: Mapping[str, npt.ArrayLike]) -> Arrays:
-    """Make the arrays that a run gets.
+    """Build the arrays of a run.
 
     Args:
-        declared: What the model takes.
-        given: Arrays by name. Those it does not take are ignored.
+        declared: The inputs of the model.
+        given: Arrays by name. Unknown names are ignored.
 
     Returns:
-        Every array it takes: the given one, or one full of the default.
+        An array for each input: the given one, or one filled with the default.
 
     Raises:
-        InputError: An array is missing, or of another shape or type, or has an id below 0.
+        InputError: An array is missing, has the wrong shape or type, or has an id below 0.
     """
     arrays: Arrays = {}
     sizes: dict[str, tuple[int, str]] = {}
@@ -78,13 +78,13 @@ def _array(spec: Input, values: npt.ArrayLike) -> npt.NDArray[Any]:
     if array.dtype.kind not in ("iub" if is_ids else "fiub") or array.size == 0:
         raise _invalid(spec.name, f"has type {array.dtype} and shape {array.shape}")
     converted = array.astype(spec.type, copy=False)
-    # ONNX counts negative indices from the end of a table, so they would be answered. Seen without
-    # their sign they are the largest of all, and one pass over the array is enough.
+    # ONNX counts negative indices from the end of a table, so negative ids would give an answer.
+    # As unsigned numbers they are above all valid ones, so one pass over the array finds them.
     if is_ids and converted.view(np.uint64).max() > np.iinfo(np.int64).max:
         raise _invalid(spec.name, f"has ids from {array.min()} to {array.max()}")
     return converted
 
 
 def _invalid(name: str, what: str) -> InputError:
-    tip = "Arrays are not empty, ids are from 0 up, and axes of one name have one size."
+    tip = "Arrays are not empty, ids are 0 or more, and axes of one name have one size."
     return InputError(f"{name} {what}.", tip=tip)

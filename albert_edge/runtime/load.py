@@ -1,4 +1,4 @@
-"""`albert_edge.pipeline`: a bundle and the name of a task -> the object that answers."""
+"""`albert_edge.pipeline`: load a bundle for a task."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class LoadOptions(TypedDict, total=False):
     Attributes:
         device: "auto", "cpu", "cuda", "cuda:1" or an execution provider, such as "openvino"; see
             `albert_edge.runtime.device.find_devices`.
-        precision: "auto", "fp32" or another that the bundle was quantized to; see `Session`.
-        threads: Threads to answer with on a CPU; by default the processors this process may use.
-        workers: Texts of a list that are worked on at once on a CPU, sharing these threads; see
+        precision: "auto", "fp32" or another precision of the bundle; see `Session`.
+        threads: Threads on a CPU; by default one for each processor this process may use.
+        workers: How many texts of a list are answered at once on a CPU, sharing these threads; see
             `Pipeline`.
         provider_options: Options of the execution provider.
     """
@@ -37,7 +37,7 @@ class LoadOptions(TypedDict, total=False):
 
 
 if TYPE_CHECKING:
-    # For the overloads; the module of a task is loaded when it is first asked for.
+    # For the overloads; at run time the module of a task is imported when it is first used.
     from albert_edge.runtime.tasks import (
         feature_extraction,
         fill_mask,
@@ -147,10 +147,10 @@ def pipeline(
 @overload
 def pipeline(task: None = None, model: Model | None = None, **options: Any) -> Pipeline: ...
 def pipeline(task: str | None = None, model: Model | None = None, **options: Any) -> Any:
-    """Load a bundle for answering texts.
+    """Load a bundle as a pipeline that answers texts.
 
     Args:
-        task: What to answer, as transformers.pipeline calls it; by default what the bundle was
+        task: The task, as transformers.pipeline names it; by default the one the bundle was
             exported for.
         model: A bundle, or the folder of one.
         **options: How the model is loaded, see `LoadOptions`: device, precision, threads, workers,
@@ -177,4 +177,4 @@ def pipeline(task: str | None = None, model: Model | None = None, **options: Any
 _SESSION_OPTIONS = frozenset(LoadOptions.__annotations__) - {"workers"}
 
 load_pipeline = cast(Callable[..., Pipeline], pipeline)
-"""`pipeline` for a task whose name is known at run time only, which no overload accepts."""
+"""`pipeline` without overloads, for a task whose name is known at run time only."""

@@ -1,8 +1,8 @@
-"""Giving memory back.
+"""Return freed memory to the system.
 
-While onnxruntime loads a model it holds the file's message, the weights and their packed copies
-at once, then frees the first two. glibc keeps what was freed for later, which at the size of
-these models is about as much again as the model itself.
+While onnxruntime loads a model it holds the parsed file, the weights and their packed copies at
+once, then frees the first two. glibc keeps freed memory for later allocations, which for these
+models is about the size of the model again.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sys
 
 
 def return_freed_memory() -> None:
-    """Hand freed heap pages back to the system, where the C library has a call for it (glibc)."""
+    """Return freed heap pages to the system if the C library has a call for it (glibc does)."""
     if sys.platform == "linux":
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
         if trim is not None:

@@ -1,4 +1,4 @@
-"""The parameters of calls: those that every pipeline takes, and how their values are checked.
+"""Declare the parameters that every pipeline takes, and check the values of parameters.
 
 A task names its parameters and their types in a TypedDict, which type checkers and editors read,
 and turns them into checked values with the functions here.
@@ -16,14 +16,14 @@ from albert_edge.progress import Progress
 
 
 class CallOptions(TypedDict, total=False):
-    """What every call takes beside the parameters of its task.
+    """The parameters of every call, in addition to those of its task.
 
     Attributes:
-        batch_size: Most texts in a batch, by default 32 on CUDA. Without effect on a CPU, where
-            each text runs alone.
+        batch_size: The most texts in a batch, by default 32 on CUDA. Without effect on a CPU, where
+            each text runs by itself.
         num_workers: Accepted as in transformers, without effect.
-        progress: Whether a list or a generator shows a progress bar, or a function to call with
-            what is done, how much of it and of how much.
+        progress: Whether a list or a generator shows a progress bar; or a function to call with
+            the step, how much of it is done, and the total.
     """
 
     batch_size: int | None
@@ -35,13 +35,13 @@ CALL_OPTIONS = frozenset(CallOptions.__annotations__)
 
 
 class Truncation(CallOptions, total=False):
-    """How a text over the model's limit is treated, as a tokenizer of transformers takes it.
+    """What to do with a text over the model's limit, as tokenizers of transformers take it.
 
     Attributes:
         truncation: False (the default) makes such a text an error. True and "longest_first" cut
             the longer of two segments, "only_first" and "only_second" one of them.
         max_length: A limit below the model's own, in tokens.
-        padding: Accepted, without effect: padding changes no answer here.
+        padding: Accepted, without effect: answers do not depend on padding.
     """
 
     truncation: bool | str
@@ -64,17 +64,17 @@ class Cut:
 
 
 WHOLE = Cut()
-"""Texts over the limit are errors."""
+"""A text over the limit is an error."""
 STRATEGIES = ("longest_first", "only_first", "only_second", "do_not_truncate")
 PADDINGS = (True, False, "longest", "do_not_pad")
 
 
 def read_cut(given: Mapping[str, Any], *, default: str = "longest_first") -> Cut:
-    """Check how texts over the limit are to be treated.
+    """Check `Truncation`.
 
     Args:
-        given: `Truncation`; other parameters are ignored.
-        default: The strategy that True stands for.
+        given: The parameters of a call; those of other names are ignored.
+        default: The strategy that truncation=True selects.
 
     Raises:
         UsageError: A value is invalid.
@@ -89,11 +89,11 @@ def read_cut(given: Mapping[str, Any], *, default: str = "longest_first") -> Cut
 
 
 def read_nested_cut(given: Mapping[str, Any], name: str) -> Cut:
-    """Check the same where a dict among the parameters may hold it as well, and comes first.
+    """Check `Truncation` where a dict among the parameters may hold it too and takes precedence.
 
     Args:
-        given: `Truncation`, and perhaps the dict.
-        name: What the dict is called.
+        given: The parameters of a call.
+        name: The name of the parameter that is the dict.
     """
     nested = given.get(name) or {}
     require_known(name, nested, tuple(Truncation.__annotations__))
@@ -101,17 +101,17 @@ def read_nested_cut(given: Mapping[str, Any], name: str) -> Cut:
 
 
 def read_padding(given: Mapping[str, Any], accepted: Collection[Any]) -> None:
-    """Refuse a padding that would change answers if it had an effect."""
+    """Raise UsageError for a padding that would change answers if it had an effect."""
     padding = given.get("padding", False)
     if padding not in accepted:
-        raise invalid("padding", padding, "Leave it out: each text runs alone.")
+        raise invalid("padding", padding, "Leave it out: each text runs without padding.")
 
 
 def read_count(given: Mapping[str, Any], name: str, *, least: int = 1) -> int | None:
-    """Check a parameter that is a whole number; None where it is left out.
+    """Check a parameter that is a whole number, `least` or more; None if it is left out.
 
     Raises:
-        UsageError: It is not a whole number, or below the least.
+        UsageError: It is invalid.
     """
     value = given.get(name)
     if value is None:
@@ -122,7 +122,7 @@ def read_count(given: Mapping[str, Any], name: str, *, least: int = 1) -> int | 
 
 
 def read_choice(given: Mapping[str, Any], name: str, default: str, choices: Iterable[str]) -> str:
-    """Check a parameter that is one of a few names; upper and lower case are the same.
+    """Check a parameter that is one of a few names, in upper or lower case.
 
     Raises:
         UsageError: It is not one of them.
@@ -135,15 +135,15 @@ def read_choice(given: Mapping[str, Any], name: str, default: str, choices: Iter
 
 
 def require_known(what: str, given: Iterable[str], known: Collection[str]) -> None:
-    """Refuse parameters of unknown names.
+    """Raise UsageError if a parameter is unknown.
 
     Args:
-        what: Whose parameters they are.
-        given: The names in a call.
-        known: The names there are.
+        what: What the parameters belong to, such as a task.
+        given: The names of the parameters given.
+        known: The names of all parameters.
 
     Raises:
-        UsageError: It names the first unknown one, the nearest known one and all others.
+        UsageError: It names the first unknown one, the nearest known one and all known ones.
     """
     for name in given:
         if name not in known and name not in CALL_OPTIONS:
@@ -155,5 +155,5 @@ def require_known(what: str, given: Iterable[str], known: Collection[str]) -> No
 
 
 def invalid(name: str, value: Any, tip: str) -> UsageError:
-    """An error about the value of a parameter."""
+    """Make an error about the value of a parameter."""
     return UsageError(f"{name} is {value!r}.", tip=tip)

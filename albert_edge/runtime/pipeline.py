@@ -1,4 +1,4 @@
-"""The object users hold: texts in, answers out, as transformers.pipeline gives them."""
+"""The base class of pipelines: texts in, answers out, as transformers.pipeline gives them."""
 
 from __future__ import annotations
 
@@ -19,37 +19,37 @@ from albert_edge.runtime.session import Session
 from albert_edge.runtime.task import Task, WindowOutputs
 from albert_edge.runtime.text import load_text_encoder
 
-# Items of a stream that are answered before a session for workers is worth its memory.
+# Items answered with the first session; only longer streams load a second one for workers.
 _FIRST = 16
-# Fills a GPU with short texts, and fits into its memory with long ones.
+# Enough short texts to fill a GPU, and few enough long ones for its memory.
 _BATCH_SIZE = 32
 
 
 class Pipeline(Closable):
     """Answers texts with the model of a bundle. Made by `albert_edge.pipeline`.
 
-    Call it with one text, a list of texts or a generator of texts; what comes back has the shape
+    Call it with one text, a list of texts or a generator of texts. The result has the form that
     transformers.pipeline gives for the same call: one answer, a list, or an iterator. It may be
-    called from many threads, and answers the same there.
+    called from many threads, with the same answers.
 
-    On a CPU each text runs alone at its true length, which is as fast as batching and wastes
-    nothing on padding: one text with all threads, the texts of a list or a generator side by side
-    in workers. On a GPU they run in batches of nearly one length.
+    On a CPU each text runs by itself and without padding, which is as fast as batching: a single
+    text with all threads, the texts of a list or a generator in parallel in workers. On a GPU texts
+    run in batches of similar length.
 
-    Each task has a class of its own, whose calls take the parameters of that task.
+    Each task has its own class, whose calls take the parameters of that task.
 
     Args:
         session: The model.
-        workers: Texts of a list that are worked on at once on a CPU; they share the threads of
-            the session. By default one for each thread. More than one need a second session, which
-            is loaded once a list or generator has given its first 16 texts.
+        workers: How many texts of a list are answered at once on a CPU; they share the threads of
+            the session. By default one for each thread. More than one needs a second session,
+            which is loaded after the first 16 texts of a list or generator.
         **defaults: Defaults for the parameters of every call.
 
     Attributes:
         task: The name of the task.
         kind: The class of the task.
         session: The model.
-        device: Name of the device it runs on.
+        device: The name of the device it runs on.
         encoder: The tokenizer.
     """
 
@@ -95,13 +95,13 @@ class Pipeline(Closable):
         return self._task.single(inputs, self._answer(inputs, checked, self.session), parameters)
 
     async def acall(self, inputs: Any = None, **parameters: Any) -> Any:
-        """Answer as a call does, in a thread, so that an event loop goes on meanwhile.
+        """Answer as a call does, in a thread, without blocking the event loop.
 
         Args:
             inputs: As in a call; the answers of a generator come as a list.
             **parameters: As in a call.
         """
-        import asyncio  # which a program that awaits has loaded
+        import asyncio  # a program that awaits has imported it already
 
         def answer() -> Any:
             answers = self(inputs, **parameters)
@@ -110,7 +110,7 @@ class Pipeline(Closable):
         return await asyncio.to_thread(answer)
 
     def answer(self, item: Any, **parameters: Any) -> Any:
-        """Answer one item, without the list a call puts around some answers.
+        """Answer one item, without the list that a call puts around some answers.
 
         Args:
             item: What the task takes, such as a text.
@@ -122,26 +122,22 @@ class Pipeline(Closable):
         """Answer any number of items in bounded memory, each as `answer` does.
 
         Args:
-            items: Where they come from. No more is read ahead than keeps the device busy.
+            items: The items. Only as many are read ahead as keep the device busy.
             **parameters: As in a call.
 
         Returns:
-            The answers, in order. What is wrong with an item is raised after the answers of those
+            The answers, in order. An error about an item is raised after the answers of the items
             before it.
         """
         return self._stream(items, *self._read(parameters))
 
     @classmethod
     def require_known(cls, given: Iterable[str]) -> None:
-        """Refuse parameters of a call whose names are unknown.
-
-        Raises:
-            UsageError: It names the nearest known one, and all of the task.
-        """
+        """Raise UsageError if a parameter of a call is unknown, naming the nearest known one."""
         require_known(cls.task, given, cls.kind.parameter_names())
 
     def _read(self, given: dict[str, Any]) -> tuple[Any, CallOptions]:
-        """Check the parameters of a call, with the defaults of this pipeline where it has none."""
+        """Check the parameters of a call; the defaults of this pipeline fill in missing ones."""
         merged = {**self._defaults, **given}
         self.require_known(merged)
         options: Any = {name: merged.pop(name) for name in CALL_OPTIONS & merged.keys()}
@@ -159,21 +155,21 @@ class Pipeline(Closable):
         progress = options.get("progress", False)
         if not progress:
             return answers
-        return _reported(answers, progress, length_hint(items) or None)
+        return _with_progress(answers, progress, length_hint(items) or None)
 
     def _in_workers(self, items: Iterator[Any], parameters: Any) -> Iterator[Any]:
-        def alone(item: Any) -> Any:
+        def with_all_threads(item: Any) -> Any:
             return self._answer(item, parameters, self.session)
 
-        def beside_others(item: Any) -> Any:
+        def in_parallel(item: Any) -> Any:
             return self._answer(item, parameters, self._session_of_workers())
 
         stop = self.session.stop
         if self._workers == 1:
-            yield from in_workers(items, alone, 1, stop)
+            yield from in_workers(items, with_all_threads, 1, stop)
             return
-        yield from in_workers(itertools.islice(items, _FIRST), alone, 1, stop)
-        yield from in_workers(items, beside_others, self._workers, stop)
+        yield from in_workers(itertools.islice(items, _FIRST), with_all_threads, 1, stop)
+        yield from in_workers(items, in_parallel, self._workers, stop)
 
     def _session_of_workers(self) -> Session:
         threads = max(1, self.session.threads // self._workers)
@@ -192,12 +188,12 @@ class Pipeline(Closable):
         return Job(windows.inputs, finish)
 
     def close(self) -> None:
-        """Free the memory of the model. Runs that are going on end."""
+        """Cancel the runs in progress and free the memory of the model."""
         self.session.close()
 
 
-def _reported(answers: Iterator[Any], progress: Any, total: int | None) -> Iterator[Any]:
-    """The same answers, whose number a progress bar shows."""
+def _with_progress(answers: Iterator[Any], progress: Any, total: int | None) -> Iterator[Any]:
+    """Yield the answers and report how many there are so far."""
     with progress_bar(progress) as report:
         for done, answer in enumerate(answers, 1):
             report("answering", done, total)
@@ -205,7 +201,7 @@ def _reported(answers: Iterator[Any], progress: Any, total: int | None) -> Itera
 
 
 def _numbered(answers: Iterator[Any]) -> Iterator[Any]:
-    """The same answers; an error says which item it is about."""
+    """Yield the answers; an error says which item it is about."""
     for index in itertools.count():
         try:
             answer = next(answers)

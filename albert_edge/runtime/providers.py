@@ -1,4 +1,4 @@
-"""onnxruntime's execution providers: what they are called, how each is got, which are here."""
+"""onnxruntime's execution providers: their names, packages and availability."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ class Provider:
     """An execution provider.
 
     Attributes:
-        name: What onnxruntime calls it.
-        target: Whose operators run fastest on it.
-        package: What pip installs in place of onnxruntime to have it; empty if there is none.
-        plugin: What pip installs beside onnxruntime to have it; empty if it is no plugin.
-        system: The only platform it exists on, as `sys.platform` has it; empty if there are more.
-        numbered: Whether its option device_id tells several devices apart.
+        name: Its name in onnxruntime.
+        target: The variant target that runs fastest on it.
+        package: The package that contains it and replaces onnxruntime; empty if there is none.
+        plugin: The package that adds it to onnxruntime; empty if it is not a plugin.
+        system: The only platform it exists on, a value of `sys.platform`; empty for several.
+        numbered: Whether its option device_id selects one of several devices.
     """
 
     name: str
@@ -35,7 +35,7 @@ class Provider:
 
     @property
     def how_to_get_it(self) -> str:
-        """What to do where it is missing."""
+        """Say how to install it."""
         if self.system not in ("", sys.platform):
             return f"It exists on {_SYSTEMS[self.system]} only. Use device 'cpu'."
         if self.plugin:
@@ -47,7 +47,7 @@ class Provider:
 
 _SYSTEMS = {"darwin": "macOS", "win32": "Windows"}
 
-# By the short names users may call them.
+# Keys are the names that users pass as `device`.
 PROVIDERS = {
     "cpu": Provider("CPUExecutionProvider", "cpu"),
     "cuda": Provider("CUDAExecutionProvider", "cuda", "'albert-edge[gpu]'", numbered=True),
@@ -63,7 +63,7 @@ PROVIDERS = {
 
 
 def find_provider(name: str) -> Provider | None:
-    """The provider of a short name, or of onnxruntime's name for it; None if there is none."""
+    """Return the provider of a device name or of onnxruntime's own name, or None."""
     for short, provider in PROVIDERS.items():
         if name in (short, provider.name):
             return provider
@@ -71,23 +71,23 @@ def find_provider(name: str) -> Provider | None:
 
 
 def is_available(provider: Provider) -> bool:
-    """Whether the onnxruntime that is installed has the provider, or a plugin brings it."""
+    """Return whether the installed onnxruntime, or an installed plugin, has the provider."""
     built_in = provider.name in load_onnxruntime().get_available_providers()
     return built_in or bool(plugin_devices(provider))
 
 
 def plugin_devices(provider: Provider) -> list[Any]:
-    """The devices of a provider that is a plugin, which is registered if it is installed.
+    """Return the devices of a plugin provider, after registering the plugin if it is installed.
 
     Raises:
-        DeviceError: onnxruntime cannot load the plugin, or it found no device.
+        DeviceError: onnxruntime cannot load the plugin, or the plugin finds no device.
     """
     ort = load_onnxruntime()
     if not hasattr(ort, "get_ep_devices"):  # before onnxruntime 1.23
         return []
-    found = _devices(ort, provider)
-    if found or not provider.plugin:
-        return found
+    devices = _devices(ort, provider)
+    if devices or not provider.plugin:
+        return devices
     module = provider.plugin.replace("-", "_")
     try:
         library = import_module(module).get_library_path()
@@ -100,13 +100,13 @@ def plugin_devices(provider: Provider) -> list[Any]:
             f"onnxruntime {ort.__version__} cannot load {provider.plugin}: {error}",
             tip=f"pip install --upgrade onnxruntime {provider.plugin}",
         ) from error
-    found = _devices(ort, provider)
-    if not found:
+    devices = _devices(ort, provider)
+    if not devices:
         raise DeviceError(
             f"{provider.plugin} is installed and found no device here.",
             tip="Update the driver of the device, or use device 'cpu'.",
         )
-    return found
+    return devices
 
 
 def _devices(ort: ModuleType, provider: Provider) -> list[Any]:
@@ -114,7 +114,7 @@ def _devices(ort: ModuleType, provider: Provider) -> list[Any]:
 
 
 def cuda_devices() -> int:
-    """How many CUDA devices NVIDIA's driver knows; 0 where there is no driver."""
+    """Return how many CUDA devices NVIDIA's driver reports; 0 without a driver."""
     try:
         driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
     except OSError:
@@ -127,7 +127,7 @@ def cuda_devices() -> int:
 def load_onnxruntime() -> ModuleType:
     """Import onnxruntime with its telemetry off.
 
-    Since 1.29 it reports usage unless told otherwise before it initialises.
+    Since 1.29 onnxruntime reports usage unless this variable is set before the import.
 
     Raises:
         MissingExtraError: onnxruntime is not installed.

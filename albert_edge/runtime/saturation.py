@@ -1,8 +1,8 @@
-"""Whether this CPU adds products of signed weights exactly: asked of onnxruntime itself.
+"""Detect whether integer products with signed weights saturate on this CPU.
 
-CPUs without VNNI or the like add two products of a byte and a signed byte in 16 bits, where
-255 * 127 + 255 * 127 does not fit and is silently cut off. For unsigned bytes onnxruntime has
-kernels without that step; see `albert_edge.runtime.unsigned`.
+CPUs without VNNI or an equivalent add two products of an unsigned and a signed byte in 16 bits,
+where 255 * 127 + 255 * 127 saturates silently. For unsigned weights onnxruntime has kernels
+without that step; see `albert_edge.runtime.unsigned`.
 """
 
 from __future__ import annotations
@@ -19,24 +19,27 @@ _INNER, _COLUMNS = 32, 32
 
 @functools.cache
 def adds_signed_weights_exactly() -> bool:
-    """Multiply the largest byte with the largest signed byte, and see what the sum is.
+    """Return whether onnxruntime sums products of the largest values without saturation.
 
-    Asked once a process. Reading CPU flags instead would have to follow which kernels onnxruntime
-    has for which of them.
+    Measured once per process. Testing CPU flags instead would mean knowing which kernels each
+    version of onnxruntime uses for them.
     """
     ort = load_onnxruntime()
     model = one_node_model(
         "MatMulIntegerToFloat",
-        ["x", "w", "one", "one"],
+        ["x", "weights", "scale", "scale"],
         (_INNER, _COLUMNS),
         dtype=np.uint8,
-        weights={"w": np.full((_INNER, _COLUMNS), 127, np.int8), "one": np.array(1, np.float32)},
+        weights={
+            "weights": np.full((_INNER, _COLUMNS), 127, np.int8),
+            "scale": np.array(1, np.float32),
+        },
         domain=MICROSOFT,
     )
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    for rows in (1, 8):  # vectors and matrices may take different kernels
+    for rows in (1, 8):  # vectors and matrices may use different kernels
         (products,) = session.run(None, {"x": np.full((rows, _INNER), 255, np.uint8)})
         if not np.all(products == 255 * 127 * _INNER):
             return False

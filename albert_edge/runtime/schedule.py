@@ -1,8 +1,8 @@
-"""How many texts become runs of a model: in order, in bounded memory, on all processors.
+"""Schedule the runs of many items: in order, in bounded memory, on all processors.
 
-Items come from an iterator and answers leave in the same order. No more is read ahead than keeps
-the device busy, and nothing from a source that is slower than the model: what such a source gave
-is answered before it is asked again.
+Items come from an iterator, and answers leave in the same order. Only as many items are read ahead
+as keep the device busy. A source that is slower than the model is not read ahead at all: each of
+its items is answered before the next one is read.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from albert_edge.runtime.session import Session
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
-# CUDA's fused attention takes lengths that are multiples of this.
+# CUDA's fused attention needs lengths that are multiples of this.
 _MULTIPLE = 8
-# A source that takes longer than this for an item, in seconds, is not read ahead.
-_PATIENCE = 0.005
-# Items that are read ahead for each worker, and batches that are sorted by length together.
+# Seconds per item above which a source is not read ahead.
+_SLOW = 0.005
+# Items read ahead for each worker, and batches whose runs are sorted by length together.
 _ITEMS_AHEAD = 2
 _BATCHES_AHEAD = 16
 
@@ -37,7 +37,7 @@ class Job:
 
     Attributes:
         runs: The inputs of each run of the model.
-        finish: Makes the answer of their outputs.
+        finish: Makes the answer from their outputs.
     """
 
     runs: tuple[Arrays, ...]
@@ -45,14 +45,14 @@ class Job:
 
 
 class _Source(Generic[Item]):
-    """Items, each with whether to answer it at once; an error of theirs is kept for the end."""
+    """Yield items and whether to answer each at once; keep an error of the source for later."""
 
     def __init__(self, items: Iterator[Item]) -> None:
         self._items = items
         self.error: Exception | None = None
 
     def __iter__(self) -> Iterator[tuple[Item, bool]]:
-        at_once = True  # the first answer is what somebody waits for
+        at_once = True  # the caller waits for the first answer
         while True:
             started = perf_counter()
             try:
@@ -62,7 +62,7 @@ class _Source(Generic[Item]):
             except Exception as error:
                 self.error = error
                 return
-            yield item, at_once or perf_counter() - started > _PATIENCE
+            yield item, at_once or perf_counter() - started > _SLOW
             at_once = False
 
 
@@ -73,12 +73,12 @@ def in_workers(
 
     Args:
         items: The items.
-        work: Answers one; called from several threads.
-        workers: How many items are worked on at once.
-        stop: Makes `work` end soon; called when the program is interrupted.
+        work: Answers one item; called from several threads.
+        workers: How many items are answered at once.
+        stop: Cancels the calls of `work` in progress; called when the program is interrupted.
 
     Yields:
-        The answers, in order; what `work` or `items` raises is raised in its place.
+        The answers, in order; an error of `work` or `items` is raised in its place.
     """
     source = _Source(items)
     pending: deque[Future[Answer]] = deque()
@@ -103,16 +103,16 @@ def in_workers(
 def in_batches(
     jobs: Iterator[Job], session: Session, batch_size: int, longest: int
 ) -> Iterator[Any]:
-    """Answer items in batches of runs of nearly one length, padded to the longest of each.
+    """Answer items in batches of runs of similar length, padded to the longest of the batch.
 
     Args:
         jobs: The items, ready to run.
         session: The model.
-        batch_size: Most runs in a batch.
-        longest: Most tokens the model takes.
+        batch_size: The most runs in a batch.
+        longest: The most tokens the model takes.
 
     Yields:
-        The answers, in order; what `jobs` raises is raised in its place.
+        The answers, in order; an error of `jobs` is raised in its place.
     """
     source = _Source(jobs)
     portion: list[Job] = []
@@ -132,9 +132,9 @@ def _portion(jobs: list[Job], session: Session, batch_size: int, longest: int) -
     outputs: list[Arrays] = [{}] * len(runs)
     for start in range(0, len(runs), batch_size):
         batch = longest_first[start : start + batch_size]
-        found = run_batch(session, [runs[index] for index in batch], longest)
-        for index, output in zip(batch, found, strict=True):
-            outputs[index] = output
+        results = run_batch(session, [runs[index] for index in batch], longest)
+        for index, result in zip(batch, results, strict=True):
+            outputs[index] = result
     remaining = iter(outputs)
     for job in jobs:
         yield job.finish([next(remaining) for _ in job.runs])
@@ -146,10 +146,10 @@ def run_batch(session: Session, runs: Sequence[Arrays], longest: int) -> list[Ar
     Args:
         session: The model.
         runs: Inputs of batch size 1, attention_mask among them.
-        longest: Most tokens the model takes.
+        longest: The most tokens the model takes.
 
     Returns:
-        The outputs of each, without what padding added.
+        The outputs of each run, without the padding.
     """
     needed = max(map(_length, runs))
     length = min(needed + -needed % _MULTIPLE, longest)

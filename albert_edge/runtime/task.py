@@ -1,4 +1,4 @@
-"""What a pipeline needs to know of a task: an item to runs of the model, and back to an answer."""
+"""The base class of tasks: from an item to runs of the model, and from outputs to an answer."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ Inputs = dict[str, npt.NDArray[np.int64]]
 Outputs = Mapping[str, npt.NDArray[Any]]
 T = TypeVar("T")
 Items = Generator[T, Any, Any]
-"""A generator of items, which a call answers one by one; another iterable is a single item."""
+"""A generator of items, answered one by one; any other iterable but a list is a single item."""
 Many = list[T] | Generator[T, Any, Any]
-"""Several items."""
+"""A list or a generator of items."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Windows:
 
     Attributes:
         inputs: The inputs of each run.
-        context: What else the answer is made of, such as the text and the offsets of its tokens.
+        context: What else `Task.answer` needs, such as the text and the offsets of its tokens.
     """
 
     inputs: tuple[Inputs, ...]
@@ -39,14 +39,14 @@ class Windows:
 
 @dataclass(frozen=True, slots=True)
 class WindowOutputs:
-    """What the model gives for `Windows`: the outputs of each run, and the same context."""
+    """The outputs of the model for `Windows`, one for each run, and the same context."""
 
     outputs: tuple[Outputs, ...]
     context: Any = None
 
     @property
     def only(self) -> Outputs:
-        """The outputs of an item of one window."""
+        """The outputs of an item with one window."""
         (outputs,) = self.outputs
         return outputs
 
@@ -54,10 +54,10 @@ class WindowOutputs:
 class Task(ABC):
     """Turns an item into runs of the model, and their outputs into an answer.
 
-    Its methods get the parameters of a call as `parameters` returned them.
+    `parameters` checks the parameters of a call; the other methods get what it returns.
 
     Attributes:
-        fields: What an item is made of, as files of records name it.
+        fields: The fields of an item, which are also columns of files of records.
         accepts: The parameters of a call, a TypedDict that extends `CallOptions`.
     """
 
@@ -65,7 +65,7 @@ class Task(ABC):
     accepts: ClassVar[Any]
 
     def __init__(self, bundle: Bundle) -> None:  # noqa: B027, not every task needs anything
-        """Take from the bundle what the answers need."""
+        """Read from the bundle what the answers need."""
 
     @classmethod
     def parameter_names(cls) -> tuple[str, ...]:
@@ -74,12 +74,12 @@ class Task(ABC):
         return tuple(sorted(names, key=Truncation.__annotations__.__contains__))
 
     def prepare(self, encoder: TextEncoder) -> TextEncoder:
-        """Return the tokenizer as the task wants it, by default as the bundle has it."""
+        """Return the tokenizer with the settings of the task; by default unchanged."""
         return encoder
 
     @abstractmethod
     def parameters(self, given: Any) -> Any:
-        """Check the parameters of a call, of known names, and fill in their defaults.
+        """Check the parameters of a call, whose names are known, and fill in defaults.
 
         Raises:
             UsageError: A value is invalid.
@@ -98,5 +98,5 @@ class Task(ABC):
         """Turn outputs of the model into one answer."""
 
     def single(self, item: Any, answer: Any, given: Mapping[str, Any]) -> Any:
-        """Return what a call with one item and the keyword arguments `given` returns."""
+        """Return the result of a call with one item and the keyword arguments `given`."""
         return answer

@@ -1,4 +1,4 @@
-"""Strings -> token arrays, with the tokenizers library alone."""
+"""Turn strings into token arrays with the tokenizers library."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class TextEncoder:
     Attributes:
         tokenizer: The tokenizer, without padding and truncation of its own.
         max_length: The most tokens the model takes, special tokens included.
-        truncation_side: Which end is cut off: "left" or "right".
-        settings: What tokenizer_config.json says.
+        truncation_side: The end that is cut off, "left" or "right".
+        settings: The contents of tokenizer_config.json.
     """
 
     tokenizer: Tokenizer
@@ -36,7 +36,7 @@ class TextEncoder:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def setting(self, name: str, default: T) -> T:
-        """A setting, or the default if it is absent or of another type."""
+        """Return a setting, or the default if it is absent or of another type."""
         value = self.settings.get(name)
         return value if isinstance(value, type(default)) else default
 
@@ -46,7 +46,7 @@ class TextEncoder:
         Args:
             text: The text.
             text_pair: A second segment, or None.
-            cut: What to do with what is over the limit.
+            cut: What to do with a text over the limit.
 
         Returns:
             input_ids, attention_mask and token_type_ids, each (1, sequence).
@@ -60,12 +60,12 @@ class TextEncoder:
     def encoding(
         self, text: Any, text_pair: str | None = None, *, cut: Cut = WHOLE, split: bool = False
     ) -> Encoding:
-        """Tokenize as `encode` does, and keep what else the tokenizer knows, such as offsets.
+        """Tokenize as `encode` does, and return all the tokenizer gives, such as offsets.
 
         Args:
             text: The text; a list of its words if `split`.
-            text_pair: A second segment, of a text that is not split, or None.
-            cut: What to do with what is over the limit.
+            text_pair: A second segment, not split into words, or None.
+            cut: What to do with a text over the limit.
             split: Whether the text is split into words.
 
         Raises:
@@ -79,7 +79,7 @@ class TextEncoder:
         return self.tokenizer.post_process(*segments)
 
     def _fit(self, segments: list[Encoding], cut: Cut) -> None:
-        """Cut one or two segments, without special tokens yet, to the limit."""
+        """Cut one or two segments, still without special tokens, to the limit."""
         limit = self._limit(cut)
         special = self.tokenizer.num_special_tokens_to_add(len(segments) == 2)
         lengths = [len(segment.ids) for segment in segments]
@@ -96,7 +96,7 @@ class TextEncoder:
                 f"Cut to {limit} tokens, {cut.strategy}, no room is left beside special tokens.",
                 tip="Raise max_length, or use truncation='longest_first' to cut the longer.",
             )
-        # Tokenizer.enable_truncation would change the tokenizer under other threads.
+        # Tokenizer.enable_truncation would also change the tokenizer for other threads.
         for segment, count in zip(segments, kept, strict=False):
             segment.truncate(count, direction=self.truncation_side)
 
@@ -114,7 +114,7 @@ class TextEncoder:
         Raises:
             TypeError: The text is not a string, or not a list of strings if `split`.
             InputError: The text is not valid Unicode.
-            UsageError: A window has no room for more than the stride.
+            UsageError: A window has room for no more than the stride.
         """
         room = self._limit(cut) - self.tokenizer.num_special_tokens_to_add(False)
         _check_stride(stride, room)
@@ -124,20 +124,20 @@ class TextEncoder:
         return [first, *first.overflowing]
 
     def pair_windows(self, text: str, text_pair: str, stride: int, *, cut: Cut) -> list[Encoding]:
-        """Tokenize two segments: one whole in every window, one through overlapping windows.
+        """Tokenize two segments: one is whole in every window, the other is cut into the windows.
 
         Args:
             text: The first segment.
             text_pair: The second segment; it may be empty.
-            stride: How many tokens of the one segment each window shares with the one before it.
+            stride: How many tokens of that segment each window shares with the one before it.
             cut: Its `max_length` bounds the windows; its `strategy`, "only_first" or
-                "only_second", says which segment they pass over. Nothing is cut off.
+                "only_second", is the segment that is cut into windows. Nothing is dropped.
 
         Raises:
             TypeError: A segment is not a string.
-            InputError: A segment is not valid Unicode, or the whole one leaves the windows no room
-                for more than the stride.
-            UsageError: A window has no room for more than the stride, whatever the segments are.
+            InputError: A segment is not valid Unicode, or beside the whole segment a window has
+                room for no more than the stride.
+            UsageError: A window has room for no more than the stride, whatever the segments are.
         """
         limit = self._limit(cut)
         _check_stride(stride, limit - self.tokenizer.num_special_tokens_to_add(False))
@@ -153,7 +153,7 @@ class TextEncoder:
                     tip="Shorten that text, allow longer windows or choose a smaller stride.",
                 )
             long.truncate(room, stride, self.truncation_side)
-        # One by one: in overflowing parts post_process leaves the token types as they are.
+        # Processed one by one, because post_process sets no token types in overflowing parts.
         parts = [long, *long.overflowing]
         if long is first:
             return [self.tokenizer.post_process(part, second) for part in parts]
@@ -167,14 +167,14 @@ class TextEncoder:
         _check_types(text, split)
         try:
             return self.tokenizer.encode(text, is_pretokenized=split, add_special_tokens=False)
-        except TypeError as error:  # all that is left for tokenizers to object to
+        except TypeError as error:  # types are checked above, so only invalid Unicode is left
             raise InputError(
                 f"The text is not valid Unicode: {error}", tip="Replace its lone surrogates."
             ) from error
 
 
 def token_arrays(encoding: Encoding) -> Arrays:
-    """What the model takes of an encoding: see `TextEncoder.encode`."""
+    """Return the model inputs of an encoding, as `TextEncoder.encode` does."""
     return {
         "input_ids": np.array([encoding.ids], dtype=np.int64),
         "attention_mask": np.array([encoding.attention_mask], dtype=np.int64),
@@ -200,7 +200,7 @@ def load_text_encoder(bundle: Bundle) -> TextEncoder:
     tokenizer.no_truncation()
     settings = bundle.read_object("tokenizer_config.json")
     positions = read_config(bundle.listed("config.json")).max_position_embeddings
-    # A tokenizer without a limit of its own has a number around 1e30.
+    # A tokenizer without a limit has a model_max_length around 1e30.
     limit = int(min(positions, settings.number("model_max_length", None) or positions))
     side = settings.choice("truncation_side", ("left", "right"), None) or "right"
     return TextEncoder(tokenizer, limit, side, settings.values)
@@ -224,18 +224,18 @@ def _check_stride(stride: int, room: int) -> None:
 
 
 def _longest_first(first: int, second: int, room: int) -> tuple[int, int]:
-    """Cut the longer segment until both are equal, then both."""
+    """Cut the longer segment until the lengths are equal, then both."""
     shorter = min(first, second, room // 2)
     longer = min(max(first, second), room - shorter)
     return (shorter, longer) if first <= second else (longer, shorter)
 
 
 def _rest(room: int) -> int:
-    """What is kept of the one segment that is cut; to keep nothing of it, there is no room."""
+    """Return how many tokens of the cut segment are kept; -1 if none would be left."""
     return room if room > 0 else -1
 
 
-# How many tokens of two segments each strategy keeps, given the room there is for both.
+# For each strategy: the lengths of two segments and the room for both -> the lengths kept.
 _STRATEGIES: dict[str, Callable[[int, int, int], tuple[int, int]]] = {
     "longest_first": _longest_first,
     "only_first": lambda first, second, room: (_rest(room - second), second),

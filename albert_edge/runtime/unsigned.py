@@ -1,9 +1,9 @@
-"""The same model with unsigned weights, for CPUs whose products of signed ones overflow.
+"""Convert int8 weights to uint8, for CPUs whose sums of products of signed weights overflow.
 
-A signed weight w is the byte w + 128 with a zero point of 128, and in bits that is w with its first
-bit turned over. So one file becomes the other by turning that bit in every int8 value and writing
-uint8 where the file says int8; no byte moves. In the files of this package int8 is the type of
-nothing but the weights of integer products and their zero point.
+A signed weight w equals the unsigned byte w + 128 with a zero point of 128. In bits that is w with
+its top bit flipped, so the file is converted in place: flip that bit in every int8 value and write
+uint8 as the type. In the files of this package only the weights of integer products and their zero
+points are int8.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ import numpy as np
 from albert_edge.errors import BundleError
 from albert_edge.onnx_format.reader import UINT8, signed_tensors
 
-_FIRST_BIT = 0x80
+_TOP_BIT = 0x80
 
 
 def with_unsigned_weights(path: Path) -> bytes:
-    """Read an .onnx file, with uint8 weights of the same numbers in place of int8 ones.
+    """Read an .onnx file and replace its int8 weights by uint8 weights of the same values.
 
     Raises:
-        BundleError: It is not an .onnx file, or int8 weights are kept outside of it.
+        BundleError: It is not an .onnx file, or its int8 weights are in another file.
     """
     model = bytearray(path.read_bytes())
     try:
         for data_type, values in signed_tensors(model):
             data_type[0] = UINT8
             integers = np.frombuffer(values, np.uint8)
-            integers ^= _FIRST_BIT
+            integers ^= _TOP_BIT
     except (ValueError, KeyError, IndexError, TypeError) as error:
         raise BundleError(
-            f"{path} cannot be given unsigned weights, which this CPU needs: {error}.",
+            f"The weights of {path} cannot be made unsigned, as this CPU needs them: {error}.",
             tip="Use precision fp32 here, or quantize the model again.",
         ) from error
     return bytes(model)

@@ -1,4 +1,4 @@
-"""Which variant of a bundle to load for a device and a precision."""
+"""Choose the variant of a bundle for a device and a precision."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from albert_edge.bundle.manifest import Variant
 from albert_edge.errors import BundleError, Call, Message
 from albert_edge.runtime.device import Device
 
-_ELSEWHERE = ("fp16", "fp32")  # which have no kernels for integers
+_ELSEWHERE = ("fp16", "fp32")  # other devices have no kernels for integers
 
 
 def choose_variant(bundle: Bundle, device: Device, precision: str) -> Variant:
-    """The best variant of a bundle for a device and a precision.
+    """Return the best variant of a bundle for a device and a precision.
 
-    One authored for the device wins over a portable one; those whose outputs differ from the
-    task's own (such as logits at [MASK] alone) are used only when named.
+    A variant authored for the device is preferred to a portable one. Variants whose outputs differ
+    from those of the head (such as logits at [MASK] only) are loaded only by name.
 
     Raises:
-        BundleError: The bundle has none of that precision.
+        BundleError: The bundle has no variant of that precision for the device.
     """
     usable = _usable(bundle, device)
     best_first = ON_CPU if device.is_cpu else _ELSEWHERE
-    for wanted in best_first if precision == "auto" else (precision,):
-        candidates = [variant for variant in usable if variant.precision == wanted]
+    for name in best_first if precision == "auto" else (precision,):
+        candidates = [variant for variant in usable if variant.precision == name]
         if candidates:
             return max(candidates, key=lambda variant: variant.target == device.provider.target)
     offers = sorted({variant.precision for variant in bundle.manifest.variants})
@@ -36,10 +36,12 @@ def choose_variant(bundle: Bundle, device: Device, precision: str) -> Variant:
 
 
 def offered_precisions(bundle: Bundle, device: Device) -> list[str]:
-    """The precisions a bundle has for a device: fp32 first, then as "auto" would take them."""
+    """Return a bundle's precisions for a device: fp32, then the others as "auto" prefers them."""
     best_first = ON_CPU if device.is_cpu else _ELSEWHERE
-    found = {variant.precision for variant in _usable(bundle, device)}
-    return sorted(found & {*best_first}, key=lambda name: (name != "fp32", best_first.index(name)))
+    precisions = {variant.precision for variant in _usable(bundle, device)}
+    return sorted(
+        precisions & {*best_first}, key=lambda name: (name != "fp32", best_first.index(name))
+    )
 
 
 def _usable(bundle: Bundle, device: Device) -> list[Variant]:

@@ -1,4 +1,4 @@
-"""The arithmetic of vectors that answers are made of and compared by, each function once."""
+"""Vector arithmetic: softmax, sigmoid, normalization and cosine similarity."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def unit(vector: Floats) -> Floats:
 
 
 def cosine(first: npt.NDArray[Any], second: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """Compute the cosine of the angle between vectors, which are the last axis.
+    """Compute cosine similarities along the last axis.
 
-    A zero vector has no direction. Here equal vectors have cosine 1, zero vectors too, and a zero
-    vector has cosine 0 with any other vector. A value that is not finite gives NaN.
+    The cosine of a zero vector is undefined. Here it is 1 with another zero vector and 0 with any
+    other vector. Equal vectors have exactly 1. A value that is not finite gives NaN.
 
     Args:
         first: Vectors, (..., size).

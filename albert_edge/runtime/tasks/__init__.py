@@ -13,7 +13,7 @@ _ALIASES = {"sentiment-analysis": "text-classification", "ner": "token-classific
 
 
 def find_task(name: str) -> str:
-    """Return the task of a name that transformers.pipeline takes.
+    """Return the task of a name or alias that transformers.pipeline takes.
 
     Raises:
         UsageError: There is no pipeline of that name.
@@ -25,12 +25,12 @@ def find_task(name: str) -> str:
 
 
 def choose_task(bundle: Bundle, name: str | None = None) -> str:
-    """Return what a pipeline of a bundle does.
+    """Return the task of a pipeline of a bundle.
 
     Args:
         bundle: The bundle.
-        name: A task as transformers.pipeline calls it; by default the task the bundle names, or
-            the first one of its head.
+        name: A task as transformers.pipeline names it; by default the one in the manifest, or
+            the first task of its head.
 
     Raises:
         UsageError: There is no such pipeline, or the bundle was exported for another head.

@@ -1,4 +1,4 @@
-"""A linear layer after pooling, as the Dense module of sentence-transformers."""
+"""Read and apply the Dense module of sentence-transformers, a linear layer after pooling."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ EMBEDDING = {
     "module_input_name": "sentence_embedding",
     "module_output_name": "sentence_embedding",
 }
-_TANH = "torch.nn.modules.activation.Tanh"  # where the configuration names no function
+_TANH = "torch.nn.modules.activation.Tanh"  # the default of sentence-transformers
 
 
 @dataclass(frozen=True, slots=True)
 class Dense:
-    """A matrix, a bias and a function of each element.
+    """A linear layer with an activation function.
 
     Attributes:
         weight: (out_features, in_features).
         bias: (out_features,).
-        activation: The function.
+        activation: The activation function, applied to each element.
     """
 
     weight: Vector
@@ -51,9 +51,9 @@ def read_dense(settings: JsonObject, weights: Path) -> Dense:
     """Read a layer from its configuration and its weights.
 
     Args:
-        settings: Its config.json; makes the error if a setting is not supported, or the weights
-            are damaged or do not fit.
-        weights: Its model.safetensors, of float32 as the export writes it.
+        settings: Its config.json. An unsupported setting, damaged weights or weights that do not
+            fit raise the error of these settings.
+        weights: Its model.safetensors, in float32 as the export writes it.
     """
     settings.require(**EMBEDDING, use_residual=False)
     activation = settings.text("activation_function", _TANH)
@@ -76,7 +76,7 @@ def read_dense(settings: JsonObject, weights: Path) -> Dense:
 
 
 def _tensors(path: Path, error: MakeError) -> dict[str, Vector]:
-    """The tensors of a safetensors file: the length of a JSON header, the header, the values."""
+    """Read a safetensors file: the length of a JSON header, the header, the values."""
     data = path.read_bytes()
     start = 8 + int.from_bytes(data[:8], "little")
     header = parse_object(data[8:start], f"the header of {path}", error)

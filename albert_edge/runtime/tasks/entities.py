@@ -1,4 +1,4 @@
-"""From the scores of tokens to entities: tokens -> words -> groups -> windows merged."""
+"""Find entities from the scores of tokens: tokens -> words -> groups -> merged windows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Join = Callable[[list[str]], str]
 
 
 class Entity(TypedDict):
-    """A token (entity, index) or a group of neighbours (entity_group), and where it is."""
+    """A token (entity, index) or a group of neighbouring tokens (entity_group), with its place."""
 
     entity: NotRequired[str]
     entity_group: NotRequired[str]
@@ -30,7 +30,7 @@ class Token:
     """A token of a text.
 
     Attributes:
-        word: Its piece of the vocabulary, or what it stands for in the text if it is unknown.
+        word: Its entry in the vocabulary; for the unknown token, the text it covers.
         index: Its place in the window.
         start: Where it starts in the text, in characters.
         end: Where it ends.
@@ -46,7 +46,7 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A token or a word, and the label the model gives it."""
+    """A token or a word with its label."""
 
     label: str
     score: np.float32
@@ -58,14 +58,14 @@ class Span:
 def find_entities(
     tokens: Sequence[Token], scores: Scores, labels: Sequence[str], strategy: str, join: Join
 ) -> list[Entity]:
-    """The entities of a window.
+    """Find the entities of a window.
 
     Args:
-        tokens: Its tokens, special tokens left out.
-        scores: A row for each token of the window, special tokens included.
-        labels: The names of the columns.
+        tokens: Its tokens without special tokens.
+        scores: A row for each token of the window, including special tokens.
+        labels: The labels of the columns.
         strategy: One of `STRATEGIES`.
-        join: What makes a text of pieces of the vocabulary.
+        join: Makes a text from entries of the vocabulary.
     """
     if strategy in _WORD_SCORES:
         reduce = _WORD_SCORES[strategy]
@@ -85,9 +85,10 @@ def find_entities(
 
 
 def merge_windows(entities: Sequence[Entity]) -> list[Entity]:
-    """Of entities of several windows that overlap, keep the longest, then the surest."""
+    """Keep the longest of overlapping entities of several windows; of equal ones the surest."""
     ordered = sorted(entities, key=lambda entity: int(entity["start"]))
-    # The first one is met twice: as in transformers, one of no length is then answered twice.
+    # As in transformers the first entity is also compared with itself, so that one of length 0 is
+    # returned twice.
     kept = ordered[:1]
     for entity in ordered:
         best = kept[-1]
@@ -117,27 +118,17 @@ def _words(tokens: Sequence[Token]) -> list[list[Token]]:
     return words
 
 
-def _mean(scores: Scores) -> Scores:
-    mean: Scores = scores.mean(axis=0)
-    return mean
-
-
-def _surest(scores: Scores) -> Scores:
-    surest: Scores = scores[scores.max(axis=-1).argmax()]
-    return surest
-
-
-# The scores of a word from those of its tokens, (tokens, num_labels).
+# The scores of a word, (num_labels,), from those of its tokens, (tokens, num_labels).
 _WORD_SCORES: dict[str, Callable[[Scores], Scores]] = {
     "first": lambda scores: scores[0],
-    "average": _mean,
-    "max": _surest,
+    "average": lambda scores: scores.mean(axis=0),
+    "max": lambda scores: scores[scores.max(axis=-1).argmax()],
 }
 STRATEGIES = ("none", "simple", *_WORD_SCORES)
 
 
 def _groups(spans: Sequence[Span]) -> list[list[Span]]:
-    """Neighbours of one label, apart where the label says that it begins (B-)."""
+    """Group neighbours with the same tag; a label with B- starts a new group."""
     groups: list[list[Span]] = []
     for span in spans:
         begins = span.label.startswith("B-")
@@ -165,7 +156,7 @@ def _token_entity(span: Span, index: int) -> Entity:
 
 def _group_entity(group: Sequence[Span], join: Join) -> Entity:
     return {
-        # Not its tag: transformers cuts at the first hyphen whatever is before it.
+        # Not `_tag`: transformers cuts at the first hyphen, whatever precedes it.
         "entity_group": group[0].label.split("-", 1)[-1],
         "score": np.mean([span.score for span in group]).item(),
         "word": join([span.word for span in group]),

@@ -19,7 +19,7 @@ class Given(Truncation, total=False):
     """The parameters of a call, without return_tensors.
 
     Attributes:
-        tokenize_kwargs: Those of `Truncation`, the other way transformers takes them.
+        tokenize_kwargs: Parameters of `Truncation` in a dict, as transformers also takes them.
     """
 
     tokenize_kwargs: Truncation | None
@@ -37,7 +37,7 @@ class Parameters(Given, total=False):
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """The parameters of a call, checked."""
+    """The checked parameters of a call."""
 
     return_tensors: bool
     cut: Cut

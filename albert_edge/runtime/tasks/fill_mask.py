@@ -1,4 +1,4 @@
-"""Fill-mask: the tokens that fit best where a text has a mask."""
+"""Fill-mask: the tokens that fit best in place of a mask."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from albert_edge.runtime.vectors import softmax
 
 Ids = npt.NDArray[np.int64]
 
-# What loses its spaces in the texts transformers shows, in its order: each acts on the last result.
+# Where transformers removes spaces from decoded texts, in its order.
 _CLEAN_UP = (" .", " ?", " !", " ,", " ' ", " n't", " 'm", " 's", " 've", " 're")
 
 
@@ -44,8 +44,8 @@ class Parameters(Truncation, total=False):
     Attributes:
         top_k: How many tokens to return for a mask, best first; by default 5.
         targets: A word or words to choose from instead of all tokens. Of a word that is not a
-            token the first token counts, with a warning.
-        tokenizer_kwargs: Those of `Truncation`, the other way transformers takes them.
+            token the first token is used, with a warning.
+        tokenizer_kwargs: Parameters of `Truncation` in a dict, as transformers also takes them.
     """
 
     top_k: int | None
@@ -55,7 +55,7 @@ class Parameters(Truncation, total=False):
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """The parameters of a call, checked."""
+    """The checked parameters of a call."""
 
     top_k: int
     targets: tuple[str, ...] | None
@@ -81,9 +81,11 @@ class FillMask(Task):
         )
 
     def arrange(self, inputs: Any, parameters: Checked) -> Any:
-        """The text of a list of one, whose answer transformers gives without a list around it."""
-        alone = isinstance(inputs, list) and len(inputs) == 1 and isinstance(inputs[0], str)
-        return inputs[0] if alone else inputs
+        """Unpack a list of one text, which transformers answers without a list around it."""
+        match inputs:
+            case [str(text)] if isinstance(inputs, list):
+                return text
+        return inputs
 
     def encode(self, encoder: TextEncoder, item: Any, parameters: Checked) -> Windows:
         """Tokenize a text and find its masks."""
@@ -108,7 +110,7 @@ class FillMask(Task):
 
 @dataclass(frozen=True, slots=True)
 class MaskedText:
-    """A tokenized text, the positions of its masks, and the ids to choose from, if not all."""
+    """A tokenized text, the positions of its masks, and the ids to choose from (None: all)."""
 
     encoder: TextEncoder
     ids: Ids
@@ -116,7 +118,7 @@ class MaskedText:
     targets: Ids | None
 
     def proposal(self, mask: int, token: int, score: float) -> dict[str, Any]:
-        """The answer that puts a token in place of the mask at one position."""
+        """Return the answer with a token in place of the mask at one position."""
         ids = self.ids.copy()
         ids[mask] = token
         padding = self.encoder.tokenizer.token_to_id(self.encoder.setting("pad_token", ""))
@@ -125,7 +127,7 @@ class MaskedText:
             "score": score,
             "token": token,
             "token_str": self._decode([token]),
-            # Other masks are special tokens too, and have to show.
+            # Other masks are special tokens too, and have to stay visible.
             "sequence": self._decode(shown, skip_special_tokens=len(self.masks) == 1),
         }
 
@@ -150,9 +152,9 @@ def _masked_text(encoder: TextEncoder, ids: Ids, targets: Ids | None) -> MaskedT
 
 
 def _target_ids(words: tuple[str, ...], encoder: TextEncoder) -> Ids:
-    """The ids of words, each once."""
-    found = {_target_id(word, encoder) for word in words}
-    ids = sorted(token for token in found if token is not None)
+    """Return the ids of words, without duplicates."""
+    tokens = {_target_id(word, encoder) for word in words}
+    ids = sorted(token for token in tokens if token is not None)
     if not ids:
         raise UsageError(
             f"targets is {list(words)!r}, and nothing in it is a token.",
@@ -162,37 +164,36 @@ def _target_ids(words: tuple[str, ...], encoder: TextEncoder) -> Ids:
 
 
 def _target_id(word: str, encoder: TextEncoder) -> int | None:
-    """The id of a token, or of the first token of another word; None if a word has no tokens."""
+    """Return the id of a word, else of its first token; None if it has no tokens."""
     try:
-        known: int | None = encoder.tokenizer.token_to_id(word)
+        whole: int | None = encoder.tokenizer.token_to_id(word)
         encoding = encoder.tokenizer.encode(word, add_special_tokens=False)
     except (TypeError, UnicodeError) as error:
         raise UsageError(
             f"The target {word!r} is not valid Unicode.", tip="Replace its lone surrogates."
         ) from error
-    if known is not None:
-        return known
+    if whole is not None:
+        return whole
     encoding.truncate(1, direction=encoder.truncation_side)
-    first = next(zip(encoding.ids, encoding.tokens, strict=True), None)
-    instead = f"{first[1]!r} stands in for it" if first else "it is ignored"
+    instead = f"{encoding.tokens[0]!r} stands in for it" if encoding.ids else "it is ignored"
     warnings.warn(f"The target {word!r} is not in the vocabulary; {instead}.", stacklevel=2)
-    return first and first[0]
+    return encoding.ids[0] if encoding.ids else None
 
 
 def _best(logits: npt.NDArray[Any], top_k: int, targets: Ids | None) -> list[tuple[int, float]]:
-    """The best tokens at a mask with their scores, best first."""
+    """Return the best tokens at a mask with their scores, best first."""
     if targets is None and top_k > len(logits):
         tip = "Lower top_k, or choose from targets."
         raise UsageError(f"top_k is {top_k}; the model has {len(logits)} tokens.", tip=tip)
     tokens = np.arange(len(logits)) if targets is None else targets
     scores = softmax(logits)[tokens]
-    # Sorting a whole vocabulary would take longer than finding the few best of it.
+    # Sorting the whole vocabulary would take longer than selecting the best of it.
     best = np.argpartition(-scores, min(top_k, len(scores)) - 1)[:top_k]
     best = best[np.argsort(-scores[best], kind="stable")]
     return list(zip(tokens[best].tolist(), scores[best].tolist(), strict=True))
 
 
-# A list of tokens; of a text with several masks, a list of such lists.
+# A list of tokens; for a text with several masks, a list of such lists.
 Answer = list[Fill] | Any
 Given = Parameters
 

@@ -16,7 +16,7 @@ from albert_edge.runtime.vectors import softmax
 
 
 class Question(TypedDict):
-    """A prompt and the choices to continue it with."""
+    """A prompt and possible continuations."""
 
     prompt: str
     choices: list[str]
@@ -34,9 +34,9 @@ class MultipleChoice(RankedTask):
     """Answers with `transformers.AlbertForMultipleChoice`, for which transformers has no pipeline.
 
     Each choice is the second segment of a pair with the prompt, as in the examples of
-    transformers. It runs alone, at its true length: the model scores choices independently, and
-    without padding the logits are the same. With the truncation "only_first" the prompt is cut
-    and the choices stay whole.
+    transformers. Each pair is a run without padding: the model scores choices independently, and
+    padding does not change the logits. With the truncation "only_first" the prompt is cut and the
+    choices stay whole.
     """
 
     fields = Fields(("prompt",), lists=("choices",))
@@ -45,7 +45,7 @@ class MultipleChoice(RankedTask):
         """Tokenize {"prompt": text, "choices": [text, ...]}.
 
         Raises:
-            TypeError: The item has another form.
+            TypeError: The item is not of that form.
             InputError: There are no choices, or a text is too long or not valid Unicode; the
                 message counts the choices from 0.
         """
@@ -57,7 +57,7 @@ class MultipleChoice(RankedTask):
         return Windows(inputs, context=choices)
 
     def answer(self, outputs: WindowOutputs, parameters: Checked) -> Any:
-        """Map the logit of each choice, (1, 1), to choices with scores and their place."""
+        """Map the logit of each choice, (1, 1), to choices with scores and indices."""
         scores = softmax(np.array([run["logits"][0, 0] for run in outputs.outputs]))
         choices: tuple[str, ...] = outputs.context
         return parameters.best(
@@ -69,7 +69,7 @@ class MultipleChoice(RankedTask):
 
 
 def _parts(item: Any) -> tuple[Any, tuple[Any, ...]]:
-    """The prompt and the choices; that each is a text, the encoder checks."""
+    """Return the prompt and the choices of an item; their types are checked when encoded."""
     if not isinstance(item, dict) or not {"prompt", "choices"} <= item.keys():
         raise TypeError('an item must be {"prompt": text, "choices": [text, ...]}')
     choices = item["choices"]
@@ -96,7 +96,9 @@ Answer = TypeVar("Answer")
 
 
 class MultipleChoicePipeline(RankedPipeline[Question, Choice, Answer]):
-    """Chooses: {"prompt": text, "choices": texts} gives {"label": text, "score", "index"}.
+    """Chooses the best continuation of a prompt.
+
+    {"prompt": text, "choices": texts} gives {"label": text, "score": float, "index": int}.
 
     See `albert_edge.runtime.tasks.ranked.Parameters` for the parameters of a call.
     """

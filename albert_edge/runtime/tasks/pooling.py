@@ -1,4 +1,4 @@
-"""The hidden states of a text's tokens -> one vector, in the ways sentence-transformers has."""
+"""Pool the hidden states of a text's tokens into one vector, as sentence-transformers does."""
 
 from __future__ import annotations
 
@@ -11,32 +11,7 @@ import numpy.typing as npt
 Vector = npt.NDArray[np.float32]
 
 POOLER = "pooler"
-"""What ALBERT itself makes of its first token, instead of a way of pooling."""
-
-
-def _first(tokens: Vector, start: int) -> Vector:
-    first: Vector = tokens[0]
-    return first
-
-
-def _last(tokens: Vector, start: int) -> Vector:
-    last: Vector = tokens[-1]
-    return last
-
-
-def _max(tokens: Vector, start: int) -> Vector:
-    largest: Vector = tokens.max(axis=0)
-    return largest
-
-
-def _mean(tokens: Vector, start: int) -> Vector:
-    mean: Vector = tokens.mean(axis=0)
-    return mean
-
-
-def _mean_sqrt_length(tokens: Vector, start: int) -> Vector:
-    scaled: Vector = tokens.sum(axis=0) / math.sqrt(len(tokens))
-    return scaled
+"""ALBERT's own output for its first token, pooler_output, in place of pooled hidden states."""
 
 
 def _weighted_mean(tokens: Vector, start: int) -> Vector:
@@ -46,11 +21,11 @@ def _weighted_mean(tokens: Vector, start: int) -> Vector:
 
 
 POOLINGS: dict[str, Callable[[Vector, int], Vector]] = {
-    "cls": _first,
-    "max": _max,
-    "mean": _mean,
-    "mean_sqrt_len_tokens": _mean_sqrt_length,
+    "cls": lambda tokens, start: tokens[0],
+    "max": lambda tokens, start: tokens.max(axis=0),
+    "mean": lambda tokens, start: tokens.mean(axis=0),
+    "mean_sqrt_len_tokens": lambda tokens, start: tokens.sum(axis=0) / math.sqrt(len(tokens)),
     "weightedmean": _weighted_mean,
-    "lasttoken": _last,
+    "lasttoken": lambda tokens, start: tokens[-1],
 }
 """(tokens, hidden_size) and the position of the first of them in its text -> (hidden_size,)."""

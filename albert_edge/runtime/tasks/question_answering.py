@@ -1,4 +1,4 @@
-"""Question answering: where in a context the answer to a question is."""
+"""Question answering: find the answer to a question in a context."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Item(TypedDict):
 
 
 class Answer(TypedDict):
-    """An answer, where in the context it begins and ends, and its score."""
+    """An answer, its start and end in the context in characters, and its score."""
 
     score: float
     start: int
@@ -38,17 +38,17 @@ class Given(CallOptions, total=False):
     """The parameters of a call, without its inputs and top_k.
 
     Attributes:
-        doc_stride: How many tokens the windows share that a context too long for one run is seen
-            through; by default 128, or half a window if that is less.
-        max_seq_len: The most tokens of a window, question and special tokens included; by default
+        doc_stride: How many tokens neighbouring windows of a long context share; by default 128,
+            or half a window if that is less.
+        max_seq_len: The most tokens of a window, including question and special tokens; by default
             384, and never more than the model takes.
         max_answer_len: The most tokens of an answer; by default 15.
         max_question_len: Accepted, without effect, as with every fast tokenizer of transformers:
-            questions are never cut. One that leaves a window no room is an error.
-        handle_impossible_answer: Whether "" competes with the answers, by the score the model
-            gives to there being none; by default not.
-        align_to_words: Whether to extend answers to whole words, the default.
-        padding: Accepted, without effect: each window runs alone.
+            questions are never cut. A question that leaves a window no room is an error.
+        handle_impossible_answer: Whether "" is one of the possible answers, with the score the
+            model gives to a question without an answer; by default not.
+        align_to_words: Whether to extend answers to whole words; by default yes.
+        padding: Accepted, without effect: each window runs without padding.
     """
 
     doc_stride: int | None
@@ -65,7 +65,7 @@ class Parameters(Given, total=False):
 
     Attributes:
         question: The question of a call without inputs, or a list of questions.
-        context: Its context; for a list of questions one context for all or a list, one each.
+        context: The context; for several questions a list, or one context for all of them.
         top_k: How many answers to return, best first; by default 1.
     """
 
@@ -76,7 +76,7 @@ class Parameters(Given, total=False):
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """The checked parameters of a call; `question` and `context` are its inputs, if it has none."""
+    """The checked parameters of a call; a call without inputs has `question` and `context`."""
 
     question: Any
     context: Any
@@ -90,7 +90,7 @@ class Checked:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question and the context its answer is in, out of the keyword arguments of a call."""
+    """A question and its context from the keyword arguments of a call."""
 
     question: Any
     context: Any
@@ -98,7 +98,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The context of a question, and the windows it is seen through."""
+    """The context of a question, and its windows."""
 
     text: str
     windows: tuple[Window, ...]
@@ -126,50 +126,51 @@ class QuestionAnswering(Task):
         )
 
     def arrange(self, inputs: Any, parameters: Checked) -> Any:
-        """One question, a list of them or a generator; a list of one is one, as in transformers.
+        """Return one question, a list or a generator; a list of one is one, as in transformers.
 
         Raises:
-            InputError: There are more contexts than questions, or fewer but not one.
+            InputError: There are several contexts, but not one for each question.
         """
         if inputs is None:
             inputs = _questions(parameters.question, parameters.context)
         if isinstance(inputs, list | tuple):
             inputs = inputs[0] if len(inputs) == 1 else list(inputs)
         if isinstance(inputs, dict) and isinstance(inputs.get("question"), list):
-            several = _questions(inputs["question"], inputs.get("context"))
-            return [{"question": each.question, "context": each.context} for each in several]
+            questions = _questions(inputs["question"], inputs.get("context"))
+            return [{"question": item.question, "context": item.context} for item in questions]
         return inputs
 
     def encode(self, encoder: TextEncoder, item: Any, parameters: Checked) -> Windows:
         """Tokenize a {"question": ..., "context": ...}.
 
         Raises:
-            TypeError: It is not a dict of two strings; other keys are ignored.
+            TypeError: It is not a dict with these two strings; other keys are ignored.
             InputError: The question or the context is empty or not valid Unicode, or the question
                 leaves the windows of a long context no room.
-            UsageError: doc_stride is more than a window has, or the call gives its question and
-                context twice.
+            UsageError: doc_stride is not less than the room in a window, or the call gives
+                question and context twice.
         """
         question, context = _texts(item, parameters)
         limit = min(parameters.max_seq_len, encoder.max_length)
         stride = parameters.doc_stride
         stride = min(limit // 2, 128) if stride is None else stride
-        # A tokenizer that pads on the left wants the question on the right.
+        # As in transformers, a tokenizer that pads on the left has the question on the right.
         first = encoder.setting("padding_side", "right") == "left"
         strategy = "only_first" if first else "only_second"
         texts = (context, question) if first else (question, context)
         encodings = encoder.pair_windows(*texts, stride, cut=Cut(strategy, limit))
         cls = encoder.tokenizer.token_to_id(encoder.setting("cls_token", "[CLS]"))
-        windows = tuple(read_window(each, context_first=first, cls=cls) for each in encodings)
+        windows = tuple(
+            read_window(encoding, context_first=first, cls=cls) for encoding in encodings
+        )
         return Windows(tuple(map(token_arrays, encodings)), Context(context, windows))
 
     def answer(self, outputs: WindowOutputs, parameters: Checked) -> Answer | list[Answer]:
         """Map the start and end logits of each window, (1, sequence), to the best answers.
 
         Returns:
-            The answer, or a list of them unless it is one: its text, where in the context that
-            begins and ends, and its score. That is the sum over all spans of these words, each of
-            which has a probability in its window; over several windows it may exceed 1.
+            The answer, or a list if there are several. A score is the sum of the probabilities of
+            all spans with these words, each in its window; over several windows it may exceed 1.
         """
         context: Context = outputs.context
         answers: dict[str, Answer] = {}
@@ -179,7 +180,7 @@ class QuestionAnswering(Task):
             start = window.probabilities(logits["start_logits"][0])
             end = window.probabilities(logits["end_logits"][0])
             impossible = min(impossible, (start[0] * end[0]).item())
-            start[0] = 0.0  # [CLS] has been counted, and is no span
+            start[0] = 0.0  # [CLS] is not a span
             count = top_k * 2 + 10 if align else top_k
             spans = window.best_spans(start, end, count=count, longest=parameters.max_answer_len)
             for first, last, score in spans:
@@ -195,7 +196,7 @@ class QuestionAnswering(Task):
 
 
 def _questions(question: Any, context: Any) -> list[Question]:
-    """Questions with their contexts, one context for all or one for each."""
+    """Pair questions with one context for all or one for each."""
     if isinstance(context, list) and not isinstance(question, list):
         raise InputError(
             f"There are {len(context)} contexts and one question.",
@@ -208,11 +209,11 @@ def _questions(question: Any, context: Any) -> list[Question]:
             f"There are {len(questions)} questions and {len(contexts)} contexts.",
             tip="Give one context for each question, or one for all of them.",
         )
-    return [Question(*each) for each in zip(questions, contexts, strict=True)]
+    return list(map(Question, questions, contexts))
 
 
 def _texts(item: Any, parameters: Checked) -> tuple[str, str]:
-    """The question and the context of an item."""
+    """Return the question and the context of an item."""
     if isinstance(item, Question):
         texts = {"question": item.question, "context": item.context}
     elif parameters.question is not None or parameters.context is not None:
@@ -237,7 +238,7 @@ def _texts(item: Any, parameters: Checked) -> tuple[str, str]:
 Result = TypeVar("Result")
 K = int | None
 Texts = str | list[str]
-# With top_k a list; where there is only one answer, that one.
+# A list of answers; if there is only one, the answer itself.
 Several = list[Answer] | Any
 
 

@@ -1,4 +1,4 @@
-"""top_k as text classification takes it, for every task that ranks a few labels."""
+"""The base classes of tasks that rank a few labels, with top_k as in text classification."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Parameters(Truncation, total=False):
     """The parameters of a call.
 
     Attributes:
-        top_k: How many labels an answer has, best first; None for all. Left out, the answer is the
+        top_k: How many labels an answer has, best first; None for all. By default the answer is the
             best label, without a list around it.
     """
 
@@ -30,7 +30,7 @@ class Parameters(Truncation, total=False):
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """The parameters of a call, checked.
+    """The checked parameters of a call.
 
     Attributes:
         count: How many labels, best first; None for all.
@@ -43,16 +43,16 @@ class Checked:
     cut: Cut
 
     def best(self, entries: list[dict[str, Any]]) -> Any:
-        """Make an answer of all entries, each with a "score"; of equal ones the first is best."""
+        """Make an answer from all entries; entries with equal scores keep their order."""
         ranked = sorted(entries, key=lambda entry: entry["score"], reverse=True)
         return ranked[0] if self.bare else ranked[: self.count]
 
 
 def read_top_k(given: Mapping[str, Any]) -> tuple[int | None, bool]:
-    """Check top_k, which may be "" for being left out, as in transformers.
+    """Check top_k; "" means that it is left out, as in transformers.
 
     Returns:
-        How many labels an answer has, None for all, and whether it is the best one without a list.
+        `count` and `bare` of `Checked`.
 
     Raises:
         UsageError: It is invalid.
@@ -77,7 +77,7 @@ class RankedTask(Task):
 class RankedPipeline(Pipeline, Generic[Item, Entry, Answer]):
     """A pipeline whose answers are lists of entries if top_k is given, else the best entry.
 
-    `Answer` is the one or the other, as the pipeline was made.
+    `Answer` is the one or the other, depending on whether the pipeline has a default top_k.
     """
 
     if TYPE_CHECKING:

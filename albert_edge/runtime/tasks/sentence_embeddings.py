@@ -27,17 +27,17 @@ _MODES = (*POOLINGS, POOLER)
 
 
 class Parameters(Truncation, total=False):
-    """The parameters of a call. A limit on tokens is one below the checkpoint's max_seq_length.
+    """The parameters of a call; `max_length` is at most the checkpoint's max_seq_length.
 
     Attributes:
-        normalize: Whether embeddings are scaled to length 1. By default as the checkpoint says,
-            and not where it says nothing.
-        pooling: What an embedding is made of: "mean", "cls" or "max" of the tokens' hidden states,
-            "pooler", or another of `POOLINGS`. By default as the checkpoint says, and "mean" where
-            it says nothing. Layers of the checkpoint after pooling still apply.
-        prompt: What to put before every text.
-        prompt_name: The name of one of the checkpoint's prompts, if `prompt` is not given. By
-            default the checkpoint's default prompt, if it has one.
+        normalize: Whether embeddings are scaled to length 1; by default as the checkpoint says,
+            else not.
+        pooling: How the tokens' hidden states are pooled: "mean", "cls", "max" or another of
+            `POOLINGS`; or "pooler". By default as the checkpoint says, else "mean". Layers of the
+            checkpoint after pooling still apply.
+        prompt: A text to put before every text.
+        prompt_name: The name of one of the checkpoint's prompts, if `prompt` is not given; by
+            default its default prompt, if it has one.
     """
 
     normalize: bool | None
@@ -74,7 +74,7 @@ class SentenceEmbeddings(Task):
             )
 
     def prepare(self, encoder: TextEncoder) -> TextEncoder:
-        """The tokenizer with the limit and the lowercasing that the checkpoint asks for."""
+        """Return the tokenizer with the limit and the lowercasing of the checkpoint."""
         length = self.modules.max_seq_length
         if length is not None:
             encoder = replace(encoder, max_length=min(length, self._positions))
@@ -96,15 +96,15 @@ class SentenceEmbeddings(Task):
         return Checked(modes, normalize, prompt, read_cut(given))
 
     def size(self, parameters: Checked) -> int:
-        """How many numbers an embedding has."""
+        """Return the dimension of an embedding."""
         dense = self.modules.dense
-        made = len(dense[-1].bias) if dense else self._hidden_size * len(parameters.pooling)
-        return min(made, self.modules.truncate_dim or made)
+        size = len(dense[-1].bias) if dense else self._hidden_size * len(parameters.pooling)
+        return min(size, self.modules.truncate_dim or size)
 
     def encode(self, encoder: TextEncoder, item: Any, parameters: Checked) -> Windows:
         """Tokenize a text behind its prompt, and count the tokens that are not pooled."""
         prompt = parameters.prompt
-        # What is no string the encoder refuses by its name.
+        # The encoder raises TypeError for an item that is not a string.
         text = prompt + item if isinstance(item, str) else item
         inputs = encoder.encode(text, cut=parameters.cut)
         if self.modules.include_prompt or not prompt:
@@ -113,7 +113,7 @@ class SentenceEmbeddings(Task):
         skipped = _prompt_length(encoder, prompt, parameters.cut)
         if skipped >= length:
             raise InputError(
-                "Of the text no token is left beside its prompt, whose tokens are not pooled.",
+                "The text has no token after its prompt, whose tokens are not pooled.",
                 tip="Use a prompt that ends in a space or a colon.",
             )
         return Windows((inputs,), skipped)
@@ -131,7 +131,7 @@ class SentenceEmbeddings(Task):
         )
         for layer in self.modules.dense:
             vector = layer(vector)
-        # The order is sentence-transformers': what the call asks for comes after the cut.
+        # As in sentence-transformers, normalize=True of a call applies after truncate_dim.
         if self.modules.normalized and parameters.normalize is not False:
             vector = unit(vector)
         vector = vector[: self.modules.truncate_dim]
@@ -151,24 +151,24 @@ class SentenceEmbeddings(Task):
 
 
 def _misfit(dense: tuple[Dense, ...], size: int) -> str | None:
-    """Why layers do not fit a pooled vector of a size, or each other."""
+    """Say why layers do not fit a pooled vector of a size, or each other; None if they do."""
     for layer in dense:
-        made, taken = layer.weight.shape
-        if taken != size:
-            return f"a Dense layer takes {taken} numbers where there are {size}"
-        size = made
+        outputs, inputs = layer.weight.shape
+        if inputs != size:
+            return f"a Dense layer takes {inputs} numbers where there are {size}"
+        size = outputs
     return None
 
 
 def _prompt_length(encoder: TextEncoder, prompt: str, limits: Cut) -> int:
-    """How many tokens a prompt takes at the start of a text, [CLS] included."""
-    alone = encoder.encoding(prompt, cut=replace(limits, strategy="longest_first"))
-    special: int = alone.special_tokens_mask[-1]
-    return len(alone.ids) - special
+    """Count the tokens of a prompt at the start of a text, including [CLS]."""
+    encoding = encoder.encoding(prompt, cut=replace(limits, strategy="longest_first"))
+    final_special: int = encoding.special_tokens_mask[-1]
+    return len(encoding.ids) - final_special
 
 
 def _lower_first(encoder: TextEncoder) -> None:
-    """Have a tokenizer lowercase its texts before all else, unless lowercasing is a step of it."""
+    """Add lowercasing as the first step of a tokenizer that does not lowercase."""
     present = encoder.tokenizer.normalizer
     lower = normalizers.Lowercase()
     if present is None:
@@ -183,7 +183,7 @@ Given = Parameters
 
 
 class SentenceEmbeddingsPipeline(Pipeline):
-    """Turns texts into vectors. A call gives an array for each text, `encode` one for all.
+    """Turns texts into vectors. A call returns an array for each text, `encode` one for all.
 
     See `Parameters` for the parameters of a call.
     """
@@ -210,7 +210,7 @@ class SentenceEmbeddingsPipeline(Pipeline):
             UsageError: A parameter is invalid for this checkpoint.
         """
         if not isinstance(texts, Iterable) or isinstance(texts, str | bytes | Mapping):
-            return self(texts, **parameters)  # type: ignore[arg-type]  # which may refuse it
+            return self(texts, **parameters)  # type: ignore[arg-type]  # raises TypeError for a wrong type
         answers = self(list(texts), **parameters)
         if not answers:
             checked, _ = self._read({**parameters})

@@ -1,7 +1,7 @@
-"""What sentence-transformers' configuration in a bundle says -> how embeddings are made.
+"""Read the sentence-transformers configuration of a bundle.
 
-Read are the files and names of its versions 1 to 6; a bundle without them is treated as
-sentence-transformers treats a checkpoint without them: the mean of all tokens.
+It reads the files and names of versions 1 to 6. For a bundle without them embeddings are the mean
+of all tokens, as in sentence-transformers.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from albert_edge.json_fields import JsonObject
 from albert_edge.runtime.tasks.dense import EMBEDDING, Dense, read_dense
 from albert_edge.runtime.tasks.pooling import POOLINGS
 
-# How older versions say it, in the order in which they concatenate.
+# How older versions configure pooling, in the order in which they concatenate.
 _FLAGS = {
     "pooling_mode_cls_token": "cls",
     "pooling_mode_max_tokens": "max",
@@ -44,25 +44,25 @@ _FIXED = {
     "processing_kwargs": {},
 }
 _TIP = (
-    "Pool the outputs of albert_edge.Session as it asks for, or export a "
-    "checkpoint without modules.json and pass pooling and normalize."
+    "Run the model through albert_edge.Session and pool its outputs as configured, or export "
+    "the checkpoint without modules.json and pass pooling and normalize."
 )
 
 
 @dataclass(frozen=True, slots=True)
 class SentenceModules:
-    """How a checkpoint wants its embeddings made.
+    """How embeddings are made from hidden states.
 
     Attributes:
         pooling: Keys of `POOLINGS`, whose vectors are concatenated.
-        include_prompt: Whether the tokens of a prompt are pooled with the text's.
+        include_prompt: Whether the tokens of a prompt are pooled too.
         dense: Layers after pooling.
-        normalized: Whether the result is scaled to length 1.
-        truncate_dim: How many leading elements are kept in the end, or None for all.
-        prompts: What is put before texts, by name.
-        default_prompt: The one to put before texts where none is asked for.
+        normalized: Whether embeddings are scaled to length 1.
+        truncate_dim: How many leading elements are kept at the end, or None for all.
+        prompts: Texts to put before a text, by name.
+        default_prompt: The prompt of a call that does not choose one.
         max_seq_length: The most tokens a text may have, or None for the tokenizer's limit.
-        do_lower_case: Whether texts are lowercased, whatever the tokenizer does.
+        do_lower_case: Whether texts are lowercased before the tokenizer's own steps.
     """
 
     pooling: tuple[str, ...] = ("mean",)
@@ -77,10 +77,10 @@ class SentenceModules:
 
 
 def read_sentence_modules(bundle: Bundle) -> SentenceModules:
-    """Read what the bundle says, with sentence-transformers' defaults.
+    """Read the configuration, with the defaults of sentence-transformers.
 
     Raises:
-        BundleError: A file is damaged, or names a module or a setting that is not supported.
+        BundleError: A file is damaged, or a module or a setting is not supported.
     """
     text = bundle.read_text(MODULES)
     if text is None:
@@ -102,7 +102,7 @@ def read_sentence_modules(bundle: Bundle) -> SentenceModules:
 
 
 def _dense_modules(bundle: Bundle, modules: list[Module]) -> Iterator[Dense]:
-    """The modules after pooling, without a last one that normalizes."""
+    """Read the modules after pooling, except a final Normalize."""
     for number, module in enumerate(modules, 1):
         settings = _settings(bundle, module)
         if module.kind == "Dense":
@@ -136,7 +136,7 @@ def _pooling(settings: JsonObject) -> dict[str, Any]:
 
 def _model(settings: JsonObject) -> dict[str, Any]:
     settings.require(model_type="SentenceTransformer")
-    # sentence-transformers knows these two names for every model.
+    # sentence-transformers has these two prompts for every model.
     prompts = {"query": "", "document": ""}
     if saved := settings.object("prompts", None):
         for name in saved.values:
@@ -155,7 +155,7 @@ def _model(settings: JsonObject) -> dict[str, Any]:
 def _transformer(settings: JsonObject) -> dict[str, Any]:
     settings.require(**_FIXED)
     length = settings.integer("max_seq_length", None, low=1)
-    # Arguments of the tokenizer, under both names they have had.
+    # Arguments of the tokenizer, under the old and the new name.
     for name in ("tokenizer_args", "processor_kwargs"):
         arguments = settings.object(name, None)
         if arguments is None:

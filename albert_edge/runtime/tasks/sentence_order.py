@@ -1,4 +1,4 @@
-"""Sentence order: whether two segments stand in their original order, as ALBERT was pretrained."""
+"""Sentence order: whether two segments are in their original order, a task of pretraining."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from albert_edge.runtime.tasks.ranked import Checked, RankedPipeline, RankedTask
 from albert_edge.runtime.text import TextEncoder
 from albert_edge.runtime.vectors import softmax
 
-# By class, as `sentence_order_label` of transformers.AlbertForPreTraining counts them.
+# In the order of the classes of `sentence_order_label` of transformers.AlbertForPreTraining.
 LABELS = ("in-order", "swapped")
 
 
@@ -24,7 +24,7 @@ class Segments(TypedDict):
 
 
 class Order(TypedDict):
-    """A label, "in-order" or "swapped", and how sure the model is of it."""
+    """A label, "in-order" or "swapped", and its probability."""
 
     label: str
     score: float
@@ -33,7 +33,7 @@ class Order(TypedDict):
 class SentenceOrder(RankedTask):
     """Answers with the sentence-order head of `transformers.AlbertForPreTraining`.
 
-    transformers has no pipeline for it; the answers have the form of its text classification.
+    transformers has no pipeline for it; the answers have the form of text classification.
     The task is that of Lan et al., ALBERT (2020), section 3.1.
     """
 
@@ -51,7 +51,7 @@ class SentenceOrder(RankedTask):
         """Tokenize {"text": first segment, "text_pair": second segment}.
 
         Raises:
-            TypeError: The item has another form.
+            TypeError: The item is not of that form.
             InputError: A segment is empty, too long or not valid Unicode.
         """
         if not isinstance(item, dict) or not {"text", "text_pair"} <= item.keys():
@@ -75,7 +75,9 @@ Answer = TypeVar("Answer")
 
 
 class SentenceOrderPipeline(RankedPipeline[Segments, Order, Answer]):
-    """Tells whether two segments are in order: {"text", "text_pair"} gives {"label", "score"}.
+    """Classifies two segments as in order or swapped.
+
+    {"text": text, "text_pair": text} gives {"label": "in-order" or "swapped", "score": float}.
 
     See `albert_edge.runtime.tasks.ranked.Parameters` for the parameters of a call.
     """

@@ -1,4 +1,4 @@
-"""The spans of a window that answer a question best."""
+"""Find the spans of a window that answer a question best."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A question with as much of its context as one run sees.
+    """A question with the part of its context that one run covers.
 
     Attributes:
-        context: Which tokens are of the context, (sequence,).
+        context: Which tokens belong to the context, (sequence,).
         candidates: Which tokens an answer may begin or end with, (sequence,): those of the context
             and [CLS], which stands for no answer.
-        words: Which word of its text each token is of, (sequence,); -1 if of none.
-        offsets: The first and the end character of each token in its text.
+        words: The index of the word that each token belongs to, (sequence,); -1 for no word.
+        offsets: Where each token begins and ends in its text, in characters.
     """
 
     context: Mask
@@ -33,30 +33,30 @@ class Window:
     offsets: list[tuple[int, int]]
 
     def probabilities(self, logits: Scores) -> Scores:
-        """Share 1 among the candidates; both are (sequence,)."""
-        # Low enough for a probability of 0; finite, so that no candidates at all make no NaN.
+        """Return the softmax over the candidates; both arrays are (sequence,)."""
+        # Low enough for a probability of 0; finite, to avoid NaN in a window without candidates.
         return softmax(np.where(self.candidates, logits, np.float32(-10_000)))
 
     def best_spans(
         self, start: Scores, end: Scores, *, count: int, longest: int
     ) -> Iterator[tuple[int, int, float]]:
-        """The first and the last token of the best spans, and their scores, best first.
+        """Find the best spans: first token, last token and score, best first.
 
         Args:
             start: The probability of each token to begin the answer, (sequence,).
             end: The probability of each token to end it, (sequence,).
-            count: How many spans to consider; what is no answer among them is left out.
+            count: How many spans to consider; those that cannot be an answer are left out.
             longest: The most tokens of a span.
         """
         scores = np.tril(np.triu(np.outer(start, end)), longest - 1)
         for first, last in _largest(scores, count):
-            # Among few tokens `count` is soon reached; transformers then goes on with spans that
-            # score 0 because they begin with [CLS], are too long or end before they begin.
+            # With few tokens `count` may exceed the valid spans. As in transformers the rest have
+            # score 0: they begin with [CLS], are too long or end before they begin.
             if self.candidates[first] and self.candidates[last]:
                 yield first, last, scores[first, last].item()
 
     def characters(self, first: int, last: int, *, align_to_words: bool) -> tuple[int, int]:
-        """Where in the context a span of tokens begins and ends."""
+        """Return where in the context a span of tokens begins and ends."""
         if align_to_words:
             words = self._word(first), self._word(last)
             if words[0] and words[1]:
@@ -64,7 +64,7 @@ class Window:
         return self.offsets[first][0], self.offsets[last][1]
 
     def _word(self, token: int) -> tuple[int, int] | None:
-        """Where the word of a token begins and ends; None if it is of no word in the context."""
+        """Return where the word of a token begins and ends; None if it is not in the context."""
         same = np.flatnonzero(self.context & (self.words == self.words[token]))
         if self.words[token] < 0 or same.size == 0:
             return None
@@ -72,14 +72,14 @@ class Window:
 
 
 def read_window(encoding: Encoding, *, context_first: bool, cls: int | None) -> Window:
-    """What the search for answers needs of a window.
+    """Read from an encoding what the search for answers needs.
 
     Args:
         encoding: A pair, one segment of which is the context.
-        context_first: Whether that is the first segment.
+        context_first: Whether the context is the first segment.
         cls: The id of [CLS].
     """
-    # Of two segments tokenized one by one, sequence_ids tells the second for certain.
+    # In segments tokenized one by one, only the second has reliable sequence_ids.
     second = np.array([segment == 1 for segment in encoding.sequence_ids])
     special = np.array(encoding.special_tokens_mask, dtype=np.bool_)
     context = ~(second | special) if context_first else second
@@ -92,7 +92,7 @@ def read_window(encoding: Encoding, *, context_first: bool, cls: int | None) -> 
 
 
 def _largest(scores: Scores, count: int) -> list[tuple[int, int]]:
-    """Row and column of the `count` largest scores, largest first."""
+    """Return row and column of the `count` largest scores, largest first."""
     flat = -scores.ravel()
     if count == 1:
         chosen = np.array([flat.argmin()])

@@ -41,8 +41,8 @@ class Given(Truncation, total=False):
     """The parameters of a call, without top_k.
 
     Attributes:
-        function_to_apply: What makes scores of logits, "softmax", "sigmoid" or "none"; by default
-            what the model was trained with.
+        function_to_apply: Turns logits into scores: "softmax", "sigmoid" or "none"; by default the
+            function the model was trained with.
     """
 
     function_to_apply: str | None
@@ -54,7 +54,7 @@ class Parameters(Given, ranked.Parameters, total=False):
 
 @dataclass(frozen=True, slots=True)
 class Checked(ranked.Checked):
-    """The parameters of a call, checked."""
+    """The checked parameters of a call."""
 
     function: str
 
@@ -90,12 +90,12 @@ class TextClassification(Task):
         return parameters.best([{"label": label, "score": score} for label, score in pairs])
 
     def single(self, item: Any, answer: Any, given: Mapping[str, Any]) -> Any:
-        """A text without top_k in the call gives a list around its answer; a pair does not."""
+        """Put a list around the answer of a text in a call without top_k, as transformers does."""
         return [answer] if isinstance(item, str) and "top_k" not in given else answer
 
 
 def _is_nested_pair(item: Any) -> bool:
-    # [["text", "pair"]]: an older way of writing a pair that transformers still takes.
+    # [["text", "pair"]] is an older form of a pair that transformers still accepts.
     return (
         isinstance(item, list)
         and len(item) == 1

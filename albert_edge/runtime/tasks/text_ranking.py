@@ -1,4 +1,4 @@
-"""Text ranking: how relevant a passage is to a query."""
+"""Text ranking: score how relevant passages are to a query."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Scores = npt.NDArray[np.float32]
 Activation = Callable[[Scores], Scores]
 
 _ACTIVATIONS: dict[str, Activation] = {"sigmoid": sigmoid, "none": np.asarray}
-# The names sentence-transformers saves, and the shorter ones it reads as well.
+# The names that sentence-transformers saves, and the shorter ones that it also reads.
 _SAVED_NAMES = {
     "torch.nn.modules.activation.Sigmoid": "sigmoid",
     "torch.nn.modules.linear.Identity": "none",
@@ -33,14 +33,14 @@ _SAVED_NAMES = {
 
 
 class Passage(TypedDict):
-    """A query, and a passage that may answer it."""
+    """A query and a passage."""
 
     query: str
     passage: str
 
 
 class RankedPassage(TypedDict):
-    """A passage by its place in the list, its score, and on request its text."""
+    """The index of a passage in the list, its score and, if requested, its text."""
 
     corpus_id: int
     score: float
@@ -48,11 +48,11 @@ class RankedPassage(TypedDict):
 
 
 class Parameters(Truncation, total=False):
-    """The parameters of a call; a limit is one of query and passage together.
+    """The parameters of a call; `max_length` is that of query and passage together.
 
     Attributes:
-        activation_fn: What makes a score of a logit, "sigmoid" or "none"; by default what
-            sentence-transformers saved with the model, else "sigmoid" for a model of one label
+        activation_fn: Turns logits into scores: "sigmoid" or "none"; by default the function that
+            sentence-transformers saved with the model, else "sigmoid" for a model with one label
             and "none" for others.
     """
 
@@ -61,7 +61,7 @@ class Parameters(Truncation, total=False):
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """The parameters of a call, checked."""
+    """The checked parameters of a call."""
 
     activation: Activation
     cut: Cut
@@ -70,7 +70,7 @@ class Checked:
 class TextRanking(Task):
     """See `sentence_transformers.CrossEncoder`, whose scores these are.
 
-    Unlike it, which cuts texts over the limit, this refuses them if not told to cut.
+    Texts over the limit are errors without truncation=True; CrossEncoder cuts them.
     """
 
     fields = Fields(("query", "passage"))
@@ -111,7 +111,7 @@ class TextRanking(Task):
         return Windows((encoder.encode(*_query_and_passage(item), parameters.cut),))
 
     def answer(self, outputs: WindowOutputs, parameters: Checked) -> Any:
-        """Map logits, (1, num_labels), to a score, or a list of them if there are several."""
+        """Map logits, (1, num_labels), to a score, or to a list if there are several labels."""
         scores = parameters.activation(outputs.only["logits"][0]).tolist()
         return scores[0] if self.num_labels == 1 else scores
 
@@ -127,18 +127,18 @@ def _query_and_passage(item: Any) -> tuple[str, str]:
 
 
 def _saved_activation(bundle: Bundle) -> Any:
-    """The name of the activation function that sentence-transformers saved, or None."""
+    """Return the name of the activation function that sentence-transformers saved, or None."""
     saved = bundle.read_object("config_sentence_transformers.json").values.get("activation_fn")
     if saved is not None:
         return saved
     config = bundle.read_object("config.json").values
-    section = config.get("sentence_transformers")  # from version 4 until there was that file
+    section = config.get("sentence_transformers")  # version 4, before it had a file of its own
     if isinstance(section, dict) and "activation_fn" in section:
         return section["activation_fn"]
     return config.get("sbert_ce_default_activation_function")  # before version 4
 
 
-# A score; of a model with several labels, a list of them.
+# A score; for a model with several labels, a list of scores.
 Score = float | Any
 Pair = tuple[str, str] | Passage
 Pairs = list[tuple[str, str]] | list[Passage] | list[Pair]
@@ -148,8 +148,8 @@ Given = Parameters
 class TextRankingPipeline(Pipeline):
     """Scores how relevant passages are to a query, and ranks them.
 
-    A call takes one ("query", "passage") pair, a list of pairs, or a generator of pairs, and gives
-    one score, a list, or an iterator. A pair may be {"query": ..., "passage": ...} as well.
+    A call takes one ("query", "passage") pair, a list of pairs, or a generator of pairs. It returns
+    one score, a list, or an iterator. A pair may also be {"query": ..., "passage": ...}.
     See `Parameters` for the parameters of a call.
     """
 
@@ -165,7 +165,7 @@ class TextRankingPipeline(Pipeline):
         return_documents: bool = False,
         **parameters: Unpack[Given],
     ) -> list[RankedPassage]:
-        """Rank passages by how relevant they are to a query.
+        """Rank passages by relevance to a query.
 
         Args:
             query: The query.
@@ -175,12 +175,12 @@ class TextRankingPipeline(Pipeline):
             **parameters: As in a call, such as truncation.
 
         Returns:
-            {"corpus_id": place among the passages, "score"} of each, best first, as
-            `sentence_transformers.CrossEncoder.rank` gives them.
+            {"corpus_id": index of the passage, "score": float}, best first, as
+            `sentence_transformers.CrossEncoder.rank` returns them.
 
         Raises:
             UsageError: The model has several labels, or a parameter is invalid.
-            InputError: A pair is over the model's limit or not valid Unicode; says which.
+            InputError: A pair is over the model's limit or not valid Unicode.
             TypeError: The query or a passage is not a string, or the passages are one string.
         """
         folder, count = self.session.bundle.folder, len(self.session.bundle.manifest.labels)

@@ -1,4 +1,4 @@
-"""Token classification: a label for each token, or for each group of tokens with one label."""
+"""Token classification: label tokens, or groups of tokens with one label."""
 
 from __future__ import annotations
 
@@ -43,11 +43,10 @@ class Parameters(Truncation, total=False):
             or of their surest token.
         ignore_labels: What is left out of the answer, groups by the label without its B- or I-;
             ["O"] by default.
-        stride: How many tokens the windows share that a text over the limit is seen through. By
-            default there are no windows, and such a text is an error.
+        stride: How many tokens neighbouring windows of a text over the limit share. By default
+            there are no windows, and such a text is an error.
         is_split_into_words: Whether an item is a list of words instead of a text.
-        delimiter: What is between two words in the text that start and end refer to; one space by
-            default.
+        delimiter: Joins the words to the text that start and end refer to; by default one space.
     """
 
     aggregation_strategy: str | None
@@ -70,7 +69,7 @@ class Checked:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The tokens of each window, and what joins their pieces into a text."""
+    """The tokens of each window, and the function that joins tokens to a text."""
 
     windows: tuple[tuple[Token, ...], ...]
     join: Join
@@ -107,7 +106,7 @@ class TokenClassification(Task):
         )
 
     def arrange(self, inputs: Any, parameters: Checked) -> Any:
-        """Words in a list are one item, answered as a list of one."""
+        """Turn the words of one text into a list with one item."""
         words = parameters.delimiter is not None and isinstance(inputs, list)
         return [inputs] if words and not all(isinstance(item, list) for item in inputs) else inputs
 
@@ -123,28 +122,29 @@ class TokenClassification(Task):
             text = parameters.delimiter.join(item)
             lengths = (len(word) + len(parameters.delimiter) for word in item)
             starts = list(accumulate(lengths, initial=0))
-        windows = tuple(tuple(_tokens(encoder, each, text, starts)) for each in encodings)
+        windows = tuple(tuple(_tokens(encoder, window, text, starts)) for window in encodings)
         context = Context(windows, _joiner(encoder.tokenizer))
-        return Windows(tuple(token_arrays(each) for each in encodings), context)
+        return Windows(tuple(map(token_arrays, encodings)), context)
 
     def answer(self, outputs: WindowOutputs, parameters: Checked) -> list[Entity]:
         """Map the logits of each window, (1, sequence, num_labels), to entities."""
         context: Context = outputs.context
         entities: list[Entity] = []
+        ignored = parameters.ignore_labels
         for tokens, window in zip(context.windows, outputs.outputs, strict=True):
             scores = softmax(window["logits"][0])
             strategy = parameters.aggregation_strategy
-            found = find_entities(tokens, scores, self.labels, strategy, context.join)
-            entities += (entity for entity in found if _kept(entity, parameters.ignore_labels))
+            in_window = find_entities(tokens, scores, self.labels, strategy, context.join)
+            entities += (entity for entity in in_window if _label(entity) not in ignored)
         return merge_windows(entities) if len(context.windows) > 1 else entities
 
 
 def _tokens(
     encoder: TextEncoder, encoding: Encoding, text: str, starts: list[int] | None
 ) -> Iterator[Token]:
-    """The tokens of a window; the offsets of words count from their `starts` in the text."""
-    # WordPiece marks the pieces inside a word. With another vocabulary a token continues a word
-    # if no space is before it, as transformers has it.
+    """Yield the tokens of a window; offsets in words are moved by the `starts` of the words."""
+    # WordPiece marks pieces inside a word. With other vocabularies a token without a space before
+    # it continues a word, as in transformers.
     marks_pieces = bool(getattr(encoder.tokenizer.model, "continuing_subword_prefix", None))
     unknown = encoder.tokenizer.token_to_id(encoder.setting("unk_token", ""))
     columns = (encoding.ids, encoding.special_tokens_mask, encoding.offsets, encoding.word_ids)
@@ -169,8 +169,8 @@ def _joiner(tokenizer: Tokenizer) -> Join:
     return " ".join if decoder is None else decoder.decode
 
 
-def _kept(entity: Entity, ignored: Collection[str]) -> bool:
-    return entity.get("entity", entity.get("entity_group")) not in ignored
+def _label(entity: Entity) -> str | None:
+    return entity.get("entity", entity.get("entity_group"))
 
 
 Answer = list[Entity]
@@ -180,10 +180,10 @@ Given = Parameters
 
 
 class TokenClassificationPipeline(Pipeline):
-    """Labels the tokens of a text, or groups of neighbours with one label.
+    """Labels the tokens of a text, or groups of neighbouring tokens with one label.
 
     See `Parameters` for the parameters of a call. A list of strings is a list of texts, unless
-    is_split_into_words makes it one text in words.
+    is_split_into_words is set; then it is one text split into words.
     """
 
     task = "token-classification"

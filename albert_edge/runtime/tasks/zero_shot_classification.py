@@ -1,4 +1,4 @@
-"""Zero-shot classification: how well labels of the caller's own fit a text."""
+"""Zero-shot classification: score how well labels chosen by the caller fit a text."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ class LabelledText(TypedDict):
 class Given(Truncation, total=False):
     """The parameters of a call, without candidate_labels.
 
-    truncation=True cuts the text and never the label ("only_first"), and a limit is one of text
+    truncation=True cuts the text and never the label ("only_first"); `max_length` is that of text
     and label together.
 
     Attributes:
-        hypothesis_template: The sentence a label becomes, with {} where the label goes.
-        multi_label: Whether several labels may fit a text. Each then has a score between 0 and 1
-            of its own; by default the scores of a text sum to 1.
+        hypothesis_template: The sentence made from a label, with {} in its place.
+        multi_label: Whether several labels may fit a text; each then has an independent score
+            between 0 and 1. By default the scores of a text sum to 1.
     """
 
     hypothesis_template: str
@@ -54,7 +54,7 @@ class Parameters(Given, total=False):
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """The checked parameters of a call; no labels if it names none."""
+    """The checked parameters of a call; `labels` is empty if it has no candidate_labels."""
 
     labels: tuple[str, ...]
     template: str
@@ -65,26 +65,26 @@ class Checked:
 class ZeroShotClassification(Task):
     """See `transformers.ZeroShotClassificationPipeline`, whose answers these are.
 
-    The model is one of natural language inference. Each label becomes a sentence, and fits as well
-    as the model is sure that the text entails that sentence: Yin et al. (2019),
+    The model is trained for natural language inference. Each label becomes a sentence, and its
+    score comes from the probability that the text entails this sentence: Yin et al. (2019),
     https://arxiv.org/abs/1909.00161.
 
-    Unlike transformers, which cuts texts over the limit, it refuses them if not told to cut.
+    Texts over the limit are errors without truncation=True; transformers cuts them.
     """
 
     accepts = Parameters
 
     def __init__(self, bundle: Bundle) -> None:
         names = bundle.manifest.labels
-        found = (i for i, name in enumerate(names) if name.lower().startswith("entail"))
-        self.entailment = next(found, -1)
+        indices = (i for i, name in enumerate(names) if name.lower().startswith("entail"))
+        self.entailment = next(indices, -1)
         self.contradiction = -1 if self.entailment == 0 else 0
         if self.entailment == -1:
             warnings.warn(
                 f"No label of {bundle.folder} starts with 'entail', so the last one, "
                 f"{names[-1]!r}, is taken for entailment. Name the labels in config.json and "
                 "export again.",
-                stacklevel=4,  # where the pipeline is made
+                stacklevel=4,  # the caller of albert_edge.pipeline
             )
 
     def parameters(self, given: Parameters) -> Checked:
@@ -169,9 +169,9 @@ Labels = str | Sequence[str] | None
 
 
 class ZeroShotClassificationPipeline(Pipeline):
-    """Says how well labels of the caller's own fit a text.
+    """Scores how well labels chosen by the caller fit a text.
 
-    The labels may follow the text in a call, as transformers takes them. See `Parameters` for the
+    The labels may be the second argument of a call, as in transformers. See `Parameters` for the
     parameters of a call.
     """
 
