@@ -35,9 +35,9 @@ def text_classification() -> None:
     label: str = classify("a great film")[0]["label"]
     score: float = classify(["one", "two"], progress=True, batch_size=8)[1]["score"]
     pair: str = classify({"text": "one", "text_pair": "two"})["label"]
-    every: list[str] = [each["label"] for each in classify("a great film", top_k=None)]
-    lists: list[str] = [each[0]["label"] for each in classify(["one", "two"], top_k=2)]
-    later: list[str] = [each["label"] for each in classify(text for text in ["one", "two"])]
+    every: list[str] = [label["label"] for label in classify("a great film", top_k=None)]
+    lists: list[str] = [labels[0]["label"] for labels in classify(["one", "two"], top_k=2)]
+    later: list[str] = [label["label"] for label in classify(text for text in ["one", "two"])]
     ranked = pipeline("sentiment-analysis", "sst2", top_k=3, truncation=True)
     best: str = ranked.answer("a great film")[0]["label"]
     classify("a great film")[0]["labl"]  # error: TypedDict "Label" has no key "labl"
@@ -50,10 +50,11 @@ def question_answering() -> None:
     answer = pipeline("question-answering", "squad", max_answer_len=20)
     text: str = answer(question="Who?", context="Ann did.", max_answer_len=5)["answer"]
     start: int = answer({"question": "Who?", "context": "Ann did."})["start"]
-    several: list[str] = [each["answer"] for each in answer(question=["Who?"], context="Ann did.")]
-    for each in answer.stream([{"question": "Who?", "context": "Ann did."}], doc_stride=64):
-        end: int = each["end"]
-        each["ending"]  # error: TypedDict "Answer" has no key "ending"
+    several = answer(question=["Who?"], context="Ann did.")
+    texts: list[str] = [reply["answer"] for reply in several]
+    for reply in answer.stream([{"question": "Who?", "context": "Ann did."}], doc_stride=64):
+        end: int = reply["end"]
+        reply["ending"]  # error: TypedDict "Answer" has no key "ending"
     pipeline("question-answering", "squad", max_anser_len=5)  # error: variant of "pipeline"
     answer({"question": "Who?", "context": "Did."}, topk=3)  # error: did you mean "top_k"?
     answer.answer({"question": "Who?", "context": "Did."}, max_len=3)  # error: argument "max_len"
@@ -67,7 +68,7 @@ async def asynchronous() -> None:
     text: str = (await answer.acall({"question": "Who?", "context": "Ann did."}))["answer"]
     await answer.acall({"question": "", "context": ""}, max_len=3)  # error: argument "max_len"
     find = pipeline("ner", "ner")
-    found: list[str] = [each[0]["word"] for each in await find.acall(["Ann", "Rome"])]
+    words: list[str] = [entities[0]["word"] for entities in await find.acall(["Ann", "Rome"])]
 
 
 def other_tasks() -> None:
@@ -90,7 +91,7 @@ def other_tasks() -> None:
     order = pipeline("sentence-order", "albert")
     swapped: str = order({"text": "One.", "text_pair": "Two."})["label"]
     both = order({"text": "One.", "text_pair": "Two."}, top_k=2)
-    chosen: list[str] = [each["label"] for each in both]
+    chosen: list[str] = [label["label"] for label in both]
     embed("one", normalise=True)  # error: argument "normalise"
     rank.rank("query", ["one"], topk=1)  # error: argument "topk"
     sort("a film", ["art"], multilabel=True)  # error: argument "multilabel"
@@ -120,9 +121,9 @@ def test_a_type_checker_accepts_right_uses_and_reports_wrong_ones(tmp_path: Path
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     reported: dict[int, str] = {}
     for line in done.stdout.splitlines():
-        if found := re.match(rf"{re.escape(str(script))}:(\d+): error: (.*)", line):
-            number = int(found[1])
-            reported[number] = f"{reported.get(number, '')} {found[2]}"
+        if match := re.match(rf"{re.escape(str(script))}:(\d+): error: (.*)", line):
+            number = int(match[1])
+            reported[number] = f"{reported.get(number, '')} {match[2]}"
     marked = enumerate(SCRIPT.splitlines(), 1)
     expected = {n: line.split("# error: ")[1] for n, line in marked if "# error: " in line}
     assert {*reported} == {*expected}, done.stdout + done.stderr

@@ -29,6 +29,7 @@ from albert_edge.checkpoint.recipes import models_folder
 from albert_edge.compress.options import Fp16
 from albert_edge.errors import BundleError
 from albert_edge.runtime.device import CPU, Device
+from albert_edge.runtime.engine import load_engine
 from albert_edge.runtime.providers import PROVIDERS
 from albert_edge.runtime.session import Session
 from albert_edge.runtime.variants import choose_variant
@@ -60,8 +61,8 @@ def has_cuda_device() -> bool:
     """Whether there is a device, whatever onnxruntime makes of it."""
     if not shutil.which("nvidia-smi"):
         return False
-    told = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True)
-    return told.returncode == 0 and "GPU" in told.stdout
+    listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True)
+    return listed.returncode == 0 and "GPU" in listed.stdout
 
 
 def on_a_gpu(test: Callable[..., None]) -> Callable[..., None]:
@@ -83,13 +84,13 @@ def add_variants(bundle: Path) -> Path:
 @pytest.fixture(scope="module")
 def bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A bundle for every head, with all variants that are for a GPU."""
-    made = {}
+    bundles = {}
     for task in MODEL_CLASSES:
         folder = tmp_path_factory.mktemp(task)
         make_model(task, **SIZES).save_pretrained(folder / "checkpoint")
         albert_edge.export(folder / "checkpoint", folder / "bundle")
-        made[task] = add_variants(folder / "bundle")
-    return made
+        bundles[task] = add_variants(folder / "bundle")
+    return bundles
 
 
 @pytest.fixture(scope="module")
@@ -141,11 +142,11 @@ def test_answers_are_those_of_the_cpu(task: str, variant: str, bundles: dict[str
     ):
         for lengths in LENGTHS:
             arrays = inputs(task, lengths)
-            right, found = cpu.run(arrays), gpu.run(arrays)
-            assert found.keys() == right.keys()
-            for name, values in found.items():
+            expected, outputs = cpu.run(arrays), gpu.run(arrays)
+            assert outputs.keys() == expected.keys()
+            for name, values in outputs.items():
                 assert values.dtype == np.float32 and np.isfinite(values).all()
-                pair = of_tokens(values, arrays), of_tokens(right[name], arrays)
+                pair = of_tokens(values, arrays), of_tokens(expected[name], arrays)
                 assert cosine(*pair) >= VARIANTS[variant], (name, lengths)
 
 
@@ -158,8 +159,8 @@ def test_masks_of_all_kinds(variant: str, bundles: dict[str, Path]) -> None:
     arrays["attention_mask"][:, -1] = 1
     folder = bundles["token-classification"]
     right = Session(folder, device="cpu", variant="model").run(arrays)["logits"]
-    found = Session(folder, device=DEVICE, variant=variant).run(arrays)["logits"]
-    assert cosine(found, right) >= VARIANTS[variant]
+    logits = Session(folder, device=DEVICE, variant=variant).run(arrays)["logits"]
+    assert cosine(logits, right) >= VARIANTS[variant]
 
 
 @on_a_gpu
@@ -173,10 +174,10 @@ def test_a_text_is_answered_the_same_in_any_company(
     with Session(bundles[task], device=DEVICE, variant=variant) as session:
         together = session.run(batch)["logits"]
         for row, length in enumerate(lengths):
-            one = {name: array[row : row + 1, :length] for name, array in batch.items()}
-            alone = session.run(one)["logits"][0]
-            beside = together[row, :length] if alone.ndim == 2 else together[row]
-            assert cosine(beside, alone) >= VARIANTS[variant]
+            row_inputs = {name: array[row : row + 1, :length] for name, array in batch.items()}
+            by_itself = session.run(row_inputs)["logits"][0]
+            in_batch = together[row, :length] if by_itself.ndim == 2 else together[row]
+            assert cosine(in_batch, by_itself) >= VARIANTS[variant]
 
 
 @on_a_gpu
@@ -186,7 +187,8 @@ def test_the_device_does_the_work(variant: str, bundles: dict[str, Path], tmp_pa
     folder = bundles["text-classification"]
     with Session(folder, device=DEVICE, variant=variant) as session:
         assert session.device.provider is PROVIDERS["cuda"]
-        assert session._engine.get_providers()[0] == "CUDAExecutionProvider"
+        engine = load_engine(session.bundle.model_file(session.variant), session.device, threads=1)
+        assert engine.get_providers()[0] == "CUDAExecutionProvider"
     options = onnxruntime.SessionOptions()
     options.enable_profiling = True
     options.profile_file_prefix = str(tmp_path / "profile")
@@ -234,14 +236,14 @@ def test_pipelines_answer_as_on_the_cpu(precision: str, shipped: Path) -> None:
     texts = [text * times for times in (1, 9, 3, 20) for text in TEXTS]
     cpu = albert_edge.pipeline("text-classification", shipped, device="cpu", precision="fp32")
     gpu = albert_edge.pipeline("text-classification", shipped, device=DEVICE, precision=precision)
-    expected, found = (pipe(texts, truncation=True) for pipe in (cpu, gpu))
-    assert [one["label"] for one in found] == [one["label"] for one in expected]
+    expected, answers = (pipe(texts, truncation=True) for pipe in (cpu, gpu))
+    assert [answer["label"] for answer in answers] == [answer["label"] for answer in expected]
     close = 1e-3 if precision == "fp32" else 2e-2
-    assert [one["score"] for one in found] == pytest.approx(
-        [one["score"] for one in expected], abs=close
+    assert [answer["score"] for answer in answers] == pytest.approx(
+        [answer["score"] for answer in expected], abs=close
     )
     streamed = list(gpu((text for text in texts), truncation=True))
-    assert [one["label"] for one in streamed] == [one["label"] for one in expected]
+    assert [answer["label"] for answer in streamed] == [answer["label"] for answer in expected]
 
 
 # What a device would be given, told by its name alone

@@ -29,7 +29,7 @@ def test_inputs_of_any_type_and_shape_are_fed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("given", "message"),
     [
         ({"input_ids": [[1]]}, "states is missing"),
         ({"input_ids": [[1]], "states": [[[0.5]], [[0.5]]]}, r"states .*input_ids has \(1, 1\)"),
@@ -39,8 +39,8 @@ def test_inputs_of_any_type_and_shape_are_fed() -> None:
         ({"input_ids": [[1]], "states": [[["a"]]]}, "states has type"),
     ],
 )
-def test_what_cannot_be_fed_is_named(given: dict[str, Any], told: str) -> None:
-    with pytest.raises(InputError, match=told):
+def test_what_cannot_be_fed_is_named(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
         feed(DECODER, given)
 
 

@@ -49,8 +49,8 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def load(bundle: Path, **options: Any) -> Pipeline:
-    made: Pipeline = albert_edge.pipeline(model=bundle, top_k=None, truncation=True, **options)
-    return made
+    pipe: Pipeline = albert_edge.pipeline(model=bundle, top_k=None, truncation=True, **options)
+    return pipe
 
 
 # --- threads --------------------------------------------------------------------------------
@@ -58,13 +58,13 @@ def load(bundle: Path, **options: Any) -> Pipeline:
 
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_workers_and_threads_change_no_bit(bundle: Path, precision: str) -> None:
-    with load(bundle, precision=precision, threads=1) as alone:
-        wanted = [alone.answer(text) for text in TEXTS]
+    with load(bundle, precision=precision, threads=1) as serial:
+        wanted = [serial.answer(text) for text in TEXTS]
     assert len({str(answer) for answer in wanted}) == len(set(TEXTS))
     for options in ({"threads": 2, "workers": 1}, {"threads": 4, "workers": 2}, {"threads": 3}):
-        with load(bundle, precision=precision, **options) as made:
-            assert made(TEXTS) == wanted
-            assert list(made(text for text in TEXTS)) == wanted
+        with load(bundle, precision=precision, **options) as pipe:
+            assert pipe(TEXTS) == wanted
+            assert list(pipe(text for text in TEXTS)) == wanted
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
@@ -136,15 +136,15 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def test_only_long_lists_load_a_second_session(bundle: Path, loaded: list[int]) -> None:
-    with load(bundle, threads=2) as pipeline:
-        pipeline(TEXTS[:16])
+    with load(bundle, threads=2) as pipe:
+        pipe(TEXTS[:16])
         assert loaded == [2]
-        pipeline(TEXTS[:17])
-        pipeline(TEXTS[:17])
+        pipe(TEXTS[:17])
+        pipe(TEXTS[:17])
         assert loaded == [2, 1]
     loaded.clear()
-    with load(bundle, threads=2, workers=1) as pipeline:
-        pipeline(TEXTS)
+    with load(bundle, threads=2, workers=1) as pipe:
+        pipe(TEXTS)
         assert loaded == [2]
 
 
@@ -158,13 +158,13 @@ def test_workers_below_one_are_a_usage_error(bundle: Path, workers: int) -> None
 
 
 def test_closing_ends_what_is_going_on(bundle: Path) -> None:
-    made = load(bundle, threads=2)
+    pipe = load(bundle, threads=2)
     raised: list[BaseException] = []
     started = threading.Event()
 
     def ask() -> None:
         try:
-            for _ in made.stream(text for _ in range(10_000) for text in TEXTS):
+            for _ in pipe.stream(text for _ in range(10_000) for text in TEXTS):
                 started.set()
         except BaseException as error:
             raised.append(error)
@@ -172,28 +172,28 @@ def test_closing_ends_what_is_going_on(bundle: Path) -> None:
     thread = threading.Thread(target=ask)
     thread.start()
     assert started.wait(30)
-    made.close()
+    pipe.close()
     thread.join(10)
     assert not thread.is_alive()
     assert [type(error) for error in raised] in ([CancelledError], [UsageError])
     with pytest.raises(UsageError, match="closed"):
-        made(TEXTS[0])
+        pipe(TEXTS[0])
 
 
 def test_a_closed_pipeline_ends_its_streams(bundle: Path, loaded: list[int]) -> None:
-    made = load(bundle, threads=2)
-    answers = made.stream(TEXTS)
+    pipe = load(bundle, threads=2)
+    answers = pipe.stream(TEXTS)
     for _ in range(16):
         next(answers)
-    made.close()
+    pipe.close()
     with pytest.raises(UsageError, match="closed"):
         list(answers)
     assert loaded == [2]  # and no second session was loaded for it
 
 
 def test_a_stream_takes_what_can_be_iterated(bundle: Path) -> None:
-    with load(bundle, threads=2) as made:
-        assert list(made.stream(TEXTS)) == list(made.stream(iter(TEXTS))) == made(TEXTS)
+    with load(bundle, threads=2) as pipe:
+        assert list(pipe.stream(TEXTS)) == list(pipe.stream(iter(TEXTS))) == pipe(TEXTS)
 
 
 def test_a_run_that_is_stopped_raises_and_later_ones_do_not(bundle: Path) -> None:
@@ -216,9 +216,9 @@ import os, sys, threading, time
 import albert_edge
 from albert_edge.runtime import session as session_module
 
-made = albert_edge.pipeline(model=sys.argv[1], threads=2, workers=2)
+pipe = albert_edge.pipeline(model=sys.argv[1], threads=2, workers=2)
 texts = [f"text number {i}" for i in range(40)]
-wanted = made(texts)
+wanted = pipe(texts)
 load_engine, reached, released = session_module.load_engine, threading.Event(), threading.Event()
 def load_slowly(*arguments, **options):
     reached.set()
@@ -226,11 +226,11 @@ def load_slowly(*arguments, **options):
     return load_engine(*arguments, **options)
 if sys.argv[2] == "loading":  # another thread is about to load another session
     session_module.load_engine = load_slowly
-    loading = threading.Thread(target=made.session.sibling, args=(3,))
+    loading = threading.Thread(target=pipe.session.sibling, args=(3,))
     loading.start()
     reached.wait()
     session_module.load_engine = load_engine
-busy = threading.Thread(target=lambda: [made(texts) for _ in range(20)], daemon=True)
+busy = threading.Thread(target=lambda: [pipe(texts) for _ in range(20)], daemon=True)
 if sys.argv[2] == "busy":
     busy.start()
     time.sleep(0.05)
@@ -239,12 +239,12 @@ if child:
     released.set()
 if child == 0:
     if sys.argv[3] == "closes":
-        made.close()
+        pipe.close()
     elif sys.argv[3] == "uses":
-        assert made(texts) == wanted and made(texts[0]) == [wanted[0]]
+        assert pipe(texts) == wanted and pipe(texts[0]) == [wanted[0]]
     sys.exit(7)  # the interpreter ends as usual and frees what it has
 assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
-assert made(texts) == wanted
+assert pipe(texts) == wanted
 print("parent goes on")
 """
 
@@ -262,7 +262,7 @@ def test_after_a_fork_both_go_on(bundle: Path, parent: str, child: str) -> None:
 
 
 def test_a_call_that_is_awaited(bundle: Path) -> None:
-    with load(bundle, threads=2) as made:
+    with load(bundle, threads=2) as pipe:
 
         async def program() -> tuple[Any, int]:
             ticks, done = 0, False
@@ -275,22 +275,22 @@ def test_a_call_that_is_awaited(bundle: Path) -> None:
 
             ticking = asyncio.create_task(tick())
             answers = await asyncio.gather(
-                made.acall(TEXTS * 3, top_k=2),
-                made.acall(TEXTS[0]),
-                made.acall(text for text in TEXTS[:3]),
+                pipe.acall(TEXTS * 3, top_k=2),
+                pipe.acall(TEXTS[0]),
+                pipe.acall(text for text in TEXTS[:3]),
             )
             done = True
             await ticking
             return answers, ticks
 
         answers, ticks = asyncio.run(program())
-        assert answers == [made(TEXTS * 3, top_k=2), made(TEXTS[0]), made(TEXTS[:3])]
+        assert answers == [pipe(TEXTS * 3, top_k=2), pipe(TEXTS[0]), pipe(TEXTS[:3])]
         assert ticks > 5  # the loop went on meanwhile
 
 
 def test_an_awaited_error_is_raised(bundle: Path) -> None:
-    with load(bundle) as made, pytest.raises(TypeError, match="item 1"):
-        asyncio.run(made.acall(["fine", 5]))
+    with load(bundle) as pipe, pytest.raises(TypeError, match="item 1"):
+        asyncio.run(pipe.acall(["fine", 5]))
 
 
 # --- any text -------------------------------------------------------------------------------
@@ -347,12 +347,12 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_any_text_is_answered_or_refused_by_its_index(small: Path) -> None:
     texts = list(generated(COUNT))
-    made = load(small, threads=2)
+    pipe = load(small, threads=2)
     refused = start = count = 0
-    while start < COUNT:  # what is refused ends a stream; another one goes on behind it
+    while start < COUNT:  # an error ends a stream; another stream continues after it
         answered = 0
         try:
-            for answer in made(text for text in texts[start:]):
+            for answer in pipe(text for text in texts[start:]):
                 check(answer)
                 answered += 1
             start = COUNT
@@ -367,8 +367,8 @@ def test_any_text_is_answered_or_refused_by_its_index(small: Path) -> None:
     assert count == COUNT - refused
 
 
-# A process of its own: in one that has torch and other tests behind it, freed memory of theirs
-# comes and goes meanwhile. Prints the most it had resident in each quarter.
+# Runs in a separate process, because memory freed by torch and other tests would disturb the
+# measurement. Prints the peak resident memory of each quarter of the stream.
 STREAM = """
 import json, random, sys
 import psutil
@@ -378,8 +378,8 @@ bundle, pieces, count = sys.argv[1], json.loads(sys.argv[2]), int(sys.argv[3])
 rng = random.Random(0)
 texts = ("".join(rng.choices(pieces, k=rng.choice((0, 1, 2, 3, 8, 40)))) for _ in range(count))
 process, most = psutil.Process(), [0] * 4
-made = pipeline("text-classification", bundle, device="cpu", threads=2)
-for index, answer in enumerate(made(texts)):
+pipe = pipeline("text-classification", bundle, device="cpu", threads=2)
+for index, answer in enumerate(pipe(texts)):
     most[4 * index // count] = max(most[4 * index // count], process.memory_info().rss)
 print(json.dumps(most))
 """
@@ -387,29 +387,29 @@ print(json.dumps(most))
 
 def test_memory_is_flat(small: Path) -> None:
     pieces = json.dumps([piece for piece in PIECES if is_valid(piece)])
-    told = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-c", STREAM, small, pieces, str(COUNT)],
         capture_output=True,
         text=True,
         check=True,
         timeout=300,
     )
-    first, *_, third, fourth = json.loads(told.stdout)
+    first, *_, third, fourth = json.loads(done.stdout)
     assert first > 0
     assert max(third, fourth) - first < 8e6
 
 
 @pytest.mark.parametrize("text", ["x" * 1_000_000, " " * 1_000_000, "\0" * 100_000], ids=len)
 def test_a_megabyte_without_a_space(small: Path, text: str) -> None:
-    made = load(small, threads=1)
-    check(made.answer(text))
+    pipe = load(small, threads=1)
+    check(pipe.answer(text))
     if text.strip("\0 "):
         with pytest.raises(InputError, match=r"Item 1: The text has \d{4,} tokens"):
-            made(["short", text], truncation=False)
+            pipe(["short", text], truncation=False)
 
 
 @pytest.mark.parametrize("item", [None, 5, 1.5, b"bytes", object(), {"text": b"x"}])
 def test_what_is_no_text_is_a_type_error(small: Path, item: Any) -> None:
-    made = load(small, threads=2)
+    pipe = load(small, threads=2)
     with pytest.raises(TypeError, match="item 20"):
-        made([*TEXTS[:20], item, *TEXTS[:20]])
+        pipe([*TEXTS[:20], item, *TEXTS[:20]])

@@ -192,7 +192,7 @@ def ids_of(*lengths: int) -> tuple[Arrays, ...]:
 
 def job(*lengths: int) -> Job:
     def finish(outputs: Sequence[Arrays]) -> list[tuple[list[int], int]]:
-        return [(found["tokens"][0].tolist(), found["sum"].item()) for found in outputs]
+        return [(output["tokens"][0].tolist(), output["sum"].item()) for output in outputs]
 
     return Job(ids_of(*lengths), finish)
 
@@ -208,8 +208,8 @@ def answer(*lengths: int) -> list[tuple[list[int], int]]:
 @settings(deadline=None)
 def test_batches_give_each_item_its_own_answer(items: list[list[int]], batch_size: int) -> None:
     session: Any = Recorder()
-    found = in_batches((job(*lengths) for lengths in items), session, batch_size, LONGEST)
-    assert list(found) == [answer(*lengths) for lengths in items]
+    answers = in_batches((job(*lengths) for lengths in items), session, batch_size, LONGEST)
+    assert list(answers) == [answer(*lengths) for lengths in items]
     assert sum(shape[0] for shape in session.shapes) == sum(map(len, items))
     assert all(shape[0] <= batch_size for shape in session.shapes)
 
@@ -254,12 +254,12 @@ def bundle(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 def test_padding_changes_no_answer(bundle: Path, variant: str, longest: int) -> None:
     with Session(bundle, variant=variant, threads=1) as session:
         runs = ids_of(5, 40, 2, 17)
-        for one, other in zip(runs, run_batch(session, runs, longest), strict=True):
-            alone = session.run(one)
-            assert list(alone) == list(other)
-            for name, values in alone.items():
-                assert values.shape == other[name].shape
-                np.testing.assert_allclose(values, other[name], rtol=0, atol=1e-5)
+        for run, padded in zip(runs, run_batch(session, runs, longest), strict=True):
+            expected = session.run(run)
+            assert list(expected) == list(padded)
+            for name, values in expected.items():
+                assert values.shape == padded[name].shape
+                np.testing.assert_allclose(values, padded[name], rtol=0, atol=1e-5)
 
 
 def test_copies_bound_to_a_device_change_no_answer(
@@ -271,10 +271,10 @@ def test_copies_bound_to_a_device_change_no_answer(
     with Session(bundle, device="twin") as twin, Session(bundle, variant="model") as session:
         assert not twin.device.is_cpu
         assert twin.variant.name == "model"  # the portable one
-        found, wanted = twin.run(run), session.run(run)
-    assert list(found) == list(wanted)
+        outputs, wanted = twin.run(run), session.run(run)
+    assert list(outputs) == list(wanted)
     for name in wanted:
-        np.testing.assert_array_equal(found[name], wanted[name])
+        np.testing.assert_array_equal(outputs[name], wanted[name])
 
 
 # --- seats ----------------------------------------------------------------------------------

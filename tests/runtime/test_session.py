@@ -256,8 +256,8 @@ def test_the_order_in_the_manifest_does_not_matter(bundle: Bundle) -> None:
 
 
 def test_without_an_optimized_variant_the_portable_one_runs(bundle: Bundle) -> None:
-    alone = replace(bundle.manifest, variants=bundle.manifest.variants[:1])
-    assert Session(Bundle(bundle.folder, alone)).variant.name == "model"
+    portable = replace(bundle.manifest, variants=bundle.manifest.variants[:1])
+    assert Session(Bundle(bundle.folder, portable)).variant.name == "model"
 
 
 def test_variants_of_other_targets_are_not_chosen(bundle: Bundle) -> None:
@@ -431,7 +431,7 @@ V1 = "9:memory:/a/b\n4:cpu,cpuacct:/a/b\n1:name=systemd:/a/b\n"
         pytest.param(
             {"proc": "0::/a/b\n", "a/cpu.max": "300000 100000\n", "a/b/cpu.max": "max 100000\n"},
             3.0,
-            id="v2 parent alone limits",
+            id="v2 only the parent limits",
         ),
         pytest.param(
             {
@@ -470,7 +470,7 @@ V1 = "9:memory:/a/b\n4:cpu,cpuacct:/a/b\n1:name=systemd:/a/b\n"
                 "cpu/a/b/cpu.cfs_period_us": "100000\n",
             },
             7.0,
-            id="v1 parent alone limits",
+            id="v1 only the parent limits",
         ),
         pytest.param(
             {
