@@ -47,12 +47,8 @@ def choose_task(bundle: Bundle, name: str | None = None) -> str:
 
 
 def pipeline_class(task: str) -> type[Pipeline]:
-    """Import the pipeline of a task when it is first asked for.
-
-    Args:
-        task: A key of `HEAD_OF_TASK`.
-    """
-    # Written out, so that tools that freeze a program find the modules.
+    """Import the pipeline of a task, a key of `HEAD_OF_TASK`, when it is first used."""
+    # Imports are written out, so that tools that freeze a program find the modules.
     match task:
         case "feature-extraction":
             from albert_edge.runtime.tasks.feature_extraction import FeatureExtractionPipeline
