@@ -21,10 +21,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, ClassVar, NamedTuple
-
-_NO_VALUE = object()
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 
 class Argument:
@@ -32,12 +30,12 @@ class Argument:
 
     Args:
         name: Its name in Python.
-        value: A value to pass; left out, the message only names the argument.
+        *values: The value to pass; without one, the message only names the argument.
     """
 
-    def __init__(self, name: str, value: Any = _NO_VALUE) -> None:
+    def __init__(self, name: str, *values: Any) -> None:
         self.name = name
-        self.values = () if value is _NO_VALUE else (value,)
+        self.values = values
 
 
 class Call:
@@ -86,10 +84,12 @@ class Message:
     """
 
     def __init__(self, *parts: str | Argument | Call | Message) -> None:
-        self.parts: tuple[str | Argument | Call, ...] = tuple(_flat(parts))
+        self.parts: tuple[str | Argument | Call, ...] = ()
+        for part in parts:
+            self.parts += part.parts if isinstance(part, Message) else (part,)
 
     def spell(self, speller: Speller = spell_python) -> str:
-        """The text, with arguments and calls spelled by `speller`."""
+        """Return the text, with arguments and calls spelled by `speller`."""
         return "".join(part if isinstance(part, str) else speller(part) for part in self.parts)
 
     def __str__(self) -> str:
@@ -105,33 +105,13 @@ class Message:
         return f"Message({self.spell()!r})"
 
 
-def _flat(parts: Sequence[str | Argument | Call | Message]) -> Iterator[str | Argument | Call]:
-    for part in parts:
-        if isinstance(part, Message):
-            yield from part.parts
-        else:
-            yield part
-
-
-class Spelled(NamedTuple):
-    """The texts of an error in the words of one user: what happened and what to do next."""
-
-    message: str
-    tip: str
-
-
 class AlbertEdgeError(Exception):
     """Base of all errors of this package.
 
     Args:
         message: What went wrong, naming the file, tensor or argument.
-        tip: What to do next.
+        tip: What to do next; the attribute `remedy` keeps it as a `Message`.
         where: The file or folder concerned, if any.
-
-    Attributes:
-        message: What went wrong.
-        remedy: What to do next.
-        where: The file or folder concerned, or None.
     """
 
     exit_code: ClassVar[int] = 1
@@ -151,7 +131,7 @@ class AlbertEdgeError(Exception):
 
     @property
     def tip(self) -> str:
-        """What to do next, in the words of Python."""
+        """What to do next, spelled in Python."""
         return str(self.remedy)
 
     @property
@@ -160,16 +140,8 @@ class AlbertEdgeError(Exception):
         arguments = (part for part in self.message.parts if isinstance(part, Argument))
         return next((argument.name for argument in arguments), None)
 
-    def spell(self, speller: Speller) -> Spelled:
-        """Spell the message and the tip for users of another interface, such as a shell."""
-        return Spelled(self.message.spell(speller), self.remedy.spell(speller))
-
     def __reduce__(self) -> tuple[Any, ...]:  # else an error could not leave a worker process
-        return _restore, (type(self), self.args), self.__dict__
-
-
-def _restore(kind: type[AlbertEdgeError], args: tuple[Any, ...]) -> AlbertEdgeError:
-    return kind.__new__(kind, *args)
+        return type(self).__new__, (type(self), *self.args), self.__dict__
 
 
 class UsageError(AlbertEdgeError):

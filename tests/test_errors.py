@@ -47,9 +47,9 @@ def test_python_users_read_python(refusal: QualityError) -> None:
 
 
 def test_a_shell_reads_flags_and_commands(refusal: QualityError) -> None:
-    spelled = refusal.spell(spell_command_line)
-    assert spelled.message == "--min-agreement is out of reach."
-    assert spelled.tip == "albert-edge quantize 'my bundle' --precision int4 passes."
+    tip = "albert-edge quantize 'my bundle' --precision int4 passes."
+    assert refusal.message.spell(spell_command_line) == "--min-agreement is out of reach."
+    assert refusal.remedy.spell(spell_command_line) == tip
 
 
 @pytest.mark.parametrize(
@@ -100,11 +100,9 @@ def test_a_traceback_ends_with_the_tip() -> None:
 def test_an_error_can_leave_a_worker_process(error: AlbertEdgeError) -> None:
     copy = pickle.loads(pickle.dumps(error))
     assert type(copy) is type(error)
-    assert (str(copy), copy.tip, copy.spell(spell_command_line)) == (
-        str(error),
-        error.tip,
-        error.spell(spell_command_line),
-    )
+    assert (str(copy), copy.tip) == (str(error), error.tip)
+    for part, original in ((copy.message, error.message), (copy.remedy, error.remedy)):
+        assert part.spell(spell_command_line) == original.spell(spell_command_line)
     assert getattr(copy, "report", None) == getattr(error, "report", None)
 
 

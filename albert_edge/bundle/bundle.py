@@ -41,7 +41,7 @@ class Bundle:
         self.manifest = manifest
 
     def variant(self, name: str) -> Variant:
-        """The variant called `name`.
+        """Return the variant called `name`.
 
         Raises:
             BundleError: There is no such variant.
@@ -55,14 +55,14 @@ class Bundle:
         )
 
     def has(self, file: str) -> bool:
-        """Whether the manifest lists this configuration or tokenizer file."""
+        """Return whether the manifest lists this configuration or tokenizer file."""
         return any(record.file == file for record in self.manifest.files)
 
     def listed(self, file: str) -> Path:
-        """The path of a configuration or tokenizer file, checked.
+        """Check a configuration or tokenizer file and return its path.
 
         Raises:
-            BundleError: The manifest does not list it, or the file fails `checked`.
+            BundleError: It is not listed, is missing, or its sha256 differs.
         """
         for record in self.manifest.files:
             if record.file == file:
@@ -70,33 +70,33 @@ class Bundle:
         raise BundleError(f"{self.folder} has no {file}.", tip="Export the model again.")
 
     def checked(self, record: FileRecord) -> Path:
-        """The path of a listed file whose content is what the manifest says.
+        """Check that a file has the sha256 that the manifest lists, and return its path.
 
         Raises:
             BundleError: The file is missing or its sha256 differs.
         """
         path = self.folder / record.file
         try:
-            found = digest(path)
+            sha256 = digest(path)
         except OSError as error:
             raise BundleError(
                 f"{path} is listed in {MANIFEST} but cannot be read: {error.strerror}.",
                 tip="Export the model again, or restore the file.",
             ) from error
-        if found != record.sha256:
+        if sha256 != record.sha256:
             raise BundleError(
-                f"{path} is not the file {MANIFEST} lists: its sha256 is {found[:12]}..., "
+                f"{path} is not the file {MANIFEST} lists: its sha256 is {sha256[:12]}..., "
                 f"not {record.sha256[:12]}....",
                 tip="It was changed or damaged. Export the model again, or restore the file.",
             )
         return path
 
     def model_file(self, variant: Variant, role: str = MODEL) -> Path:
-        """The .onnx file of a variant, checked with the external data beside it.
+        """Check the .onnx file of a variant and its external data, and return its path.
 
         Args:
             variant: The variant.
-            role: Which part of the model, of a model in several parts.
+            role: Which part of a model in several parts.
 
         Raises:
             BundleError: It has no such part, or a file is missing or its sha256 differs.
@@ -110,7 +110,7 @@ class Bundle:
         return path
 
     def read_text(self, file: str) -> str | None:
-        """The checked content of a configuration or tokenizer file, or None if not listed."""
+        """Read a configuration or tokenizer file, checked; None if it is not listed."""
         if not self.has(file):
             return None
         try:
@@ -121,7 +121,7 @@ class Bundle:
             ) from error
 
     def read_object(self, file: str, tip: str = "Export the model again.") -> JsonObject:
-        """The checked content of a JSON file; an empty object if it is not listed.
+        """Read a JSON file, checked; an empty object if it is not listed.
 
         Args:
             file: A configuration or tokenizer file.

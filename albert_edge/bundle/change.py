@@ -38,7 +38,7 @@ class Staging:
         self.folder = folder
 
     def path(self, file: str) -> Path:
-        """Where to write the file that will be `file` in the bundle."""
+        """Return where to write the file that will be `file` in the bundle."""
         path = self.folder / file
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
@@ -69,13 +69,13 @@ def change(folder: Path) -> Iterator[Change]:
     from the old one must be read inside the block.
 
     Args:
-        folder: The bundle; made if it does not exist.
+        folder: The bundle; created if it does not exist.
 
     Raises:
-        BundleError: Another process is changing this bundle, or something that is not ours stands
-            where a file must go.
+        BundleError: Another process is changing this bundle, or a file or folder
+            that is not part of it is in the way.
     """
-    with _made(folder), _locked(folder, wait=False):
+    with _created(folder), _locked(folder, wait=False):
         _roll_forward(folder)
         for orphan in folder.glob(_STAGING + "*"):
             shutil.rmtree(orphan, ignore_errors=True)
@@ -101,12 +101,12 @@ def finish_change(folder: Path) -> None:
 
 
 def is_committed(folder: Path) -> bool:
-    """Whether a change was committed whose files are not all in place yet."""
+    """Return whether a committed change has files that are not in place yet."""
     return (folder / _COMMIT).exists()
 
 
 def digest(path: Path) -> str:
-    """The sha256 of a file, in hexadecimal."""
+    """Compute the sha256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -116,8 +116,8 @@ def _roll_forward(folder: Path) -> None:
     if not is_committed(folder):
         return
     commit = folder / _COMMIT
-    if (commit / MANIFEST).exists():  # else the last move was made and only tidying is left
-        _remove_what_is_replaced(folder, read_manifest(commit / MANIFEST))
+    if (commit / MANIFEST).exists():  # else all is in place but this folder
+        _remove_replaced(folder, read_manifest(commit / MANIFEST))
         for path in _files(commit):
             if path.name != MANIFEST:
                 target = folder / path.relative_to(commit)
@@ -129,7 +129,7 @@ def _roll_forward(folder: Path) -> None:
     shutil.rmtree(commit)
 
 
-def _remove_what_is_replaced(folder: Path, new: Manifest) -> None:
+def _remove_replaced(folder: Path, new: Manifest) -> None:
     try:
         old = read_manifest(folder / MANIFEST)
     except BundleError:  # there is none, or it is damaged
@@ -156,8 +156,8 @@ def _files(folder: Path) -> list[Path]:
 
 
 @contextlib.contextmanager
-def _made(folder: Path) -> Iterator[None]:
-    """Make a folder, and remove it and its new parents again if it stays empty."""
+def _created(folder: Path) -> Iterator[None]:
+    """Create a folder; remove it and its new parents again if it stays empty."""
     new = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)

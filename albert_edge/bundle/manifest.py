@@ -1,7 +1,8 @@
-"""albert_edge.json: what a bundle says is in it; what it does not list does not exist.
+"""albert_edge.json: the list of what is in a bundle. Files that it does not list are ignored.
 
 Schema 2 is written; schema 1, whose variants list one model's files, is read for ever. Optional
-fields that a newer version may add are ignored and listed in `Manifest.unknown_fields`.
+fields of a newer version are ignored and listed in `Manifest.unknown_fields`. Changing the bundle
+drops them, since this version cannot know whether they still hold.
 
 Standard library only: the runtime and the exporter both stand on this module.
 """
@@ -45,19 +46,19 @@ class Variant:
     """One way of running the model.
 
     Attributes:
-        name: How it is asked for, such as "model" or "model_optimized".
+        name: Such as "model" or "model_optimized".
         files: By role, the .onnx file and then its external data, if any.
         inputs: By role, the arrays that the .onnx file takes.
         precision: "fp32" and, once compressed, "int8", "int8-block", "int4", "mixed" or "fp16".
-        target: Whose operators it uses, such as "portable" or "cpu".
+        target: What its operators are for, such as "portable" or "cpu".
         layout: "unrolled" or "loop".
         opset: Version of the ONNX operator set.
         exporter: "native" or "optimum".
-        optimizations: Names of the rewrites applied, with how often each was.
+        optimizations: How often each rewrite was applied, by name.
         matrices: The precision of each matrix, of a compressed variant.
-        activations: What shares a scale where activations are quantized at run time, "per-token"
-            or "per-tensor"; empty where they are not.
-        measured: What was measured when it was written, such as the largest difference to fp32.
+        activations: What shares a scale if activations are quantized at run time, "per-token" or
+            "per-tensor"; else empty.
+        measured: Measurements made on writing it, such as the largest difference to fp32.
     """
 
     name: str
@@ -110,8 +111,8 @@ class Manifest:
         revision: The commit of the hub, or None for a folder.
         files: Configuration and tokenizer files.
         variants: The ways of running the model.
-        task: What a pipeline does with it by default; None: the first task of its head.
-        unknown_fields: Fields of the file that this version does not know and ignored.
+        task: What a pipeline does with it by default; None is the first task of its head.
+        unknown_fields: Fields of the file that this version does not know.
     """
 
     head: str
@@ -125,18 +126,18 @@ class Manifest:
     unknown_fields: tuple[str, ...] = ()
 
     def records(self) -> Iterator[FileRecord]:
-        """Every file the manifest lists."""
+        """Yield every file the manifest lists."""
         yield from self.files
         for variant in self.variants:
             yield from variant.records
 
     def with_variant(self, variant: Variant) -> Manifest:
-        """The same manifest with a variant added, or replaced if it has one of that name."""
+        """Return a copy with a variant added, or replaced if there is one of that name."""
         others = tuple(v for v in self.variants if v.name != variant.name)
         return dataclasses.replace(self, variants=(*others, variant))
 
     def to_json(self) -> str:
-        """The text of albert_edge.json."""
+        """Return the text of albert_edge.json, without unknown fields."""
         fields = {"schema_version": SCHEMA_VERSION, **dataclasses.asdict(self)}
         del fields["unknown_fields"]
         return json.dumps(fields, indent=2, ensure_ascii=False) + "\n"
@@ -203,7 +204,7 @@ class _Reader:
 
     def _variant(self, fields: JsonObject, head: str) -> Variant:
         self._note_unknown(fields, Variant)
-        if self.version == 1:  # which knew encoders of text only, and their inputs by their head
+        if self.version == 1:  # which only knew encoders, whose inputs follow from their head
             known = HEADS[head].inputs if head in HEADS else text_inputs()
             files, inputs = {MODEL: self._records(fields, "files")}, {MODEL: known}
         else:

@@ -32,7 +32,8 @@ class Module:
     """An entry of modules.json.
 
     Attributes:
-        kind: The name of its class, such as "Pooling"; with its package, if that is another one.
+        kind: The name of its class, such as "Pooling"; with its package, unless that is
+            sentence_transformers.
         folder: Where its files are; "", for the first module only, is the folder of modules.json.
     """
 
@@ -56,7 +57,7 @@ def parse_modules(text: str, place: str, error: MakeError) -> tuple[Module, ...]
 
 
 def transformer_folder(root: Path) -> Path:
-    """Where in a checkpoint folder config.json, weights and tokenizer are.
+    """Find the folder of config.json, weights and tokenizer in a checkpoint folder.
 
     Args:
         root: The folder, of any layout.
@@ -74,7 +75,7 @@ def transformer_folder(root: Path) -> Path:
 
 def _module(entry: JsonObject) -> Module:
     type_, folder = entry.text("type"), entry.text("path")
-    if not _FOLDER.fullmatch(folder):  # nothing outside, and no file of the bundle's own
+    if not _FOLDER.fullmatch(folder):  # neither a path out of the folder nor a file of the bundle
         raise entry.fault("path", "a folder named by letters, digits, _ and -")
     kind = type_.rpartition(".")[2] if type_.startswith(_PACKAGE) else type_
     return Module(kind, folder)

@@ -1,8 +1,8 @@
-"""How far two runs of one model are apart, on inputs that reach every part of it."""
+"""The differences between two runs of one model, on inputs that reach every part of it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ TOLERANCE = 1e-4  # largest absolute difference between two float32 runs of one 
 
 @dataclass(frozen=True, slots=True)
 class Parity:
-    """How far two runs are apart.
+    """The differences between two runs.
 
     Attributes:
         differences: Largest absolute difference of each output.
@@ -44,7 +44,7 @@ class Parity:
         """Require that every output is within `TOLERANCE`.
 
         Raises:
-            QualityError: It does not; the message names both.
+            QualityError: One is not; the message names both runs.
         """
         if not self.holds:
             raise QualityError(
@@ -55,39 +55,36 @@ class Parity:
 
 
 def compare(expected: list[Arrays], candidate: Run, inputs: list[Arrays]) -> Parity:
-    """Compare what a run gives with what was expected.
+    """Compare the outputs of a run with those expected.
 
     Args:
         expected: Outputs of the reference for each input. It may have more of them than the
             candidate, whose outputs are all compared.
-        candidate: Arrays in, arrays out.
-        inputs: What to run.
+        candidate: The run to compare.
+        inputs: Its inputs.
     """
     differences: dict[str, float] = {}
-    for arrays, right in zip(inputs, expected, strict=True):
+    for arrays, reference in zip(inputs, expected, strict=True):
         for name, values in candidate(arrays).items():
-            apart = float(np.abs(values - right[name]).max(initial=0.0))
+            largest = float(np.abs(values - reference[name]).max(initial=0.0))
             # Unlike max(), this lets a NaN through.
-            differences[name] = float(np.maximum(differences.get(name, 0.0), apart))
+            differences[name] = float(np.maximum(differences.get(name, 0.0), largest))
     return Parity(differences)
 
 
 def sample_inputs(
     config: AlbertConfig, head: str, mask_token_id: int | None = None
 ) -> list[Arrays]:
-    """Inputs that reach every part of a model: odd lengths, padding, and both token types.
+    """Build inputs that reach every part of a model: odd lengths, padding, both token types.
 
     Args:
         config: Gives the ranges of ids and lengths.
         head: A key of `HEADS`.
         mask_token_id: If given, every text holds this id.
     """
-    return list(_samples(config, head, mask_token_id))
-
-
-def _samples(config: AlbertConfig, head: str, mask_token_id: int | None) -> Iterator[Arrays]:
     random = np.random.default_rng(0)
     longest = config.max_position_embeddings
+    inputs: list[Arrays] = []
     for batch, length in ((1, 1), (1, 2), (1, 7), (3, 33), (1, 128)):
         shape = HEADS[head].ids_shape(batch, min(length, longest))
         input_ids = random.integers(0, config.vocab_size, shape)
@@ -95,15 +92,17 @@ def _samples(config: AlbertConfig, head: str, mask_token_id: int | None) -> Iter
             input_ids[..., shape[-1] // 2] = mask_token_id
         lengths = random.integers(1, shape[-1] + 1, shape[:-1])
         lengths[0] = shape[-1]
-        yield {
+        arrays = {
             "input_ids": input_ids,
             "attention_mask": (np.arange(shape[-1]) < lengths[..., None]).astype(np.int64),
             "token_type_ids": random.integers(0, config.type_vocab_size, shape),
         }
+        inputs.append(arrays)
+    return inputs
 
 
 def transformers_run(folder: Path, head: str) -> Run:
-    """The checkpoint of a folder, run by transformers on torch in float32.
+    """Load the checkpoint of a folder with transformers, to run on torch in float32.
 
     Raises:
         MissingExtraError: torch or transformers is not installed.
@@ -112,12 +111,12 @@ def transformers_run(folder: Path, head: str) -> Run:
 
 
 def transformers_model(folder: Path, head: str, **options: Any) -> Any:
-    """The checkpoint of a folder as the model of transformers with a head, in float32.
+    """Load the checkpoint of a folder as the model of transformers with a head, in float32.
 
     Args:
         folder: The checkpoint.
         head: A key of `HEADS`.
-        **options: What else from_pretrained is given.
+        **options: Further arguments of from_pretrained.
 
     Raises:
         MissingExtraError: torch or transformers is not installed.
@@ -134,7 +133,7 @@ def transformers_model(folder: Path, head: str, **options: Any) -> Any:
 
 
 def torch_run(model: Any) -> Run:
-    """A model of transformers as a function of named arrays."""
+    """Wrap a model of transformers as a function of named arrays."""
     import torch
 
     def run(arrays: Arrays) -> Arrays:

@@ -10,7 +10,7 @@ from albert_edge.errors import Argument, BundleError, Message, MissingExtraError
 
 
 def portable_file(bundle: Bundle) -> Path:
-    """The portable file, checked.
+    """Check the portable file and return its path.
 
     Raises:
         BundleError: It is missing, damaged, or was written by another exporter.

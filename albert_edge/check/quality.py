@@ -16,7 +16,7 @@ from albert_edge.runtime.vectors import cosine
 Outputs = Mapping[str, npt.NDArray[Any]]
 Array = npt.NDArray[Any]
 
-# Tokens of a text that are looked at, evenly spaced: enough to judge by, few enough to keep.
+# Tokens of a text that are compared, evenly spaced: all outputs would not fit into memory.
 _TOKENS = 16
 _TOKENS_OF_A_VOCABULARY = 2
 _VOCABULARY = 4096
@@ -24,16 +24,16 @@ _VOCABULARY = 4096
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """How far compressed answers are from the float model's.
+    """How close the answers of a compressed model are to those of fp32.
 
     Attributes:
         texts: How many texts were compared.
-        agreement: Share of decisions that are the same, 0 to 1, or None if the task has none.
-        cosine: Mean cosine of the outputs, of all tokens looked at.
-        worst_cosine: The least of them.
+        agreement: Share of decisions that are the same, 0 to 1, or None if the head makes none.
+        cosine: Mean cosine of the outputs, over all tokens compared.
+        worst_cosine: The lowest of them.
         largest_difference: Largest absolute difference of any output.
-        reference_accuracy: Share of labels the float model gets right, or None without labels.
-        accuracy: The same of the compressed model.
+        reference_accuracy: Accuracy of fp32, 0 to 1, or None without labels.
+        accuracy: Accuracy of the compressed model.
     """
 
     texts: int
@@ -46,7 +46,7 @@ class Quality:
 
     @property
     def drop(self) -> float | None:
-        """Points of accuracy lost, in percent, or None without labels."""
+        """Loss of accuracy in percentage points, or None without labels."""
         if self.accuracy is None or self.reference_accuracy is None:
             return None
         return 100 * (self.reference_accuracy - self.accuracy)
@@ -54,12 +54,12 @@ class Quality:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What compressed answers may cost.
+    """The limits that a compressed model has to meet.
 
     Attributes:
-        min_agreement: Least share of decisions that stay the same, 0 to 1.
-        min_cosine: Least mean cosine.
-        max_drop: Most points of accuracy lost, in percent; None without labels.
+        min_agreement: Minimum share of decisions that stay the same, 0 to 1.
+        min_cosine: Minimum mean cosine.
+        max_drop: Maximum loss of accuracy in percentage points; None without labels.
     """
 
     min_agreement: float = 0.99
@@ -67,8 +67,8 @@ class Budget:
     max_drop: float | None = None
 
     def misses(self, quality: Quality) -> list[str]:
-        """What a quality lacks, in words; nothing if it is good enough. NaN never is."""
-        missed = []
+        """List the limits that a quality fails, in words. NaN fails every limit."""
+        missed = []  # `not >=` rather than `<`, so that NaN fails
         if not quality.cosine >= self.min_cosine:
             missed.append(f"cosine {quality.cosine:.5f} is below {self.min_cosine:g}")
         if quality.agreement is not None and not quality.agreement >= self.min_agreement:
@@ -79,53 +79,53 @@ class Budget:
         return missed
 
 
-class Judge:
-    """Compares answers of compressed models with those of fp32.
+class Reference:
+    """The answers of fp32, to compare those of compressed models with.
 
     Args:
-        config: Says what the outputs mean.
-        task: What the model answers.
-        expected: The float model's outputs for every text, thinned out by `thin`.
-        labels: The right class of every text, if known.
+        config: The configuration, on which the kind of decision depends.
+        head: A key of `HEADS`.
+        expected: Outputs of fp32 for every text, reduced by `thin`.
+        labels: The labelled class of every text, if known.
     """
 
     def __init__(
         self,
         config: AlbertConfig,
-        task: str,
+        head: str,
         expected: Sequence[Outputs],
         labels: Sequence[int] | None = None,
     ) -> None:
-        self._decide = _decider(config, task)
+        self._decide = _decider(config, head)
         self._expected = expected
         self._labels = None if labels is None else np.asarray(labels)
 
-    def judge(self, found: Sequence[Outputs]) -> Quality:
-        """Judge the outputs of a compressed model for the same texts, thinned out likewise."""
-        pairs = list(zip(self._expected, found, strict=True))
+    def compare(self, candidate: Sequence[Outputs]) -> Quality:
+        """Compare the outputs of a compressed model for the same texts, also reduced by `thin`."""
+        pairs = list(zip(self._expected, candidate, strict=True))
         names = list(self._expected[0])
         cosines = np.concatenate([_cosines([(a[n], b[n]) for a, b in pairs]) for n in names])
         largest = [np.abs(a[n] - b[n]).max(initial=0.0) for a, b in pairs for n in names]
-        right, ours = (self._decisions(outputs) for outputs in (self._expected, found))
+        reference, ours = (self._decisions(outputs) for outputs in (self._expected, candidate))
         return Quality(
             texts=len(pairs),
-            agreement=float((right == ours).mean()) if right.size else None,
+            agreement=float((reference == ours).mean()) if reference.size else None,
             cosine=float(cosines.mean()),
             worst_cosine=float(cosines.min()),
             largest_difference=float(np.max(largest)),
-            reference_accuracy=self._accuracy(right),
+            reference_accuracy=self._accuracy(reference),
             accuracy=self._accuracy(ours),
         )
 
     def _decisions(self, outputs: Sequence[Outputs]) -> Array:
-        return np.concatenate([self._decide(one) for one in outputs])
+        return np.concatenate([self._decide(arrays) for arrays in outputs])
 
     def _accuracy(self, decisions: Array) -> float | None:
         return None if self._labels is None else float((decisions == self._labels).mean())
 
 
 def thin(outputs: Outputs) -> Outputs:
-    """Keep what is needed to judge by: of outputs per token, those of a few tokens."""
+    """Keep only a few tokens of the outputs that have a vector for each token."""
     return {name: _thinned(values) for name, values in outputs.items()}
 
 
@@ -140,9 +140,9 @@ def _thinned(values: Array) -> Array:
 
 
 def _cosines(pairs: list[tuple[Array, Array]]) -> Array:
-    """The cosine of every vector, which is the last axis.
+    """Compute the cosine of every vector, along the last axis.
 
-    Vectors of one number have no direction; they are taken as one vector of all texts.
+    Vectors of one number have no direction; those of all texts are compared as one vector.
     """
     if all(a.shape[-1] == 1 for a, _ in pairs):
         first, second = (np.concatenate([pair[i].ravel() for pair in pairs]) for i in (0, 1))

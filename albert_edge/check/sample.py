@@ -1,4 +1,4 @@
-"""Real text as model inputs: what calibration looks at and the quality gate compares on."""
+"""Texts as inputs of a model, for calibration and for comparing quality."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Sample:
 
     Attributes:
         inputs: One text each, or one pair, or one question with its choices.
-        labels: The right class of each, if known.
+        labels: The labelled class of each, if known.
         origin: Where they come from, in words.
     """
 
@@ -43,7 +43,7 @@ class Sample:
     origin: str
 
     def every(self, step: int) -> Sample:
-        """The first of every `step` inputs."""
+        """Return the first of every `step` inputs."""
         labels = None if self.labels is None else self.labels[::step]
         return Sample(self.inputs[::step], labels, self.origin)
 
@@ -51,11 +51,11 @@ class Sample:
 def load_sample(
     bundle: Bundle, config: AlbertConfig, texts: Texts | None, data: File | None
 ) -> Sample:
-    """Load the texts that a compressed model is compared with fp32 on.
+    """Load the texts on which a compressed model is compared with fp32.
 
     Args:
         bundle: Gives the tokenizer, the head and the labels.
-        config: The geometry.
+        config: The configuration.
         texts: The user's texts: a list, or a file as `predict` reads it.
         data: A .tsv, .csv or .jsonl file of texts with a "label" each.
 
@@ -64,7 +64,7 @@ def load_sample(
         where the bundle has no tokenizer, random ids.
 
     Raises:
-        UsageError: Both texts and data, or none in them, or texts without a tokenizer.
+        UsageError: Both texts and data are given, they are empty, or there is no tokenizer.
         InputError: A record cannot be read, or has a label the model does not know.
     """
     if texts is not None and data is not None:
@@ -74,8 +74,7 @@ def load_sample(
             f"data gives a label to each text; {bundle.manifest.head} models do not.",
             tip=Message("Compare on texts without labels, with ", Argument("texts", "FILE"), "."),
         )
-    has_tokenizer = any(record.file == "tokenizer.json" for record in bundle.manifest.files)
-    if texts is None and data is None and not has_tokenizer:
+    if texts is None and data is None and not bundle.has("tokenizer.json"):
         return Sample(list(_random(bundle, config)), None, "random ids")
     encoder = load_text_encoder(bundle)
     records, origin = _records(texts, data)
@@ -88,7 +87,7 @@ def load_sample(
 
 
 def _has_classes(head: str, config: AlbertConfig) -> bool:
-    """Whether a model gives every text one of several classes."""
+    """Return whether a model assigns every text to one of several classes."""
     spec = HEADS[head]
     return spec.classifies_texts and spec.decision(config) == "largest"
 
@@ -106,12 +105,12 @@ def _records(texts: Texts | None, data: File | None) -> tuple[list[dict[str, Any
 
 
 def _label(bundle: Bundle, record: Mapping[str, Any], data: File) -> int:
-    """The class a record names, by its label or by its number."""
+    """Find the class that a record names, by its label or by its number."""
     known = bundle.manifest.labels
     label = record.get("label", "")
-    found = find_label(label, known)
-    if found is not None:
-        return found
+    index = find_label(label, known)
+    if index is not None:
+        return index
     raise InputError(
         f"{os.fspath(data)}: {str(label)!r} is not a label of this model.",
         tip=f'Every record needs a column "label" with one of: {", ".join(known)}.',
@@ -164,7 +163,7 @@ def _random(bundle: Bundle, config: AlbertConfig) -> Iterator[Arrays]:
 
 
 def find_mask_token_id(bundle: Bundle) -> int | None:
-    """The id of the token that stands for a hidden word, or None if there is none."""
+    """Find the id of the mask token, or None if there is none."""
     content = _mask_token(bundle)
     added = bundle.read_object("tokenizer.json").objects("added_tokens", ())
     ids = (token.integer("id") for token in added if token.text("content") == content)
@@ -172,13 +171,13 @@ def find_mask_token_id(bundle: Bundle) -> int | None:
 
 
 def mask_token_id(bundle: Bundle) -> int:
-    """The id of the token that stands for a hidden word.
+    """Find the id of the mask token.
 
     Raises:
-        BundleError: The bundle has no tokenizer, or one that does not know the token.
+        BundleError: The bundle has no tokenizer, or its tokenizer has no mask token.
     """
-    found = find_mask_token_id(bundle)
-    if found is None:
+    token_id = find_mask_token_id(bundle)
+    if token_id is None:
         raise BundleError(
             f"{bundle.folder} has no tokenizer that knows {_mask_token(bundle)}.",
             tip=Message(
@@ -187,7 +186,7 @@ def mask_token_id(bundle: Bundle) -> int:
                 ".",
             ),
         )
-    return found
+    return token_id
 
 
 def _mask_token(bundle: Bundle) -> str:

@@ -1,4 +1,4 @@
-"""Names of tensors: legacy spellings, parameters with two names, and what may be left over.
+"""Names of tensors: legacy spellings, parameters with two names, and tensors to ignore.
 
 Canonical names are those of transformers' current ALBERT classes, with the `albert.` prefix.
 Accepted besides: AlbertModel's names without the prefix, and TensorFlow's gamma and beta.
@@ -11,7 +11,7 @@ from albert_edge.architecture.weights import find_weight
 # Saved by transformers before 4.31; not parameters.
 BUFFERS = frozenset({"albert.embeddings.position_ids", "albert.embeddings.token_type_ids"})
 
-# The decoder's parameters that transformers ties to others, with the names of those.
+# The decoder's parameters that transformers ties to others, by name.
 TIED = {
     "predictions.decoder.bias": "predictions.bias",
     "predictions.decoder.weight": "albert.embeddings.word_embeddings.weight",

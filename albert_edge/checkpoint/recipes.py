@@ -20,9 +20,9 @@ class Recipe:
         name: The short name.
         head: What it was trained for.
         summary: One line for people.
-        geometry: Fields of config.json that tell it from others.
-        source: Its hub id, or None if it ships.
-        ships: Whether its weights come with this package.
+        geometry: Fields of config.json that distinguish it from other checkpoints.
+        source: Its hub id, or None if its weights are included.
+        ships: Whether its weights are included in this package.
     """
 
     name: str
@@ -33,29 +33,29 @@ class Recipe:
     ships: bool
 
     def check(self, folder: Path) -> None:
-        """Check that a checkpoint folder holds what the recipe describes.
+        """Check that a checkpoint folder has the geometry of the recipe.
 
         Raises:
-            ConfigError: It does not, or its config.json is malformed.
+            ConfigError: It has not, or its config.json is malformed.
         """
         config = read_config(folder / "config.json")
         for field, expected in self.geometry.items():
-            if (found := getattr(config, field)) != expected:
+            if (value := getattr(config, field)) != expected:
                 raise ConfigError(
                     f"{self.source} is not what the recipe {self.name} describes: {field} is "
-                    f"{found}, not {expected}.",
+                    f"{value}, not {expected}.",
                     tip=f"If you trust it, export it by its full id: {self.source}",
                 )
 
 
 def models_folder() -> Path:
-    """The folder of recipes and of the models that ship: in the wheel, or in a source tree."""
+    """Return the folder of recipes and of the included models, in a wheel or a source tree."""
     packaged = Path(__file__).parents[1] / "models"
     return packaged if packaged.is_dir() else packaged.parents[1] / "models"
 
 
 def read_recipes() -> dict[str, Recipe]:
-    """All known checkpoints by short name, sorted."""
+    """Read all recipes, sorted by short name."""
     paths = sorted(models_folder().glob("*.toml"), key=lambda path: path.stem)
     return {path.stem: _read_recipe(path) for path in paths}
 

@@ -1,4 +1,4 @@
-"""The name of a checkpoint -> its folder here, downloaded if need be.
+"""The name of a checkpoint -> its local folder, downloaded if necessary.
 
 A name is that of a folder, the short name of a known checkpoint (models/), or a hub id.
 """
@@ -21,7 +21,7 @@ from albert_edge.errors import (
     UsageError,
 )
 
-# Everything that a bundle can need besides weights, and no code.
+# All files that a bundle can need, besides the weights. None of them is code.
 _SMALL_FILES = (
     "config.json",
     "tokenizer*.json",
@@ -48,9 +48,9 @@ class Source:
     Attributes:
         root: Its folder.
         folder: The folder in it that holds config.json, weights and tokenizer.
-        name: The hub id, the short name of a model that ships, or the name of the folder.
+        name: The hub id, the short name of an included model, or the name of the folder.
         revision: The commit of the hub, or None for a folder.
-        head: What its recipe says it was trained for, or None.
+        head: The head in its recipe, or None without a recipe.
     """
 
     root: Path

@@ -27,7 +27,7 @@ class Checkpoint:
     """A checkpoint whose headers have been read; values are read when asked for.
 
     Attributes:
-        folder: Where it lies.
+        folder: Its folder.
         config: Its geometry.
         stored: Its tensors by canonical name.
     """
@@ -97,7 +97,7 @@ class Checkpoint:
         return values
 
     def _stored_name(self, name: str) -> str:
-        """The stored tensor of a parameter: the one tied to it, if only that was saved.
+        """Find the stored tensor of a parameter: the one tied to it, if only that was saved.
 
         If nothing is tied, the decoder has its own table, and its bias is the one used.
         """

@@ -32,11 +32,10 @@ def print_error(error: AlbertEdgeError) -> None:
 
 def error_fields(error: AlbertEdgeError) -> dict[str, Any]:
     """What a JSON document says about an error, with arguments spelled as flags."""
-    message, tip = error.spell(spell_command_line)
     return {
         "type": type(error).__name__,
-        "message": message,
-        "tip": tip,
+        "message": error.message.spell(spell_command_line),
+        "tip": error.remedy.spell(spell_command_line),
         "exit_code": error.exit_code,
         "option": error.option and spell_command_line(Argument(error.option)),
         "where": error.where,

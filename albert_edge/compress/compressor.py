@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from albert_edge.architecture.config import AlbertConfig
 from albert_edge.architecture.weights import BALANCED_EMBEDDINGS, BALANCED_VALUES
-from albert_edge.check.quality import Judge, Outputs, Quality, thin
+from albert_edge.check.quality import Outputs, Quality, Reference, thin
 from albert_edge.check.sample import Sample
 from albert_edge.compress.balance import (
     balance_embeddings,
@@ -140,11 +140,11 @@ class Compressor:
         few = _step(found)
         off = offsets(self._head, self._floats, expected[::few], found[::few])
         found = [without(outputs, off) for outputs in found]
-        judge = Judge(self._config, self._head, expected, sample.labels)
+        reference = Reference(self._config, self._head, expected, sample.labels)
         size = sum(file.stat().st_size for file in files)
         for file in files:
             file.unlink()
-        return Trial(plan, judge.judge(found), size, seconds, off)
+        return Trial(plan, reference.compare(found), size, seconds, off)
 
     def write(self, path: Path, plan: Plan) -> tuple[list[Path], Authored]:
         """Write a model; return its files, and the graph without weights."""

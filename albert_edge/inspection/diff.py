@@ -37,12 +37,12 @@ class VariantDiff:
     Attributes:
         first: Name of the first.
         second: Name of the second.
-        identical: Whether their files are, byte for byte; then nothing else was looked at.
-        fields: What the manifest says of them: precision, target, layout, matrices, size, ...
+        identical: Whether their files are byte-identical; then nothing else was compared.
+        fields: Fields of the manifest that differ: precision, target, layout, matrices, size, ...
         operators: How often each operator occurs, where that differs.
-        weights: Their weights, or None if identical.
-        answers: Their answers to the same inputs, or None if they were not compared.
-        no_answers: Why not, or None.
+        weights: Differences of their weights, or None if identical.
+        answers: Differences of their answers, or None if they were not compared.
+        no_answers: Why they were not compared, or None.
     """
 
     first: str
@@ -61,7 +61,7 @@ class DiffReport:
 
     Attributes:
         first: The first bundle.
-        second: The second; the first again where two of its variants are compared.
+        second: The second; the first again if two of its variants are compared.
         equal: Whether nothing differs.
         fields: Task, labels, source and sizes that differ.
         files: Configuration and tokenizer files that differ, with the start of their sha256.
@@ -95,8 +95,8 @@ def diff(
 
     Args:
         first: A bundle.
-        second: Another; by default the first, whose variants are then compared.
-        variant: Of the first bundle; by default every variant is compared with that of its name.
+        second: Another; by default the first, to compare two of its variants.
+        variant: Of the first bundle; by default all variants that both have are compared.
         second_variant: Of the second; by default the one named like `variant`.
 
     Raises:
@@ -109,17 +109,21 @@ def diff(
     configs = [read_config(bundle.listed("config.json")) for bundle in (ours, theirs)]
     fields = _differences(_about(ours, configs[0]), _about(theirs, configs[1]))
     files = _differences(_hashes(ours), _hashes(theirs))
-    alone = ([], []) if variant or second_variant else _alone(ours, theirs)
+    own_names, their_names = (_names(bundle) for bundle in (ours, theirs))
+    if variant or second_variant:
+        own_names = their_names = []
+    only_first = [name for name in own_names if name not in their_names]
+    only_second = [name for name in their_names if name not in own_names]
     variants = [_compare(ours, theirs, configs, *pair) for pair in pairs]
-    same = all(one.identical for one in variants)
     return DiffReport(
         first=ours.folder,
         second=theirs.folder,
-        equal=same and not (fields or files or alone[0] or alone[1]),
+        equal=all(pair.identical for pair in variants)
+        and not (fields or files or only_first or only_second),
         fields=fields,
         files=files,
-        only_first=alone[0],
-        only_second=alone[1],
+        only_first=only_first,
+        only_second=only_second,
         variants=variants,
     )
 
@@ -133,8 +137,7 @@ def _pairs(
                 "There is nothing to compare the bundle with.",
                 tip=Message("Name another with ", Argument("second"), ", or ", _TWO_VARIANTS, "."),
             )
-        names = {one.name for one in theirs.manifest.variants}
-        shared = [one.name for one in ours.manifest.variants if one.name in names]
+        shared = [name for name in _names(ours) if name in _names(theirs)]
         return [(ours.variant(name), theirs.variant(name)) for name in shared]
     left = variant or second_variant
     right = second_variant or variant
@@ -166,13 +169,12 @@ def _hashes(bundle: Bundle) -> dict[str, str]:
     return {record.file: record.sha256[:12] for record in bundle.manifest.files}
 
 
-def _alone(ours: Bundle, theirs: Bundle) -> tuple[list[str], list[str]]:
-    left, right = ([one.name for one in each.manifest.variants] for each in (ours, theirs))
-    return [n for n in left if n not in right], [n for n in right if n not in left]
+def _names(bundle: Bundle) -> list[str]:
+    return [variant.name for variant in bundle.manifest.variants]
 
 
 def _differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[FieldDiff]:
-    """What two mappings do not agree on, in the order of the first."""
+    """List the keys whose values differ, in the order of the first mapping."""
     pairs = {name: (first.get(name), second.get(name)) for name in {**first, **second}}
     return [FieldDiff(name, *pair) for name, pair in pairs.items() if pair[0] != pair[1]]
 
@@ -190,12 +192,11 @@ def _plan(variant: Variant) -> dict[str, Any]:
 def _compare(
     ours: Bundle, theirs: Bundle, configs: list[AlbertConfig], left: Variant, right: Variant
 ) -> VariantDiff:
-    identical = [one.sha256 for one in left.records] == [one.sha256 for one in right.records]
-    if identical:
-        ours.model_file(left)  # that the hashes are those of the files
+    if [file.sha256 for file in left.records] == [file.sha256 for file in right.records]:
+        ours.model_file(left)  # checks that the files have these hashes
         theirs.model_file(right)
         return VariantDiff(left.name, right.name, True, [], [], None, None, None)
-    files = [read_onnx(bundle.model_file(one)) for bundle, one in ((ours, left), (theirs, right))]
+    files = [read_onnx(ours.model_file(left)), read_onnx(theirs.model_file(right))]
     answers, why = compare_answers(ours, theirs, configs, left, right)
     return VariantDiff(
         first=left.name,

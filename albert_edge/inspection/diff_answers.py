@@ -1,4 +1,4 @@
-"""How far the answers of two variants are apart on the same inputs."""
+"""The differences between the answers of two variants to the same inputs."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from dataclasses import dataclass
 from albert_edge.architecture.config import AlbertConfig
 from albert_edge.bundle.bundle import Bundle
 from albert_edge.bundle.manifest import Variant
-from albert_edge.check.quality import Judge, Outputs, Quality, thin
+from albert_edge.check.quality import Outputs, Quality, Reference, thin
 from albert_edge.check.sample import Sample, load_sample
 from albert_edge.errors import MissingExtraError
 from albert_edge.runtime.session import Session
 
-_EVERY = 4  # of the texts of the sample, which is enough to see a difference
+_STEP = 4  # every fourth text of the sample is enough to see a difference
 
 _INPUT_SIZES = ("vocab_size", "type_vocab_size", "max_position_embeddings")
 
 
 @dataclass(frozen=True, slots=True)
 class AnswersDiff:
-    """How far answers are apart.
+    """The differences between answers.
 
     Attributes:
-        sample: What was asked.
+        sample: The inputs, in words.
         quality: Cosine, agreement and largest difference of the second's answers to the first's.
     """
 
@@ -33,7 +33,7 @@ class AnswersDiff:
 def compare_answers(
     first: Bundle, second: Bundle, configs: list[AlbertConfig], left: Variant, right: Variant
 ) -> tuple[AnswersDiff | None, str | None]:
-    """Ask two variants the same: texts if there is a tokenizer, else random ids.
+    """Compare the answers to the same texts, or to random ids if there is no tokenizer.
 
     Args:
         first: A bundle.
@@ -43,19 +43,18 @@ def compare_answers(
         right: A variant of the second.
 
     Returns:
-        How far they are apart, or None and why they were not asked.
+        The differences, or None and why they were not compared.
     """
     why = _why_not(first, second, configs, left, right)
     if why:
         return None, why
-    sample = load_sample(first, configs[0], None, None).every(_EVERY)
+    sample = load_sample(first, configs[0], None, None).every(_STEP)
     try:
-        expected = _answers(first, left, sample)
-        found = _answers(second, right, sample)
+        reference = Reference(configs[0], first.manifest.head, _answers(first, left, sample))
+        quality = reference.compare(_answers(second, right, sample))
     except MissingExtraError as error:
         return None, f"{error} {error.tip}"
-    judge = Judge(configs[0], first.manifest.head, expected)
-    return AnswersDiff(f"{len(sample.inputs)} of {sample.origin}", judge.judge(found)), None
+    return AnswersDiff(f"{len(sample.inputs)} of {sample.origin}", quality), None
 
 
 def _why_not(
@@ -72,7 +71,7 @@ def _why_not(
         for manifest in (ours, theirs)
     ]
     if tokenizers[0] != tokenizers[1]:
-        return "their tokenizers differ, so a text is other ids to each"
+        return "their tokenizers differ, so the same text has different ids"
     if left.has_own_outputs or right.has_own_outputs:
         return "one of them answers only at [MASK]"
     return None

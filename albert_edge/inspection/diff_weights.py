@@ -23,8 +23,8 @@ class WeightDiff:
         name: As in the checkpoint.
         first: How the first variant stores it.
         second: How the second does.
-        largest: Largest absolute difference of the values they stand for; 0 if all are equal.
-        relative: That over the largest magnitude in the first.
+        largest: Largest absolute difference of the dequantized values; 0 if all are equal.
+        relative: `largest` over the largest magnitude in the first.
         cosine: Of all values as one vector.
     """
 
@@ -41,10 +41,10 @@ class WeightsDiff:
     """The weights of two variants.
 
     Attributes:
-        shared: Those both have and that can be compared.
-        incomparable: Those both have and whose numbers say nothing, with the reason.
-        only_first: Those only the first has.
-        only_second: Those only the second has.
+        shared: Weights that both have and that can be compared.
+        incomparable: Weights that both have but whose difference means nothing, with the reason.
+        only_first: Weights that only the first has.
+        only_second: Weights that only the second has.
     """
 
     shared: list[WeightDiff]
@@ -54,7 +54,7 @@ class WeightsDiff:
 
 
 def compare_weights(first: Bundle, second: Bundle, left: Variant, right: Variant) -> WeightsDiff:
-    """Compare two variants weight by weight, as the floats they stand for.
+    """Compare two variants weight by weight, dequantized.
 
     Args:
         first: A bundle.
@@ -83,9 +83,9 @@ def compare_weights(first: Bundle, second: Bundle, left: Variant, right: Variant
 
 
 def _incomparable(names: list[str], left: Variant, right: Variant) -> Iterator[tuple[str, str]]:
-    """What exact rewrites changed in only one of the variants, and cannot be undone.
+    """Yield the weights that an exact rewrite changed in only one variant, and the reason.
 
-    Smoothing can be, by the vector that is in the file.
+    Smoothing is not among them: the file has the vector that undoes it.
     """
     answer_biases = {name for head in HEADS.values() for name in head.biases}
     rounded = _integers(left) != _integers(right)
@@ -93,15 +93,15 @@ def _incomparable(names: list[str], left: Variant, right: Variant) -> Iterator[t
         spec = find_weight(name)
         rewrite = spec.rewrite if spec else ""
         if spec and spec.kind == "bias" and rounded:
-            yield name, "it holds what rounding the matrices is corrected by"
+            yield name, "it includes the correction for rounding the matrices"
         elif (rewrite in left.optimizations) != (rewrite in right.optimizations):
             yield name, f"one of the two is scaled by channel ({rewrite})"
         elif left.matrices != right.matrices and name in answer_biases:
-            yield name, "it holds what the answers are corrected by"
+            yield name, "it includes the correction of the answers"
 
 
 def _integers(variant: Variant) -> dict[str, str]:
-    """The matrices of a variant that are integers, and what shares a scale with them."""
+    """Return the precision of each quantized matrix, and what shares a scale."""
     integers = {name: kind for name, kind in variant.matrices.items() if kind.startswith("int")}
     return {**integers, "activations": variant.activations}
 

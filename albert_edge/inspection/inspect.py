@@ -26,7 +26,7 @@ class TensorGroup:
 
 @dataclass(frozen=True, slots=True)
 class VariantContent:
-    """One variant: what the manifest says of it, and the operators in its file."""
+    """One variant: its fields in the manifest, and the operators in its file."""
 
     name: str
     bytes: int
@@ -55,8 +55,8 @@ class Inspection:
         groups: The weights of the first variant by the module they belong to.
         variants: The ways of running the model.
         unsigned_weights: Whether int8 weights are loaded as uint8, as this CPU's products of
-            signed ones are not exact; None if no variant multiplies integers, or onnxruntime is not
-            installed to tell.
+            signed ones are not exact; None if no variant multiplies integers or onnxruntime is not
+            installed.
         unknown_fields: Fields of the manifest that this version does not know and ignored.
     """
 

@@ -1,4 +1,4 @@
-"""Checking a bundle: its files against the manifest, its answers against the checkpoint."""
+"""Check the files of a bundle against its manifest, and its answers against the checkpoint."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class VerifyReport:
 
     Attributes:
         bundle: The bundle.
-        files: How many files were found as the manifest lists them.
+        files: How many files were checked.
         differences: Largest absolute difference of each fp32 variant to the checkpoint.
     """
 

@@ -13,15 +13,13 @@ import numpy.typing as npt
 
 from albert_edge.architecture.weights import WeightSpec, beside, find_weight, scale_name
 from albert_edge.bundle.bundle import Bundle
-from albert_edge.bundle.manifest import Variant
+from albert_edge.bundle.manifest import PORTABLE, Variant
 from albert_edge.compress.balance import readers
 from albert_edge.compress.integer import dequantize_blocks
 from albert_edge.graph.plan import Precision
 from albert_edge.onnx_format.reader import Tensor, read_onnx
 
 Floats = npt.NDArray[np.float32]
-
-PORTABLE = "model"
 
 
 class Weights:
@@ -40,7 +38,7 @@ class Weights:
         self._scales = {scale_name(name) for name in self._tensors}
         self._precisions = variant.matrices
         self._shapes = _portable_shapes(bundle)
-        self._sources = dict(self._find())
+        self._sources = dict(self._locate())
         self.stored = {name: self._stored(tensor) for name, (tensor, _) in self._sources.items()}
         self._smoothings = {
             name: vector
@@ -50,7 +48,7 @@ class Weights:
         }
 
     def floats(self, name: str) -> Floats:
-        """The values of a weight."""
+        """Return the values of a weight, dequantized."""
         tensor, part = self._sources[name]
         spec = find_weight(tensor.name)
         values = self._values(tensor, spec)
@@ -60,7 +58,7 @@ class Weights:
             values = values * self._tensors[self._smoothings[name]].array()[:, None]
         return values
 
-    def _find(self) -> Iterator[tuple[str, tuple[Tensor, int | None]]]:
+    def _locate(self) -> Iterator[tuple[str, tuple[Tensor, int | None]]]:
         """Yield each weight by its name in the checkpoint, with its tensor and part, if any."""
         for name, tensor in self._tensors.items():
             spec = find_weight(name)
@@ -70,9 +68,9 @@ class Weights:
                 yield name, (tensor, None)
 
     def _is_foreign(self, tensor: Tensor) -> bool:
-        """Return whether it is a weight under a name of another exporter."""
-        helps = tensor.name.startswith("const_") or tensor.name in self._scales
-        return tensor.dtype.kind == "f" and tensor.shape != () and not helps
+        """Return whether a tensor is a weight that another exporter named."""
+        is_auxiliary = tensor.name.startswith("const_") or tensor.name in self._scales
+        return tensor.dtype.kind == "f" and tensor.shape != () and not is_auxiliary
 
     def _values(self, tensor: Tensor, spec: WeightSpec | None) -> Floats:
         if tensor.dtype.kind == "f":

@@ -48,7 +48,7 @@ _ARM_PARTS = {
     **{0xD82: "Cortex-X4", 0xD84: "Neoverse-V3", 0xD8E: "Neoverse-N3"},
 }
 
-# PF_* of winnt.h. Those of AVX-512 beyond its foundation, VNNI and AMX do not exist.
+# PF_* of winnt.h, which has none for VNNI, AMX and AVX-512 beyond its foundation.
 _WINDOWS_FLAGS = {
     "x86_64": {37: "sse41", 38: "sse42", 40: "avx2"},
     "aarch64": {43: "dotprod", 46: "sve", 66: "i8mm", 68: "bf16"},
@@ -74,7 +74,7 @@ class Cpu:
 def cpu_kind(architecture: str, features: Mapping[str, bool]) -> str:
     """Name the kind of a CPU by the instructions that decide how fast int8 is.
 
-    Figures of one kind are comparable; those of another kind stand beside them.
+    Measurements are comparable within a kind.
 
     >>> cpu_kind("x86_64", {"avx2": True, "avx512": False, "vnni": False})
     'x86 AVX2 without VNNI'
@@ -91,7 +91,7 @@ def cpu_kind(architecture: str, features: Mapping[str, bool]) -> str:
 
 
 def describe_cpu() -> Cpu:
-    """The CPU of this machine, as far as its system reports it."""
+    """Describe the CPU of this machine, as far as its system reports it."""
     architecture = normal_architecture(platform.machine())
     if sys.platform == "darwin":
         return read_sysctl(_sysctl(), architecture)
@@ -105,15 +105,15 @@ def describe_cpu() -> Cpu:
 
 
 def normal_architecture(machine: str) -> str:
-    """One name per architecture: AMD64 on Windows is x86_64, arm64 on macOS is aarch64."""
+    """Return one name per architecture, such as x86_64 for AMD64 and aarch64 for arm64."""
     return {"amd64": "x86_64", "arm64": "aarch64"}.get(machine.lower(), machine or UNKNOWN)
 
 
 def read_cpuinfo(text: str, architecture: str) -> Cpu:
-    """A CPU from Linux's /proc/cpuinfo.
+    """Parse Linux's /proc/cpuinfo.
 
     Args:
-        text: The file. Where cores differ, as in big.LITTLE, a feature is what all of them have.
+        text: The file. If cores differ, as in big.LITTLE, only features of all cores count.
         architecture: "x86_64" or "aarch64"; of others only a name is read.
     """
     pairs = [line.partition(":") for line in text.splitlines()]
@@ -129,7 +129,7 @@ def read_cpuinfo(text: str, architecture: str) -> Cpu:
 
 
 def read_sysctl(text: str, architecture: str) -> Cpu:
-    """A CPU from lines of macOS's sysctl, each "name: value"."""
+    """Parse lines of macOS's sysctl, which are "name: value"."""
     values = dict(line.split(": ", 1) for line in text.splitlines() if ": " in line)
     flags = {
         key.rpartition("FEAT_")[2].lower()
@@ -185,8 +185,8 @@ def _sysctl() -> str:
 def _ask_windows(architecture: str) -> Cpu:
     known = _WINDOWS_FLAGS.get(architecture, {})
     try:
-        asked = ctypes.windll.kernel32.IsProcessorFeaturePresent  # type: ignore[attr-defined]
-        flags = {name for number, name in known.items() if asked(number)}
+        has_feature = ctypes.windll.kernel32.IsProcessorFeaturePresent  # type: ignore[attr-defined]
+        flags = {name for number, name in known.items() if has_feature(number)}
     except (AttributeError, OSError):
         return Cpu(platform.processor() or UNKNOWN, architecture, {})
     features = _features(architecture, flags)

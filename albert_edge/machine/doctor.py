@@ -1,4 +1,4 @@
-"""The state of this machine for running ALBERT: what is there, what is missing, what to do.
+"""The state of this machine for running ALBERT, with advice.
 
 Works with the base install only: onnxruntime is examined in separate processes (see
 `albert_edge.machine.probe`), and what cannot be determined is reported as unknown.
@@ -47,7 +47,7 @@ class DoctorReport:
         providers: Whether each installed execution provider runs a model of one node.
         extras: The extras of albert-edge; empty if it was not installed but only put on the path.
         telemetry: The value of ORT_DISABLE_TELEMETRY in the environment, or None.
-        findings: The same in words, each with a line of advice.
+        findings: The above in words, with a line of advice for each.
     """
 
     machine: Machine

@@ -36,16 +36,16 @@ class Extra:
 
 
 def installed_extras(package: str = "albert-edge") -> list[Extra]:
-    """The extras of a package, in the order of its metadata; none if it was never installed."""
+    """List the extras of a package, in the order of its metadata; none if it is not installed."""
     try:
         ours = distribution(package)
     except PackageNotFoundError:
         return []
     names = ours.metadata.get_all("Provides-Extra") or []
-    return [_look(ours, name) for name in names]
+    return [_examine(ours, name) for name in names]
 
 
-def _look(ours: Distribution, name: str) -> Extra:
+def _examine(ours: Distribution, name: str) -> Extra:
     extra = Extra(name, {}, [])
     for requirement in _requirements(ours, name):
         try:
@@ -60,7 +60,7 @@ def _look(ours: Distribution, name: str) -> Extra:
 
 
 def _requirements(owner: Distribution, extra: str) -> Iterator[Requirement]:
-    """The requirements of an extra on this system, and of the extras that they name."""
+    """Yield the requirements of an extra on this system, and of the extras that they name."""
     for line in owner.requires or []:
         requirement = Requirement(line)
         marker = requirement.marker

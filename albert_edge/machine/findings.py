@@ -1,4 +1,4 @@
-"""What to do about each property of a machine, in one line of advice."""
+"""The properties of a machine, with a line of advice for each."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Finding:
     """One property of the machine.
 
     Attributes:
-        subject: What was looked at, such as "memory".
+        subject: The property, such as "memory".
         found: Its state.
         advice: What to do about it, in one line.
     """

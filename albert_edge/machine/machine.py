@@ -66,7 +66,7 @@ def describe_machine() -> Machine:
 
 
 def describe_system() -> str:
-    """The operating system and its C library, such as "Linux 6.1, glibc 2.36"."""
+    """Name the operating system and its C library, such as "Linux 6.1, glibc 2.36"."""
     if platform.system() == "Darwin":
         return f"macOS {platform.mac_ver()[0]}".strip()
     release = re.match(r"\d+(\.\d+)?", platform.release())  # the rest depends on the builder
@@ -76,11 +76,11 @@ def describe_system() -> str:
 
 
 def installed_packages() -> dict[str, str]:
-    """Versions of the packages of `_PACKAGES` that are installed."""
-    found = {}
+    """Return the versions of the packages of `_PACKAGES` that are installed."""
+    versions = {}
     for name in _PACKAGES:
         try:
-            found[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
+    return versions

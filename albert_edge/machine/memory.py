@@ -30,7 +30,7 @@ class Memory:
 
 
 def describe_memory() -> Memory:
-    """The memory of this machine, as far as its system reports it."""
+    """Describe the memory of this machine, as far as its system reports it."""
     if sys.platform == "win32":
         return _ask_windows()
     total, available = read_meminfo(_MEMINFO)
@@ -38,20 +38,20 @@ def describe_memory() -> Memory:
 
 
 def read_meminfo(path: Path) -> tuple[int | None, int | None]:
-    """Total and available memory in bytes from Linux's /proc/meminfo."""
+    """Read total and available memory in bytes from Linux's /proc/meminfo."""
     try:
         text = path.read_text()
     except OSError:
         return None, None
-    found = dict(re.findall(r"^(\w+): +(\d+) kB$", text, re.MULTILINE))
-    total, available = (found.get(name) for name in ("MemTotal", "MemAvailable"))
+    sizes = dict(re.findall(r"^(\w+): +(\d+) kB$", text, re.MULTILINE))
+    total, available = (sizes.get(name) for name in ("MemTotal", "MemAvailable"))
     return (int(total) * 1024 if total else None), (int(available) * 1024 if available else None)
 
 
 def memory_limit(
     total: int | None, proc: Path = cgroups.PROC, mount: Path = cgroups.MOUNT
 ) -> int | None:
-    """The bytes that control groups allow this process, or None without a limit.
+    """Find the bytes that control groups allow this process, or None without a limit.
 
     Args:
         total: Memory of the machine. Version 1 writes "no limit" as a number above it.
@@ -78,7 +78,7 @@ def _limit(folder: Path) -> int | None:
 
 
 def _physical() -> int | None:
-    """The memory that POSIX reports, for macOS and others without /proc."""
+    """Ask POSIX for the memory, on macOS and others without /proc."""
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, OSError, ValueError):

@@ -1,1 +1,1 @@
-"""ONNX files read and written field by field, without onnx."""
+"""Read and write ONNX files field by field, without the onnx package."""

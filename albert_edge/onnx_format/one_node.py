@@ -55,7 +55,7 @@ def _tensor(name: str, array: npt.NDArray[np.generic]) -> bytes:
 
 
 def _matrix(name: str, dtype: np.dtype[np.generic], columns: int) -> bytes:
-    """A matrix with any number of rows."""
+    """Describe an input or output: a matrix with any number of rows."""
     shape = content_field(1, content_field(2, b"rows")) + content_field(1, number_field(1, columns))
     tensor = number_field(1, _TYPES[dtype.name]) + content_field(2, shape)
     return content_field(1, name.encode()) + content_field(2, content_field(1, tensor))

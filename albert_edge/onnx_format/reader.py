@@ -54,7 +54,7 @@ class Tensor:
         return len(self.data)
 
     def array(self) -> npt.NDArray[Any]:
-        """The values, a read-only view of the file."""
+        """Return the values, as a read-only view of the file."""
         return np.frombuffer(self.data, self.dtype).reshape(self.shape)
 
 

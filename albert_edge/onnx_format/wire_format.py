@@ -1,7 +1,7 @@
 """The wire format of protobuf (https://protobuf.dev/programming-guides/encoding).
 
-Messages are read and written field by field, by number; callers know what the numbers mean.
-Reading copies nothing: an .onnx file is a message, and may have gigabytes.
+Messages are read and written field by field; callers know the field numbers.
+Reading copies nothing, since an .onnx file is one message and may have gigabytes.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def key_and_length(field: int, length: int) -> bytes:
 
 
 def _varint(value: int) -> bytes:
-    """Seven bits a byte, the lowest first; the high bit says that more follow."""
+    """Encode seven bits a byte, the lowest first; the high bit marks that more follow."""
     encoded = bytearray()
     while value > 0x7F:
         encoded.append(value & 0x7F | 0x80)

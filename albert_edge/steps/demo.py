@@ -1,4 +1,4 @@
-"""The whole path on the model that ships: export, optimize, quantize, predict, evaluate."""
+"""All steps on the included model: export, optimize, quantize, predict, evaluate."""
 
 from __future__ import annotations
 
@@ -63,12 +63,12 @@ class DemoReport:
 
 
 def run_demo(out: Path | None, say: Callable[[str], None]) -> DemoReport:
-    """Export, optimize, quantize, run and evaluate the model that ships.
+    """Export, optimize, quantize, run and evaluate the included model.
 
     Args:
         out: Where to keep the bundle, which may hold that of an earlier demo; a temporary
             folder if None.
-        say: Called with a line of text before and after each phase.
+        say: Called with lines of text about the progress.
     """
     with _folder(out) as folder:
         say(f"Exporting {MODEL} ...")
@@ -139,7 +139,7 @@ def _measure(
 
 
 def _timed(work: Callable[..., T], *arguments: Any, **options: Any) -> tuple[T, float]:
-    """What a call returns, and the seconds it took."""
+    """Return the result of a call, and the seconds it took."""
     start = perf_counter()
     result = work(*arguments, **options)
     return result, perf_counter() - start

@@ -35,7 +35,7 @@ _EXPORTERS = {"native": native, "optimum": optimum}
 
 @dataclass(frozen=True, slots=True)
 class ExportReport:
-    """What an export did.
+    """The result of an export.
 
     Attributes:
         bundle: The bundle written.
@@ -44,11 +44,11 @@ class ExportReport:
         source: Where the checkpoint came from.
         revision: The commit of the hub, or None.
         exporter: "native" or "optimum".
-        weight_bytes: Size of the weights in float32, or None if the exporter does not say.
+        weight_bytes: Size of the weights in float32, or None if the exporter does not report it.
         model_bytes: Size of the model and its external data.
         unused: Tensors of the checkpoint's other heads.
         tokenizer: Whether the bundle has a tokenizer.
-        largest_difference: To transformers, if verified, else None.
+        largest_difference: Largest difference to transformers, or None if not verified.
     """
 
     bundle: Path
@@ -95,9 +95,6 @@ def export(
         progress: Whether to show a progress bar, or what to call with ("writing weights", bytes
             written, bytes in all).
 
-    Returns:
-        What was done.
-
     Raises:
         AlbertEdgeError: See `albert_edge.errors`; nothing was written then.
     """
@@ -116,7 +113,7 @@ def export(
 
 
 class _Export:
-    """One export; all that can be checked beforehand is checked when it is made."""
+    """One export. Creating it checks all that can be checked before anything is written."""
 
     def __init__(
         self,
@@ -138,7 +135,7 @@ class _Export:
         """Compare the model just written with transformers.
 
         Raises:
-            QualityError: They are further apart than float32 rounding explains.
+            QualityError: They differ by more than float32 rounding.
         """
         from albert_edge.check.parity import compare, sample_inputs, transformers_run
         from albert_edge.runtime.engine import run_file
@@ -231,7 +228,7 @@ def _choose_head(task: str, config: AlbertConfig, source: Source) -> tuple[str, 
     if task != "auto":
         name = task
         if task not in HEADS:
-            with contextlib.suppress(UsageError):  # there may be no such pipeline either
+            with contextlib.suppress(UsageError):  # require_choice reports an unknown name
                 name = find_task(task)
         require_choice("task", name, [*dict.fromkeys([*HEADS, *HEAD_OF_TASK])])
         return (name, None) if name in HEADS else (HEAD_OF_TASK[name], name)

@@ -35,14 +35,14 @@ Logits = Literal["all", "masked"]
 
 @dataclass(frozen=True, slots=True)
 class OptimizeReport:
-    """What an optimization did.
+    """The result of an optimization.
 
     Attributes:
         bundle: The bundle.
         variant: The variant written.
         nodes_before: Operators of the portable model.
         nodes_after: Operators of the variant.
-        largest_difference: Of any output to the portable model's, absolute.
+        largest_difference: Largest absolute difference of any output to the portable model.
     """
 
     bundle: Path
@@ -79,9 +79,6 @@ def optimize(
         progress: Whether to show a progress bar, or what to call with ("writing weights", bytes
             written, bytes in all).
 
-    Returns:
-        The variant and what was done.
-
     Raises:
         QualityError: The answers differ by more than float32 rounding; nothing was written.
         AlbertEdgeError: See `albert_edge.errors`; nothing was written then either.
@@ -92,7 +89,7 @@ def optimize(
     from albert_edge.graph.writer import write_model
 
     with change(folder) as pending:
-        opened = open_bundle(folder)  # as it is now that nobody else can change it
+        opened = open_bundle(folder)  # read again, now that no other process can change it
         portable = portable_file(opened)
         config = read_config(opened.listed("config.json"))
         head = opened.manifest.head

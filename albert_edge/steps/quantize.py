@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
 
 from albert_edge.architecture.config import read_config
-from albert_edge.architecture.heads import HEADS, Input
+from albert_edge.architecture.heads import HEADS
 from albert_edge.architecture.precisions import Compressed
 from albert_edge.architecture.weights import Matrix
 from albert_edge.bundle.bundle import open_bundle
@@ -19,7 +20,7 @@ from albert_edge.bundle.manifest import MODEL, Variant
 from albert_edge.check.portable import portable_file, require_onnx
 from albert_edge.check.quality import Budget, Quality
 from albert_edge.check.sample import Texts, load_sample
-from albert_edge.compress.compressor import Compressor, Run, Trial
+from albert_edge.compress.compressor import Compressor, Run
 from albert_edge.compress.options import (
     Compression,
     Int8,
@@ -40,22 +41,22 @@ _REMEDIES = (Int8, Int8Block)
 
 @dataclass(frozen=True, slots=True)
 class QuantizeReport:
-    """What quantizing did, or why it was refused.
+    """The result of quantizing, or why it was refused.
 
     Attributes:
         bundle: The bundle.
         precision: What was asked for; "mixed" for a search.
         passed: Whether the answers are within the budget. If not, nothing was written.
-        misses: What they lack, in words.
-        tip: What would pass, if they do not.
-        quality: How good they are, or None if a search found nothing to judge.
-        budget: What they may cost.
-        sample: What they were judged on.
-        bytes: Size of the model, or None if a search found none.
+        misses: The limits of the budget that the answers exceed, in words.
+        tip: What would pass, if this did not.
+        quality: The measured quality, or None if a search ended without a model.
+        budget: The limits that the quality has to meet.
+        sample: The texts that the answers were compared on, in words.
+        bytes: Size of the model, or None if a search ended without one.
         reference_bytes: Size of the fp32 model.
         matrices: Precision of each compressed matrix.
-        costs: What compressing only each matrix costs, if that was measured.
-        tried: How many assignments of precisions to matrices a search judged.
+        costs: What compressing each matrix by itself costs, if a search measured it.
+        tried: How many assignments of precisions to matrices were tried.
         variant: The variant written, or None.
     """
 
@@ -103,16 +104,13 @@ def quantize(
             result of each to fp16.
         texts: Texts to compare answers on, or a file of them. By default a sample in twelve
             languages.
-        data: Instead of texts, a .tsv, .csv or .jsonl file with a column "label", from which the
-            accuracy is known too.
+        data: Instead of texts, a .tsv, .csv or .jsonl file with a column "label", to compare the
+            accuracy too.
         min_agreement: Minimum agreement with fp32, the share of decisions that stay the same,
             0 to 1; by default 0.99.
         min_cosine: Minimum mean cosine of the outputs and those of fp32; by default 0.999.
         max_drop: Maximum loss of accuracy in percentage points; needs `data`.
         progress: Whether to show a progress bar, or what to call with (what, done, total).
-
-    Returns:
-        What was done.
 
     Raises:
         QualityError: The answers are not good enough; nothing was written. Its `report` is a
@@ -122,11 +120,11 @@ def quantize(
     limits = {"min_agreement": min_agreement, "min_cosine": min_cosine, "max_drop": max_drop}
     if not isinstance(precision, Compression):
         precision = compression(precision or default_precision(*limits.values()))
-    budget = _budget(min_agreement, min_cosine, max_drop, data)
+    budget = _budget(limits, data)
     require_onnx("Quantizing")
     folder = open_bundle(bundle).folder
     with change(folder) as pending, progress_bar(progress) as step:
-        opened = open_bundle(folder)  # as it is now that nobody else can change it
+        opened = open_bundle(folder)  # read again, now that no other process can change it
         config = read_config(opened.listed("config.json"))
         head = opened.manifest.head
         with tempfile.TemporaryDirectory(dir=pending.staging.folder) as scratch:
@@ -142,14 +140,19 @@ def quantize(
             again = partial(Call, "quantize", folder, texts=texts, data=data, **limits)
             report = _decide(compressor, folder, precision, budget, again)
         if not report.passed:
-            raise QualityError(_refusal(report), tip=report.tip, report=report)
-        variant = _write(pending.staging, compressor, precision, report, HEADS[head].inputs)
+            misses = "; ".join(report.misses)
+            raise QualityError(
+                f"{report.precision} is not good enough on {report.sample}: {misses}.",
+                tip=report.tip,
+                report=report,
+            )
+        variant = _write(pending.staging, compressor, precision, report, head)
         pending.manifest = opened.manifest.with_variant(variant)
     return replace(report, variant=variant)
 
 
 def default_precision(*limits: float | None) -> Compressed:
-    """int8, or the best precision for each matrix if there is a limit to what it may cost."""
+    """Choose int8, or the best precision for each matrix if a limit is given."""
     return "int8" if all(limit is None for limit in limits) else "mixed"
 
 
@@ -157,30 +160,20 @@ def _load(path: Path, *, integers: bool) -> Run:
     return run_file(path, unsigned_weights=integers and not adds_signed_weights_exactly())
 
 
-def _budget(
-    min_agreement: float | None, min_cosine: float | None, max_drop: float | None, data: object
-) -> Budget:
-    for name, value in (("min_agreement", min_agreement), ("min_cosine", min_cosine)):
-        if value is not None and not 0 <= value <= 1:
-            raise UsageError(
-                Message(Argument(name), f" is {value}."), tip="It is a share from 0 to 1."
-            )
-    if max_drop is not None and data is None:
+def _budget(limits: Mapping[str, float | None], data: object) -> Budget:
+    if limits["max_drop"] is not None and data is None:
         raise UsageError(
             Message(Argument("max_drop"), " needs labels to compute the accuracy."),
             tip=Message("Pass ", Argument("data", "FILE"), " with the columns text and label."),
         )
-    if max_drop is not None and not max_drop >= 0:
-        raise UsageError(
-            Message(Argument("max_drop"), f" is {max_drop}."), tip="It is in percent, from 0 up."
-        )
-    # Who names the accuracy to keep does not need the limits that stand in for it.
-    default = Budget(0.0, 0.0) if max_drop is not None else Budget()
-    return Budget(
-        default.min_agreement if min_agreement is None else min_agreement,
-        default.min_cosine if min_cosine is None else min_cosine,
-        max_drop,
-    )
+    given = {name: value for name, value in limits.items() if value is not None}
+    for name, value in given.items():
+        in_percent = name == "max_drop"
+        if not 0 <= value <= (math.inf if in_percent else 1):
+            tip = "It is in percent, from 0 up." if in_percent else "It is a share from 0 to 1."
+            raise UsageError(Message(Argument(name), f" is {value}."), tip=tip)
+    # A limit on the accuracy itself replaces the default limits on what stands in for it.
+    return replace(Budget(0.0, 0.0) if "max_drop" in given else Budget(), **given)
 
 
 def _decide(
@@ -191,12 +184,11 @@ def _decide(
     again: Callable[..., Call],
 ) -> QuantizeReport:
     """Find the model to write, or what to advise instead."""
-    found = Found(None, [], 1)
     if isinstance(asked, Mixed):
-        found = search(compressor, budget, asked)
-        trial = found.best
+        result = search(compressor, budget, asked)
     else:
-        trial = compressor.try_out(asked.plan())
+        result = Found(compressor.try_out(asked.plan()), [], 1)
+    trial = result.best
     misses = budget.misses(trial.quality) if trial else ["no assignment of precisions is"]
     return QuantizeReport(
         bundle=folder,
@@ -210,8 +202,8 @@ def _decide(
         bytes=trial.bytes if trial else None,
         reference_bytes=compressor.reference_bytes,
         matrices=trial.plan.precisions if trial else {},
-        costs=found.costs,
-        tried=found.tried,
+        costs=result.costs,
+        tried=result.tried,
     )
 
 
@@ -223,45 +215,37 @@ def _remedy(
         lower = (Argument("min_agreement"), " or ", Argument("min_cosine"))
         return Message("Lower ", *lower, ", or raise ", Argument("max_drop"), ".")
     for kind in _REMEDIES:
-        if not isinstance(refused, kind):
-            remedy = _with_options_of(kind, refused)
-            trial = compressor.try_out(remedy.plan())
-            if not budget.misses(trial.quality):
-                return Message(again(precision=_shortest(remedy)), f" passes: {_figures(trial)}")
+        if isinstance(refused, kind):
+            continue
+        remedy = _with_options_of(kind, refused)
+        trial = compressor.try_out(remedy.plan())
+        quality = trial.quality
+        if not budget.misses(quality):
+            figures = f"{trial.bytes / 1e6:.1f} MB, cosine {quality.cosine:.5f}"
+            figures += f", agreement {a:.2%}" if (a := quality.agreement) is not None else ""
+            return Message(again(precision=_shortest(remedy)), f" passes: {figures}.")
     # A search takes many times as long as this: whether to wait for it is the user's choice.
     call = again(precision=_shortest(_with_options_of(Mixed, refused)))
     return Message(call, " searches for what passes; or lower what must be kept.")
 
 
 def _with_options_of(kind: type[Compression], other: Compression) -> Compression:
-    """Another way to compress, with those options of `other` that are not its defaults."""
-    known = {option.name for option in fields(kind)}
-    chosen = {option.name: getattr(other, option.name) for option in fields(other)}
-    default = {option.name: option.default for option in fields(other)}
-    return kind(**{n: chosen[n] for n in chosen if n in known and chosen[n] != default[n]})
+    """Compress in another way, with those options of `other` that are not its defaults."""
+    options = {}
+    for option in fields(other):
+        value = getattr(other, option.name)
+        if value != option.default and any(known.name == option.name for known in fields(kind)):
+            options[option.name] = value
+    return kind(**options)
 
 
 def _shortest(asked: Compression) -> str | Compression:
-    """The name of a way to compress, unless it has options of its own."""
+    """Return the name of a way to compress, unless it has options of its own."""
     return asked.name if asked == compression(asked.name) else asked
 
 
-def _figures(trial: Trial) -> str:
-    quality = trial.quality
-    agreement = "" if quality.agreement is None else f", agreement {quality.agreement:.2%}"
-    return f"{trial.bytes / 1e6:.1f} MB, cosine {quality.cosine:.5f}{agreement}."
-
-
-def _refusal(report: QuantizeReport) -> str:
-    return f"{report.precision} is not good enough on {report.sample}: {'; '.join(report.misses)}."
-
-
 def _write(
-    staging: Staging,
-    compressor: Compressor,
-    asked: Compression,
-    report: QuantizeReport,
-    inputs: tuple[Input, ...],
+    staging: Staging, compressor: Compressor, asked: Compression, report: QuantizeReport, head: str
 ) -> Variant:
     plan = asked.plan(report.matrices) if isinstance(asked, Mixed) else asked.plan()
     name = asked.variant()
@@ -272,7 +256,7 @@ def _write(
     return Variant(
         name=name,
         files={MODEL: tuple(map(staging.record, files))},
-        inputs={MODEL: inputs},
+        inputs={MODEL: HEADS[head].inputs},
         precision=report.precision,
         target=plan.target,
         layout=plan.layout,

@@ -36,10 +36,10 @@ def write_sentence_files(staging: Staging, source: Source, config: AlbertConfig)
     Args:
         staging: The bundle.
         source: The checkpoint.
-        config: Its geometry.
+        config: Its configuration.
 
     Returns:
-        The files written; none where the checkpoint is not of that layout.
+        The files written; none if the checkpoint has no modules.json.
 
     Raises:
         CheckpointError: The weights of a Dense module are missing or damaged.
@@ -74,7 +74,7 @@ def write_sentence_files(staging: Staging, source: Source, config: AlbertConfig)
 
 
 def write_ranking_files(staging: Staging, source: Source) -> list[str]:
-    """Write the file that says what a CrossEncoder does to the logits, if there is one.
+    """Write the file with the activation that a CrossEncoder applies to logits, if there is one.
 
     Args:
         staging: The bundle.
@@ -91,7 +91,7 @@ def write_ranking_files(staging: Staging, source: Source) -> list[str]:
 
 
 def _write_weights(folder: Path, config: AlbertConfig, target: Path) -> None:
-    """Write a module's weights as float32 safetensors, the one form the runtime reads."""
+    """Write a module's weights as float32 safetensors, the only format the runtime reads."""
     from safetensors.numpy import save_file
 
     stored = {tensor.name: tensor for tensor in read_headers(folder)}

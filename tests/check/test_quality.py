@@ -17,7 +17,7 @@ from hypothesis.extra import numpy as arrays
 from support.checkpoints import MODEL_CLASSES, make_model
 
 from albert_edge.architecture.config import AlbertConfig, read_config
-from albert_edge.check.quality import Budget, Judge, Quality, thin
+from albert_edge.check.quality import Budget, Quality, Reference, thin
 
 Array = npt.NDArray[Any]
 
@@ -87,7 +87,7 @@ def test_points_lost() -> None:
 def test_by_hand(config: AlbertConfig) -> None:
     expected = outputs([1, 0], [0, 2], [3, 4])
     found = outputs([1, 1], [0, 1], [4, 3])
-    quality = Judge(config, "text-classification", expected, [0, 0, 1]).judge(found)
+    quality = Reference(config, "text-classification", expected, [0, 0, 1]).compare(found)
     assert quality.texts == 3
     # 45 degrees, none, and (3 * 4 + 4 * 3) / 25; the first and the last decide 0 and 0.
     cosines = [0.5**0.5, 1, 0.96]
@@ -102,32 +102,32 @@ def test_by_hand(config: AlbertConfig) -> None:
 
 def test_without_labels_there_is_no_accuracy(config: AlbertConfig) -> None:
     expected = outputs([1, 0])
-    quality = Judge(config, "text-classification", expected).judge(expected)
+    quality = Reference(config, "text-classification", expected).compare(expected)
     assert (quality.reference_accuracy, quality.accuracy, quality.drop) == (None, None, None)
 
 
 def test_numbers_of_a_regression_are_one_vector(config: AlbertConfig) -> None:
     """A single number has no direction but its sign, so 1 for 100 would pass."""
     regression = replace(config, labels=("score",), problem_type="regression")
-    judge = Judge(regression, "text-classification", outputs([3], [4]))
-    assert judge.judge(outputs([4], [3])).cosine == pytest.approx(0.96)
-    quality = judge.judge(outputs([3], [40]))
+    reference = Reference(regression, "text-classification", outputs([3], [4]))
+    assert reference.compare(outputs([4], [3])).cosine == pytest.approx(0.96)
+    quality = reference.compare(outputs([3], [40]))
     assert quality.cosine == pytest.approx((9 + 160) / 5 / (9 + 1600) ** 0.5)
     assert quality.agreement is None
 
 
 def test_decisions_of_several_labels(config: AlbertConfig) -> None:
     several = replace(config, problem_type="multi_label_classification")
-    judge = Judge(several, "text-classification", outputs([1, -1], [2, 2]))
-    assert judge.judge(outputs([0.1, 1], [3, -1])).agreement == 0.5
-    single = Judge(config, "text-classification", outputs([1, -1], [2, 3]))
-    assert single.judge(outputs([0.1, -9], [-3, -1])).agreement == 1
+    reference = Reference(several, "text-classification", outputs([1, -1], [2, 2]))
+    assert reference.compare(outputs([0.1, 1], [3, -1])).agreement == 0.5
+    single = Reference(config, "text-classification", outputs([1, -1], [2, 3]))
+    assert single.compare(outputs([0.1, -9], [-3, -1])).agreement == 1
 
 
 def test_decisions_of_tokens(config: AlbertConfig) -> None:
     expected = outputs([[1, 0], [0, 1], [0, 1]])
     found = outputs([[1, 0], [1, 0], [0, 5]])
-    quality = Judge(config, "token-classification", expected).judge(found)
+    quality = Reference(config, "token-classification", expected).compare(found)
     assert quality.agreement == pytest.approx(2 / 3)
     assert quality.cosine == pytest.approx(2 / 3)
     assert quality.worst_cosine == 0
@@ -136,7 +136,7 @@ def test_decisions_of_tokens(config: AlbertConfig) -> None:
 def test_decisions_of_answers(config: AlbertConfig) -> None:
     expected = [{"start_logits": np.array([[3.0, 1, 0]]), "end_logits": np.array([[0, 1.0, 4]])}]
     found = [{"start_logits": np.array([[3.0, 1, 0]]), "end_logits": np.array([[0, 5.0, 4]])}]
-    quality = Judge(config, "question-answering", expected).judge(found)
+    quality = Reference(config, "question-answering", expected).compare(found)
     assert quality.agreement == 0.5
     assert quality.worst_cosine == pytest.approx(21 / (17 * 41) ** 0.5)
 
@@ -148,7 +148,7 @@ def test_decisions_of_pretraining(config: AlbertConfig) -> None:
     found = [
         {"prediction_logits": np.array([[[0, 1.0], [1, 0]]]), "sop_logits": np.array([[1.0, 0]])}
     ]
-    quality = Judge(config, "pretraining", expected).judge(found)
+    quality = Reference(config, "pretraining", expected).compare(found)
     assert quality.agreement == quality.cosine == pytest.approx(2 / 3)
 
 
@@ -157,31 +157,31 @@ def test_features_decide_nothing(config: AlbertConfig) -> None:
         {"last_hidden_state": np.array([[[3.0, 4]]]), "pooler_output": np.array([[1.0, 0]])}
     ]
     found = [{"last_hidden_state": np.array([[[4.0, 3]]]), "pooler_output": np.array([[1.0, 0]])}]
-    quality = Judge(config, "feature-extraction", expected).judge(found)
+    quality = Reference(config, "feature-extraction", expected).compare(found)
     assert quality.agreement is None and quality.cosine == pytest.approx(0.98)
 
 
 def test_vectors_of_zeros(config: AlbertConfig) -> None:
     """Equal zeros are alike; zeros for something, or something for zeros, is not good enough."""
     expected = outputs([0, 0], [1, 1])
-    judge = Judge(config, "text-classification", expected)
-    assert judge.judge(expected).cosine == pytest.approx(1)
+    reference = Reference(config, "text-classification", expected)
+    assert reference.compare(expected).cosine == pytest.approx(1)
     with np.errstate(invalid="ignore"):
         for found in (outputs([0, 0], [0, 0]), outputs([1, 0], [1, 1])):
-            assert Budget().misses(judge.judge(found))
+            assert Budget().misses(reference.compare(found))
 
 
 @pytest.mark.parametrize("bad", [nan, float("inf"), -float("inf")])
 def test_numbers_that_are_none_never_pass(bad: float, config: AlbertConfig) -> None:
-    judge = Judge(config, "text-classification", outputs([1, 2], [3, 4]))
+    reference = Reference(config, "text-classification", outputs([1, 2], [3, 4]))
     with np.errstate(invalid="ignore"):
-        quality = judge.judge(outputs([1, 2], [3, bad]))
+        quality = reference.compare(outputs([1, 2], [3, bad]))
     assert Budget(0.0, 0.0).misses(quality)
 
 
 def test_as_many_answers_as_texts(config: AlbertConfig) -> None:
     with pytest.raises(ValueError, match="zip"):
-        Judge(config, "text-classification", outputs([1, 2], [3, 4])).judge(outputs([1, 2]))
+        Reference(config, "text-classification", outputs([1, 2], [3, 4])).compare(outputs([1, 2]))
 
 
 SHAPES: dict[str, dict[str, tuple[int, ...]]] = {
@@ -209,15 +209,15 @@ def test_a_model_agrees_with_itself_and_not_with_its_opposite(
         }
         for _ in range(2)
     ]
-    judge = Judge(config, task, expected)
-    same = judge.judge(expected)
+    reference = Reference(config, task, expected)
+    same = reference.compare(expected)
     assert same.cosine == pytest.approx(1, abs=1e-12)
     assert same.worst_cosine == pytest.approx(1, abs=1e-12)
     assert (same.largest_difference, same.texts) == (0, 2)
     assert same.agreement == (None if task == "feature-extraction" else 1)
     assert not Budget(1.0, 0.999999).misses(same)
     negated: list[dict[str, Array]] = [{n: -one[n] for n in one} for one in expected]
-    opposite = judge.judge(negated)
+    opposite = reference.compare(negated)
     assert opposite.cosine == pytest.approx(-1)
     assert Budget(0.0, 0.0).misses(opposite)
 

@@ -238,7 +238,7 @@ def test_half_precision_is_rounded_to_eleven_bits(root: Path) -> None:
     (one,) = between(root, "model", "model_fp16_cuda").variants
     assert one.weights is not None
     assert one.weights.incomparable == {
-        "classifier.bias": "it holds what the answers are corrected by"
+        "classifier.bias": "it includes the correction of the answers"
     }
     for weight in one.weights.shared:
         assert weight.second == "float16"

@@ -824,7 +824,7 @@ def test_the_tip_is_a_command_that_works(
     folder = make_bundle(tmp_path, task, tokenizer=False, **config)
     error = assert_refused(folder, QualityError, "int4", precision="int4", **budget)
     assert isinstance(error, AlbertEdgeError)
-    command = error.spell(spell_command_line).tip.partition(" passes")[0].split()
+    command = error.remedy.spell(spell_command_line).partition(" passes")[0].split()
     assert command[:3] == ["albert-edge", "quantize", str(folder)]
     result = CliRunner().invoke(app, command[1:])
     assert result.exit_code == 0, f"{error.tip}\n{result.output}"

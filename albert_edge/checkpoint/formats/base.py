@@ -1,4 +1,4 @@
-"""What a file format of weights has to provide."""
+"""The interface of a file format of weights."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ class Format:
 
     @property
     def patterns(self) -> tuple[str, ...]:
-        """What to download: the file, or its shards and their index."""
+        """Patterns of the files to download: the file, or its shards and their index."""
         stem, suffix = Path(self.file).stem, Path(self.file).suffix
         return f"{stem}*{suffix}", f"{self.file}.index.json"
 
     def files(self, folder: Path) -> list[Path]:
-        """The files of this format in a folder; none if the weights have another one.
+        """List the files of this format in a folder; none if the weights have another one.
 
         Raises:
             CheckpointError: The index is malformed, or names a file that is missing or elsewhere.
@@ -70,7 +70,7 @@ class Format:
 
 
 def _shards(path: Path, suffix: str) -> list[Path]:
-    """The shards of an index, each a plain file name in the same folder."""
+    """Read the shards of an index, which are plain file names in its folder."""
     index = read_object(path, partial(CheckpointError, tip=COPY_AGAIN)).object("weight_map")
     shards = sorted({index.text(name) for name in index.values})
     for shard in shards:

@@ -1,4 +1,4 @@
-"""pytorch_model.bin: torch unpickles plain tensors from it and nothing else."""
+"""pytorch_model.bin, of which torch unpickles only plain tensors."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ def read_pickle(path: Path) -> list[StoredTensor]:
             "torch", extra="reference", purpose=f"Reading {path.name}"
         ) from None
     try:
-        # Before torch 1.6 files were no archives, and only an archive can be mapped.
+        # Files of torch before 1.6 are not archives, and only an archive can be memory-mapped.
         tensors = torch.load(
             path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
         )
         named = {name: value for name, value in tensors.items() if torch.is_tensor(value)}
         if not all(isinstance(name, str) for name in named):
             raise TypeError("a tensor has no name")
-    except Exception as error:  # torch raises whatever the pickle leads it to
+    except Exception as error:  # a malformed pickle can raise any class
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise CheckpointError(
             f"{path} is not a plain dictionary of tensors and was refused: {reason}",

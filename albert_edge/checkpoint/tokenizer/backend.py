@@ -128,11 +128,11 @@ def _finish(
     """Add the special tokens and the template [CLS] A [SEP] B [SEP]."""
     tokenizer.add_tokens(settings.tokens())
     for token_id, token in settings.added.items():
-        found = tokenizer.token_to_id(str(token))
-        if found != token_id:
+        vocabulary_id = tokenizer.token_to_id(str(token))
+        if vocabulary_id != token_id:
             raise CheckpointError(
                 f"The added token {str(token)!r} should have id {token_id}, "
-                f"but the vocabulary gives it {found}.",
+                f"but the vocabulary gives it {vocabulary_id}.",
                 tip="The vocabulary is not the one the tokenizer was saved with; copy it again.",
             )
     template = [(text, tokenizer.token_to_id(text)) for text in (cls, sep) if text]

@@ -38,7 +38,7 @@ class Settings:
     """The tokenizer settings of a checkpoint.
 
     Attributes:
-        config: tokenizer_config.json, empty when there is none.
+        config: tokenizer_config.json; empty if there is none.
         special: The special tokens by role (`cls_token`, ...), in the order of `ROLES`.
         extra: Further special tokens.
         added: Added tokens by the id the checkpoint gave them.
@@ -50,7 +50,7 @@ class Settings:
     added: dict[int, AddedToken]
 
     def tokens(self) -> list[AddedToken]:
-        """The tokens matched before those of the vocabulary, in the order of their ids."""
+        """List the tokens matched before those of the vocabulary, in the order of their ids."""
         tokens = {str(token): token for _, token in sorted(self.added.items())}
         special: dict[str, Token] = {}
         for token in (*self.special.values(), *self.extra):
@@ -147,7 +147,7 @@ def _legacy_added_tokens(path: Path, special: set[str]) -> dict[int, AddedToken]
 
 
 def _parse_token(value: Any, source: JsonObject, field: str, *, like: Token | None = None) -> Token:
-    """A special token; a text takes the flags, if any, of the default that it replaces."""
+    """Parse a special token; a text takes the flags of the default that it replaces."""
     if not isinstance(value, str):
         return _parse_added_token(value, source, field, special=True)
     if isinstance(like, AddedToken):

@@ -26,7 +26,7 @@ _DAMAGED = "Copy spiece.model again; the one of English ALBERT has 760,289 bytes
 
 
 class PieceType(IntEnum):
-    """The kinds of pieces that are handled differently from normal ones."""
+    """The types of pieces besides normal ones."""
 
     UNKNOWN = 2
     CONTROL = 3
@@ -46,7 +46,7 @@ class Piece:
 class Spiece:
     """A SentencePiece unigram model.
 
-    `charsmap` is its compiled normalization table, empty when it has none.
+    `charsmap` is its compiled normalization table, empty if it has none.
     """
 
     pieces: tuple[Piece, ...]

@@ -1,6 +1,6 @@
 """The exporters, from a checkpoint to onnx/model.onnx: author the graph, or trace it with optimum.
 
-Each first checks all it can (`prepare`), then writes.
+`prepare` checks all that can be checked before writing, and returns the function that writes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Written:
         files: The .onnx file first, then its external data, if any.
         inputs: The arrays it takes.
         opset: Version of the ONNX operator set.
-        weight_bytes: Size of the weights that went in, or None if the exporter does not tell.
+        weight_bytes: Size of the weights, or None if the exporter does not report it.
         unused: Tensors of the checkpoint's other heads.
     """
 

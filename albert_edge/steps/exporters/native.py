@@ -18,7 +18,7 @@ def prepare(folder: Path, head: str) -> Writer:
         head: A key of `HEADS`.
 
     Returns:
-        What writes the portable model to a path.
+        The function that writes the portable model to a path.
 
     Raises:
         ConfigError: config.json is bad.

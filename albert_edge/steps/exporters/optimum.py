@@ -23,7 +23,7 @@ def prepare(folder: Path, head: str) -> Writer:
         head: A key of `HEADS`.
 
     Returns:
-        What writes the traced model to a path.
+        The function that writes the traced model to a path.
 
     Raises:
         MissingExtraError: optimum is not installed.
@@ -50,30 +50,30 @@ def prepare(folder: Path, head: str) -> Writer:
                     opset=OPSET,
                     do_validation=False,
                     dtype="fp32",
-                    # Else a folder of sentence-transformers gives other outputs.
+                    # Otherwise a folder of sentence-transformers gets other outputs.
                     library_name="transformers",
                 )
-            except Exception as error:  # whatever torch, transformers or optimum raise
+            except Exception as error:  # torch, transformers and optimum raise any class
                 raise CheckpointError(
                     f"optimum could not export {folder}: {error}", tip=_NATIVE
                 ) from error
-            made = sorted(Path(scratch).glob("model.onnx*"))
-            files = [Path(shutil.move(file, path.with_name(file.name))) for file in made]
+            written = sorted(Path(scratch).glob("model.onnx*"))
+            files = [Path(shutil.move(file, path.with_name(file.name))) for file in written]
         return Written(files, _inputs(files[0], head), OPSET)
 
     return write
 
 
 def _inputs(model: Path, head: str) -> tuple[Input, ...]:
-    """The inputs of a model that was traced, with the defaults that its head has for them."""
+    """Read the inputs of a traced model, with the defaults of its head."""
     import onnx
 
     known = {expected.name: expected for expected in HEADS[head].inputs}
-    found = []
+    inputs = []
     for value in onnx.load(model, load_external_data=False).graph.input:
         tensor = value.type.tensor_type
         axes = tuple(axis.dim_param or str(axis.dim_value) for axis in tensor.shape.dim)
         type_ = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type).name
         default = known[value.name].default if value.name in known else None
-        found.append(Input(value.name, axes, type_, default))
-    return tuple(found)
+        inputs.append(Input(value.name, axes, type_, default))
+    return tuple(inputs)
