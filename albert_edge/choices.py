@@ -1,4 +1,4 @@
-"""Arguments that are one of a few words."""
+"""Check arguments that take one of a few words."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from albert_edge.errors import Argument, Message, UsageError
 
 
 def require_choice(option: str, value: object, choices: Any) -> None:
-    """See that an argument is one of a few words.
+    """Check that an argument is one of a few words.
 
     Args:
         option: The name of the argument.
-        value: What was given.
+        value: Its value.
         choices: A `Literal`, or the words.
 
     Raises:
-        UsageError: It is another; the tip lists the words and names the nearest.
+        UsageError: It is not; the tip lists the words and names the nearest.
     """
     known = get_args(choices) or tuple(choices)
     if value not in known:

@@ -9,6 +9,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -26,7 +27,7 @@ _DECODING = {"encoding": "utf-8-sig", "errors": "surrogateescape", "newline": ""
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    """The fields of a record that form an item of a task; other fields are kept with it.
+    """The fields of a record that form an item of a task. A record may have others.
 
     Attributes:
         texts: Required fields that hold a text.
@@ -59,8 +60,10 @@ class Fields:
         names = self.needed + tuple(name for name in self.optional if record.get(name))
         return record["text"] if names == ("text",) else {name: record[name] for name in names}
 
-    def fault(self, record: Mapping[str, Any]) -> str | None:
+    def fault(self, record: Any) -> str | None:
         """Say why a record is not an item, or return None if it is one."""
+        if not isinstance(record, dict):
+            return f"is not an object with the fields {' and '.join(self.needed)}"
         for name in self.texts:
             if not isinstance(record.get(name), str):
                 return f'has no {name}: every record needs a field or column "{name}"'
@@ -74,6 +77,10 @@ class Fields:
         # The answer for half a pair would look like one for the pair.
         if record.get("text_pair") and "text_pair" not in self.needed + self.optional:
             return f"has a text_pair; an item has only {' and '.join(self.needed)}"
+        if None in record:  # csv's key for cells without a column
+            return "has more cells than the header; a text with the separator in it needs quotes"
+        if any("\udc80" <= letter <= "\udcff" for name in self.texts for letter in record[name]):
+            return "is not UTF-8"
         return None
 
 
@@ -85,14 +92,14 @@ TEXT_OR_PAIR = Fields(optional=("text_pair",))
 def read_records(
     path: Path | None, texts: list[str], fields: Fields = TEXT_OR_PAIR
 ) -> Iterator[Iterator[Record]]:
-    """Open a file of records, or take those of the command line.
+    """Read the records of a file, or those given on the command line.
 
     Args:
         path: .txt has one text per line; .jsonl one object with the fields per line; .csv and .tsv
             have a header with those columns. "-" reads lines from stdin.
-        texts: Records to use if there is no file. These and the lines of stdin are texts if an
-            item is a single text, else objects as in .jsonl.
-        fields: The fields that every record is checked for.
+        texts: Records to use if there is no file. Like lines of stdin, they are texts if an item
+            is a single text, else objects as in .jsonl.
+        fields: The fields that every record must have.
 
     Yields:
         The records. An invalid one raises RecordError with its number, counted from 1.
@@ -130,7 +137,7 @@ def cannot_open(path: Path, error: OSError) -> UsageError:
 
 
 def find_label(label: Any, known: Sequence[str]) -> int | None:
-    """Find the label of a record, given by name or by index, among the known labels.
+    """Find a label, given by its name or its index, among the known labels.
 
     Args:
         label: The label in the record: a text or a number, or None.
@@ -177,19 +184,11 @@ def _json_lines(file: TextIO) -> Iterator[Any]:
             yield json.loads(line)
 
 
-def _csv_rows(file: TextIO) -> Iterator[Record]:
-    yield from csv.DictReader(file)
-
-
-def _tsv_rows(file: TextIO) -> Iterator[Record]:
-    yield from csv.DictReader(file, **TSV)
-
-
 _READERS: dict[str, Callable[[TextIO], Iterator[Any]]] = {
     ".txt": _lines,
     ".jsonl": _json_lines,
-    ".csv": _csv_rows,
-    ".tsv": _tsv_rows,
+    ".csv": csv.DictReader,
+    ".tsv": partial(csv.DictReader, **TSV),
 }
 
 
@@ -206,21 +205,6 @@ def _checked(place: str, records: Iterator[Any], fields: Fields) -> Iterator[Rec
             return
         except (ValueError, RecursionError, csv.Error) as error:
             raise RecordError(f"{place} {number} cannot be read: {error}", tip=tip) from error
-        fault = _fault(record, fields)
-        if fault:
+        if fault := fields.fault(record):
             raise RecordError(f"{place} {number} {fault}.", tip=tip)
         yield record
-
-
-def _fault(record: Any, fields: Fields) -> str | None:
-    """Say why a record cannot be used, or return None if it can."""
-    if not isinstance(record, dict):
-        return f"is not an object with the fields {' and '.join(fields.needed)}"
-    fault = fields.fault(record)
-    if fault:
-        return fault
-    if None in record:  # csv's key for cells without a column
-        return "has more cells than the header; a text with the separator in it needs quotes"
-    if any("\udc80" <= letter <= "\udcff" for name in fields.texts for letter in record[name]):
-        return "is not UTF-8"
-    return None

@@ -210,7 +210,7 @@ class _Reader:
         else:
             by_role, inputs_by_role = fields.object("files"), fields.object("inputs")
             files = {role: self._records(by_role, role) for role in by_role.values}
-            inputs = {role: self._inputs(inputs_by_role, role) for role in files}
+            inputs = {role: tuple(map(self._input, inputs_by_role.objects(role))) for role in files}
         if not files or not all(files.values()):
             raise fields.fault("files", "at least one file of each role")
         counts, matrices = (fields.object(n, _empty(fields)) for n in ("optimizations", "matrices"))
@@ -230,7 +230,7 @@ class _Reader:
         )
 
     def _records(self, fields: JsonObject, name: str) -> tuple[FileRecord, ...]:
-        return tuple(self._record(item) for item in fields.objects(name))
+        return tuple(map(self._record, fields.objects(name)))
 
     def _record(self, fields: JsonObject) -> FileRecord:
         self._note_unknown(fields, FileRecord)
@@ -239,9 +239,6 @@ class _Reader:
         if path.is_absolute() or not path.parts or ".." in path.parts or set(file) & set("\\:\0"):
             raise _damaged(f"{fields.place}: the path {file!r} leads out of the bundle.")
         return FileRecord(file, fields.text("sha256"), fields.integer("bytes"))
-
-    def _inputs(self, fields: JsonObject, role: str) -> tuple[Input, ...]:
-        return tuple(self._input(item) for item in fields.objects(role))
 
     def _input(self, fields: JsonObject) -> Input:
         self._note_unknown(fields, Input)

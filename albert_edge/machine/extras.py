@@ -46,7 +46,7 @@ def installed_extras(package: str = "albert-edge") -> list[Extra]:
 
 
 def _examine(ours: Distribution, name: str) -> Extra:
-    extra = Extra(name, {}, [])
+    extra = Extra(name, installed={}, missing=[])
     for requirement in _requirements(ours, name):
         try:
             version = distribution(requirement.name).version

@@ -13,10 +13,10 @@ from albert_edge.machine.memory import Memory
 from albert_edge.machine.probe import OnnxRuntime, ProviderCheck
 
 TELEMETRY = "ORT_DISABLE_TELEMETRY"
-_ONE_OF = {"cpu", "gpu"}  # extras that exclude each other
+_EXCLUSIVE = {"cpu", "gpu"}  # extras of which only one can be installed
 _AZURE = "AzureExecutionProvider"
 
-# xxlarge in fp32 with its packed copies needs less than this, and so does exporting it.
+# Enough to run xxlarge in fp32, with the packed copies of its weights, and to export it.
 _PLENTY = 4e9
 # Python with the libraries and a tokenizer, without a model.
 _LIBRARIES = 100e6
@@ -40,10 +40,10 @@ class Finding:
 
 def check_cpu(machine: Machine) -> Finding:
     """Advise on a precision by the instruction sets of the CPU."""
-    has = [name for name, found in machine.features.items() if found]
-    lacks = [name for name, found in machine.features.items() if not found]
-    words = [f"has {', '.join(has)}"] if has else []
-    words += [f"lacks {', '.join(lacks)}"] if lacks else []
+    words = []
+    for verb, present in (("has", True), ("lacks", False)):
+        names = [name for name, has in machine.features.items() if has is present]
+        words += [f"{verb} {', '.join(names)}"] if names else []
     features = "; ".join(words) or "its instructions are unknown"
     return Finding(
         "cpu", f"{machine.cpu}, {machine.architecture}: {features}", _cpu_advice(machine)
@@ -137,12 +137,11 @@ def check_products(runtime: OnnxRuntime) -> Finding:
 
 def check_telemetry(value: str | None) -> Finding:
     """Say whether the telemetry of onnxruntime is off."""
-    found = f"off in albert-edge, which sets {TELEMETRY}=1"
     if value == "1":
         return Finding("telemetry", f"off: the environment has {TELEMETRY}=1", "Nothing.")
     return Finding(
         "telemetry",
-        found,
+        f"off in albert-edge, which sets {TELEMETRY}=1",
         "A program that imports onnxruntime first has to set it, or the environment.",
     )
 
@@ -159,6 +158,6 @@ def check_extras(extras: list[Extra]) -> Iterator[Finding]:
         if not extra.complete:
             found = f"lacks {', '.join(extra.missing)}"
             advice = extra.pip
-            if extra.name in _ONE_OF and complete & _ONE_OF:
-                advice = f"Nothing: {', '.join(complete & _ONE_OF)} is here, and excludes it."
+            if extra.name in _EXCLUSIVE and complete & _EXCLUSIVE:
+                advice = f"Nothing: {', '.join(complete & _EXCLUSIVE)} is here, and excludes it."
         yield Finding(f"extra {extra.name}", found, advice)

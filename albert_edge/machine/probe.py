@@ -78,7 +78,7 @@ def probe_provider(name: str) -> ProviderCheck:
 
 
 def _ask(arguments: Sequence[str]) -> tuple[dict[str, Any] | None, str]:
-    """Run this module as a program; its answer, or the reason why there is none."""
+    """Run this module as a program; return its answer, or None and the reason."""
     command = [sys.executable, "-m", "albert_edge.machine.probe", *arguments]
     try:
         done = subprocess.run(
@@ -88,7 +88,7 @@ def _ask(arguments: Sequence[str]) -> tuple[dict[str, Any] | None, str]:
         return None, f"it gave no answer in {TIMEOUT_S} s"
     except OSError as error:
         return None, f"no process could be started: {error.strerror}"
-    try:  # the last line, after whatever libraries print
+    try:  # the last line, after the output of libraries
         return json.loads(done.stdout.splitlines()[-1]), ""
     except (IndexError, ValueError):
         last = (done.stderr.strip().splitlines() or [""])[-1]
@@ -96,7 +96,7 @@ def _ask(arguments: Sequence[str]) -> tuple[dict[str, Any] | None, str]:
         return None, f"the process ended with {ended}: {last}".rstrip(": ")
 
 
-def _look() -> OnnxRuntime:
+def _examine_onnxruntime() -> OnnxRuntime:
     from albert_edge.runtime.providers import PROVIDERS, is_available, load_onnxruntime
     from albert_edge.runtime.saturation import adds_signed_weights_exactly
 
@@ -109,10 +109,10 @@ def _look() -> OnnxRuntime:
     names = [known.get(name, name) for name in built_in]
     for short, provider in PROVIDERS.items():
         try:
-            found = provider.plugin and is_available(provider)
+            is_installed = provider.plugin and is_available(provider)
         except AlbertEdgeError:  # installed but broken; running a model shows why
-            found = True
-        if found and short not in names:
+            is_installed = True
+        if is_installed and short not in names:
             names.append(short)
     unsigned: bool | None
     try:
@@ -122,7 +122,7 @@ def _look() -> OnnxRuntime:
     return OnnxRuntime(ort.__version__, names, unsigned, fault)
 
 
-def _try(name: str) -> ProviderCheck:
+def _try_provider(name: str) -> ProviderCheck:
     from albert_edge.onnx_format.one_node import one_node_model
     from albert_edge.runtime.device import find_devices
     from albert_edge.runtime.engine import load_engine
@@ -153,7 +153,7 @@ def _try(name: str) -> ProviderCheck:
 
 def main(arguments: Sequence[str]) -> None:
     """Print the answer as the last line of stdout."""
-    answer = _try(arguments[0]) if arguments else _look()
+    answer = _try_provider(arguments[0]) if arguments else _examine_onnxruntime()
     print("\n" + json.dumps(asdict(answer)), flush=True)
     # The answer is printed; a provider may still crash while it is unloaded.
     os._exit(0)

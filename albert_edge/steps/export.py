@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,6 +14,7 @@ from albert_edge.architecture.config import AlbertConfig, read_config
 from albert_edge.architecture.heads import HEAD_OF_TASK, HEADS, head_of_class
 from albert_edge.bundle.change import Staging, change, is_committed
 from albert_edge.bundle.manifest import MANIFEST, MODEL, PORTABLE, Manifest, Variant
+from albert_edge.bundle.sentence_layout import MODEL_CONFIG
 from albert_edge.checkpoint.source import Source, find_source
 from albert_edge.checkpoint.tokenizer import TokenizerFiles, read_tokenizer
 from albert_edge.choices import require_choice
@@ -22,7 +22,7 @@ from albert_edge.errors import Argument, Message, UsageError
 from albert_edge.progress import Progress, progress_bar
 from albert_edge.runtime.tasks import find_task
 from albert_edge.steps.exporters import Written, native, optimum
-from albert_edge.steps.sentence_files import write_ranking_files, write_sentence_files
+from albert_edge.steps.sentence_files import write_sentence_files
 
 Exporter = Literal["native", "optimum"]
 
@@ -103,33 +103,28 @@ def export(
     folder = Path(out) if out is not None else Path(checkpoint.name.rpartition("/")[2])
     _refuse_to_overwrite(folder, force=force)
     config = read_config(checkpoint.folder / "config.json")
-    job = _Export(checkpoint, config, *_choose_head(task, config, checkpoint), exporter)
+    head, chosen_task = _choose_head(task, config, checkpoint)
+    tokenizer = read_tokenizer(checkpoint.folder)
+    write_model = _EXPORTERS[exporter].prepare(checkpoint.folder, head)
+    job = _Export(checkpoint, config, head, chosen_task, exporter, tokenizer)
     with change(folder) as pending, progress_bar(progress, unit="bytes") as report:
         path = pending.staging.path(PORTABLE_FILE)
-        written = job.write_model(path, partial(report, "writing weights"))
+        written = write_model(path, partial(report, "writing weights"))
         measured = job.verify(written) if verify else {}
         pending.manifest = job.manifest(pending.staging, written, measured)
     return job.report(folder, written, pending.manifest.variants[0])
 
 
+@dataclass(frozen=True, slots=True)
 class _Export:
-    """One export. Creating it checks all that can be checked before anything is written."""
+    """One export, checked before anything is written."""
 
-    def __init__(
-        self,
-        source: Source,
-        config: AlbertConfig,
-        head: str,
-        task: str | None,
-        exporter: Exporter,
-    ) -> None:
-        self.source = source
-        self.config = config
-        self.head = head
-        self.task = task
-        self.exporter = exporter
-        self.tokenizer = read_tokenizer(source.folder)
-        self.write_model = _EXPORTERS[exporter].prepare(source.folder, head)
+    source: Source
+    config: AlbertConfig
+    head: str
+    task: str | None
+    exporter: Exporter
+    tokenizer: TokenizerFiles | None
 
     def verify(self, written: Written) -> dict[str, float]:
         """Compare the model just written with transformers.
@@ -172,17 +167,27 @@ class _Export:
             problem_type=self.config.problem_type,
             source=self.source.name,
             revision=self.source.revision,
-            files=tuple(staging.record(staging.path(file)) for file in self._neighbours(staging)),
+            files=tuple(
+                staging.record(staging.path(file)) for file in self._write_neighbours(staging)
+            ),
             variants=(variant,),
         )
 
-    def _neighbours(self, staging: Staging) -> list[str]:
-        files = _write_neighbours(staging, self.source.folder, self.tokenizer)
+    def _write_neighbours(self, staging: Staging) -> list[str]:
+        """Write configuration and tokenizer beside the model, as Hugging Face does."""
+        contents = {"config.json": (self.source.folder / "config.json").read_bytes()}
+        if self.tokenizer is not None:
+            contents["tokenizer.json"] = self.tokenizer.tokenizer_json.encode()
+            contents["tokenizer_config.json"] = _json(self.tokenizer.tokenizer_config)
+            contents["special_tokens_map.json"] = _json(self.tokenizer.special_tokens_map)
+        activation = self.source.root / MODEL_CONFIG  # that a CrossEncoder applies to the logits
+        if self.head == "text-classification" and activation.is_file():
+            contents[MODEL_CONFIG] = activation.read_bytes()
+        for file, content in contents.items():
+            staging.path(file).write_bytes(content)
         if self.head == "feature-extraction":
-            files += write_sentence_files(staging, self.source, self.config)
-        if self.head == "text-classification":
-            files += write_ranking_files(staging, self.source)
-        return files
+            return [*contents, *write_sentence_files(staging, self.source, self.config)]
+        return list(contents)
 
     def report(self, folder: Path, written: Written, variant: Variant) -> ExportReport:
         """Report what was done."""
@@ -245,22 +250,5 @@ def _choose_head(task: str, config: AlbertConfig, source: Source) -> tuple[str, 
     )
 
 
-def _write_neighbours(
-    staging: Staging, checkpoint: Path, tokenizer: TokenizerFiles | None
-) -> list[str]:
-    """Write configuration and tokenizer beside the model, as Hugging Face does."""
-    shutil.copyfile(checkpoint / "config.json", staging.path("config.json"))
-    files = ["config.json"]
-    if tokenizer is not None:
-        for name, text in (
-            ("tokenizer.json", tokenizer.tokenizer_json),
-            ("tokenizer_config.json", _json(tokenizer.tokenizer_config)),
-            ("special_tokens_map.json", _json(tokenizer.special_tokens_map)),
-        ):
-            staging.path(name).write_bytes(text.encode())
-            files.append(name)
-    return files
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+def _json(value: object) -> bytes:
+    return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()

@@ -73,23 +73,6 @@ def write_sentence_files(staging: Staging, source: Source, config: AlbertConfig)
     return files
 
 
-def write_ranking_files(staging: Staging, source: Source) -> list[str]:
-    """Write the file with the activation that a CrossEncoder applies to logits, if there is one.
-
-    Args:
-        staging: The bundle.
-        source: The checkpoint.
-
-    Returns:
-        The files written.
-    """
-    path = source.root / MODEL_CONFIG
-    if not path.is_file():
-        return []
-    shutil.copyfile(path, staging.path(MODEL_CONFIG))
-    return [MODEL_CONFIG]
-
-
 def _write_weights(folder: Path, config: AlbertConfig, target: Path) -> None:
     """Write a module's weights as float32 safetensors, the only format the runtime reads."""
     from safetensors.numpy import save_file

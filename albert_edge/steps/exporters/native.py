@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from albert_edge.architecture.heads import HEADS
+from albert_edge.check.portable import require_onnx
 from albert_edge.checkpoint.tensors import Array, open_checkpoint
-from albert_edge.errors import MissingExtraError
 from albert_edge.steps.exporters import Report, Writer, Written
 
 
@@ -27,12 +27,11 @@ def prepare(folder: Path, head: str) -> Writer:
     """
     checkpoint = open_checkpoint(folder)
     checkpoint.check_depth()
-    try:
-        from albert_edge.graph.build import author
-        from albert_edge.graph.plan import Plan
-        from albert_edge.graph.writer import write_model
-    except ImportError as error:
-        raise MissingExtraError(error.name or "onnx", extra="export", purpose="Exporting") from None
+    require_onnx("Exporting")
+    from albert_edge.graph.build import author
+    from albert_edge.graph.plan import Plan
+    from albert_edge.graph.writer import write_model
+
     authored = author(checkpoint.config, head, Plan())
     weights = authored.weights
     unused = checkpoint.fit({name: weight.checkpoint_shape for name, weight in weights.items()})
