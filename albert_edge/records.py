@@ -20,8 +20,8 @@ Record = dict[str, Any]
 # Tab-separated files hold texts without quoting.
 TSV: dict[str, Any] = {"delimiter": "\t", "quoting": csv.QUOTE_NONE, "quotechar": None}
 
-# A byte that is not UTF-8 becomes a lone surrogate, so that an error can name its record. A byte
-# order mark is skipped.
+# A byte that is not UTF-8 becomes a lone surrogate, so that reading continues and an error can
+# name its record. A byte order mark is skipped.
 _DECODING = {"encoding": "utf-8-sig", "errors": "surrogateescape", "newline": ""}
 
 
@@ -111,7 +111,7 @@ def read_records(
         parse = _record if fields.bare else json.loads
         yield _checked("argument", map(parse, texts), fields)
     elif str(path) == "-":
-        # Lines come as they are typed or piped in, whatever encoding the terminal has.
+        # Read as UTF-8 like a file, whatever the encoding of the terminal.
         stdin = io.TextIOWrapper(sys.stdin.buffer, **_DECODING)  # type: ignore[arg-type]
         try:
             lines = _lines(stdin) if fields.bare else _json_lines(stdin)

@@ -1,12 +1,12 @@
-"""The bundle: a folder that other tools can open too, with a manifest of what is in it.
+"""The bundle: a folder in a layout that other tools read too, with a manifest of its files.
 
     config.json  tokenizer.json  tokenizer_config.json  special_tokens_map.json
     onnx/model.onnx  onnx/model_optimized.onnx  ...
     albert_edge.json
 
-Only files that the manifest lists are read, each after its sha256 was checked.
+Only files that the manifest lists are read, after checking their sha256.
 
-Standard library only: the runtime and the exporter both stand on this module.
+Standard library only, since the runtime and the exporter both import this module.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Change a bundle as a whole or not at all.
 
 New files are written to a hidden staging folder inside the bundle. Renaming that folder to
-`.commit` commits the change; its files are then moved into place, the manifest last. Whoever
-opens a bundle with a `.commit` in it first finishes those moves, so a process killed at any
-moment leaves the old bundle or the new one, and nothing to clean by hand.
+`.commit` commits the change; its files are then moved into place, the manifest last. Opening a
+bundle with a `.commit` in it first finishes those moves, so a process killed at any moment
+leaves the old bundle or the new one, and nothing to clean up by hand.
 
 Standard library only.
 """
@@ -24,7 +24,7 @@ from albert_edge.errors import BundleError
 
 try:
     import fcntl
-except ImportError:  # Windows: no lock on folders; two writers at once are the user's to avoid
+except ImportError:  # Windows cannot lock folders; users must not run two writers at once
     fcntl = None  # type: ignore[assignment]
 
 _STAGING = ".staging-"
@@ -44,7 +44,7 @@ class Staging:
         return path
 
     def record(self, path: Path) -> FileRecord:
-        """Flush a file that was written to the disk, and hash it."""
+        """Flush a staged file to the disk, and describe it for the manifest."""
         with path.open("rb") as file:
             os.fsync(file.fileno())
         relative = path.relative_to(self.folder).as_posix()

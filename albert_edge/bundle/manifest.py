@@ -4,7 +4,7 @@ Schema 2 is written; schema 1, whose variants list one model's files, is read fo
 fields of a newer version are ignored and listed in `Manifest.unknown_fields`. Changing the bundle
 drops them, since this version cannot know whether they still hold.
 
-Standard library only: the runtime and the exporter both stand on this module.
+Standard library only, since the runtime and the exporter both import this module.
 """
 
 from __future__ import annotations

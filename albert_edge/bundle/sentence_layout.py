@@ -4,7 +4,7 @@
     sentence_bert_config.json  config.json  model.safetensors  ...   or in 0_Transformer/
     1_Pooling/config.json  2_Dense/config.json  2_Dense/model.safetensors  3_Normalize/
 
-Standard library only: the runtime and the exporter both stand on this module.
+Standard library only, since the runtime and the exporter both import this module.
 """
 
 from __future__ import annotations

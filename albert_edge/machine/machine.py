@@ -1,4 +1,4 @@
-"""A description of this machine, for reports that are read elsewhere."""
+"""A description of this machine, for reports that are read on others."""
 
 from __future__ import annotations
 

@@ -114,7 +114,7 @@ def _is_earlier_demo(folder: Path) -> bool:
 def _measure(
     folder: Path, names: tuple[str, ...], examples: list[tuple[str, ...]]
 ) -> list[DemoRow]:
-    """Measure the variants in turns, so that whatever else the machine does slows all of them."""
+    """Measure the variants in turns, so that other load on the machine slows all of them."""
     loads = [[_timed(Session, folder, variant=name) for name in names] for _ in range(LOADS)]
     sessions = [session for session, _ in loads[-1]]
     pipelines = [TextClassificationPipeline[Label](session) for session in sessions]

@@ -218,7 +218,7 @@ def _refuse_to_overwrite(folder: Path, *, force: bool) -> None:
             f"{folder} is a bundle already.",
             tip=Message("Replace it with ", Argument("force", True), "."),
         )
-    # Hidden entries are what a run that was cut off left behind.
+    # An interrupted run leaves hidden entries behind.
     if any(not path.name.startswith(".") for path in folder.iterdir()):
         raise UsageError(
             f"{folder} is not empty.",

@@ -1,7 +1,7 @@
 """A bundle's portable model -> a variant authored for one target, with the same answers.
 
-Nothing is rewritten: the portable file is a store of named weights, and the graph is authored
-again from it under another plan.
+No graph is rewritten: the portable file serves as a store of named weights, and the graph is
+authored again under another plan.
 """
 
 from __future__ import annotations
@@ -142,12 +142,12 @@ def _plan(bundle: Bundle, target: Target, layout: Layout | None, logits: Logits)
             f"{bundle.folder} answers {bundle.manifest.head} and has no vocabulary logits.",
             tip=Message("Leave out ", Argument("logits", "masked"), "."),
         )
-    # They change the outputs, so they are requested, not an optimization of a target.
+    # These change the outputs, so they are not among the optimizations of any target.
     return Plan(target, layout, optimizations | {Optimization.MASKED_LOGITS}, mask_token_id(bundle))
 
 
 def _compare(portable: Path, path: Path, plan: Plan, inputs: list[Arrays]) -> Parity:
-    # The portable model is out of memory again before the variant is loaded.
+    # The portable model runs first, so that the two are never in memory at once.
     expected = list(map(_reference(portable, plan.mask_token_id), inputs))
     parity = compare(expected, run_file(path), inputs)
     parity.require(

@@ -189,7 +189,9 @@ def _decide(
     else:
         result = Found(compressor.try_out(asked.plan()), [], 1)
     trial = result.best
-    misses = budget.misses(trial.quality) if trial else ["no assignment of precisions is"]
+    misses = (
+        budget.misses(trial.quality) if trial else ["no assignment of precisions meets the limits"]
+    )
     return QuantizeReport(
         bundle=folder,
         precision=asked.name,
@@ -226,7 +228,7 @@ def _remedy(
             return Message(again(precision=_shortest(remedy)), f" passes: {figures}.")
     # A search takes many times as long as this: whether to wait for it is the user's choice.
     call = again(precision=_shortest(_with_options_of(Mixed, refused)))
-    return Message(call, " searches for what passes; or lower what must be kept.")
+    return Message(call, " searches for a mixture that passes; or lower the limits.")
 
 
 def _with_options_of(kind: type[Compression], other: Compression) -> Compression:

@@ -1,4 +1,4 @@
-"""The files of a sentence-transformers folder -> the bundle, laid out as there.
+"""The files of a sentence-transformers folder -> the bundle, in the same layout.
 
 Configurations are copied unchanged; the runtime names modules that it does not support.
 """
@@ -26,7 +26,7 @@ from albert_edge.checkpoint.tensors import Checkpoint
 from albert_edge.errors import CheckpointError
 from albert_edge.json_fields import parse_json, read_text
 
-# Its name now, and the one that the first versions gave it for an ALBERT.
+# The current name, and the one for an ALBERT in early versions of sentence-transformers.
 _TRANSFORMER_CONFIGS = (TRANSFORMER_CONFIG, "sentence_albert_config.json")
 
 
@@ -79,5 +79,7 @@ def _write_weights(folder: Path, config: AlbertConfig, target: Path) -> None:
 
     stored = {tensor.name: tensor for tensor in read_headers(folder)}
     checkpoint = Checkpoint(folder, config, stored)
-    checkpoint.fit({name: tensor.shape for name, tensor in stored.items()})  # all of them floats
+    checkpoint.fit(
+        {name: tensor.shape for name, tensor in stored.items()}
+    )  # checks that they are floats
     save_file({name: checkpoint.tensor(name) for name in stored}, target)
