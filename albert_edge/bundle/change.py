@@ -31,11 +31,17 @@ _STAGING = ".staging-"
 _COMMIT = ".commit"
 
 
-class Staging:
-    """New files of a bundle, not yet part of it."""
+@dataclass
+class Change:
+    """A change being prepared. Setting `manifest` is what commits it when the block ends.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    Attributes:
+        folder: The staging folder, for new files that are not yet part of the bundle.
+        manifest: The new manifest.
+    """
+
+    folder: Path
+    manifest: Manifest | None = None
 
     def path(self, file: str) -> Path:
         """Return where to write the file that will be `file` in the bundle."""
@@ -51,22 +57,14 @@ class Staging:
         return FileRecord(relative, digest(path), path.stat().st_size)
 
 
-@dataclass
-class Change:
-    """A change being prepared: where to write, and the manifest to commit with."""
-
-    staging: Staging
-    manifest: Manifest | None = None
-
-
 @contextlib.contextmanager
 def change(folder: Path) -> Iterator[Change]:
     """Change or create a bundle, as a whole or not at all.
 
-    Write files under `change.staging`, then set `change.manifest`. The change is committed when
-    the block ends; an error inside the block, or a block that sets no manifest, leaves everything
-    as it was. No other process can change the bundle meanwhile, so what the new manifest takes
-    from the old one must be read inside the block.
+    Write files to `path(...)` of the yielded change, then set its `manifest`. The change is
+    committed when the block ends; an error inside the block, or a block that sets no manifest,
+    leaves everything as it was. No other process can change the bundle meanwhile, so what the new
+    manifest takes from the old one must be read inside the block.
 
     Args:
         folder: The bundle; created if it does not exist.
@@ -81,7 +79,7 @@ def change(folder: Path) -> Iterator[Change]:
             shutil.rmtree(orphan, ignore_errors=True)
         staging = Path(tempfile.mkdtemp(prefix=_STAGING, dir=folder))
         try:
-            pending = Change(Staging(staging))
+            pending = Change(staging)
             yield pending
             if pending.manifest is not None:
                 (staging / MANIFEST).write_text(pending.manifest.to_json(), encoding="utf-8")

@@ -106,7 +106,10 @@ class Reference:
         names = list(self._expected[0])
         cosines = np.concatenate([_cosines([(a[n], b[n]) for a, b in pairs]) for n in names])
         largest = [np.abs(a[n] - b[n]).max(initial=0.0) for a, b in pairs for n in names]
-        reference, ours = (self._decisions(outputs) for outputs in (self._expected, candidate))
+        reference, ours = (
+            np.concatenate([self._decide(arrays) for arrays in outputs])
+            for outputs in (self._expected, candidate)
+        )
         return Quality(
             texts=len(pairs),
             agreement=float((reference == ours).mean()) if reference.size else None,
@@ -116,9 +119,6 @@ class Reference:
             reference_accuracy=self._accuracy(reference),
             accuracy=self._accuracy(ours),
         )
-
-    def _decisions(self, outputs: Sequence[Outputs]) -> Array:
-        return np.concatenate([self._decide(arrays) for arrays in outputs])
 
     def _accuracy(self, decisions: Array) -> float | None:
         return None if self._labels is None else float((decisions == self._labels).mean())

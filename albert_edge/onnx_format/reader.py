@@ -77,19 +77,15 @@ def read_onnx(path: Path) -> OnnxFile:
     Raises:
         BundleError: It is not an .onnx file, or its external data is missing or in another folder.
     """
+    onnx_file = OnnxFile({}, Counter())
     try:
-        return _read(path)
+        for field, value in fields(_map(path)):
+            if field == _MODEL_GRAPH:
+                _read_graph(content(value), path.parent, onnx_file)
     except (OSError, ValueError, KeyError, IndexError, TypeError, RecursionError) as error:
         raise BundleError(
             f"{path} is not a readable ONNX file: {error}", tip="Export the model again."
         ) from error
-
-
-def _read(path: Path) -> OnnxFile:
-    onnx_file = OnnxFile({}, Counter())
-    for field, value in fields(_map(path)):
-        if field == _MODEL_GRAPH:
-            _read_graph(content(value), path.parent, onnx_file)
     return onnx_file
 
 

@@ -12,7 +12,7 @@ from typing import Literal
 
 from albert_edge.architecture.config import AlbertConfig, read_config
 from albert_edge.architecture.heads import HEAD_OF_TASK, HEADS, head_of_class
-from albert_edge.bundle.change import Staging, change, is_committed
+from albert_edge.bundle.change import Change, change, is_committed
 from albert_edge.bundle.manifest import MANIFEST, MODEL, PORTABLE, Manifest, Variant
 from albert_edge.bundle.sentence_layout import MODEL_CONFIG
 from albert_edge.checkpoint.source import Source, find_source
@@ -108,10 +108,10 @@ def export(
     write_model = _EXPORTERS[exporter].prepare(checkpoint.folder, head)
     job = _Export(checkpoint, config, head, chosen_task, exporter, tokenizer)
     with change(folder) as pending, progress_bar(progress, unit="bytes") as report:
-        path = pending.staging.path(PORTABLE_FILE)
+        path = pending.path(PORTABLE_FILE)
         written = write_model(path, partial(report, "writing weights"))
         measured = job.verify(written) if verify else {}
-        pending.manifest = job.manifest(pending.staging, written, measured)
+        pending.manifest = job.manifest(pending, written, measured)
     return job.report(folder, written, pending.manifest.variants[0])
 
 
@@ -147,11 +147,11 @@ class _Export:
         )
         return {LARGEST_DIFFERENCE: parity.largest}
 
-    def manifest(self, staging: Staging, written: Written, measured: dict[str, float]) -> Manifest:
+    def manifest(self, pending: Change, written: Written, measured: dict[str, float]) -> Manifest:
         """Write the files beside the model, and list all of them."""
         variant = Variant(
             name=PORTABLE,
-            files={MODEL: tuple(map(staging.record, written.files))},
+            files={MODEL: tuple(map(pending.record, written.files))},
             inputs={MODEL: written.inputs},
             precision="fp32",
             target="portable",
@@ -168,12 +168,12 @@ class _Export:
             source=self.source.name,
             revision=self.source.revision,
             files=tuple(
-                staging.record(staging.path(file)) for file in self._write_neighbours(staging)
+                pending.record(pending.path(file)) for file in self._write_neighbours(pending)
             ),
             variants=(variant,),
         )
 
-    def _write_neighbours(self, staging: Staging) -> list[str]:
+    def _write_neighbours(self, pending: Change) -> list[str]:
         """Write configuration and tokenizer beside the model, as Hugging Face does."""
         contents = {"config.json": (self.source.folder / "config.json").read_bytes()}
         if self.tokenizer is not None:
@@ -184,9 +184,9 @@ class _Export:
         if self.head == "text-classification" and activation.is_file():
             contents[MODEL_CONFIG] = activation.read_bytes()
         for file, content in contents.items():
-            staging.path(file).write_bytes(content)
+            pending.path(file).write_bytes(content)
         if self.head == "feature-extraction":
-            return [*contents, *write_sentence_files(staging, self.source, self.config)]
+            return [*contents, *write_sentence_files(pending, self.source, self.config)]
         return list(contents)
 
     def report(self, folder: Path, written: Written, variant: Variant) -> ExportReport:

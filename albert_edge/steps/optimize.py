@@ -95,7 +95,7 @@ def optimize(
         head = opened.manifest.head
         plan = _plan(opened, target, layout, logits)
         authored = author(config, head, plan)
-        path = pending.staging.path(f"onnx/{_name(plan)}.onnx")
+        path = pending.path(f"onnx/{_name(plan)}.onnx")
         tensors = read_onnx(portable).tensors
         with progress_bar(progress, unit="bytes") as report:
             step = partial(report, "writing weights")
@@ -104,7 +104,7 @@ def optimize(
         parity = _compare(portable, path, plan, inputs)
         variant = Variant(
             name=_name(plan),
-            files={MODEL: tuple(map(pending.staging.record, files))},
+            files={MODEL: tuple(map(pending.record, files))},
             inputs={MODEL: HEADS[head].inputs},
             precision="fp32",
             target=plan.target,

@@ -15,7 +15,7 @@ from albert_edge.architecture.heads import HEADS
 from albert_edge.architecture.precisions import Compressed
 from albert_edge.architecture.weights import Matrix
 from albert_edge.bundle.bundle import open_bundle
-from albert_edge.bundle.change import Staging, change
+from albert_edge.bundle.change import Change, change
 from albert_edge.bundle.manifest import MODEL, Variant
 from albert_edge.check.portable import portable_file, require_onnx
 from albert_edge.check.quality import Budget, Quality
@@ -127,7 +127,7 @@ def quantize(
         opened = open_bundle(folder)  # read again, now that no other process can change it
         config = read_config(opened.listed("config.json"))
         head = opened.manifest.head
-        with tempfile.TemporaryDirectory(dir=pending.staging.folder) as scratch:
+        with tempfile.TemporaryDirectory(dir=pending.folder) as scratch:
             compressor = Compressor(
                 config,
                 head,
@@ -146,7 +146,7 @@ def quantize(
                 tip=report.tip,
                 report=report,
             )
-        variant = _write(pending.staging, compressor, precision, report, head)
+        variant = _write(pending, compressor, precision, report, head)
         pending.manifest = opened.manifest.with_variant(variant)
     return replace(report, variant=variant)
 
@@ -247,17 +247,17 @@ def _shortest(asked: Compression) -> str | Compression:
 
 
 def _write(
-    staging: Staging, compressor: Compressor, asked: Compression, report: QuantizeReport, head: str
+    pending: Change, compressor: Compressor, asked: Compression, report: QuantizeReport, head: str
 ) -> Variant:
     plan = asked.plan(report.matrices) if isinstance(asked, Mixed) else asked.plan()
     name = asked.variant()
-    path = staging.path(f"onnx/{name}.onnx")
+    path = pending.path(f"onnx/{name}.onnx")
     files, authored = compressor.write(path, plan)
     applied = {kind.value: count for kind, count in authored.applied.items()}
     quality = {} if report.quality is None else asdict(report.quality)
     return Variant(
         name=name,
-        files={MODEL: tuple(map(staging.record, files))},
+        files={MODEL: tuple(map(pending.record, files))},
         inputs={MODEL: HEADS[head].inputs},
         precision=report.precision,
         target=plan.target,

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from albert_edge.architecture.config import AlbertConfig
-from albert_edge.bundle.change import Staging
+from albert_edge.bundle.change import Change
 from albert_edge.bundle.sentence_layout import (
     MODEL_CONFIG,
     MODULE_CONFIG,
@@ -30,11 +30,11 @@ from albert_edge.json_fields import parse_json, read_text
 _TRANSFORMER_CONFIGS = (TRANSFORMER_CONFIG, "sentence_albert_config.json")
 
 
-def write_sentence_files(staging: Staging, source: Source, config: AlbertConfig) -> list[str]:
+def write_sentence_files(pending: Change, source: Source, config: AlbertConfig) -> list[str]:
     """Write the files that turn outputs of a model into embeddings of sentences.
 
     Args:
-        staging: The bundle.
+        pending: The change of the bundle.
         source: The checkpoint.
         config: Its configuration.
 
@@ -52,7 +52,7 @@ def write_sentence_files(staging: Staging, source: Source, config: AlbertConfig)
     _, *modules = parse_modules(text, str(path), error)
     entries = parse_json(text, str(path), error)
     entries[0]["path"] = ""  # the model of a bundle has no folder of its own
-    staging.path(MODULES).write_text(json.dumps(entries, indent=2) + "\n", encoding="utf-8")
+    pending.path(MODULES).write_text(json.dumps(entries, indent=2) + "\n", encoding="utf-8")
     settings = [source.folder / name for name in _TRANSFORMER_CONFIGS]
     originals = {
         MODEL_CONFIG: source.root / MODEL_CONFIG,
@@ -64,12 +64,12 @@ def write_sentence_files(staging: Staging, source: Source, config: AlbertConfig)
     files = [MODULES]
     for file, original in originals.items():
         if original.is_file():
-            shutil.copyfile(original, staging.path(file))
+            shutil.copyfile(original, pending.path(file))
             files.append(file)
     for module in modules:
         if module.kind == "Dense":
             files.append(f"{module.folder}/{MODULE_WEIGHTS}")
-            _write_weights(source.root / module.folder, config, staging.path(files[-1]))
+            _write_weights(source.root / module.folder, config, pending.path(files[-1]))
     return files
 
 

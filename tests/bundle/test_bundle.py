@@ -50,10 +50,9 @@ NOTES = "onnx/notes.txt"
 def commit(folder: Path, contents: Contents) -> None:
     """Make `contents` the bundle; each .onnx is a variant, with the .data of its name, if any."""
     with change(folder) as pending:
-        staging = pending.staging
         for file, content in contents.items():
-            staging.path(file).write_bytes(content)
-        records = {file: staging.record(staging.path(file)) for file in contents}
+            pending.path(file).write_bytes(content)
+        records = {file: pending.record(pending.path(file)) for file in contents}
         pending.manifest = manifest(
             files=[record for file, record in records.items() if "/" not in file],
             variants=[
@@ -448,7 +447,7 @@ def test_an_error_inside_a_change_leaves_all_as_it_was(
     before = listing(folder)
     raised = BundleError("x", tip="y") if error is BundleError else error("x")
     with pytest.raises(type(raised)), change(folder) as pending:
-        pending.staging.path("onnx/model.onnx").write_bytes(b"half")
+        pending.path("onnx/model.onnx").write_bytes(b"half")
         pending.manifest = manifest([], [])
         raise raised
     assert listing(folder) == before
@@ -457,14 +456,14 @@ def test_an_error_inside_a_change_leaves_all_as_it_was(
 def test_a_change_without_a_manifest_leaves_all_as_it_was(folder: Path) -> None:
     before = listing(folder)
     with change(folder) as pending:
-        pending.staging.path("onnx/model.onnx").write_bytes(b"half")
+        pending.path("onnx/model.onnx").write_bytes(b"half")
     assert listing(folder) == before
 
 
 @pytest.mark.parametrize("name", ["new", "some/new/folder"])
 def test_an_error_inside_a_change_removes_the_folders_it_made(tmp_path: Path, name: str) -> None:
     with pytest.raises(RuntimeError), change(tmp_path / name) as pending:
-        pending.staging.path("onnx/model.onnx").write_bytes(b"half")
+        pending.path("onnx/model.onnx").write_bytes(b"half")
         raise RuntimeError
     assert listing(tmp_path) == {}
 
@@ -487,9 +486,9 @@ def test_replaced_variants_are_deleted_and_user_files_kept(folder: Path) -> None
 def test_a_variant_added_keeps_the_others(folder: Path) -> None:
     before = open_bundle(folder).manifest
     with change(folder) as pending:
-        path = pending.staging.path("onnx/model_int8.onnx")
+        path = pending.path("onnx/model_int8.onnx")
         path.write_bytes(b"int8")
-        pending.manifest = before.with_variant(variant("model_int8", pending.staging.record(path)))
+        pending.manifest = before.with_variant(variant("model_int8", pending.record(path)))
     after = open_bundle(folder)
     assert [v.name for v in after.manifest.variants] == ["model", "model_optimized", "model_int8"]
     assert visible_files(folder) == {**OLD, NOTES: b"mine", "onnx/model_int8.onnx": b"int8"}
@@ -501,8 +500,8 @@ def test_of_two_writers_at_once_the_second_is_refused(folder: Path) -> None:
         with pytest.raises(BundleError, match="Another process") as caught:
             commit(folder, NEW)
         assert caught.value.tip
-        first.staging.path("config.json").write_bytes(b"first")
-        record = first.staging.record(first.staging.path("config.json"))
+        first.path("config.json").write_bytes(b"first")
+        record = first.record(first.path("config.json"))
         first.manifest = manifest([record], [])
     assert open_bundle(folder).read_text("config.json") == "first"
     commit(folder, NEW)  # the lock is gone with the change
@@ -510,7 +509,7 @@ def test_of_two_writers_at_once_the_second_is_refused(folder: Path) -> None:
 
 def test_readers_see_the_old_bundle_during_a_change(folder: Path) -> None:
     with change(folder) as pending:
-        pending.staging.path("config.json").write_bytes(b"half")
+        pending.path("config.json").write_bytes(b"half")
         assert {record.file for record in open_bundle(folder).check_all()} == set(OLD)
         assert open_bundle(folder).read_text("config.json") == '{"is": "old"}'
 
