@@ -113,7 +113,7 @@ class SentenceEmbeddings(Task):
         skipped = _prompt_length(encoder, prompt, parameters.cut)
         if skipped >= length:
             raise InputError(
-                "The text has no token after its prompt, whose tokens are not pooled.",
+                "No token is left of the text after its prompt, whose tokens are not pooled.",
                 tip="Use a prompt that ends in a space or a colon.",
             )
         return Windows((inputs,), skipped)

@@ -359,7 +359,7 @@ def test_a_prompt_that_leaves_nothing(base: Base, tmp_path: Path) -> None:
     prompt, text = "unbelievabl", "e"
     alone, whole = (len(both.ours.encoder.encoding(each).ids) for each in (prompt, prompt + text))
     assert whole < alone
-    with pytest.raises(InputError, match="no token is left"):
+    with pytest.raises(InputError, match="No token is left"):
         both.ours(text, prompt=prompt)
 
 
