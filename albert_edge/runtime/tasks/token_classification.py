@@ -34,15 +34,15 @@ from albert_edge.runtime.vectors import softmax
 
 
 class Parameters(Truncation, total=False):
-    """The parameters of a call. A limit and a truncation are without effect beside a stride.
+    """The parameters of a call. With a stride, `max_length` is that of a window.
 
     Attributes:
-        aggregation_strategy: "none", the default, answers each token; the others answer groups of
-            neighbours with one label. "simple" groups tokens; "first", "average" and "max" group
+        aggregation_strategy: "none", the default, labels tokens; the others label groups of
+            neighbouring tokens. "simple" groups tokens; "first", "average" and "max" group
             words, whose label is that of their first token, of the mean of their tokens' scores,
             or of their surest token.
-        ignore_labels: What is left out of the answer, groups by the label without its B- or I-;
-            ["O"] by default.
+        ignore_labels: Labels to leave out of the answer, for groups without B- or I-; by default
+            ["O"].
         stride: How many tokens neighbouring windows of a text over the limit share. By default
             there are no windows, and such a text is an error.
         is_split_into_words: Whether an item is a list of words instead of a text.
