@@ -1,8 +1,8 @@
-"""What is known of the activation functions that config.json's hidden_act names."""
+"""Facts about the activation functions that config.json's hidden_act names."""
 
 from __future__ import annotations
 
-# The names that are GELU itself, with what ONNX's Gelu operator calls their approximation.
+# The names of GELU, with its approximation as an attribute of ONNX's Gelu operator.
 GELUS = {
     "gelu": "none",
     "gelu_python": "none",
@@ -13,7 +13,7 @@ GELUS = {
     "gelu_pytorch_tanh": "tanh",
 }
 
-# Minima, rounded away from zero, of the functions with far more room above zero than below.
+# Minima, rounded away from zero, of the functions whose range is far larger above zero than below.
 LOWER_BOUNDS = {
     **dict.fromkeys(GELUS, -0.1701),
     "gelu_10": -0.1701,

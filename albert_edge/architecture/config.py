@@ -1,8 +1,7 @@
-"""config.json -> AlbertConfig: read by an allow-list, every value checked against its range.
+"""Read config.json into an AlbertConfig: fields on an allow-list, checked against their ranges.
 
-Only the fields that change what the network computes or what its answers are called are read.
-Training-time fields (dropout, initializer_range, ...) are ignored; anything that would have a
-program run code from the checkpoint is refused.
+Those are the fields that affect outputs or the names of labels. Training-time fields (dropout,
+initializer_range, ...) are ignored; fields that name code in the checkpoint to run are refused.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ _SIZES: dict[str, tuple[int, int, int]] = {
 
 @dataclass(frozen=True, slots=True)
 class AlbertConfig:
-    """The geometry of an ALBERT and the names of its answers.
+    """The geometry of an ALBERT and the names of its labels.
 
     Sizes are counts of units; `labels` is ordered by class id and has `num_labels` entries.
     """
@@ -61,7 +60,7 @@ class AlbertConfig:
 
     @property
     def num_labels(self) -> int:
-        """How many classes the classification heads have."""
+        """The number of classes of the classification heads."""
         return len(self.labels)
 
     @property
@@ -111,8 +110,9 @@ def read_config(path: Path) -> AlbertConfig:
     architectures = fields.texts("architectures", None)
     return AlbertConfig(
         **sizes,
-        # Which activations can be built is known to graph/activations.py.
-        hidden_act=fields.text("hidden_act", "gelu_new"),
+        hidden_act=fields.text(
+            "hidden_act", "gelu_new"
+        ),  # graph/activations.py refuses unknown ones
         layer_norm_eps=fields.number("layer_norm_eps", 1e-12, above=0, high=1),
         tie_word_embeddings=fields.flag("tie_word_embeddings", True),
         architectures=architectures or (),

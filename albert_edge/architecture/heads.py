@@ -1,4 +1,4 @@
-"""The heads of ALBERT, one row each: everything that code needs to know about a head.
+"""The heads of ALBERT as a table with a row for each, which holds every fact about it.
 
 A head is what a model was trained for; a task is what a pipeline does with it. A new head needs a
 row here and a Module in `graph/heads.py`.
@@ -26,8 +26,8 @@ class Input:
     Attributes:
         name: Its name.
         axes: A name for each dimension; equal names have equal sizes.
-        type: Its type, as numpy calls it.
-        default: What fills it where a caller leaves it out, or None if it must be given.
+        type: The name of its numpy type.
+        default: The value that fills it if the caller omits it, or None if it is required.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Input:
 
 
 def text_inputs(axes: Axes = TEXT) -> tuple[Input, ...]:
-    """The three inputs of an encoder of text."""
+    """Return the three inputs of an encoder of text."""
     return (
         Input("input_ids", axes),
         Input("attention_mask", axes, default=1),
@@ -47,18 +47,18 @@ def text_inputs(axes: Axes = TEXT) -> tuple[Input, ...]:
 
 @dataclass(frozen=True, slots=True)
 class HeadSpec:
-    """What is known of a head.
+    """The facts about a head.
 
     Attributes:
         class_name: transformers' class for it.
-        outputs: Axes of each output: names that stay symbolic, or fields of the configuration.
-        masked_outputs: The same where logits are computed at [MASK] only; empty for heads that do
-            not score the vocabulary at a [MASK].
+        outputs: Axes of each output: symbolic names, or fields of the configuration.
+        masked_outputs: The same if logits are computed at [MASK] only; empty for heads that do not
+            score the vocabulary at a [MASK].
         decisive: Outputs whose largest entry is the model's decision.
-        classifies_texts: Whether its output is classes of a whole text, of which the
-            configuration says how they are decided between.
-        biases: Names of the biases added last, with the outputs that each is added to, in order.
-        inputs: What the model takes.
+        classifies_texts: Whether it scores classes of a whole text; the configuration then says
+            whether the decision is one class, several or a number.
+        biases: Names of the biases added last, with the outputs they are added to, in order.
+        inputs: The inputs of the model.
     """
 
     class_name: str
@@ -71,11 +71,11 @@ class HeadSpec:
 
     @property
     def has_choices(self) -> bool:
-        """Whether an item is several texts, of which the model chooses one."""
+        """Whether an item is several texts from which the model chooses."""
         return "num_choices" in self.inputs[0].axes
 
     def ids_shape(self, batch: int, length: int, choices: int = 2) -> tuple[int, ...]:
-        """The shape of the first input for a batch of items.
+        """Return the shape of the first input for a batch of items.
 
         >>> HEADS["multiple-choice"].ids_shape(1, 8)
         (1, 2, 8)
@@ -84,10 +84,11 @@ class HeadSpec:
         return tuple(sizes[axis] for axis in self.inputs[0].axes)
 
     def decision(self, config: AlbertConfig) -> Decision | None:
-        """How outputs turn into decisions: by the largest entry, or by each that is above 0.
+        """Return how outputs turn into decisions.
 
         Returns:
-            None if nothing is decided: embeddings, or a regression.
+            "largest" (the largest entry), "positive" (every entry above 0), or None for outputs
+            without a decision: embeddings, or a regression.
         """
         if self.classifies_texts and config.problem_type == "multi_label_classification":
             return "positive"
@@ -156,7 +157,7 @@ HEADS: dict[str, HeadSpec] = {
     ),
 }
 
-# Which head a task needs. The first task of a head is the one a bundle answers by default.
+# The head that each task needs. A bundle answers the first task of its head by default.
 HEAD_OF_TASK: dict[str, str] = {
     "feature-extraction": "feature-extraction",
     "fill-mask": "fill-mask",
@@ -172,5 +173,5 @@ HEAD_OF_TASK: dict[str, str] = {
 
 
 def head_of_class(class_name: str) -> str | None:
-    """The head that a class of transformers has, or None if it is not a known one."""
+    """Return the head of a class of transformers, or None if the class is unknown."""
     return next((name for name, head in HEADS.items() if head.class_name == class_name), None)

@@ -1,8 +1,8 @@
-"""The weights of ALBERT, one row each: everything that code needs to know about a weight.
+"""The weights of ALBERT as a table with a row for each, which holds every fact about it.
 
 Names are those of transformers' ALBERT classes. A row covers all hidden groups and inner layers:
-its name has "*" in place of an index. A new weight needs a row here, and a Module in `graph/` that
-has it as a parameter.
+its name has "*" in place of an index. A new weight needs a row here and a Module in `graph/` that
+declares it as a parameter.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Kind = Literal["matrix", "table", "bias", "norm", "parameter", "smoothing"]
 
 
 class Matrix(StrEnum):
-    """The distinct matrices of an ALBERT: each may have a precision of its own."""
+    """The distinct matrices of an ALBERT, whose precisions may differ."""
 
     EMBEDDINGS = "embeddings"
     PROJECTION = "projection"
@@ -35,7 +35,7 @@ class Features:
     """The input of matrices.
 
     Attributes:
-        name: What it is called.
+        name: Its name.
         smoothing: The weight that scales it, in plans that smooth.
         is_activated: Whether it is the output of the model's activation function.
     """
@@ -45,13 +45,13 @@ class Features:
     is_activated: bool = False
 
     def lower_bound(self, hidden_act: str) -> float | None:
-        """The minimum of its values, at most 0, or None if knowing it is of no use."""
+        """Return the minimum of its values, at most 0, or None if there is none worth using."""
         return LOWER_BOUNDS.get(hidden_act) if self.is_activated else None
 
 
 @dataclass(frozen=True, slots=True)
 class WeightSpec:
-    """What is known of a weight.
+    """The facts about a weight.
 
     Attributes:
         name: Its name in the checkpoint, with "*" for an index.
@@ -59,7 +59,7 @@ class WeightSpec:
             "norm" (scale or shift of a normalization), "parameter" of an activation function, or
             "smoothing" (a vector that only compressed files have).
         matrix: Which of the distinct matrices it is, or None.
-        reads: The input of a matrix, or None.
+        reads: The input of the matrix, or None.
         parts: The weights that stand side by side in it, if it is packed.
         rewrite: The exact rewrite that scales its channels before quantization, if any.
     """
@@ -78,7 +78,7 @@ class WeightSpec:
 
     @property
     def is_exported(self) -> bool:
-        """Whether checkpoints have it, under this name."""
+        """Whether checkpoints have it under this name."""
         return self.kind != "smoothing" and not self.parts
 
 
@@ -100,7 +100,7 @@ BALANCED_VALUES, BALANCED_EMBEDDINGS = "balanced-values", "balanced-embeddings"
 
 
 def linear_weights(module: str, matrix: Matrix, reads: Features) -> list[WeightSpec]:
-    """The rows of a linear layer: its matrix and its bias."""
+    """Return the rows of a linear layer: its matrix and its bias."""
     return [
         WeightSpec(f"{module}.weight", "matrix", matrix, reads),
         WeightSpec(f"{module}.bias", "bias"),
@@ -156,7 +156,7 @@ WEIGHTS: dict[str, WeightSpec] = {row.name: row for row in _rows()}
 
 
 def find_weight(name: str) -> WeightSpec | None:
-    """The row of a weight, or None if it is not a known one.
+    """Return the row of a weight, or None if it is unknown.
 
     >>> find_weight("albert.encoder.albert_layer_groups.0.albert_layers.1.ffn.weight").matrix
     <Matrix.FFN: 'ffn'>
@@ -164,10 +164,10 @@ def find_weight(name: str) -> WeightSpec | None:
     return WEIGHTS.get(_INDEX.sub(".*", name))
 
 
-def beside(row: str, name: str) -> str:
-    """The name that a row stands for in the layer of another weight.
+def with_indices(row: str, name: str) -> str:
+    """Fill in the indices of a row's name from those of a weight.
 
-    >>> beside("groups.*.layers.*.norm.bias", "groups.0.layers.1.ffn.weight")
+    >>> with_indices("groups.*.layers.*.norm.bias", "groups.0.layers.1.ffn.weight")
     'groups.0.layers.1.norm.bias'
     """
     for index in _INDEX.findall(name):
@@ -176,12 +176,12 @@ def beside(row: str, name: str) -> str:
 
 
 def scale_name(name: str) -> str:
-    """The name of the scale that lies beside a quantized weight."""
+    """Return the name of the scale of a quantized weight."""
     return f"{name}_scale"
 
 
-def is_of_a_head(name: str) -> bool:
-    """Whether a weight is part of a head, known by the module it is in, and not of the body."""
+def belongs_to_head(name: str) -> bool:
+    """Return whether a weight is in a module of a head rather than of the body."""
     modules = {row.split(".")[0] for row in WEIGHTS} - {"albert"}
     return name.startswith("albert.pooler.") or name.partition(".")[0] in modules
 

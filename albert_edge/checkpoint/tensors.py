@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from albert_edge.architecture.config import AlbertConfig, read_config
-from albert_edge.architecture.weights import is_of_a_head
+from albert_edge.architecture.weights import belongs_to_head
 from albert_edge.checkpoint.formats import read_headers
 from albert_edge.checkpoint.formats.base import Shape, StoredTensor
 from albert_edge.checkpoint.names import BUFFERS, TIED, canonical_name
@@ -54,7 +54,7 @@ class Checkpoint:
         used = {self._stored_name(name) for name in expected}
         others = sorted(self.stored.keys() - expected.keys() - used - BUFFERS)
         for name in others:
-            if not is_of_a_head(name):
+            if not belongs_to_head(name):
                 stored = self.stored[name]
                 raise CheckpointError(
                     f"{stored.file}: tensor {stored.name} of shape {_show(stored.shape)} is not "

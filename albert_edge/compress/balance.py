@@ -17,14 +17,14 @@ from albert_edge.architecture.weights import (
     LAYER,
     PROJECTION,
     WEIGHTS,
-    beside,
     find_weight,
+    with_indices,
 )
 from albert_edge.compress.rounding import Floats
 
 Weights = Mapping[str, Floats]
 
-# What a normalized feature rarely exceeds, in standard deviations.
+# A normalized feature rarely exceeds this many standard deviations.
 _SPREAD = np.float32(3)
 
 # Channels below this share of the median are treated as if they had it.
@@ -34,11 +34,11 @@ _FAINT = 1e-3
 def layers(names: Iterable[str]) -> Iterator[str]:
     """Yield the path of every distinct layer, from the names of its weights."""
     value = WEIGHTS[f"{ATTENTION}.value.weight"]
-    yield from (beside(LAYER, name) for name in names if find_weight(name) is value)
+    yield from (with_indices(LAYER, name) for name in names if find_weight(name) is value)
 
 
 def balance_values(weights: Weights) -> dict[str, Floats]:
-    """Give every channel between value and attention output the same share of both matrices.
+    """Balance the channels between the value and the attention output matrix.
 
     Cross-layer equalization (Nagel et al. 2019, https://arxiv.org/abs/1906.04721): attention mixes
     tokens, never channels, so a channel may be divided by any number before it and multiplied
@@ -70,7 +70,7 @@ def balance_embeddings(weights: Weights) -> dict[str, Floats]:
 
 
 def smooth(weights: Weights, largest: Mapping[str, Floats]) -> dict[str, Floats]:
-    """Give every hidden feature the same share of itself and of the matrices that read it.
+    """Balance hidden features with the rows of the matrices that read them.
 
     SmoothQuant (Xiao et al. 2022, https://arxiv.org/abs/2211.10438) with strength one half. The
     hidden states are read again by the residual connection, so they are scaled on their way into
@@ -95,12 +95,12 @@ def smooth(weights: Weights, largest: Mapping[str, Floats]) -> dict[str, Floats]
 
 def readers(names: Iterable[str]) -> dict[str, list[str]]:
     """Group the matrices that read hidden states by the vector that smooths their input."""
-    found: dict[str, list[str]] = {}
+    matrices: dict[str, list[str]] = {}
     for name in names:
         spec = find_weight(name)
         if spec and spec.kind == "matrix" and spec.reads and spec.reads.smoothing:
-            found.setdefault(beside(spec.reads.smoothing, name), []).append(name)
-    return found
+            matrices.setdefault(with_indices(spec.reads.smoothing, name), []).append(name)
+    return matrices
 
 
 def _balance(before: Floats, after: Floats) -> Floats:

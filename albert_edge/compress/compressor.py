@@ -1,10 +1,10 @@
-"""Build compressed models of one bundle and judge them on the same texts."""
+"""Build compressed models of a bundle and judge them on the same texts."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -23,7 +23,7 @@ from albert_edge.compress.balance import (
 )
 from albert_edge.compress.offset import correct, offsets, without
 from albert_edge.compress.rounding import Floats
-from albert_edge.compress.statistics import Seen, gather
+from albert_edge.compress.statistics import InputStatistics, gather
 from albert_edge.compress.store import Cache, CompressedWeights
 from albert_edge.graph.authored import Authored
 from albert_edge.graph.plan import CPU_OPTIMIZATIONS, Plan
@@ -74,8 +74,8 @@ class _Weights:
     """Float weights ready to be rounded, statistics of their inputs, and quantized matrices."""
 
     floats: Mapping[str, Floats]
-    seen: Mapping[str, Seen]
-    cache: Cache
+    statistics: Mapping[str, InputStatistics] = field(default_factory=dict)
+    cache: Cache = field(default_factory=dict)
 
 
 class Compressor:
@@ -91,7 +91,7 @@ class Compressor:
         progress: Called with (what, done, total).
 
     Attributes:
-        origin: Where the texts come from that models are judged on, in words.
+        origin: A description of the texts that models are judged on.
         reference_bytes: Size of the portable file.
     """
 
@@ -136,15 +136,15 @@ class Compressor:
         step = _step(self._sample.inputs) if briefly else 1
         sample = self._sample.every(step)
         expected = self._expected[::step]
-        found, seconds = self._answers(path, names, sample, integers=plan.quantizes_activations)
-        few = _step(found)
-        off = offsets(self._head, self._floats, expected[::few], found[::few])
-        found = [without(outputs, off) for outputs in found]
+        answers, seconds = self._answers(path, names, sample, integers=plan.quantizes_activations)
+        few = _step(answers)
+        errors = offsets(self._head, self._floats, expected[::few], answers[::few])
+        answers = [without(outputs, errors) for outputs in answers]
         reference = Reference(self._config, self._head, expected, sample.labels)
         size = sum(file.stat().st_size for file in files)
         for file in files:
             file.unlink()
-        return Trial(plan, reference.compare(found), size, seconds, off)
+        return Trial(plan, reference.compare(answers), size, seconds, errors)
 
     def write(self, path: Path, plan: Plan) -> tuple[list[Path], Authored]:
         """Write a model; return its files, and the graph without weights."""
@@ -154,8 +154,7 @@ class Compressor:
         return self._write(path, plan, weights)
 
     def _weights(self, plan: Plan) -> _Weights:
-        as_exported = _Weights(self._floats, {}, {})
-        return self._balanced if plan.target == "cpu" else as_exported
+        return self._balanced if plan.target == "cpu" else _Weights(self._floats)
 
     def rewrites(self, plan: Plan) -> dict[str, int]:
         """Return the exact rewrites of the weights under a plan, and how often they apply."""
@@ -174,16 +173,15 @@ class Compressor:
         floats = {**self._floats, **balance_values(self._floats)}
         floats.update(balance_embeddings(floats))
         plan = Plan("cpu", "unrolled", CPU_OPTIMIZATIONS, observed=True)
-        unseen = _Weights(floats, {}, {})
-        files, _ = self._write(self._scratch / "observed.onnx", plan, unseen)
-        seen = gather(self._observe(files[0]))
+        files, _ = self._write(self._scratch / "observed.onnx", plan, _Weights(floats))
+        statistics = gather(self._observe(files[0]))
         return_freed_memory()  # of the session, which is gone
         for file in files:
             file.unlink()
-        smoothed = smooth(floats, {name: one.largest for name, one in seen.items()})
+        smoothed = smooth(floats, {name: of.largest for name, of in statistics.items()})
         for vector, names in readers(floats).items():
-            seen.update({name: seen[name].scaled(smoothed[vector]) for name in names})
-        return _Weights({**floats, **smoothed}, seen, {})
+            statistics.update({name: statistics[name].scaled(smoothed[vector]) for name in names})
+        return _Weights({**floats, **smoothed}, statistics)
 
     def _observe(self, path: Path) -> Iterator[Outputs]:
         run = self._load(path, integers=False)
@@ -198,7 +196,7 @@ class Compressor:
         from albert_edge.graph.writer import write_model
 
         authored = author(self._config, self._head, plan)
-        source = CompressedWeights(authored, weights.floats, weights.seen, weights.cache)
+        source = CompressedWeights(authored, weights.floats, weights.statistics, weights.cache)
         return write_model(authored, source, path), authored
 
     def _answers(
@@ -206,17 +204,17 @@ class Compressor:
     ) -> tuple[list[Outputs], float]:
         """Return the thinned outputs of a model for every text, and its median time."""
         run = self._load(path, integers=integers)
-        found, seconds = [], []
+        answers, seconds = [], []
         run(sample.inputs[0])  # the first run allocates
         for count, arrays in enumerate(sample.inputs, 1):
             start = perf_counter()
             outputs = run(arrays)
             seconds.append(perf_counter() - start)
-            found.append(thin(outputs))
+            answers.append(thin(outputs))
             self._progress(f"answering in {name}", count, len(sample.inputs))
         del run
         return_freed_memory()
-        return found, median(seconds)
+        return answers, median(seconds)
 
 
 def _step(inputs: Sequence[object]) -> int:

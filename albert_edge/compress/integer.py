@@ -1,4 +1,4 @@
-"""Quantize a float matrix to integers and scales, symmetrically: zero is stored as zero."""
+"""Quantize a float matrix to integers and scales, symmetrically around zero."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from albert_edge.compress.rounding import Floats, round_weights
 Int8s = npt.NDArray[np.int8]
 Bytes = npt.NDArray[np.uint8]
 
-# Multiples of the scale that maps the largest value to -8, tried for 4 bits. Below 1 a few values
-# are clipped, which costs less than coarser steps for all; at 8/7 both ends fit.
+# Tried for 4 bits, times the scale that maps the value furthest from zero to -8. Below 1 a
+# few values are clipped, which can cost less than coarser steps for all; at 8/7 both signs fit.
 _MULTIPLES = np.append(np.linspace(0.7, 1.1, 9), 8 / 7).astype(np.float32)
 
 
@@ -24,7 +24,7 @@ def quantize_columns(
 
     Args:
         matrix: (in_features, out_features).
-        covariance: Of what enters the matrix (see `rounding.round_weights`).
+        covariance: Of the input of the matrix (see `rounding.round_weights`).
 
     Returns:
         Integers from -127 to 127, (in_features, out_features), and scales, (out_features,).
@@ -39,15 +39,15 @@ def quantize_blocks(
     """Quantize with a scale for every `block` values of a row, as MatMulNBits lays them out.
 
     Args:
-        matrix: (rows, values). Rows are filled up with zeros to a multiple of `block`.
+        matrix: (rows, values). Rows are padded with zeros to a multiple of `block`.
         bits: 8 or 4.
         block: Values that share a scale.
-        covariance: Of what the rows are multiplied with (see `rounding.round_weights`).
+        covariance: Of the features the rows are multiplied with (see `rounding.round_weights`).
 
     Returns:
-        Unsigned integers whose zero is the middle of their range, (rows, blocks, bytes), two to
-        a byte where bits is 4, the first in the low half; and scales, (rows, blocks), which may
-        be negative where bits is 4.
+        Unsigned integers whose zero is the middle of their range, (rows, blocks, bytes), and
+        scales, (rows, blocks). With 4 bits, two integers share a byte, the first in its low half,
+        and scales may be negative.
     """
     rows, values = matrix.shape
     blocks = -(-values // block)
@@ -57,8 +57,8 @@ def quantize_blocks(
     middle = 1 << bits - 1
     lowest = -8 if bits == 4 else -127
     scale = _best_scale(cut) if bits == 4 else _nonzero(np.abs(cut).max(axis=2) / np.float32(127))
-    of_each = np.repeat(scale, block, axis=1)[:, :values]
-    padded[:, :values] = round_weights(matrix.T, of_each.T, lowest, middle - 1, covariance).T
+    scales = np.repeat(scale, block, axis=1)[:, :values]
+    padded[:, :values] = round_weights(matrix.T, scales.T, lowest, middle - 1, covariance).T
     integers = (padded + np.float32(middle)).astype(np.uint8).reshape(cut.shape)
     if bits == 8:
         return integers, scale
@@ -79,8 +79,8 @@ def dequantize_blocks(integers: Bytes, scale: Floats, bits: int, values: int) ->
 def _best_scale(cut: Floats) -> Floats:
     """Find the scale of least squared error for each block.
 
-    Four bits hold one more negative number than positive ones, so the sign of the scale maps the
-    value furthest from zero to -8.
+    Four bits range from -8 to 7, so the scale takes the sign that maps the value furthest from zero
+    to -8.
     """
     furthest = np.take_along_axis(cut, np.abs(cut).argmax(axis=2)[..., None], axis=2)[..., 0]
     best = _nonzero(furthest / np.float32(-8))

@@ -1,9 +1,9 @@
 """Correct the mean error of compressed outputs through the biases of the head.
 
-Rounding activations shifts what all tokens share by a constant, which is often the largest error
-of the outputs. It is measured by running the compressed model: empirical bias correction (Nagel et
-al. 2019, https://arxiv.org/abs/1906.04721). Only outputs are corrected, since a bias inside the
-shared layer serves applications with different errors.
+Rounding activations adds nearly the same error to all tokens, often the largest error of the
+outputs. It is measured by running the compressed model: empirical bias correction (Nagel et al.
+2019, https://arxiv.org/abs/1906.04721). Only outputs are corrected, since the applications of the
+shared layer have different errors but the same biases.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def offsets(
     head: str,
     weights: Mapping[str, Floats],
     expected: Sequence[Outputs],
-    found: Sequence[Outputs],
+    compressed: Sequence[Outputs],
 ) -> dict[str, Floats]:
     """Measure the mean error of outputs over all texts and tokens.
 
@@ -29,35 +29,35 @@ def offsets(
         head: A key of `HEADS`.
         weights: The float weights by name.
         expected: The float model's outputs for some texts.
-        found: The compressed model's for the same texts.
+        compressed: The compressed model's for the same texts.
 
     Returns:
-        What to subtract from every output that a bias can correct: a number for each entry of its
-        last axis, or one number where the bias is a single number.
+        The mean error of every output that a bias can correct: a number for each entry of its last
+        axis, or a single number if the bias is.
     """
-    off = {}
+    errors = {}
     for bias, outputs in HEADS[head].biases.items():
         features = len(weights[bias]) // len(outputs)
         for name in outputs:
-            errors = [
+            of_texts = [
                 (b[name] - a[name]).reshape(-1, features)
-                for a, b in zip(expected, found, strict=True)
+                for a, b in zip(expected, compressed, strict=True)
             ]
-            off[name] = np.concatenate(errors).mean(axis=0)
-    return off
+            errors[name] = np.concatenate(of_texts).mean(axis=0)
+    return errors
 
 
-def without(outputs: Outputs, off: Mapping[str, Floats]) -> Outputs:
+def without(outputs: Outputs, errors: Mapping[str, Floats]) -> Outputs:
     """Return the outputs that the corrected biases would give."""
-    return {name: y - off[name] if name in off else y for name, y in outputs.items()}
+    return {name: y - errors[name] if name in errors else y for name, y in outputs.items()}
 
 
 def correct(
-    head: str, weights: Mapping[str, Floats], off: Mapping[str, Floats]
+    head: str, weights: Mapping[str, Floats], errors: Mapping[str, Floats]
 ) -> dict[str, Floats]:
-    """Return the biases corrected by `off`."""
+    """Return the biases, corrected by the mean errors of their outputs, if there are any."""
     return {
-        bias: weights[bias] - np.concatenate([off[name] for name in outputs])
+        bias: weights[bias] - np.concatenate([errors[name] for name in outputs])
         for bias, outputs in HEADS[head].biases.items()
-        if off
+        if errors
     }

@@ -1,4 +1,4 @@
-"""The ways to compress a model, as values: each checks its options and makes its plan.
+"""The ways to compress a model, as values that check their options and make their plans.
 
 quantize("bundle", Int8(activations="per-tensor"))
 """
@@ -25,6 +25,8 @@ Precisions = Mapping[Matrix, Precision]
 Fp16Target = Literal["cuda", "portable"]
 Goal = Literal["smallest", "fastest"]
 
+_CHOICES = {"layout": Layout, "target": Fp16Target, "prefer": Goal, "activations": Activations}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compression:
@@ -45,14 +47,16 @@ class Compression:
         Raises:
             UsageError: One is not a valid choice.
         """
-        require_choice("layout", self.layout, Layout)
+        for option, choices in _CHOICES.items():
+            if option in _options(type(self)):
+                require_choice(option, getattr(self, option), choices)
 
     def variant(self) -> str:
-        """The name of the variant, which optimum and transformers.js find where they have one."""
+        """Return the name of the variant: that of optimum and transformers.js, if they have one."""
         return self.file_name
 
     def plan(self) -> Plan:
-        """How the graph is authored."""
+        """Return the plan to author the graph with."""
         return _integer_plan(dict.fromkeys(Matrix, Precision(self.name)), self.layout)
 
 
@@ -62,18 +66,14 @@ class Int8(Compression):
 
     Attributes:
         activations: What shares a scale when activations are quantized: each token
-            ("per-token"), or all of a run ("per-tensor"), which is a little faster and lets
-            texts of one batch change each other's answers.
+            ("per-token"), or all of a run ("per-tensor"), which is a little faster but lets
+            texts of a batch change each other's answers.
     """
 
     activations: Activations = "per-token"
 
     name: ClassVar = "int8"
     file_name: ClassVar = "model_int8"
-
-    def __post_init__(self) -> None:
-        Compression.__post_init__(self)
-        require_choice("activations", self.activations, Activations)
 
     def plan(self) -> Plan:
         precisions = dict.fromkeys(Matrix, Precision.INT8)
@@ -84,8 +84,8 @@ class Int8(Compression):
 class Int8Block(Compression):
     """Integers of 8 bits with a scale per block.
 
-    The head is as in int8: it takes the same room, and the answer is read off it, where int8
-    quantizes activations twice as finely.
+    The head is stored as in int8: it takes the same space, and int8 quantizes the activations of a
+    head twice as finely.
     """
 
     name: ClassVar = "int8-block"
@@ -112,7 +112,7 @@ class Fp16(Compression):
         target: Whose operators are used: "cuda" for onnxruntime's CUDA execution provider,
             "portable" for every other runtime that computes in fp16, such as WebGPU in
             transformers.js.
-        layout: By default "unrolled", since a GPU waits for the CPU at every turn of a loop.
+        layout: By default "unrolled", since a GPU waits for the CPU at every iteration of a loop.
     """
 
     target: Fp16Target = "cuda"
@@ -120,10 +120,6 @@ class Fp16(Compression):
 
     name: ClassVar = "fp16"
     file_name: ClassVar = "model_fp16"
-
-    def __post_init__(self) -> None:
-        Compression.__post_init__(self)
-        require_choice("target", self.target, Fp16Target)
 
     def variant(self) -> str:
         # transformers.js loads model_fp16, so that name is for what every runtime reads.
@@ -136,10 +132,10 @@ class Fp16(Compression):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mixed(Compression):
-    """The best precision for each matrix that keeps the answers within the budget.
+    """The best precision of each matrix with which the answers stay within the budget.
 
     Attributes:
-        prefer: What to look for within the budget: the "smallest" file or the "fastest" model.
+        prefer: What is best within the budget: the "smallest" file or the "fastest" model.
         activations: As in `Int8`.
     """
 
@@ -149,13 +145,8 @@ class Mixed(Compression):
     name: ClassVar = "mixed"
     file_name: ClassVar = "model_mixed"
 
-    def __post_init__(self) -> None:
-        Compression.__post_init__(self)
-        require_choice("prefer", self.prefer, Goal)
-        require_choice("activations", self.activations, Activations)
-
     def plan(self, precisions: Precisions | None = None) -> Plan:
-        """How the graph is authored with these precisions; without any, in fp32."""
+        """Return the plan to author the graph with, fp32 for matrices without a precision."""
         return _integer_plan(precisions or {}, self.layout, self.activations)
 
 
@@ -165,25 +156,24 @@ COMPRESSIONS: dict[str, type[Compression]] = {
 
 
 def compression(name: str, **options: Any) -> Compression:
-    """The way to compress called `name`.
+    """Make a way to compress from its name and options.
 
     Args:
         name: A key of `COMPRESSIONS`.
         **options: Its options; those that are None are left at their defaults.
 
     Raises:
-        UsageError: There is no such way, it does not take one of the options, or a value of one
-            is not a valid choice.
+        UsageError: The name is unknown, or an option is unsupported or has an invalid value.
     """
     require_choice("precision", name, COMPRESSIONS)
     given = {option: value for option, value in options.items() if value is not None}
     for option, value in given.items():
         if option not in _options(COMPRESSIONS[name]):
-            taking = [other for other, kind in COMPRESSIONS.items() if option in _options(kind)]
+            others = [other for other, kind in COMPRESSIONS.items() if option in _options(kind)]
             raise UsageError(
                 Message(f"{name} does not take ", Argument(option, value), "."),
                 tip=Message(
-                    "Leave out ", Argument(option), f", or use precision {' or '.join(taking)}."
+                    "Leave out ", Argument(option), f", or use precision {' or '.join(others)}."
                 ),
             )
     return COMPRESSIONS[name](**given)
@@ -196,7 +186,7 @@ def _options(kind: type[Compression]) -> set[str]:
 def _integer_plan(
     precisions: Precisions, layout: Layout, activations: Activations = "per-token"
 ) -> Plan:
-    """A plan in the operators of a CPU, for which all integers are."""
+    """Make a plan with the operators of a CPU, the only target with operators for integers."""
     return Plan(
         "cpu",
         layout,

@@ -11,7 +11,7 @@ from albert_edge.graph.observer import groups
 
 Floats = npt.NDArray[np.float32]
 
-# Rows rounded one by one before their errors are passed on to all others in one product.
+# Rows rounded one by one before one product passes their errors on to all other rows.
 _BLOCK = 128
 
 # Relative damping of variances, since unseen texts vary differently.
@@ -29,11 +29,11 @@ def round_weights(
 
     Args:
         matrix: (in_features, out_features).
-        scale: That of every weight, in a shape that broadcasts to the matrix.
-        lowest: The least integer there is.
+        scale: Of every weight, in a shape that broadcasts to the matrix.
+        lowest: The smallest integer.
         highest: The largest.
-        covariance: Of what enters the matrix, for each of `groups`, if it is known and finite.
-            The mean is left out of it: a bias makes up for that.
+        covariance: Of the input of the matrix, for each of `groups`; ignored unless finite. The
+            error of the mean input is not part of it, since the bias corrects that.
 
     Returns:
         Integers, as floats, (in_features, out_features).
@@ -57,12 +57,12 @@ def _round_to_nearest(matrix: Floats, scale: Floats, lowest: int, highest: int) 
 def _round_together(
     matrix: Floats, scale: Floats, lowest: int, highest: int, covariance: Floats
 ) -> Floats:
-    """Round so that the product with what enters the matrix changes least.
+    """Round so that the product with the input of the matrix changes least.
 
-    What rounding a row did wrong, other rows make up for as far as their features vary together:
-    GPTQ (Frantar et al. 2022, https://arxiv.org/abs/2210.17323), as the nearest-plane algorithm
-    it is equal to (Chen et al. 2025, https://arxiv.org/abs/2507.18553), which takes one Cholesky
-    decomposition and no inverse.
+    Rows compensate for the rounding errors of other rows, as far as their features vary together:
+    GPTQ (Frantar et al. 2022, https://arxiv.org/abs/2210.17323), in the form of the equivalent
+    nearest-plane algorithm (Chen et al. 2025, https://arxiv.org/abs/2507.18553), which needs one
+    Cholesky decomposition and no inverse.
     """
     shares = _shares(covariance)
     integers, error = np.empty_like(matrix), np.empty_like(matrix)
@@ -77,14 +77,14 @@ def _round_together(
 
 
 def _shares(covariance: Floats) -> Floats:
-    """How much of the error of every later row a row takes up, (rows, rows), upper triangular."""
+    """Return the share of each later row's error that a row compensates, upper triangular."""
     damped = covariance.astype(np.float64)
     variance = np.diag(covariance) * (1 + _DAMPING)
-    # A feature that never varied takes nothing up, and gives nothing away.
+    # A feature that never varied compensates nothing, and no other compensates its errors.
     np.fill_diagonal(damped, np.where(variance > 0, variance, 1))
     try:
         upper = np.linalg.cholesky(damped).T.astype(np.float32)
-    except np.linalg.LinAlgError:  # no covariance, but what 32 bits left of numbers far too large
+    except np.linalg.LinAlgError:  # 32 bits were too few for these numbers
         return np.eye(len(damped), dtype=np.float32)
     upper /= np.diag(upper)[:, None].copy()
     return upper

@@ -1,17 +1,18 @@
 """Search for the best precision of each matrix within a budget of quality.
 
 An ALBERT has seven distinct matrices, so all 16,384 assignments of four precisions can be ranked.
-Each matrix is first compressed by itself and judged on a few texts, which gives its cost. Errors
-nearly add up, so assignments are then tried from the best predicted one down. The chosen model was
-built and judged as a whole, on all texts.
+First the cost of each matrix is measured: it is compressed by itself and judged on a few texts.
+Errors nearly add up, so whole models are then tried from the best predicted assignment down, and
+judged on all texts.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from operator import attrgetter
 
 from albert_edge.architecture.weights import Matrix
 from albert_edge.check.quality import Budget, Quality
@@ -25,13 +26,13 @@ _PROGRESS = 0.75
 
 @dataclass(frozen=True, slots=True)
 class MatrixCost:
-    """The effect of compressing one matrix by itself.
+    """The effect of compressing a single matrix.
 
     Attributes:
-        matrix: Which one.
-        precision: To what.
-        bytes_saved: Of the fp32 file.
-        seconds_saved: Of the median time to answer a text.
+        matrix: The matrix.
+        precision: Its precision.
+        bytes_saved: By how much the fp32 file shrinks.
+        seconds_saved: By how much the median time to answer a text shrinks.
         quality: How good the answers still are.
     """
 
@@ -49,12 +50,12 @@ class MatrixCost:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class SearchResult:
     """The result of a search.
 
     Attributes:
-        best: The best model within the budget, or None if there is none but fp32.
-        costs: What each matrix costs.
+        best: The best model within the budget, or None if only fp32 is.
+        costs: The effects of compressing each matrix.
         tried: How many assignments were judged as a whole.
     """
 
@@ -63,27 +64,27 @@ class Found:
     tried: int
 
 
-def search(compressor: Compressor, budget: Budget, options: Mixed) -> Found:
+def search(compressor: Compressor, budget: Budget, options: Mixed) -> SearchResult:
     """Find the smallest or the fastest model within a budget.
 
     Args:
-        compressor: Makes and judges models.
-        budget: What the answers may cost.
-        options: What to look for among those within the budget, and how to author it.
+        compressor: Builds and judges models.
+        budget: The least quality of the answers.
+        options: What is best within the budget, and how to author it.
     """
-    costs = _price(compressor, options)
+    costs = _measure_costs(compressor, options)
     ranked = list(_ranked(costs, options.prefer))
     best, rank, tried = _best_uniform(compressor, budget, options, ranked)
-    hopeless = float("inf")  # a predicted error known to be too large
+    too_large = math.inf  # a predicted error that failed, or nearly did
     for precisions, error in ranked[:rank]:
-        if error >= hopeless:
+        if error >= too_large:
             continue
         tried += 1
         trial = compressor.try_out(options.plan(precisions))
         if not budget.misses(trial.quality):
-            return Found(trial, costs, tried)
-        hopeless = _PROGRESS * error
-    return Found(best, costs, tried)
+            return SearchResult(trial, costs, tried)
+        too_large = _PROGRESS * error
+    return SearchResult(best, costs, tried)
 
 
 def _best_uniform(
@@ -92,11 +93,11 @@ def _best_uniform(
     options: Mixed,
     ranked: list[tuple[Precisions, float]],
 ) -> tuple[Trial | None, int, int]:
-    """Find the best model with one precision for all matrices, which others have to beat.
+    """Find the best model with the same precision for all matrices, for others to beat.
 
     Returns:
-        The model, or None if none of them is within the budget; its place among the assignments;
-        how many were tried.
+        The model, or None if none is within the budget; its rank among the assignments; how many
+        were tried.
     """
     uniform = [dict.fromkeys(Matrix, precision) for precision in INTEGERS]
     tried = 0
@@ -109,28 +110,22 @@ def _best_uniform(
     return None, len(ranked), tried
 
 
-def _price(compressor: Compressor, options: Mixed) -> list[MatrixCost]:
-    """Compress every matrix by itself."""
-    whole = compressor.try_out(options.plan(), briefly=True)
+def _measure_costs(compressor: Compressor, options: Mixed) -> list[MatrixCost]:
+    """Compress every matrix by itself, to every precision."""
+    fp32 = compressor.try_out(options.plan(), briefly=True)
     costs = []
     for matrix, precision in itertools.product(Matrix, INTEGERS):
         trial = compressor.try_out(options.plan({matrix: precision}), briefly=True)
-        saved = whole.bytes - trial.bytes
-        faster = whole.seconds - trial.seconds
-        costs.append(MatrixCost(matrix, precision, saved, faster, trial.quality))
+        saved = fp32.bytes - trial.bytes, fp32.seconds - trial.seconds
+        costs.append(MatrixCost(matrix, precision, *saved, trial.quality))
     return costs
 
 
 def _ranked(costs: list[MatrixCost], goal: Goal) -> Iterator[tuple[Precisions, float]]:
     """Yield every assignment that compresses something, the best first, and its error."""
-    gain: Callable[[MatrixCost], float] = {
-        "smallest": lambda cost: cost.bytes_saved,
-        "fastest": lambda cost: cost.seconds_saved,
-    }[goal]
+    gain = attrgetter({"smallest": "bytes_saved", "fastest": "seconds_saved"}[goal])
     options = [[None, *(c for c in costs if c.matrix is matrix)] for matrix in Matrix]
-    assignments = [
-        [cost for cost in chosen if cost is not None] for chosen in itertools.product(*options)
-    ]
+    assignments = [list(filter(None, chosen)) for chosen in itertools.product(*options)]
     assignments.sort(key=lambda chosen: -sum(map(gain, chosen)))
     for chosen in filter(None, assignments):
         precisions = {cost.matrix: cost.precision for cost in chosen}

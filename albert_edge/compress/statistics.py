@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,8 +15,8 @@ from albert_edge.graph.observer import groups
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """Statistics of what enters one matrix, over all texts, tokens and applications of a layer.
+class InputStatistics:
+    """Statistics of the input of a matrix, over all texts, tokens and applications of a layer.
 
     Attributes:
         mean: Of every feature, (features,).
@@ -27,54 +28,51 @@ class Seen:
     largest: Floats
     covariance: list[Floats]
 
-    def scaled(self, factor: Floats) -> Seen:
+    def scaled(self, factor: Floats) -> InputStatistics:
         """Return the statistics of features multiplied by positive factors."""
-        cuts = groups(len(factor))
-        return Seen(
-            self.mean * factor,
-            self.largest * factor,
-            [
-                one * np.outer(factor[cut], factor[cut])
-                for one, cut in zip(self.covariance, cuts, strict=True)
-            ],
-        )
+        parts = [factor[group] for group in groups(len(factor))]
+        covariance = [
+            within * np.outer(part, part)
+            for within, part in zip(self.covariance, parts, strict=True)
+        ]
+        return InputStatistics(self.mean * factor, self.largest * factor, covariance)
 
 
-def gather(runs: Iterable[Mapping[str, npt.NDArray[Any]]]) -> dict[str, Seen]:
+def gather(runs: Iterable[Mapping[str, npt.NDArray[Any]]]) -> dict[str, InputStatistics]:
     """Gather statistics from runs of a graph that was authored with `Plan.observed`.
 
     Args:
-        runs: Outputs by name; those with a colon in it are what `graph.observer` says.
+        runs: Outputs by name; names with a colon are those of `Observer.statistics`.
 
     Returns:
-        What enters each matrix, by the name of its weight.
+        The statistics of the input of each matrix, by the name of its weight.
     """
-    sums: dict[str, _Sums] = {}
+    sums: defaultdict[str, _Sums] = defaultdict(_Sums)
     for outputs in runs:
         _add(outputs, sums)
         del outputs  # before the next run allocates its own
-    seen: dict[str, Seen] = {}
-    for names, one in sums.items():
-        seen.update(dict.fromkeys(names.split(), one.finish()))
-    return seen
+    statistics: dict[str, InputStatistics] = {}
+    for names, total in sums.items():
+        statistics.update(dict.fromkeys(names.split(), total.finish()))
+    return statistics
 
 
-def _add(outputs: Mapping[str, npt.NDArray[Any]], sums: dict[str, _Sums]) -> None:
+def _add(outputs: Mapping[str, npt.NDArray[Any]], sums: defaultdict[str, _Sums]) -> None:
     """Add the statistics of a run to the sums, by the names of the weights they belong to."""
-    found: dict[str, dict[str, npt.NDArray[Any]]] = {}
+    by_weights: defaultdict[str, dict[str, npt.NDArray[Any]]] = defaultdict(dict)
     for output, values in outputs.items():
         statistic, colon, names = output.partition(":")
         if colon:
-            found.setdefault(names, {})[statistic] = values
-    for names, statistics in found.items():
-        sums.setdefault(names, _Sums()).add(statistics)
+            by_weights[names][statistic] = values
+    for names, statistics in by_weights.items():
+        sums[names].add(statistics)
 
 
 class _Sums:
     """Combines the statistics of many runs (Chan et al. 1979, STAN-CS-79-773).
 
-    Products are of features less the mean of their own run: with a mean far larger than the
-    deviations, 32 bits would lose the deviations.
+    Products are of features less the mean of their own run: 32 bits would lose deviations that are
+    far smaller than the mean.
     """
 
     def __init__(self) -> None:
@@ -88,19 +86,19 @@ class _Sums:
         self._rows.append(int(statistics["rows"][0]))
         self._means.append(statistics["mean"][0])
         self._largest.append(statistics["largest"][0])
-        cuts = groups(len(self._means[0]))
-        products = [statistics[f"products.{count}"] for count in range(len(cuts))]
+        count = len(groups(len(self._means[0])))
+        products = [statistics[f"products.{index}"] for index in range(count)]
         if not self._products:
-            self._products = [np.zeros_like(one) for one in products]
-        for total, one in zip(self._products, products, strict=True):
-            total += one
+            self._products = [np.zeros_like(product) for product in products]
+        for total, product in zip(self._products, products, strict=True):
+            total += product
 
-    def finish(self) -> Seen:
+    def finish(self) -> InputStatistics:
         """Return the statistics of all rows; the sums are consumed."""
         rows = sum(self._rows)
         mean = np.average(self._means, axis=0, weights=self._rows).astype(np.float32)
-        apart = (np.stack(self._means) - mean) * np.sqrt(self._rows, dtype=np.float32)[:, None]
-        for total, cut in zip(self._products, groups(len(mean)), strict=True):
-            total += apart[:, cut].T @ apart[:, cut]
+        weighted = (np.stack(self._means) - mean) * np.sqrt(self._rows, dtype=np.float32)[:, None]
+        for total, group in zip(self._products, groups(len(mean)), strict=True):
+            total += weighted[:, group].T @ weighted[:, group]
             total /= rows
-        return Seen(mean, np.max(self._largest, axis=0), self._products)
+        return InputStatistics(mean, np.max(self._largest, axis=0), self._products)

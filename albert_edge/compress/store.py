@@ -9,13 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from albert_edge.compress.integer import (
-    dequantize_blocks,
-    quantize_blocks,
-    quantize_columns,
-)
+from albert_edge.compress.integer import dequantize_blocks, quantize_blocks, quantize_columns
 from albert_edge.compress.rounding import Floats
-from albert_edge.compress.statistics import Seen
+from albert_edge.compress.statistics import InputStatistics
 from albert_edge.graph.authored import Authored, Weight
 from albert_edge.graph.plan import Blocks
 
@@ -27,8 +23,8 @@ class Stored:
     Attributes:
         integers: As stored in the file.
         scale: As stored in the file.
-        shift: What rounding adds to the product with the mean input, (out_features,), or None
-            where the mean is unknown.
+        shift: What rounding adds to the product with the mean input, (out_features,), or None if
+            the mean is unknown.
         column_sums: Column sums of the dequantized matrix, (out_features,).
     """
 
@@ -51,7 +47,7 @@ class CompressedWeights:
     Args:
         authored: The graph.
         floats: The float weights by name, matrices as (in_features, out_features).
-        seen: Statistics of the input of matrices, by name.
+        statistics: Of the input of matrices, by name.
         cache: Keeps quantized matrices for other graphs of the same floats.
     """
 
@@ -59,12 +55,12 @@ class CompressedWeights:
         self,
         authored: Authored,
         floats: Mapping[str, Floats],
-        seen: Mapping[str, Seen],
+        statistics: Mapping[str, InputStatistics],
         cache: Cache,
     ) -> None:
         self._weights = authored.weights
         self._floats = floats
-        self._seen = seen
+        self._statistics = statistics
         self._cache = cache
 
     def __call__(self, name: str) -> npt.NDArray[Any]:
@@ -85,7 +81,7 @@ class CompressedWeights:
         weight = self._weights[matrix]
         key = matrix, weight.blocks
         if key not in self._cache:
-            self._cache[key] = _store(weight, self._floats[matrix], self._seen.get(matrix))
+            self._cache[key] = _store(weight, self._floats[matrix], self._statistics.get(matrix))
         return self._cache[key]
 
     def _corrected(self, bias: str, matrix: str) -> Floats:
@@ -98,17 +94,17 @@ class CompressedWeights:
         return corrected
 
 
-def _store(weight: Weight, matrix: Floats, seen: Seen | None) -> Stored:
-    covariance = seen.covariance if seen else None
+def _store(weight: Weight, matrix: Floats, statistics: InputStatistics | None) -> Stored:
+    covariance = statistics.covariance if statistics else None
     if weight.blocks is None:
         integers, scale = quantize_columns(matrix, covariance)
-        return _with_sums(integers, scale, integers * scale, matrix, seen)
+        return _with_sums(integers, scale, integers * scale, matrix, statistics)
     bits, size = weight.blocks.bits, weight.blocks.size
     # Tables are cut along their rows, the matrices of linear layers along their columns.
     rows = matrix if weight.blocks.is_table else matrix.T
     packed, scale = quantize_blocks(rows, bits, size, covariance)
     floats = dequantize_blocks(packed, scale, bits, rows.shape[1])
-    return _with_sums(packed, scale, floats.T, rows.T, seen)
+    return _with_sums(packed, scale, floats.T, rows.T, statistics)
 
 
 def _with_sums(
@@ -116,8 +112,8 @@ def _with_sums(
     scale: Floats,
     floats: Floats,
     matrix: Floats,
-    seen: Seen | None,
+    statistics: InputStatistics | None,
 ) -> Stored:
     sums = floats.sum(axis=0, dtype=np.float64).astype(np.float32)
     floats -= matrix  # in place: a third copy of the largest matrix would be the peak of memory
-    return Stored(integers, scale, seen.mean @ floats if seen else None, sums)
+    return Stored(integers, scale, statistics.mean @ floats if statistics else None, sums)

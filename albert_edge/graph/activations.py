@@ -1,7 +1,7 @@
 """The activation functions of config.json's hidden_act, under the names transformers gives them.
 
-Each is a few standard operators. Two carry parameters of their own (prelu, xielu), named as in the
-checkpoint, so an activation is a Module like any other part of the network.
+All are written in standard operators. An activation is a Module, since two of them (prelu, xielu)
+have parameters, named as in the checkpoint.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from albert_edge.errors import ConfigError
 
 
 class Activation(nn.Module):
-    """Applies the function called `hidden_act`, element by element."""
+    """Apply the function called `hidden_act` element by element."""
 
     def __init__(self, hidden_act: str) -> None:
         super().__init__()

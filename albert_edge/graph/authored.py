@@ -1,4 +1,4 @@
-"""An authored graph, and what is known of each weight it asks for."""
+"""An authored graph, and the weights to fill in."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ if TYPE_CHECKING:  # this module is imported where graphs cannot be authored
 
 @dataclass(frozen=True, slots=True)
 class Weight:
-    """A weight the graph asks for, by its name in the checkpoint.
+    """A weight to fill in.
 
     Attributes:
-        spec: Its row in the table of weights; of a scale, that of the matrix it belongs to.
+        spec: Its row in the table of weights; for a scale, the row of its matrix.
         shape: Its shape in the file.
         dtype: Its type in the file.
-        blocks: How its rows are cut into blocks that share a scale, if they are.
-        scale_of: The quantized matrix it is the scale of, if any.
-        bias_of: The matrix whose product it is added to, if it is a bias.
-        parts: The weights that stand side by side in it, if it is packed.
-        shift: What the graph subtracts from the input of the matrix, or None.
+        blocks: The blocks of its rows that share a scale, or None.
+        scale_of: The name of the quantized matrix, if it is a scale.
+        bias_of: The name of the matrix whose product it is added to, if it is a bias.
+        parts: The weights whose columns it holds side by side, if it is packed.
+        shift: The number that the graph subtracts from the input of the matrix, or None.
     """
 
     spec: WeightSpec

@@ -12,7 +12,7 @@ from onnxscript import GraphBuilder
 
 from albert_edge.architecture.config import AlbertConfig
 from albert_edge.architecture.heads import HEADS, HeadSpec
-from albert_edge.architecture.weights import beside, find_weight, scale_name
+from albert_edge.architecture.weights import find_weight, scale_name, with_indices
 from albert_edge.graph.authored import Authored, Weight
 from albert_edge.graph.heads import MODULES, Head
 from albert_edge.graph.operators.base import Portable
@@ -33,10 +33,10 @@ def author(config: AlbertConfig, head: str, plan: Plan) -> Authored:
     Args:
         config: The geometry.
         head: A key of `HEADS`.
-        plan: Target, layout and optimizations.
+        plan: How to author it.
 
     Returns:
-        The graph, the weights it asks for, and how often each optimization was applied.
+        The graph, the weights to fill in, and how often each optimization was applied.
 
     Raises:
         ConfigError: hidden_act is not a known activation.
@@ -119,7 +119,7 @@ def _collect_weights(head: Head) -> dict[str, Weight]:
                 blocks=getattr(module, "blocks", None) if name == matrix else None,
                 scale_of=scale_of,
                 bias_of=matrix if spec.kind == "bias" else None,
-                parts=tuple(beside(part, name) for part in spec.parts),
+                parts=tuple(with_indices(part, name) for part in spec.parts),
                 shift=getattr(module, "lower_bound", None) if name == matrix else None,
             )
     return weights

@@ -24,7 +24,7 @@ Outputs = dict[str, ir.Value]
 
 
 class Head(nn.Module):
-    """The body of the model, and which of its outputs the head reads."""
+    """The body of the model, with the outputs of it that the head reads."""
 
     reads: ClassVar[Reads]
 
@@ -138,7 +138,7 @@ class PreTraining(LanguageModel):
 class Classification(Head):
     """A linear layer on every token, or on the pooled first token."""
 
-    classes: ClassVar[int | None] = None  # as many as there are labels
+    classes: ClassVar[int | None] = None  # None for the number of labels
 
     def __init__(self, config: AlbertConfig, operators: Portable) -> None:
         super().__init__(config, operators)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # as `compress`, which needs `groups`, is imported without wh
 # measured to gain little over this for base and large, and the cost grows with their size.
 _GROUP = 512
 
-# Most tokens of a text that are observed: those of all layers are kept until the run ends.
+# Maximum of tokens observed per text: the tokens of all layers are in memory until the run ends.
 _TOKENS = 64
 
 
@@ -36,7 +36,7 @@ class Observer:
         self._features: dict[str, int] = {}
 
     def observe(self, op: OpBuilder, weight: ir.Value, x: ir.Value) -> None:
-        """Record the input of a matrix, (..., features), at one application of its layer."""
+        """Record the input of a matrix, (..., features), in an application of its layer."""
         assert weight.name is not None and weight.shape is not None
         features = weight.shape[0]
         assert isinstance(features, int)
@@ -49,10 +49,10 @@ class Observer:
         """Write the statistics of all recorded inputs.
 
         Yields:
-            Outputs with their names, "STATISTIC:WEIGHT WEIGHT ...", of the weights that read the
-            same activations: "rows", how many there were, (1,); "mean", (1, features); "largest",
-            the largest magnitudes, (1, features); and of each of `groups` "products.0",
-            "products.1" ..., sums of products of two features less their mean, (group, group).
+            Outputs with their names, "STATISTIC:WEIGHT WEIGHT ...", where the weights read the
+            same activations. The statistics are "rows", their number, (1,); "mean", (1, features);
+            "largest", the largest magnitudes, (1, features); and "products.0", "products.1" ... for
+            each of `groups`, sums of products of two features less their mean, (group, group).
         """
         readers: dict[tuple[ir.Value, ...], list[str]] = {}
         for name, rows in self._entering.items():
@@ -64,7 +64,7 @@ class Observer:
 
 
 def _some_tokens(op: OpBuilder, x: ir.Value) -> ir.Value:
-    """Take every second token of a long text, or every third."""
+    """Take every n-th token, with the least n that takes at most `_TOKENS`."""
     if x.shape is None or x.shape.rank() < 3:
         return x
     length = op.Shape(x, start=1, end=2)
@@ -78,12 +78,8 @@ def _of_rows(op: OpBuilder, rows: ir.Value, features: int) -> Iterator[tuple[str
     yield "mean", mean
     lowest = op.ReduceMin(rows, [0], keepdims=1)
     yield "largest", op.Max(op.ReduceMax(rows, [0], keepdims=1), op.Neg(lowest))
-    for count, cut in enumerate(groups(features)):
-
-        def part(x: ir.Value, start: int = cut.start, stop: int = cut.stop) -> ir.Value:
-            return op.Slice(x, [start], [stop], [1])
-
-        apart = op.Sub(
-            part(rows), part(mean)
-        )  # of the group only: all features would be a second copy
-        yield f"products.{count}", op.Gemm(apart, apart, transA=1)
+    for count, group in enumerate(groups(features)):
+        bounds = [group.start], [group.stop], [1]
+        # A group at a time: the deviations of all features would be a second copy of the rows.
+        deviations = op.Sub(op.Slice(rows, *bounds), op.Slice(mean, *bounds))
+        yield f"products.{count}", op.Gemm(deviations, deviations, transA=1)

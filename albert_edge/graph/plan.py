@@ -1,4 +1,4 @@
-"""Plans: everything that may differ between two graphs of the same checkpoint."""
+"""Plans: everything that can differ between two graphs of the same checkpoint."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Activations = Literal["per-token", "per-tensor"]
 
 
 class Precision(StrEnum):
-    """How a matrix is stored, and multiplied."""
+    """How a matrix is stored and multiplied."""
 
     FP32 = "fp32"
     FP16 = "fp16"
@@ -27,7 +27,7 @@ class Precision(StrEnum):
 
     @property
     def blocks(self) -> Blocks | None:
-        """How values share a scale; None unless they do so by blocks."""
+        """The blocks of values that share a scale, or None if blocks do not."""
         return _BLOCKS.get(self)
 
 
@@ -36,10 +36,10 @@ class Blocks:
     """How the rows of a matrix are cut into blocks that share a scale, as MatMulNBits reads them.
 
     Attributes:
-        bits: Of a value, 4 or 8.
-        size: Values of a block, a power of two from 16 up.
-        is_table: Whether it is an embedding table, whose rows are those of the portable file; the
-            rows of a linear layer are that file's columns.
+        bits: Bits of a value, 4 or 8.
+        size: Number of values in a block, a power of two from 16 up.
+        is_table: Whether it is an embedding table, whose rows are rows of the portable file too;
+            those of a linear layer are columns there.
     """
 
     bits: int
@@ -67,7 +67,7 @@ class Optimization(StrEnum):
 
     @property
     def description(self) -> str:
-        """What it does, in one line."""
+        """A description in a line."""
         return _DESCRIPTIONS[self]
 
 
@@ -82,29 +82,17 @@ _DESCRIPTIONS = {
 }
 
 
-# What is faster on onnxruntime's CPU execution provider.
-CPU_OPTIMIZATIONS = frozenset(
-    {
-        Optimization.FUSED_ATTENTION,
-        Optimization.FUSED_GELU,
-        Optimization.FIRST_TOKEN,
-        Optimization.NO_KEY_BIAS,
-    }
-)
+_FOR_ALL = frozenset({Optimization.FIRST_TOKEN})
+_FOR_ONNXRUNTIME = _FOR_ALL | {Optimization.FUSED_ATTENTION, Optimization.FUSED_GELU}
+
+# The optimizations that make onnxruntime's CPU execution provider faster.
+CPU_OPTIMIZATIONS = _FOR_ONNXRUNTIME | {Optimization.NO_KEY_BIAS}
 
 # The optimizations of each target.
 OPTIMIZATIONS: dict[Target, frozenset[Optimization]] = {
-    "portable": frozenset({Optimization.FIRST_TOKEN}),
+    "portable": _FOR_ALL,
     "cpu": CPU_OPTIMIZATIONS,
-    "cuda": frozenset(
-        {
-            Optimization.FUSED_ATTENTION,
-            Optimization.FUSED_GELU,
-            Optimization.FIRST_TOKEN,
-            Optimization.PACKED_PROJECTIONS,
-            Optimization.FUSED_NORM,
-        }
-    ),
+    "cuda": _FOR_ONNXRUNTIME | {Optimization.PACKED_PROJECTIONS, Optimization.FUSED_NORM},
 }
 
 
@@ -121,20 +109,20 @@ class Plan:
     """How to author a graph. A plan that cannot be authored cannot be constructed.
 
     Attributes:
-        target: Whose operators are used: "portable" (the ONNX standard, opset 17), "cpu" (what
-            measured fastest on onnxruntime's CPU execution provider) or "cuda" (what its CUDA
+        target: Whose operators are used: "portable" (the ONNX standard, opset 17), "cpu" (those
+            measured fastest on onnxruntime's CPU execution provider) or "cuda" (those that its CUDA
             execution provider has fused kernels for).
         layout: "unrolled" repeats the nodes of a layer per application; "loop" holds each hidden
             group once, in the body of an ONNX Loop. The weights are stored once either way.
         optimizations: The rewrites to apply where the model has a place for them.
         mask_token_id: The id of [MASK], needed by `Optimization.MASKED_LOGITS`.
-        precisions: Of each matrix; fp32 by default. fp16 is for all matrices or none; integers need
-            target "cpu".
-        activations: What shares a scale where activations are quantized: every token's features
-            ("per-token") or all that enter a matrix ("per-tensor").
-        smoothed: Whether what enters the attention and the feed-forward layer is divided by a
-            vector, which the rows of their matrices were multiplied with.
-        observed: Whether statistics of all that enters a matrix are outputs too, for calibration.
+        precisions: Precision of each matrix; fp32 by default. fp16 is for all matrices or none;
+            integers need target "cpu".
+        activations: What shares a scale when activations are quantized: the features of a token
+            ("per-token") or the whole input of a matrix ("per-tensor").
+        smoothed: Whether the inputs of attention and feed-forward layer are divided by a vector,
+            which the rows of their matrices were multiplied with.
+        observed: Whether statistics of the inputs of matrices are outputs too, for calibration.
     """
 
     target: Target = "portable"
@@ -150,7 +138,7 @@ class Plan:
         """Check that the plan can be authored.
 
         Raises:
-            UsageError: A value is unsupported, or two of them exclude each other.
+            UsageError: A value is unsupported, or two values exclude each other.
         """
         require_choice("target", self.target, OPTIMIZATIONS)
         require_choice("layout", self.layout, Layout)
@@ -174,7 +162,7 @@ class Plan:
             )
 
     def precision(self, matrix: Matrix) -> Precision:
-        """The precision of a matrix."""
+        """Return the precision of a matrix."""
         return self.precisions.get(matrix, Precision.FP32)
 
     @property
@@ -189,5 +177,5 @@ class Plan:
         return any(self.precision(m) is Precision.INT8 for m in Matrix if m not in tables)
 
     def wants(self, optimization: Optimization) -> bool:
-        """Whether this plan asks for the optimization."""
+        """Return whether this plan asks for the optimization."""
         return optimization in self.optimizations

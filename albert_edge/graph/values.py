@@ -9,7 +9,7 @@ MICROSOFT = "com.microsoft"
 
 
 def dimension(x: ir.Value, axis: int) -> int:
-    """A dimension of a value whose size is known."""
+    """Return a dimension of a value whose size is known."""
     assert x.shape is not None
     size = x.shape[axis]
     assert isinstance(size, int)
@@ -17,7 +17,7 @@ def dimension(x: ir.Value, axis: int) -> int:
 
 
 def with_features(y: ir.Value, x: ir.Value, features: int) -> ir.Value:
-    """Give the product of x, (..., features of x), with a matrix its type and shape."""
+    """Set the type and shape of y, the product of x with a matrix: (..., features)."""
     assert x.shape is not None
     y.type = ir.TensorType(ir.DataType.FLOAT)
     y.shape = ir.Shape([*x.shape[:-1], features])
@@ -25,6 +25,6 @@ def with_features(y: ir.Value, x: ir.Value, features: int) -> ir.Value:
 
 
 def typed_like(y: ir.Value, x: ir.Value) -> ir.Value:
-    """Give y the type and shape of x."""
+    """Set the type and shape of y to those of x."""
     y.type, y.shape = x.type, x.shape
     return y

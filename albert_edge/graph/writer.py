@@ -1,8 +1,8 @@
 """Write .onnx files without holding all weights in memory.
 
-An .onnx file is one protobuf message, and a protobuf message is its fields in any order, so the
-small part (nodes, inputs, outputs) is serialized by onnx and the weights are appended to it one
-at a time. Peak memory is one tensor, whatever the size of the model.
+An .onnx file is a protobuf message, whose fields may be in any order, so onnx serializes the small
+part (nodes, inputs, outputs) and the weights are appended to it one at a time. Peak memory is one
+tensor, whatever the size of the model.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def write_model(
     """Write a model whose weights come one by one from `source`.
 
     Args:
-        authored: The graph, and the weights it asks for.
+        authored: The graph, and the weights to fill in.
         source: Returns the values of a weight by name, in the type and shape of the file, or of a
             part of a packed weight in any float type.
         path: The .onnx file. A model over 2 GB keeps its weights beside it as external data, in
@@ -64,7 +64,7 @@ def write_model(
             done += weight.bytes
             progress(done, total)
 
-    # The graph's part and the headers of tensors are small; 1 kB a tensor is ample for a header.
+    # The skeleton is small; 1 kB is more than the header of a tensor takes.
     if skeleton.ByteSize() + total + 1024 * len(weights) <= LARGEST_MESSAGE:
         _write_embedded(path, skeleton, weights, values())
         return [path]

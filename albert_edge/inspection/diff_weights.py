@@ -17,10 +17,10 @@ from albert_edge.runtime.vectors import cosine
 
 @dataclass(frozen=True, slots=True)
 class WeightDiff:
-    """One weight that both variants have.
+    """A weight that both variants have.
 
     Attributes:
-        name: As in the checkpoint.
+        name: Its name in the checkpoint.
         first: How the first variant stores it.
         second: How the second does.
         largest: Largest absolute difference of the dequantized values; 0 if all are equal.
@@ -66,14 +66,12 @@ def compare_weights(first: Bundle, second: Bundle, left: Variant, right: Variant
     names = [name for name in ours.stored if name in theirs.stored]
     incomparable = dict(_incomparable(names, left, right))
     shared = []
-    for name in names:
-        if name in incomparable:
-            continue
+    for name in [name for name in names if name not in incomparable]:
         a, b = ours.floats(name), theirs.floats(name)
-        if a.shape != b.shape:
+        if a.shape == b.shape:
+            shared.append(_weight_diff(name, ours.stored[name], theirs.stored[name], a, b))
+        else:
             incomparable[name] = f"its shape is {a.shape} and {b.shape}"
-            continue
-        shared.append(_weight_diff(name, ours.stored[name], theirs.stored[name], a, b))
     return WeightsDiff(
         shared=shared,
         incomparable=incomparable,

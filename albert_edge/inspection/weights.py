@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from albert_edge.architecture.weights import WeightSpec, beside, find_weight, scale_name
+from albert_edge.architecture.weights import WeightSpec, find_weight, scale_name, with_indices
 from albert_edge.bundle.bundle import Bundle
 from albert_edge.bundle.manifest import PORTABLE, Variant
 from albert_edge.compress.balance import readers
@@ -63,7 +63,7 @@ class Weights:
         for name, tensor in self._tensors.items():
             spec = find_weight(name)
             if spec and spec.parts:
-                yield from ((beside(p, name), (tensor, i)) for i, p in enumerate(spec.parts))
+                yield from ((with_indices(p, name), (tensor, i)) for i, p in enumerate(spec.parts))
             elif spec.is_exported if spec else self._is_foreign(tensor):
                 yield name, (tensor, None)
 
@@ -85,7 +85,7 @@ class Weights:
         return rows if is_table else rows.T
 
     def _bits(self, tensor: Tensor) -> int:
-        """Bits of a value of a tensor of (rows, blocks, bytes)."""
+        """Return the bits of a value in a tensor of (rows, blocks, bytes)."""
         spec = find_weight(tensor.name)
         matrix = spec.matrix if spec else None
         return 4 if matrix and self._precisions[matrix] == Precision.INT4 else 8
@@ -101,8 +101,6 @@ class Weights:
 
 def _portable_shapes(bundle: Bundle) -> dict[str, tuple[int, ...]]:
     """Return the shapes of the weights in the portable file, which does not use blocks."""
-    for variant in bundle.manifest.variants:
-        if variant.name == PORTABLE:
-            tensors = read_onnx(bundle.model_file(variant)).tensors
-            return {name: tensor.shape for name, tensor in tensors.items()}
-    return {}
+    portable = [v for v in bundle.manifest.variants if v.name == PORTABLE]
+    files = [read_onnx(bundle.model_file(variant)) for variant in portable]
+    return {name: tensor.shape for file in files for name, tensor in file.tensors.items()}

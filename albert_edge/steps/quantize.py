@@ -29,7 +29,7 @@ from albert_edge.compress.options import (
     Precisions,
     compression,
 )
-from albert_edge.compress.search import Found, MatrixCost, search
+from albert_edge.compress.search import MatrixCost, SearchResult, search
 from albert_edge.errors import Argument, Call, Message, QualityError, UsageError
 from albert_edge.progress import Progress, progress_bar
 from albert_edge.runtime.engine import run_file
@@ -187,7 +187,7 @@ def _decide(
     if isinstance(asked, Mixed):
         result = search(compressor, budget, asked)
     else:
-        result = Found(compressor.try_out(asked.plan()), [], 1)
+        result = SearchResult(compressor.try_out(asked.plan()), [], 1)
     trial = result.best
     misses = (
         budget.misses(trial.quality) if trial else ["no assignment of precisions meets the limits"]

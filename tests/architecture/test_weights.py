@@ -9,7 +9,7 @@ from support.checkpoints import MODEL_CLASSES, make_model
 
 from albert_edge.architecture.activations import LOWER_BOUNDS
 from albert_edge.architecture.heads import HEADS, head_of_class
-from albert_edge.architecture.weights import WEIGHTS, beside, find_weight, is_of_a_head
+from albert_edge.architecture.weights import WEIGHTS, belongs_to_head, find_weight, with_indices
 
 KINDS = {
     ("Linear", "weight"): "matrix",
@@ -39,8 +39,8 @@ def test_every_parameter_of_transformers_has_a_row(task: str) -> None:
             assert spec is not None, name
             assert spec.kind == KINDS[type(module).__name__, leaf], name
             assert spec.is_exported
-            assert beside(spec.name, name) == name
-            assert is_of_a_head(name) == (
+            assert with_indices(spec.name, name) == name
+            assert belongs_to_head(name) == (
                 not name.startswith(("albert.embeddings.", "albert.encoder."))
             )
             seen.add(name)

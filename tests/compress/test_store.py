@@ -20,7 +20,7 @@ from support.compressing import (
 
 from albert_edge.architecture.config import read_config
 from albert_edge.architecture.weights import Matrix
-from albert_edge.compress.statistics import Seen
+from albert_edge.compress.statistics import InputStatistics
 from albert_edge.compress.store import CompressedWeights
 from albert_edge.graph.authored import Authored
 from albert_edge.graph.build import author
@@ -42,7 +42,7 @@ def dequantized(made: Mapping[str, Array], name: str) -> Array:
 
 
 def assert_made_in_any_order(
-    authored: Authored, floats: Weights, seen: Mapping[str, Seen], made: Weights
+    authored: Authored, floats: Weights, seen: Mapping[str, InputStatistics], made: Weights
 ) -> None:
     """A weight is the same whatever was asked for before it: nothing, or all that follow it."""
     backwards = CompressedWeights(authored, floats, seen, {})

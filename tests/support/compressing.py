@@ -16,7 +16,7 @@ from onnxscript import GraphBuilder
 import albert_edge
 from albert_edge.architecture.config import read_config
 from albert_edge.check.parity import transformers_run
-from albert_edge.compress.statistics import Seen, gather
+from albert_edge.compress.statistics import InputStatistics, gather
 from albert_edge.graph.build import author
 from albert_edge.graph.observer import Observer
 from albert_edge.graph.plan import Layout, Plan
@@ -159,6 +159,6 @@ def outputs_of(applications: Mapping[str, Sequence[Array]]) -> dict[str, Array]:
     return dict(zip(names, session.run(names, feeds), strict=True))
 
 
-def seen_of(*runs: Array) -> Seen:
+def seen_of(*runs: Array) -> InputStatistics:
     """What is known of a matrix that these activations enter, each in a run of its own."""
     return gather(outputs_of({"w": [rows]}) for rows in runs)["w"]

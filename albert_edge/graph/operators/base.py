@@ -36,7 +36,7 @@ class Portable:
     Attributes:
         plan: The plan.
         config: The geometry.
-        applied: How often each optimization was applied while the graph was authored.
+        applied: How often each optimization was applied.
         quantizer: Writes how activations are quantized.
         observer: Writes statistics of the input of each matrix, if the plan asks for them.
     """
@@ -64,11 +64,11 @@ class Portable:
         return False
 
     def precision(self, spec: WeightSpec) -> Precision:
-        """The precision of a matrix or a table."""
+        """Return the precision of a matrix or a table."""
         return self.plan.precision(spec.matrix) if spec.matrix else Precision.FP32
 
     def lower_bound(self, spec: WeightSpec) -> float | None:
-        """The minimum that is subtracted from the input of a matrix before quantization, if any."""
+        """Return what is subtracted from the input of a matrix before quantization, or None."""
         if spec.reads is None or not self.plan.shifts_activations:
             return None
         return spec.reads.lower_bound(self.config.hidden_act)
@@ -112,7 +112,7 @@ class Portable:
         return self.attention(op, (query(op, queries), key(op, hidden), value(op, hidden)), bias)
 
     def attention(self, op: OpBuilder, projected: Values, bias: ir.Value) -> ir.Value:
-        """Scaled dot-product attention (Vaswani et al. 2017, section 3.2).
+        """Compute scaled dot-product attention (Vaswani et al. 2017, section 3.2).
 
         Args:
             op: The graph being written.
