@@ -57,7 +57,7 @@ class Compression:
 
     def plan(self) -> Plan:
         """Return the plan to author the graph with."""
-        return _integer_plan(dict.fromkeys(Matrix, Precision(self.name)), self.layout)
+        return _integer_plan(self, dict.fromkeys(Matrix, Precision(self.name)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,10 +75,6 @@ class Int8(Compression):
     name: ClassVar = "int8"
     file_name: ClassVar = "model_int8"
 
-    def plan(self) -> Plan:
-        precisions = dict.fromkeys(Matrix, Precision.INT8)
-        return _integer_plan(precisions, self.layout, self.activations)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Int8Block(Compression):
@@ -93,7 +89,7 @@ class Int8Block(Compression):
 
     def plan(self) -> Plan:
         precisions = dict.fromkeys(Matrix, Precision.INT8_BLOCK) | {Matrix.HEAD: Precision.INT8}
-        return _integer_plan(precisions, self.layout)
+        return _integer_plan(self, precisions)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,7 +143,7 @@ class Mixed(Compression):
 
     def plan(self, precisions: Precisions | None = None) -> Plan:
         """Return the plan to author the graph with, fp32 for matrices without a precision."""
-        return _integer_plan(precisions or {}, self.layout, self.activations)
+        return _integer_plan(self, precisions or {})
 
 
 COMPRESSIONS: dict[str, type[Compression]] = {
@@ -183,15 +179,13 @@ def _options(kind: type[Compression]) -> set[str]:
     return {field.name for field in fields(kind)}
 
 
-def _integer_plan(
-    precisions: Precisions, layout: Layout, activations: Activations = "per-token"
-) -> Plan:
+def _integer_plan(options: Compression, precisions: Precisions) -> Plan:
     """Make a plan with the operators of a CPU, the only target with operators for integers."""
     return Plan(
         "cpu",
-        layout,
+        options.layout,
         CPU_OPTIMIZATIONS,
         precisions=precisions,
-        activations=activations,
+        activations=options.activations if isinstance(options, Int8 | Mixed) else "per-token",
         smoothed=True,
     )

@@ -95,25 +95,17 @@ class CompressedWeights:
 
 
 def _store(weight: Weight, matrix: Floats, statistics: InputStatistics | None) -> Stored:
+    integers: npt.NDArray[Any]
     covariance = statistics.covariance if statistics else None
     if weight.blocks is None:
         integers, scale = quantize_columns(matrix, covariance)
-        return _with_sums(integers, scale, integers * scale, matrix, statistics)
-    bits, size = weight.blocks.bits, weight.blocks.size
-    # Tables are cut along their rows, the matrices of linear layers along their columns.
-    rows = matrix if weight.blocks.is_table else matrix.T
-    packed, scale = quantize_blocks(rows, bits, size, covariance)
-    floats = dequantize_blocks(packed, scale, bits, rows.shape[1])
-    return _with_sums(packed, scale, floats.T, rows.T, statistics)
-
-
-def _with_sums(
-    integers: npt.NDArray[Any],
-    scale: Floats,
-    floats: Floats,
-    matrix: Floats,
-    statistics: InputStatistics | None,
-) -> Stored:
+        floats = integers * scale
+    else:
+        bits, size = weight.blocks.bits, weight.blocks.size
+        # Tables are cut along their rows, the matrices of linear layers along their columns.
+        rows = matrix if weight.blocks.is_table else matrix.T
+        integers, scale = quantize_blocks(rows, bits, size, covariance)
+        floats, matrix = dequantize_blocks(integers, scale, bits, rows.shape[1]).T, rows.T
     sums = floats.sum(axis=0, dtype=np.float64).astype(np.float32)
     floats -= matrix  # in place: a third copy of the largest matrix would be the peak of memory
     return Stored(integers, scale, statistics.mean @ floats if statistics else None, sums)

@@ -169,16 +169,14 @@ class Encoder(nn.Module):
     ) -> ir.Value:
         """Map (batch, sequence, embedding_size) to (batch, sequence or 1, hidden_size)."""
         hidden = self.embedding_hidden_mapping_in(op, embeddings)
-        *earlier, (last_group, last_times) = zip(
-            self.albert_layer_groups, self.layers_of_groups, strict=True
-        )
-        for group, times in earlier:
+        *earlier, last = self.layers_of_groups
+        counts = [*earlier, last - first_token]
+        for group, times in zip(self.albert_layer_groups, counts, strict=True):
             hidden = self._repeat(op, group, times, hidden, bias)
-        if not first_token:
-            return self._repeat(op, last_group, last_times, hidden, bias)
-        self.operators.applied[Optimization.FIRST_TOKEN] += 1
-        hidden = self._repeat(op, last_group, last_times - 1, hidden, bias)
-        return last_group(op, hidden, bias, first_token=True)
+        if first_token:
+            self.operators.applied[Optimization.FIRST_TOKEN] += 1
+            hidden = self.albert_layer_groups[-1](op, hidden, bias, first_token=True)
+        return hidden
 
     def _repeat(
         self, op: OpBuilder, group: nn.Module, times: int, hidden: ir.Value, bias: ir.Value
