@@ -52,12 +52,8 @@ def author(config: AlbertConfig, head: str, plan: Plan) -> Authored:
     for name in weights:
         graph.initializers.pop(name)
     model = ir.Model(graph, ir_version=_IR_VERSIONS[operators.opset], producer_name="albert-edge")
-    for tidy in (
-        RemoveUnusedNodesPass(),
-        RemoveUnusedOpsetsPass(),
-        ClearMetadataAndDocStringPass(),
-    ):
-        tidy(model)
+    for tidy in RemoveUnusedNodesPass, RemoveUnusedOpsetsPass, ClearMetadataAndDocStringPass:
+        tidy()(model)
     _shorten(graph)
     return Authored(model, weights, dict(operators.applied))
 

@@ -16,12 +16,7 @@ class Linear(nn.Module):
     """
 
     def __init__(
-        self,
-        in_features: int,
-        out_features: int,
-        observer: Observer | None,
-        *,
-        bias: bool = True,
+        self, in_features: int, out_features: int, observer: Observer | None, *, bias: bool = True
     ) -> None:
         super().__init__()
         self.observer = observer
@@ -38,19 +33,6 @@ class Linear(nn.Module):
     def product(self, op: OpBuilder, x: ir.Value) -> ir.Value:
         """Multiply without adding the bias, for an operator that adds it itself."""
         return op.MatMul(x, self.weight)
-
-
-class PackedLinear(Linear):
-    """Linear layers that read the same x, as one matrix with their columns side by side.
-
-    Args:
-        in_features: Features of x.
-        out_features: Features of each layer's y.
-        count: How many layers there are.
-    """
-
-    def __init__(self, in_features: int, out_features: int, count: int) -> None:
-        super().__init__(in_features, count * out_features, None)
 
 
 class LayerNorm(nn.Module):

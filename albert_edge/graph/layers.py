@@ -15,7 +15,7 @@ from albert_edge.architecture.config import AlbertConfig
 from albert_edge.architecture.weights import ATTENTION, LAYER, PARTS, PROJECTION
 from albert_edge.graph.activations import Activation
 from albert_edge.graph.embedding import Table, embedding
-from albert_edge.graph.floats import LayerNorm, PackedLinear
+from albert_edge.graph.floats import LayerNorm, Linear
 from albert_edge.graph.linear import linear
 from albert_edge.graph.operators.base import Portable
 from albert_edge.graph.plan import Optimization
@@ -69,7 +69,8 @@ class SelfAttention(nn.Module):
         size = config.hidden_size
         self.operators = operators
         if operators.packs_projections():
-            self.query_key_value = PackedLinear(size, size, len(PARTS))
+            # Their columns stand side by side in one matrix.
+            self.query_key_value = Linear(size, len(PARTS) * size, None)
             self.projections: list[nn.Module] = [self.query_key_value]
         else:
             key_bias = operators.adds_key_bias()
