@@ -1,4 +1,4 @@
-"""The command line's entry point: all commands, and what the program does before any of them."""
+"""The entry point of the command line: its commands and what runs before them."""
 
 from __future__ import annotations
 
@@ -64,12 +64,14 @@ def root(
 
 def main() -> None:
     """Run the command line."""
-    signal.signal(signal.SIGINT, _interrupted)
+    signal.signal(signal.SIGINT, _exit_interrupted)
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):  # texts are Unicode, whatever the terminal is
+        if isinstance(
+            stream, TextIOWrapper
+        ):  # texts are Unicode; the terminal's encoding may lack them
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     run_and_report(app, sys.argv[1:])
 
 
-def _interrupted(number: int, frame: object) -> NoReturn:
+def _exit_interrupted(number: int, frame: object) -> NoReturn:
     raise SystemExit(128 + number)

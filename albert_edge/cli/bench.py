@@ -8,7 +8,7 @@ from pathlib import Path
 from albert_edge.cli.options import BundleFolder, Json, Measurement, Plot, grouped, names
 from albert_edge.cli.print_bench import print_bench
 from albert_edge.cli.printing import print_json
-from albert_edge.errors import Argument, Message, MissingExtraError, UsageError
+from albert_edge.errors import Argument, Message, MissingExtraError
 
 
 @grouped
@@ -45,12 +45,11 @@ def _check_plot(path: Path | None) -> None:
     """Fail before minutes of measuring if the plot cannot be drawn."""
     if path is None:
         return
-    from albert_edge.report.plot_file import SUFFIXES
+    from albert_edge.report.plot_file import require_suffix
+    from albert_edge.report.whole_file import require_folder
 
-    if path.suffix.lower() not in SUFFIXES:
-        raise UsageError(f"Unsupported plot format: {path}.", tip=f"Use {', '.join(SUFFIXES)}.")
-    if not path.absolute().parent.is_dir():
-        raise UsageError(f"The folder of {path} does not exist.", tip="Create it first.")
-    for package in ("matplotlib", *["jinja2"] * (path.suffix.lower() == ".html")):
+    suffix = require_suffix(path)
+    require_folder(path)
+    for package in ("matplotlib", *["jinja2"] * (suffix == ".html")):
         if not find_spec(package):
             raise MissingExtraError(package, extra="report", purpose=Message(Argument("plot")))

@@ -1,4 +1,4 @@
-"""`albert-edge demo`: the whole path on the model that ships."""
+"""`albert-edge demo`: every step from checkpoint to accuracy, on the model that ships."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`albert-edge doctor`: what this machine has, what is missing, what to do about it."""
+"""`albert-edge doctor`: what this machine has and lacks, with advice."""
 
 from __future__ import annotations
 

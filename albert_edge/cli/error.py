@@ -1,4 +1,4 @@
-"""The one place where an error becomes a message, a tip, a JSON document and an exit code."""
+"""Report errors: a message, a tip, a JSON document if asked for, and an exit code."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import NoReturn
 
 import typer
 
-from albert_edge.cli.printing import error_fields, print_error
+from albert_edge.cli.printing import error_fields, print_json
 from albert_edge.errors import AlbertEdgeError, Argument, Message, UsageError
 
-# What Typer raises where a command line does not parse, whichever click it brings.
+# The base of all usage errors; Typer may bundle its own copy of click.
 _CommandLineError: type[Exception] = typer.BadParameter.__bases__[0]
 
 
@@ -25,7 +25,7 @@ class ReportedError(Exception):
 
 
 def run_and_report(app: Callable[..., object], arguments: list[str]) -> NoReturn:
-    """Run the command line; every expected error ends as a message, a tip and an exit code.
+    """Run the command line, report expected errors, and exit.
 
     Args:
         app: The Typer application.
@@ -45,7 +45,7 @@ def run_and_report(app: Callable[..., object], arguments: list[str]) -> NoReturn
         _fail(as_usage_error(error), as_json=as_json)
     except typer.Abort:
         raise SystemExit(1) from None
-    except BrokenPipeError:  # whoever read the answers went away, as `head` does
+    except BrokenPipeError:  # the reader of the answers ended, as `head` does
         _abandon_stdout()
         raise SystemExit(1) from None
     except OSError as error:
@@ -54,14 +54,14 @@ def run_and_report(app: Callable[..., object], arguments: list[str]) -> NoReturn
 
 
 def as_system_error(error: OSError) -> AlbertEdgeError:
-    """What the operating system refused, as an error of this package."""
+    """Convert an error of the operating system."""
     return AlbertEdgeError(
         f"The operating system reports: {error}.", tip="Check free space, names and permissions."
     )
 
 
 def as_usage_error(error: Exception) -> UsageError:
-    """A command line that does not parse, as an error of this package."""
+    """Convert an error of Typer about a command line that does not parse."""
     message = " ".join(getattr(error, "format_message", error.__str__)().split())
     context = getattr(error, "ctx", None)
     command = context.command_path if context else "albert-edge"
@@ -75,14 +75,14 @@ def as_usage_error(error: Exception) -> UsageError:
 
 
 def _options(arguments: list[str]) -> list[str]:
-    """The arguments before a --, after which all are texts."""
+    """Return the arguments before a --, after which all are texts."""
     return arguments[: arguments.index("--")] if "--" in arguments else arguments
 
 
 def _fail(error: AlbertEdgeError, *, as_json: bool) -> NoReturn:
     try:
         if as_json:
-            print_error(error)
+            print_json(error=error)
         sys.stdout.flush()
     except OSError:  # stdout is what failed
         _abandon_stdout()
@@ -92,5 +92,5 @@ def _fail(error: AlbertEdgeError, *, as_json: bool) -> NoReturn:
 
 
 def _abandon_stdout() -> None:
-    """Drop what could not be written, so that Python does not try again when it ends."""
+    """Drop what could not be written, or Python tries again when it exits."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

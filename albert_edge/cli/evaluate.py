@@ -75,7 +75,7 @@ def _print(report: EvaluateReport) -> None:
 def _rows(report: EvaluateReport) -> Iterator[list[str]]:
     first, *others = report.precisions
     for name in first.metrics:
-        blank = [""] * 3 if others else []  # the first is compared with none
+        blank = [""] * 3 if others else []  # the first is the baseline
         yield [name, first.precision, _number(first.metrics[name]), *blank]
         for other in others:
             (difference,) = (entry for entry in other.differences if entry.metric == name)
@@ -109,9 +109,12 @@ def _print_disagreements(report: EvaluateReport) -> None:
         title += f"; the first {len(report.disagreements)}"
     rows = [
         [
-            _short(example.text, _TEXT),
+            _shorten(example.text, _TEXT),
             str(example.number),
-            *(_short(answer, _ANSWER) for answer in (example.expected, *example.answers.values())),
+            *(
+                _shorten(answer, _ANSWER)
+                for answer in (example.expected, *example.answers.values())
+            ),
         ]
         for example in report.disagreements
     ]
@@ -119,6 +122,6 @@ def _print_disagreements(report: EvaluateReport) -> None:
     print_table(f"\n{title}", columns, rows)
 
 
-def _short(text: str, longest: int) -> str:
+def _shorten(text: str, longest: int) -> str:
     text = " ".join(text.split())
     return text if len(text) <= longest else f"{text[: longest - 1]}…"

@@ -1,4 +1,4 @@
-"""`albert-edge export`: a checkpoint becomes a bundle."""
+"""`albert-edge export`: convert a checkpoint to a bundle."""
 
 from __future__ import annotations
 

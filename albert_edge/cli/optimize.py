@@ -1,4 +1,4 @@
-"""`albert-edge optimize`: a faster variant with the same answers."""
+"""`albert-edge optimize`: add a faster variant with the same answers."""
 
 from __future__ import annotations
 

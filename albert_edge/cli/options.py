@@ -1,4 +1,4 @@
-"""The options of all commands, and dataclasses that group those which belong together."""
+"""The options of all commands; dataclasses group those that belong together."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ Logits = Annotated[
     typer.Option(help="masked: compute fill-mask logits only at [MASK], as separate outputs."),
 ]
 
-# What several commands take
+# several commands, or commands with few options
 Task = Annotated[
     str | None, typer.Option(help="A pipeline task (default: what the bundle was exported for).")
 ]
@@ -268,10 +268,10 @@ Verbose = Annotated[
 
 
 def grouped(command: Callable[..., None]) -> Callable[..., None]:
-    """Let a command take dataclasses; Typer sees their fields as parameters of the command.
+    """Pass options to a command as dataclasses, whose fields Typer sees as parameters.
 
     Args:
-        command: A function some of whose annotations are dataclasses of annotated fields.
+        command: A function; some of its parameters are dataclasses of options.
     """
     hints = get_type_hints(command, include_extras=True)
     groups: dict[str, Any] = {
@@ -290,14 +290,14 @@ def grouped(command: Callable[..., None]) -> Callable[..., None]:
         command(**arguments, **values)
 
     flat: Any = call
-    del flat.__wrapped__  # or inspect would show its parameters
+    del flat.__wrapped__  # Typer would read its parameters instead
     flat.__signature__ = inspect.Signature(parameters)
     flat.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return call
 
 
 def _parameters(command: Callable[..., None], hints: dict[str, Any]) -> Iterator[inspect.Parameter]:
-    """A command's parameters, by keyword only, with the fields of its dataclasses among them."""
+    """Yield the parameters by keyword only, with fields in place of the dataclasses."""
     for parameter in inspect.signature(command).parameters.values():
         hint = hints[parameter.name]
         if not dataclasses.is_dataclass(hint):
@@ -314,7 +314,7 @@ def _parameters(command: Callable[..., None], hints: dict[str, Any]) -> Iterator
 
 
 def names(text: str | None) -> list[str]:
-    """The names in an option that takes several, separated by commas.
+    """Split the value of an option that takes several names.
 
     >>> names("torch, optimum,")
     ['torch', 'optimum']

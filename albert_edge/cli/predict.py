@@ -1,4 +1,4 @@
-"""`albert-edge predict`: texts from arguments or a file, answers to stdout or a file, streamed."""
+"""`albert-edge predict`: answer texts from arguments or a file, one after the other."""
 
 from __future__ import annotations
 
@@ -59,9 +59,9 @@ def predict(
     parameters = _read_parameters(question)
     opened = open_bundle(bundle)
     task = choose_task(opened, question.task)
-    kind = pipeline_class(task)
-    kind.require_known(parameters)
-    fields = kind.kind.fields
+    pipeline = pipeline_class(task)
+    pipeline.require_known(parameters)
+    fields = pipeline.kind.fields
     with contextlib.ExitStack() as stack:
         records = stack.enter_context(read_records(files.input_file, texts or [], fields))
         model = stack.enter_context(_load(task, opened, parameters, engine))
@@ -71,7 +71,7 @@ def predict(
         )
         progress = stack.enter_context(progress_bar(not as_json))
         count = 0
-        with _placed(files.input_file, lambda: count + 1):
+        with _numbered(files.input_file, lambda: count + 1):
             for record, answer in _answers(model, records, fields, files.input_file):
                 write(record, answer)
                 count += 1
@@ -81,7 +81,7 @@ def predict(
 
 
 def _about(model: Pipeline, verbose: bool) -> dict[str, str]:
-    """The device and variant that answer, for a report; printed at once if `verbose`."""
+    """Name the device and variant that answer; also print them if `verbose`."""
     about = {"device": model.device, "variant": model.session.variant.name}
     if verbose:
         note(f"{model.device} ({model.session.device.note or 'as asked'}), {about['variant']}")
@@ -89,8 +89,8 @@ def _about(model: Pipeline, verbose: bool) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def _placed(source: Path | None, number: Callable[[], int]) -> Iterator[None]:
-    """Add the item's number to its errors; errors of a record have it already."""
+def _numbered(source: Path | None, number: Callable[[], int]) -> Iterator[None]:
+    """Add the item's number to its errors; a `RecordError` has it already."""
     try:
         yield
     except RecordError:
@@ -105,7 +105,7 @@ def _placed(source: Path | None, number: Callable[[], int]) -> Iterator[None]:
 def _answers(
     model: Pipeline, records: Iterator[Record], fields: Fields, source: Path | None
 ) -> Iterator[tuple[Record, Any]]:
-    """Each record with its answer."""
+    """Yield each record with its answer."""
     waiting: deque[Record] = deque()
 
     def items() -> Iterator[Any]:
@@ -113,7 +113,7 @@ def _answers(
             waiting.append(record)
             yield fields.item(record)
 
-    # Whoever writes to a pipe or terminal may wait for an answer before sending the next text.
+    # The writer of a pipe may wait for an answer before sending the next text.
     at_once = source is not None and not source.is_file()
     answers = map(model.answer, items()) if at_once else model.stream(items())
     for answer in answers:
@@ -135,7 +135,7 @@ def _require_one_source(texts: list[str] | None, files: Files) -> None:
 
 
 def _read_parameters(question: Question) -> dict[str, Any]:
-    """The pipeline's parameters, from options of their own and from --parameter."""
+    """Read the parameters of the pipeline: --truncate, --top-k and --parameter."""
     parameters: dict[str, Any] = {"truncation": True} if question.truncate else {}
     if question.top_k is not None:
         parameters["top_k"] = question.top_k

@@ -60,7 +60,7 @@ def open_answers(
 
 @contextlib.contextmanager
 def _json_document(about: Mapping[str, Any]) -> Iterator[Write]:
-    """One JSON document on stdout, written as the answers come; an error is its last field."""
+    """Print a JSON document as the answers come; an error becomes its last field."""
     separator = "\n"
 
     def write(record: Record, answer: Any) -> None:
@@ -80,19 +80,19 @@ def _json_document(about: Mapping[str, Any]) -> Iterator[Write]:
 
 
 def _line_printer(shown: Sequence[str]) -> Write:
-    """A line per record, for programs: the answer, a tab, the text."""
+    """Print a line per record, for programs: the answer, a tab, the text."""
 
     def write(record: Record, answer: Any) -> None:
         ranked = [f"{_one_line(_name(entry))} {entry['score']:.4f}" for entry in _ranked(answer)]
         answers = "  ".join(ranked) or _json(answer)
-        # Whoever reads the output may wait for this answer.
+        # Flushed: the reader of a pipe may wait for this answer.
         print(answers, *(_one_line(record[field]) for field in shown), sep="\t", flush=True)
 
     return write
 
 
 def _block_printer(shown: Sequence[str]) -> Write:
-    """For people: answers with several parts below their text, one part per line."""
+    """Print for people: the parts of an answer below its text, one per line."""
     write_line = _line_printer(shown)
 
     def write(record: Record, answer: Any) -> None:
@@ -109,7 +109,7 @@ def _block_printer(shown: Sequence[str]) -> Write:
 
 
 def _parts(answer: Any) -> list[tuple[str, float, str]]:
-    """What a list answers: each name, its score, and the word of the text it is about."""
+    """Split an answer into parts: name, score, and the word of the text, if any."""
     entries = answer if isinstance(answer, list) else []
     if not (entries and all(isinstance(entry, dict) and "word" in entry for entry in entries)):
         entries = _ranked(answer)
@@ -146,7 +146,10 @@ def _table_writer(file: TextIO, suffix: str) -> Write:
             writer.writeheader()
         try:
             writer.writerow(row)
-        except (csv.Error, ValueError) as error:  # a tab in a text; a field the first row had not
+        except (
+            csv.Error,
+            ValueError,
+        ) as error:  # a tab in a text, or a field that the first row lacks
             raise InputError(
                 f"It does not fit a {suffix} table: {error}", tip="Write the answers as .jsonl."
             ) from error
@@ -155,7 +158,7 @@ def _table_writer(file: TextIO, suffix: str) -> Write:
 
 
 def _row(record: Record, answer: Any, suffix: str) -> Record:
-    """The record's columns and the best answer's; of two with one name the answer's is renamed."""
+    """Join the columns of the record and the best answer; rename the answer's if both have it."""
     ranked = _ranked(answer)
     if not ranked:
         raise UsageError(f"These answers do not fit a {suffix} table.", tip="Write them as .jsonl.")
@@ -169,8 +172,10 @@ def _cell(value: Any) -> Any:
 
 
 def _ranked(answer: Any) -> list[dict[str, Any]]:
-    """The answers to a whole item, best first; empty if the task answers for its parts."""
-    if isinstance(answer, dict) and {"labels", "scores"} <= answer.keys():  # zero-shot's form
+    """List the answers to a whole item, best first; none if the task answers for its parts."""
+    if (
+        isinstance(answer, dict) and {"labels", "scores"} <= answer.keys()
+    ):  # of zero-shot classification
         pairs = zip(answer["labels"], answer["scores"], strict=True)
         return [{"label": label, "score": score} for label, score in pairs]
     entries = answer if isinstance(answer, list) else [answer]
@@ -178,10 +183,10 @@ def _ranked(answer: Any) -> list[dict[str, Any]]:
 
 
 def _name(entry: dict[str, Any]) -> Any:
-    """The label or the words an answer consists of; None if it has neither."""
+    """Return the label or the words of an answer; None if it has neither."""
     return entry.get("label", entry.get("answer"))
 
 
 def _json(value: Any) -> str:
-    """One line of JSON; arrays are lists."""
+    """Format as one line of JSON, arrays as lists."""
     return json.dumps(value, ensure_ascii=False, default=lambda array: array.tolist())

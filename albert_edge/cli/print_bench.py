@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from albert_edge.benchmark.statistics import MARKS, format_ratio
 from albert_edge.cli.print_roofline import print_roofline
 from albert_edge.cli.table import print_table
+from albert_edge.report.formats import thread_count
 
 if TYPE_CHECKING:
     from albert_edge.benchmark.report import BenchReport, Latency, RuntimeResult
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 def print_bench(report: BenchReport) -> None:
     """Print the machine, then memory and latency of each runtime, then how it was measured."""
-    sizes = ", ".join(f"{name} {value}" for name, value in _shown(report.geometry).items())
+    sizes = ", ".join(f"{name} {value}" for name, value in _sizes(report.geometry).items())
     print(f"{report.model}: {sizes}")
     machine = report.machine
     print(f"{machine.cpu}, {machine.usable_cpus} of {machine.cores} processors, {machine.system}")
@@ -24,8 +25,7 @@ def print_bench(report: BenchReport) -> None:
     print_table(title, columns, [*map(_row, report.runtimes)])
     marked = False
     for threads in dict.fromkeys(latency.threads for latency in report.runtimes[0].latencies):
-        title = f"\nLatency with {threads} thread{'s' * (threads > 1)}; "
-        title += f"speed-up over {report.baseline}"
+        title = f"\nLatency with {thread_count(threads)}; speed-up over {report.baseline}"
         columns = ["shape", "runtime", "median, ms", "p95, ms", "best, ms", "texts/s"]
         columns += ["speed-up (quartiles)", "runs (outliers)"]
         rows = _latency_rows(report, threads)
@@ -45,8 +45,8 @@ def print_bench(report: BenchReport) -> None:
             print(f"{runtime.name}: {runtime.note}")
 
 
-def _shown(geometry: dict[str, Any]) -> dict[str, Any]:
-    """The sizes that decide how long a run takes."""
+def _sizes(geometry: dict[str, Any]) -> dict[str, Any]:
+    """Select the sizes that decide how long a run takes."""
     names = ("hidden_size", "num_hidden_layers", "intermediate_size", "vocab_size")
     return {name: geometry[name] for name in names}
 
@@ -64,7 +64,7 @@ def _row(runtime: RuntimeResult) -> list[str]:
 
 
 def _latency_rows(report: BenchReport, threads: int) -> list[list[str]]:
-    """A row for each shape and runtime, by shape; the shape stands in the first of its rows."""
+    """Build a row for each shape and runtime; only the first row of a shape names it."""
     columns = [
         [(runtime.name, latency) for latency in runtime.latencies if latency.threads == threads]
         for runtime in report.runtimes

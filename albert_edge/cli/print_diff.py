@@ -1,4 +1,4 @@
-"""`albert-edge inspect --diff`: what differs between two bundles or variants."""
+"""Print what differs between two bundles or variants: `albert-edge inspect --diff`."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ def print_diff(report: DiffReport) -> None:
 
 def _fields(fields: list[FieldDiff]) -> list[list[str]]:
     return [
-        [field.field, _shown(field.field, field.first), _shown(field.field, field.second)]
+        [field.field, _format(field.field, field.first), _format(field.field, field.second)]
         for field in fields
     ]
 
 
-def _shown(field: str, value: Any) -> str:
+def _format(field: str, value: Any) -> str:
     if value is None:
         return "-"
-    if field == "bytes":  # in full, since a few of them may be all that differs
+    if field == "bytes":  # in full: sizes may differ by a few bytes
         return f"{value:,}"
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 

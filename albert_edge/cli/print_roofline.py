@@ -1,4 +1,4 @@
-"""Print a roofline: the limits of the machine, and how much of them was reached."""
+"""Print a roofline: the limits of the machine and the share of them that was reached."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from albert_edge.cli.table import print_table
+from albert_edge.report.formats import thread_count
 
 if TYPE_CHECKING:
     from albert_edge.benchmark.report import Rates, Roofline
@@ -15,7 +16,7 @@ _SMALL = 0.02
 
 
 def print_roofline(results: Sequence[Roofline]) -> None:
-    """Print the limits of the machine, how much of them was reached, and the time per operator.
+    """Print the limits of the machine, the share reached, and the time per operator.
 
     Args:
         results: What `albert_edge.benchmark.roofline.measure_roofline` returns.
@@ -25,7 +26,7 @@ def print_roofline(results: Sequence[Roofline]) -> None:
     for result in results:
         groups.setdefault((result.precision, result.threads), []).append(result)
     for (precision, threads), group in groups.items():
-        _print_limits(f"{precision}, {threads} thread{'s' * (threads > 1)}", group)
+        _print_limits(f"{precision}, {thread_count(threads)}", group)
 
 
 def _print_limits(title: str, group: Sequence[Roofline]) -> None:
@@ -67,13 +68,13 @@ def _print_rates(results: Sequence[Roofline]) -> None:
 
 
 def _span(values: Sequence[float]) -> str:
-    """The smallest and the largest, which are far apart on a busy machine."""
+    """Format the smallest and the largest, which are far apart on a busy machine."""
     smallest, largest = f"{min(values):.1f}", f"{max(values):.1f}"
     return smallest if smallest == largest else f"{smallest} to {largest}"
 
 
 def _operators(group: Sequence[Roofline]) -> list[list[str]]:
-    """A row per operator that takes at least `_SMALL` of the time at some shape, one for the rest.
+    """Build a row per operator with at least `_SMALL` of the time at some shape, one for the rest.
 
     The order is that of the first shape; all shapes run the same operators.
     """

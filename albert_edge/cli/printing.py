@@ -1,4 +1,4 @@
-"""How commands print: answers to stdout, everything else to stderr."""
+"""Print results to stdout, as text or JSON, and remarks to stderr."""
 
 from __future__ import annotations
 
@@ -19,19 +19,20 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 1
 
 
-def print_json(report: DataclassInstance, *, error: AlbertEdgeError | None = None) -> None:
+def print_json(
+    report: DataclassInstance | None = None, *, error: AlbertEdgeError | None = None
+) -> None:
     """Print one JSON document: the schema's version, the fields of a report, an error if any."""
-    failure = {"error": error_fields(error)} if error else {}
-    _print_document({**dataclasses.asdict(report), **failure})
-
-
-def print_error(error: AlbertEdgeError) -> None:
-    """Print the JSON document of a command that failed."""
-    _print_document({"error": error_fields(error)})
+    document = {
+        "schema_version": SCHEMA_VERSION,
+        **(dataclasses.asdict(report) if report else {}),
+        **({"error": error_fields(error)} if error else {}),
+    }
+    print(json.dumps(_finite(document), indent=2, ensure_ascii=False, default=_plain))
 
 
 def error_fields(error: AlbertEdgeError) -> dict[str, Any]:
-    """What a JSON document says about an error, with arguments spelled as flags."""
+    """Describe an error for a JSON document, with arguments spelled as flags."""
     return {
         "type": type(error).__name__,
         "message": error.message.spell(spell_command_line),
@@ -42,17 +43,12 @@ def error_fields(error: AlbertEdgeError) -> dict[str, Any]:
     }
 
 
-def _print_document(fields: Mapping[str, Any]) -> None:
-    document = {"schema_version": SCHEMA_VERSION, **fields}
-    print(json.dumps(_finite(document), indent=2, ensure_ascii=False, default=_plain))
-
-
 def _plain(value: Any) -> str:
     return value.spell(spell_command_line) if isinstance(value, Message) else os.fspath(value)
 
 
 def _finite(value: Any) -> Any:
-    """The same value with null for the numbers that JSON lacks."""
+    """Replace NaN and infinity, which JSON lacks, by null."""
     if isinstance(value, Mapping):
         return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -61,12 +57,12 @@ def _finite(value: Any) -> Any:
 
 
 def note(message: str) -> None:
-    """Print something to stderr that is not the answer."""
+    """Print a remark to stderr."""
     print(message, file=sys.stderr)
 
 
 def megabytes(count: int) -> str:
-    """A number of bytes, for people.
+    """Format a number of bytes as kB or MB.
 
     >>> megabytes(46_916_637)
     '46.9 MB'

@@ -1,4 +1,4 @@
-"""`albert-edge quantize`: a compressed variant, or exit code 3 and what would pass."""
+"""`albert-edge quantize`: add a compressed variant, or exit with 3 and say what would pass."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _print(report: QuantizeReport) -> None:
     share = report.bytes / report.reference_bytes
     before, after = megabytes(report.reference_bytes), megabytes(report.bytes)
     note(f"File size: {before} in fp32, {after} now ({share:.1%}).")
-    note(f"Compared with fp32 on {report.sample}: {_in_words(report.quality)}.")
+    note(f"Compared with fp32 on {report.sample}: {_describe(report.quality)}.")
 
 
 def _print_costs(report: QuantizeReport) -> None:
@@ -77,7 +77,7 @@ def _print_costs(report: QuantizeReport) -> None:
     print_table("Each matrix compressed by itself, compared with fp32", columns, rows)
 
 
-def _in_words(quality: Quality) -> str:
+def _describe(quality: Quality) -> str:
     words = [
         f"{quality.texts} texts, cosine {quality.cosine:.5f} (worst {quality.worst_cosine:.4f})"
     ]

@@ -1,4 +1,4 @@
-"""The reference page of the command line, as Markdown: `python -m albert_edge.cli.reference`."""
+"""Render the reference page of the command line: `python -m albert_edge.cli.reference`."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def _default(part: Any) -> str:
 
 
 def _help(part: Any, hint: Any) -> str:
-    """Its help, and the choices that the help does not name."""
+    """Join the help and the choices, if the help does not name them all."""
     choices = [choice for choice in _choices(hint) if choice not in part.help]
     named = f" One of {', '.join(f'`{choice}`' for choice in _choices(hint))}." if choices else ""
     return f"{part.help}{named}".replace("|", "\\|")

@@ -1,4 +1,4 @@
-"""`albert-edge report`: one page about a bundle, for people."""
+"""`albert-edge report`: write an HTML page about a bundle."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ def report(
     from albert_edge.inspection.inspect import inspect
     from albert_edge.report.bench_file import read_bench
     from albert_edge.report.render import require_libraries
+    from albert_edge.report.whole_file import require_folder
     from albert_edge.report.write import write_report
 
     if bench is not None and against is not None:
@@ -43,7 +44,7 @@ def report(
         )
     inspect(bundle)  # a bundle that cannot be read fails before minutes of measuring
     require_libraries()
-    _require_folder(output)
+    require_folder(output)
     show_progress = not as_json
     evaluation = None if data is None else evaluate(bundle, data, progress=show_progress)
     if bench is None:
@@ -57,11 +58,3 @@ def report(
     for name, why in measured.skipped.items():
         note(f"Not measured: {name}: {why}")
     print(written.page)
-
-
-def _require_folder(output: Path) -> None:
-    if not output.resolve().parent.is_dir() or output.is_dir():
-        reason = "it is a folder" if output.is_dir() else f"{output.parent} is not a folder"
-        raise UsageError(
-            f"{output} cannot be written: {reason}.", tip="Name a file in an existing folder."
-        )

@@ -1,4 +1,4 @@
-"""How a shell spells what messages name: arguments as flags, calls as commands."""
+"""Spell messages for a shell: arguments as flags, calls as commands."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from albert_edge.errors import Argument, Call
 
-# Flags that are not named like the Python argument.
+# Flags whose name differs from that of the Python argument.
 _FLAGS = {
     "second": "diff",
     "second_variant": "diff-variant",
@@ -37,7 +37,7 @@ def spell_command_line(part: Argument | Call) -> str:
 
 
 def _flag(name: str, value: Any = True) -> Iterator[str]:
-    """The flag of an argument and its value, or nothing where a shell has no word for it."""
+    """Yield the flag and its value; nothing if the command line cannot pass such a value."""
     flag = "--" + _FLAGS.get(name, name).replace("_", "-")
     if value is True:
         yield flag

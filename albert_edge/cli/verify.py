@@ -1,4 +1,4 @@
-"""`albert-edge verify`: are a bundle's files, and its answers, what they should be."""
+"""`albert-edge verify`: check the files and answers of a bundle."""
 
 from __future__ import annotations
 

@@ -44,10 +44,10 @@ class Answers(Scorer):
         self.unanswerable = unanswerable
 
     def examples(self, path: Path) -> Iterator[Example]:
-        for each in read_questions(path):
-            self.unanswerable = self.unanswerable or not each.answers
-            item = {"question": each.question, "context": each.context}
-            yield Example(item, each.answers, each.question)
+        for entry in read_questions(path):
+            self.unanswerable = self.unanswerable or not entry.answers
+            item = {"question": entry.question, "context": entry.context}
+            yield Example(item, entry.answers, entry.question)
 
     def is_long(self, encoder: TextEncoder, item: Any) -> bool:
         encoding = encoder.tokenizer.encode(item["question"], item["context"])

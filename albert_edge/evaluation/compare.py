@@ -47,23 +47,23 @@ def compare(
         answered: The answers of each precision.
         progress: Called with how many resamples are done, and of how many.
     """
-    outcomes = [[*map(scorer.outcome, expected, each.answers)] for each in answered]
-    scores = [scorer.score(expected, each.answers) for each in answered]
+    outcomes = [[*map(scorer.outcome, expected, given.answers)] for given in answered]
+    scores = [scorer.score(expected, given.answers) for given in answered]
     differences: list[list[Difference]] = [[]]
     if len(answered) > 1:
         ranges = intervals(outcomes, scorer.measure, partial(progress, "resampling"))
-        for metrics, own, found in zip(scores[1:], outcomes[1:], ranges, strict=True):
+        for metrics, own, interval in zip(scores[1:], outcomes[1:], ranges, strict=True):
             p_value = _p_value(scorer, outcomes[0], own)
-            differences.append([*_differences(scores[0], metrics, found, p_value)])
+            differences.append([*_differences(scores[0], metrics, interval, p_value)])
     return [
         PrecisionResult(
-            precision=each.precision,
-            variant=each.variant,
+            precision=given.precision,
+            variant=given.variant,
             metrics={name: _value(metric) for name, metric in metrics.items()},
             undefined={name: why for name, why in metrics.items() if isinstance(why, str)},
             differences=own,
         )
-        for each, metrics, own in zip(answered, scores, differences, strict=True)
+        for given, metrics, own in zip(answered, scores, differences, strict=True)
     ]
 
 
@@ -74,7 +74,7 @@ def _value(metric: Metric) -> float | None:
 def _p_value(scorer: Scorer, *outcomes: Sequence[tuple[Any, ...]]) -> dict[str, float]:
     if not scorer.share:
         return {}
-    return {scorer.share: mcnemar(*([*map(scorer.is_right, each)] for each in outcomes))}
+    return {scorer.share: mcnemar(*([*map(scorer.is_right, own)] for own in outcomes))}
 
 
 def _differences(
@@ -107,19 +107,19 @@ def find_disagreements(
     Returns:
         How many there are, None if answers are numbers, and descriptions of some.
     """
-    answers = [each.answers for each in answered]
+    answers = [given.answers for given in answered]
     count = None
     if scorer.kind in ("number", "similarity"):
         apart = np.ptp(np.array(answers, np.float64), axis=0)
         farthest = np.argsort(-apart, kind="stable").tolist()
         places = [place for place in farthest[:most] if apart[place] > 0]
     else:
-        places = [at for at, each in enumerate(zip(*answers, strict=True)) if len(set(each)) > 1]
+        places = [at for at, row in enumerate(zip(*answers, strict=True)) if len(set(row)) > 1]
         count, places = len(places), places[:most]
     shown = {}
     for place, example in enumerate(itertools.islice(examples, max(places, default=-1) + 1)):
         if place in places:
-            expected, given = scorer.show(example, [each[place] for each in answers])
-            by_precision = {each.precision: own for each, own in zip(answered, given, strict=True)}
+            expected, words = scorer.show(example, [column[place] for column in answers])
+            by_precision = dict(zip((given.precision for given in answered), words, strict=True))
             shown[place] = Disagreement(place + 1, example.text, expected, by_precision)
     return count, [shown[place] for place in places if place in shown]

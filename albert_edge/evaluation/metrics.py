@@ -58,9 +58,9 @@ def pearson(weights: Floats, first: Floats, second: Floats) -> Floats:
     A resample in which either side is constant, or not finite, has no correlation.
     """
     defined = _varied(weights, first) & _varied(weights, second)
-    one, other = _centred(weights, first), _centred(weights, second)
-    squares = (weights * one**2).sum(axis=1) * (weights * other**2).sum(axis=1)
-    correlation = divide((weights * one * other).sum(axis=1), np.sqrt(squares))
+    x, y = _centred(weights, first), _centred(weights, second)
+    squares = (weights * x**2).sum(axis=1) * (weights * y**2).sum(axis=1)
+    correlation = divide((weights * x * y).sum(axis=1), np.sqrt(squares))
     return np.where(defined, np.clip(correlation, -1, 1), np.nan)
 
 
@@ -109,11 +109,11 @@ def entities(tags: Sequence[str]) -> set[tuple[str, int, int]]:
     Args:
         tags: Labels in BIO, BIOES, BILOU or BMES; an I- after nothing begins an entity.
     """
-    found = set()
+    spans = set()
     begin = 0
     for place, (before, here) in enumerate(zip(["O", *tags], [*tags, "O"], strict=True)):
         if before[0] in "ESLUO" or here[0] in "BSUO" or before[2:] != here[2:]:
             if before != "O":
-                found.add((before[2:], begin, place))
+                spans.add((before[2:], begin, place))
             begin = place
-    return found
+    return spans

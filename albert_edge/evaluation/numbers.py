@@ -36,7 +36,7 @@ class Numbers(TextScorer):
             yield Example(item, read_number(path, number, record, "label"), text)
 
     def answers(self, session: Session, items: Iterable[Any]) -> Iterator[float]:
-        # A regression model's answer is its output as it is, whatever pipelines make of it.
+        # A regression model's answer is its raw output; pipelines would apply a sigmoid.
         regress = TextClassificationPipeline[Label](
             session, truncation=True, function_to_apply="none"
         )
@@ -83,7 +83,7 @@ class Similarities(Numbers):
 
 
 def _no_correlation(expected: Sequence[float], answers: Sequence[float]) -> str | None:
-    """Why numbers have no correlation."""
+    """Explain why numbers have no correlation; None if they have one."""
     if len(expected) < 2:
         return "there is only one text"
     for what, values in (("text has", expected), ("answer is", answers)):

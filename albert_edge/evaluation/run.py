@@ -145,7 +145,7 @@ class _Evaluation:
             data=self.path,
             task=scorer.task,
             kind=scorer.kind,
-            device=", ".join(dict.fromkeys(each.device for each in answered)),
+            device=", ".join(dict.fromkeys(answers.device for answers in answered)),
             examples=len(expected),
             truncated=0 if windows else long,
             windowed=long if windows else 0,
@@ -168,7 +168,7 @@ def _file(path: Path) -> Path:
 def _precisions(bundle: Bundle, wanted: Sequence[str] | None, device: str) -> list[str]:
     """Choose the precisions to evaluate, all of which the bundle has."""
     devices = find_devices(device)
-    names = wanted or [name for each in devices for name in offered_precisions(bundle, each)]
+    names = wanted or [name for place in devices for name in offered_precisions(bundle, place)]
     return list(
         dict.fromkeys(_named_precision(bundle, devices, name) for name in names or ["fp32"])
     )

@@ -49,7 +49,7 @@ def intervals(
     # Examples with the same outcomes are interchangeable, so a resample is a count for each
     # distinct outcome: drawn from a multinomial distribution, whatever the number of examples.
     distinct = Counter(zip(*outcomes, strict=True))
-    measures = [measure([each[model] for each in distinct]) for model in range(len(outcomes))]
+    measures = [measure([outcome[model] for outcome in distinct]) for model in range(len(outcomes))]
     batches: list[list[dict[str, Floats]]] = []
     done = 0
     for weights in _resamples(np.array(list(distinct.values())), batch_counts):

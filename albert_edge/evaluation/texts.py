@@ -57,10 +57,10 @@ def read_label(path: Path, number: int, label: Any, known: Sequence[str]) -> int
     Raises:
         RecordError: There is no such label.
     """
-    found = find_label(label, known)
-    if found is None:
+    place = find_label(label, known)
+    if place is None:
         raise unknown_label(f"{path}: record {number}", label, known)
-    return found
+    return place
 
 
 def unknown_label(place: str, label: Any, known: Sequence[str]) -> RecordError:
@@ -82,9 +82,9 @@ def read_number(path: Path, number: int, record: Record, field: str) -> float:
     value = record.get(field)
     try:
         if isinstance(value, int | float | str) and not isinstance(value, bool):
-            found = float(value)
-            if isfinite(found):
-                return found
+            parsed = float(value)
+            if isfinite(parsed):
+                return parsed
     except (ValueError, OverflowError):
         pass
     raise RecordError(

@@ -1,4 +1,4 @@
-"""Labelling each word of a sentence of any length."""
+"""Label each word of a sentence of any length."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _Place = tuple[int, int] | None
 class _FirstTokens(TokenClassification):
     def encode(self, encoder: TextEncoder, item: Any, parameters: Any) -> Windows:
         room = encoder.max_length - encoder.tokenizer.num_special_tokens_to_add(False)
-        found = encoder.windows(item, room // 2, split=True)
-        encodings = sorted(found, key=_begin)
+        windows = encoder.windows(item, room // 2, split=True)
+        encodings = sorted(windows, key=_begin)
         return Windows(tuple(map(token_arrays, encodings)), _first_tokens(encodings, len(item)))
 
     def answer(self, outputs: WindowOutputs, parameters: Any) -> Any:

@@ -76,7 +76,7 @@ class Words(Scorer):
         pairs = Counter(zip(expected, answer, strict=True))
         if not self.has_entities:
             return tuple(sorted(pairs.items()))
-        right = sum(count for (one, other), count in pairs.items() if one == other)
+        right = sum(count for (known, predicted), count in pairs.items() if known == predicted)
         theirs, ours = (entities([*map(self._name, labels)]) for labels in (expected, answer))
         return len(expected), right, len(theirs & ours), len(theirs), len(ours)
 

@@ -1,4 +1,4 @@
-"""Reading back what `bench --json` printed."""
+"""Read back what `bench --json` printed."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def _value(kind: Any, fields: JsonObject, name: str) -> Any:
     """
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin in (types.UnionType, typing.Union):
-        [kind] = [each for each in arguments if each is not types.NoneType]
+        [kind] = [member for member in arguments if member is not types.NoneType]
         is_null = name in fields.values and fields.values[name] is None
         return None if is_null else _value(kind, fields, name)
     if origin is dict:

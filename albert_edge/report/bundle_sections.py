@@ -58,8 +58,10 @@ def model_section(inspection: Inspection) -> Section:
     labels = ", ".join(inspection.labels)
     model = [["head", inspection.head], ["labels", labels], ["source", inspection.source]]
     geometry = [[name, f"{value}"] for name, value in inspection.geometry.items()]
-    groups = [[each.name, f"{each.parameters:,}", f"{each.bytes:,}"] for each in inspection.groups]
-    total = sum(each.bytes for each in inspection.groups)
+    groups = [
+        [group.name, f"{group.parameters:,}", f"{group.bytes:,}"] for group in inspection.groups
+    ]
+    total = sum(group.bytes for group in inspection.groups)
     groups.append(["total", f"{inspection.parameters:,}", f"{total:,}"])
     columns = ["tensors", "parameters", "size, bytes"]
     return Section(
@@ -76,10 +78,17 @@ def model_section(inspection: Inspection) -> Section:
 def files_section(inspection: Inspection, manifest: Manifest) -> Section:
     """Show the variants, and folded the precision of each matrix and the hash of each file."""
     variants = [
-        [each.name, each.precision, each.target, each.layout, f"{each.opset}", f"{each.bytes:,}"]
-        for each in inspection.variants
+        [
+            variant.name,
+            variant.precision,
+            variant.target,
+            variant.layout,
+            f"{variant.opset}",
+            f"{variant.bytes:,}",
+        ]
+        for variant in inspection.variants
     ]
-    files = [[each.file, f"{each.bytes:,}", each.sha256] for each in manifest.records()]
+    files = [[record.file, f"{record.bytes:,}", record.sha256] for record in manifest.records()]
     columns = ["variant", "precision", "target", "layout", "opset", "size, bytes"]
     tables = [
         Table("Variants", columns, variants),
@@ -92,6 +101,6 @@ def files_section(inspection: Inspection, manifest: Manifest) -> Section:
 def _matrices(variants: list[VariantContent]) -> list[Table]:
     compressed = [variant for variant in variants if variant.matrices]
     names = list(dict.fromkeys(name for variant in compressed for name in variant.matrices))
-    rows = [[name, *(each.matrices.get(name, "") for each in compressed)] for name in names]
+    rows = [[name, *(variant.matrices.get(name, "") for variant in compressed)] for name in names]
     columns = ["matrix", *(variant.name for variant in compressed)]
     return [Table("Precision of each matrix", columns, rows, folded=True)] if rows else []

@@ -10,19 +10,19 @@ _MOST_TEXTS = 20
 
 def evaluation_section(report: EvaluateReport) -> Section:
     """Show the metrics of every precision on the data, and their differences from the first."""
-    names = list(dict.fromkeys(name for each in report.precisions for name in each.metrics))
+    names = list(dict.fromkeys(name for result in report.precisions for name in result.metrics))
     columns = ["precision", *names]
     first, *others = report.precisions
     rows = [
-        [each.precision, *(_number(each.metrics.get(name)) for name in names)]
-        for each in report.precisions
+        [result.precision, *(_number(result.metrics.get(name)) for name in names)]
+        for result in report.precisions
     ]
     tables = [Table("Metrics", columns, rows)]
     if others:
         caption = f"Difference from {first.precision} ({report.confidence:.0%} confidence interval)"
         rows = [
-            [each.precision, *(_difference(each.differences, name) for name in names)]
-            for each in others
+            [result.precision, *(_difference(result.differences, name) for name in names)]
+            for result in others
         ]
         tables.append(Table(caption, columns, rows))
     if report.disagreements:
@@ -36,26 +36,26 @@ def evaluation_section(report: EvaluateReport) -> Section:
 
 
 def _disagreements(report: EvaluateReport) -> Table:
-    names = [each.precision for each in report.precisions]
+    names = [result.precision for result in report.precisions]
     rows = [
         [
-            f"{each.number}",
-            each.text,
-            each.expected,
-            *(each.answers.get(name, "") for name in names),
+            f"{example.number}",
+            example.text,
+            example.expected,
+            *(example.answers.get(name, "") for name in names),
         ]
-        for each in report.disagreements[:_MOST_TEXTS]
+        for example in report.disagreements[:_MOST_TEXTS]
     ]
     columns = ["number", "text", "expected", *names]
     return Table("Examples that precisions answer differently", columns, rows, prose=True)
 
 
 def _difference(differences: list[Difference], metric: str) -> str:
-    for each in differences:
-        if each.metric == metric and each.value is not None:
-            known = each.low is not None and each.high is not None
-            interval = f" ({each.low:+.4f} to {each.high:+.4f})" if known else ""
-            return f"{each.value:+.4f}{interval}"
+    for difference in differences:
+        if difference.metric == metric and difference.value is not None:
+            known = difference.low is not None and difference.high is not None
+            interval = f" ({difference.low:+.4f} to {difference.high:+.4f})" if known else ""
+            return f"{difference.value:+.4f}{interval}"
     return ""
 
 

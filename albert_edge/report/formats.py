@@ -1,4 +1,4 @@
-"""How numbers are written."""
+"""Format numbers."""
 
 from __future__ import annotations
 

@@ -33,20 +33,21 @@ def headline(
 
 def fastest(bench: BenchReport) -> RuntimeResult | None:
     """Find the variant of albert-edge with the largest speed-up; the first if none was compared."""
-    own = [each for each in bench.runtimes if each.name.startswith(OWN) and each.latencies]
-    return max(own, key=lambda each: speed_up(_shapes(each)) or 0.0, default=None)
+    measured = [runtime for runtime in bench.runtimes if runtime.latencies]
+    own = [runtime for runtime in measured if runtime.name.startswith(OWN)]
+    return max(own, key=lambda runtime: speed_up(_shapes(runtime)) or 0.0, default=None)
 
 
 def speed_up(latencies: list[Latency], field: str = "ratio") -> float | None:
     """Average the paired ratios to the baseline, or their quartiles; None if there are none."""
-    ratios = [ratio for each in latencies if (ratio := getattr(each, field))]
+    ratios = [ratio for latency in latencies if (ratio := getattr(latency, field))]
     return geometric_mean(ratios) if ratios else None
 
 
 def _shapes(runtime: RuntimeResult) -> list[Latency]:
-    """The latencies with the last number of threads, which all shapes have."""
+    """Select the latencies with the last number of threads, which all shapes have."""
     last = runtime.latencies[-1]
-    return [each for each in runtime.latencies if each.threads == last.threads]
+    return [latency for latency in runtime.latencies if latency.threads == last.threads]
 
 
 def _quality(

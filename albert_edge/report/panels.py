@@ -23,7 +23,7 @@ def line_groups(report: BenchReport) -> list[tuple[int, int]]:
     for runtime in report.runtimes:
         for latency in runtime.latencies:
             lengths.setdefault((latency.batch, latency.threads), set()).add(latency.length)
-    varied = sorted(group for group, found in lengths.items() if len(found) > 1)
+    varied = sorted(group for group, values in lengths.items() if len(values) > 1)
     return varied or sorted(lengths)[:1]
 
 
@@ -68,14 +68,14 @@ def draw_latency(report: BenchReport, axes: Axes, group: tuple[int, int]) -> Non
 
 
 def _points(report: BenchReport, group: tuple[int, int]) -> dict[str, list[Latency]]:
-    found = {
+    points = {
         runtime.name: sorted(
-            (one for one in runtime.latencies if (one.batch, one.threads) == group),
-            key=lambda one: one.length,
+            (latency for latency in runtime.latencies if (latency.batch, latency.threads) == group),
+            key=lambda latency: latency.length,
         )
         for runtime in report.runtimes
     }
-    return {name: points for name, points in found.items() if points}
+    return {name: latencies for name, latencies in points.items() if latencies}
 
 
 def _set_milliseconds(axes: Axes) -> None:
@@ -141,8 +141,8 @@ def draw_memory(report: BenchReport, axes: Axes) -> None:
     _bars(report, axes, peaks, faint=True)
     _bars(report, axes, steady)
     texts = [
-        f"{one:.0f} (peak {peak:.0f})" if one or peak else "unknown"
-        for one, peak in zip(steady, peaks, strict=True)
+        f"{size:.0f} (peak {peak:.0f})" if size or peak else "unknown"
+        for size, peak in zip(steady, peaks, strict=True)
     ]
     ends = [max(pair) for pair in zip(steady, peaks, strict=True)]
     _finish_bars(report, axes, ends, texts, "Memory, MB: steady (peak)")

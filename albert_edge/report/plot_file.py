@@ -1,4 +1,4 @@
-"""Writing the figures of a benchmark to a file of their own."""
+"""Write the figures of a benchmark to a file of their own."""
 
 from __future__ import annotations
 
@@ -11,7 +11,22 @@ from albert_edge.report.plots import draw, image_bytes
 from albert_edge.report.render import render_plots
 from albert_edge.report.whole_file import write_whole
 
-SUFFIXES = (".svg", ".png", ".html")
+_SUFFIXES = (".svg", ".png", ".html")
+
+
+def require_suffix(path: str | os.PathLike[str]) -> str:
+    """Return the suffix of a plot in lower case.
+
+    Raises:
+        UsageError: Plots cannot be written in this format.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix not in _SUFFIXES:
+        raise UsageError(
+            f"{path}: unsupported format of a plot: {suffix or 'no suffix'}.",
+            tip=f"Supported suffixes: {', '.join(_SUFFIXES)}.",
+        )
+    return suffix
 
 
 def write_plot(report: BenchReport, path: str | os.PathLike[str]) -> None:
@@ -25,12 +40,7 @@ def write_plot(report: BenchReport, path: str | os.PathLike[str]) -> None:
         UsageError: Another suffix, or a benchmark without a runtime.
         MissingExtraError: matplotlib, or for .html jinja2, is not installed.
     """
-    suffix = Path(path).suffix.lower()
-    if suffix not in SUFFIXES:
-        raise UsageError(
-            f"{path}: unsupported format of a plot: {suffix or 'no suffix'}.",
-            tip=f"Supported suffixes: {', '.join(SUFFIXES)}.",
-        )
+    suffix = require_suffix(path)
     if suffix == ".html":
         content = render_plots(report).encode()
     else:

@@ -1,4 +1,4 @@
-"""Rendering a page as HTML: one file that contains its style and figures."""
+"""Render a page as HTML: one file that contains its style and figures."""
 
 from __future__ import annotations
 

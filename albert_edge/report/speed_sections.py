@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from functools import partial
 
-from albert_edge.benchmark.report import BenchReport, Latency, Roofline, RuntimeResult
+from albert_edge.benchmark.report import BenchReport, Latency, Roofline
 from albert_edge.benchmark.statistics import MARKS, format_ratio
 from albert_edge.machine.machine import Machine
 from albert_edge.report.formats import milliseconds, thread_count
@@ -44,17 +44,17 @@ def speed_section(report: BenchReport) -> Section:
 def _starts(report: BenchReport) -> Table:
     rows = [
         [
-            one.name,
-            one.precision,
-            f"{one.file_bytes / 1e6:.1f}",
-            f"{one.load_s:.2f}",
-            f"{one.cold_start_s:.2f}",
-            _whole(one.steady_mb),
-            _whole(one.peak_mb),
-            "" if math.isnan(one.cosine) else f"{one.cosine:.5f}",
-            one.note,
+            runtime.name,
+            runtime.precision,
+            f"{runtime.file_bytes / 1e6:.1f}",
+            f"{runtime.load_s:.2f}",
+            f"{runtime.cold_start_s:.2f}",
+            _whole(runtime.steady_mb),
+            _whole(runtime.peak_mb),
+            "" if math.isnan(runtime.cosine) else f"{runtime.cosine:.5f}",
+            runtime.note,
         ]
-        for one in report.runtimes
+        for runtime in report.runtimes
     ]
     columns = [
         *("runtime", "precision", "file, MB", "load time, s", "cold start, s"),
@@ -73,24 +73,23 @@ def _latencies(report: BenchReport, threads: int) -> list[Table]:
         (f"Latency {words}, ms: median (95th percentile)", _milliseconds),
         (f"Throughput {words}, sequences/s", lambda latency: f"{latency.sequences_per_s:,.1f}"),
     ]
-    measured = [each for runtime in report.runtimes for each in runtime.latencies]
-    shapes = list(dict.fromkeys(each.shape for each in measured if each.threads == threads))
+    measured = {
+        runtime.name: {run.shape: run for run in runtime.latencies if run.threads == threads}
+        for runtime in report.runtimes
+    }
+    shapes = list(dict.fromkeys(shape for runs in measured.values() for shape in runs))
     return [
         Table(
             caption,
             ["runtime", *shapes],
-            [_row(runtime, threads, shapes, cell) for runtime in report.runtimes],
+            [
+                [name, *(cell(runs[shape]) if shape in runs else "" for shape in shapes)]
+                for name, runs in measured.items()
+            ],
             folded=caption.startswith("Throughput"),
         )
         for caption, cell in tables
     ]
-
-
-def _row(
-    runtime: RuntimeResult, threads: int, shapes: list[str], cell: Callable[[Latency], str]
-) -> list[str]:
-    found = {one.shape: cell(one) for one in runtime.latencies if one.threads == threads}
-    return [runtime.name, *(found.get(shape, "") for shape in shapes)]
 
 
 def _milliseconds(latency: Latency) -> str:
@@ -103,7 +102,7 @@ def _speed_up(rounds: int, latency: Latency) -> str:
     return text if low is None or high is None else f"{text} ({low:.2f} to {high:.2f})"
 
 
-def _limits(found: list[Roofline]) -> Table:
+def _limits(results: list[Roofline]) -> Table:
     columns = [
         *("variant", "batch x tokens", "threads", "int8 multiply-adds, 10^9"),
         *("fp32 multiply-adds, 10^9", "bytes moved, MB", "limit by arithmetic, ms"),
@@ -111,32 +110,34 @@ def _limits(found: list[Roofline]) -> Table:
     ]
     rows = [
         [
-            one.variant,
-            f"{one.batch}x{one.length}",
-            f"{one.threads}",
-            f"{one.int8_macs / 1e9:.3f}",
-            f"{one.fp32_macs / 1e9:.3f}",
-            f"{one.bytes / 1e6:.1f}",
-            milliseconds(one.compute_ms),
-            milliseconds(one.memory_ms),
-            milliseconds(one.ms),
-            f"{one.reached:.0%}",
-            one.bound,
+            *_run(result),
+            f"{result.int8_macs / 1e9:.3f}",
+            f"{result.fp32_macs / 1e9:.3f}",
+            f"{result.bytes / 1e6:.1f}",
+            milliseconds(result.compute_ms),
+            milliseconds(result.memory_ms),
+            milliseconds(result.ms),
+            f"{result.reached:.0%}",
+            result.bound,
         ]
-        for one in found
+        for result in results
     ]
     return Table("Latency compared with the limits of this machine", columns, rows, folded=True)
 
 
-def _operators(found: list[Roofline]) -> Table:
+def _operators(results: list[Roofline]) -> Table:
     rows = [
-        [one.variant, f"{one.batch}x{one.length}", f"{one.threads}", share.operator, part]
-        for one in found
-        for share in one.operators
+        [*_run(result), share.operator, part]
+        for result in results
+        for share in result.operators
         if (part := f"{share.share:.0%}") != "0%"
     ]
     columns = ["variant", "batch x tokens", "threads", "operator", "share of the time"]
     return Table("Time by operator", columns, rows, folded=True)
+
+
+def _run(result: Roofline) -> list[str]:
+    return [result.variant, f"{result.batch}x{result.length}", f"{result.threads}"]
 
 
 def machine_section(machine: Machine) -> Section:

@@ -1,9 +1,24 @@
-"""Writing a file so that it appears as a whole or not at all."""
+"""Write a file so that it appears as a whole or not at all."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+
+from albert_edge.errors import UsageError
+
+
+def require_folder(path: Path) -> None:
+    """Check that a file can be written there, before the work that produces its content.
+
+    Raises:
+        UsageError: The path is a folder, or its parent is not one.
+    """
+    if not path.resolve().parent.is_dir() or path.is_dir():
+        reason = "it is a folder" if path.is_dir() else f"{path.parent} is not a folder"
+        raise UsageError(
+            f"{path} cannot be written: {reason}.", tip="Name a file in an existing folder."
+        )
 
 
 def write_whole(path: str | os.PathLike[str], content: bytes) -> None:

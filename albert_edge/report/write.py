@@ -1,4 +1,4 @@
-"""Writing the page about a bundle."""
+"""Write the page about a bundle."""
 
 from __future__ import annotations
 

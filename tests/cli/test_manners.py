@@ -168,6 +168,12 @@ def test_inspect_at_80_columns(cli: Cli, langid: Path, monkeypatch: pytest.Monke
         "num_hidden_layers",
     ):
         assert name in done.out
+    names = json.loads(cli("inspect", langid, "--json").out)["groups"]
+    long = [group["name"] for group in names if len(group["name"]) > 56]
+    for name in long:  # too long for the table: broken after a dot
+        before, dot, after = name.partition("albert_layers.0.")
+        assert re.search(rf"^{re.escape(before + dot)} +[\d,]+ .*\n{after}$", done.out, re.M)
+    assert len(long) == 7
 
 
 # --- answers on a terminal ------------------------------------------------------------------

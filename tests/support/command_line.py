@@ -6,9 +6,10 @@ import csv
 import io
 import json
 import re
+import shutil
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,12 @@ def langid(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture
+def own(langid: Path, tmp_path: Path) -> Path:
+    """A copy of `langid` to change."""
+    return Path(shutil.copytree(langid, tmp_path / "own"))
+
+
 @pytest.fixture(scope="module")
 def classify(langid: Path) -> Callable[..., Any]:
     return albert_edge.pipeline(model=langid)
@@ -129,3 +136,30 @@ def logits(bundle: Path, variant: str, texts: list[str]) -> Any:
         found = in_int8(feed)["logits"] if in_int8 else session.run(["logits"], feed)[0]
         rows.append(found[0])
     return np.array(rows, np.float64)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+def strict_json(text: str) -> Any:
+    """One JSON document as every parser reads it: NaN is none of JSON's numbers."""
+
+    def refuse(constant: str) -> None:
+        pytest.fail(f"{constant} is not JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+def write_records(path: Path, fields: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Path:
+    """Write records in the format a suffix names."""
+    if path.suffix == ".txt":
+        lines = [row[0] for row in rows]
+    elif path.suffix == ".jsonl":
+        lines = [json.dumps(dict(zip(fields, row, strict=True))) for row in rows]
+    else:
+        separator = {".csv": ",", ".tsv": "\t"}[path.suffix]
+        lines = [separator.join(row) for row in (fields, *rows)]
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return path

@@ -1,0 +1,80 @@
+"""`albert-edge verify`: changed files, and answers of another checkpoint."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from safetensors.numpy import load_file, save_file
+from support.command_line import (
+    SHIPPED,
+    Cli,
+    assert_error,
+    contents,
+)
+
+from albert_edge.bundle.manifest import MANIFEST
+
+
+def test_verify_counts_what_the_manifest_lists(cli: Cli, langid: Path) -> None:
+    files = set(contents(langid)) - {MANIFEST}
+    done = cli("verify", langid)
+    assert (done.code, done.err) == (0, "")
+    assert done.out == f"{len(files)} files match the manifest.\n"
+    document = json.loads(cli("verify", langid, "--json").out)
+    assert (document["schema_version"], document["files"]) == (1, len(files))
+
+
+@pytest.mark.parametrize("file", ["config.json", "tokenizer.json", "onnx/model_optimized.onnx"])
+def test_verify_names_a_changed_file(file: str, cli: Cli, own: Path) -> None:
+    content = bytearray((own / file).read_bytes())
+    content[len(content) // 2] ^= 1
+    (own / file).write_bytes(content)
+    done = cli("verify", own)
+    assert_error(done, 1, str(own / file))
+    assert done.out == ""
+
+
+def test_verify_names_a_missing_file(cli: Cli, own: Path) -> None:
+    (own / "onnx/model.onnx").unlink()
+    assert_error(cli("verify", own), 1, str(own / "onnx/model.onnx"))
+
+
+def test_verify_ignores_a_file_the_manifest_does_not_list(cli: Cli, own: Path) -> None:
+    (own / "onnx/model_int8.onnx").write_bytes(b"not ours")
+    assert cli("verify", own).code == 0
+
+
+def test_verify_against_the_right_checkpoint(cli: Cli, langid: Path) -> None:
+    done = cli("verify", langid, "--against", "langid-tiny", "--json")
+    differences = json.loads(done.out)["differences"]
+    assert (done.code, set(differences)) == (0, {"model", "model_optimized"})
+    assert all(0 <= difference <= 1e-4 for difference in differences.values())
+
+
+@pytest.mark.parametrize("changed", ["classifier.bias", "albert.embeddings.LayerNorm.weight"])
+def test_verify_against_a_checkpoint_trained_further(
+    changed: str, cli: Cli, langid: Path, tmp_path: Path
+) -> None:
+    other = Path(shutil.copytree(SHIPPED, tmp_path / "other"))
+    tensors = load_file(other / "model.safetensors")
+    tensors[changed] = tensors[changed] + 0.01
+    save_file(tensors, other / "model.safetensors", metadata={"format": "pt"})
+    done = cli("verify", langid, "--against", other)
+    assert_error(done, 3, str(other))
+    assert done.out == ""
+
+
+@pytest.mark.parametrize(
+    "geometry",
+    [{}, {"vocab_size": 4000, "num_labels": 3}, {"vocab_size": 4000, "num_labels": 1}],
+    ids=["vocabulary", "labels", "regression"],
+)
+def test_verify_against_a_checkpoint_of_another_shape(
+    geometry: dict[str, int], cli: Cli, langid: Path, checkpoint: Callable[..., Path]
+) -> None:
+    other = checkpoint("text-classification", **geometry)
+    assert_error(cli("verify", langid, "--against", other), 3, str(other))
