@@ -16,9 +16,7 @@ import command
 
 import models
 from albert_edge.benchmark.run import bench
-from albert_edge.benchmark.shapes import parse_shapes
-
-PRECISIONS = ("fp32", "int8")
+from albert_edge.runtime.cpus import usable_cpus
 
 
 def measure(folder: Path, options: Namespace) -> dict[str, Any]:
@@ -29,7 +27,7 @@ def measure(folder: Path, options: Namespace) -> dict[str, Any]:
         bundle,
         shapes=options.shapes,
         threads=options.threads,
-        precisions=PRECISIONS,
+        precisions=("fp32", "int8"),
         against=[name for name in options.against.split(",") if name],
         rounds=options.rounds,
         device="cpu",
@@ -38,15 +36,8 @@ def measure(folder: Path, options: Namespace) -> dict[str, Any]:
     return {"schema_version": 1, **asdict(report)}
 
 
-BENCHMARK = command.Benchmark(
-    measure,
-    (
-        models.GEOMETRY,
-        ("--shapes", {"type": parse_shapes, "help": "such as 1x8,8x128"}),
-        ("--threads", {"type": int, "action": "append"}),
-        ("--against", {"default": "", "help": "peers, as albert-edge bench takes them"}),
-        models.rounds(5),
-    ),
+BENCHMARK = command.benchmark(
+    measure, geometry="base", shapes=models.SHAPES, threads=(usable_cpus(),), against="", rounds=5
 )
 
 if __name__ == "__main__":

@@ -1,13 +1,11 @@
 """How size, memory and time grow from base to xxlarge, in every precision.
 
-    python benchmarks/geometries.py [--geometry NAME] [--against PEERS] [--rounds 3] [--json FILE]
+    python benchmarks/geometries.py [--geometry NAME ...] [--rounds 3] [--json FILE]
 
     pip install 'albert-edge[cpu,export]'
 
-By default base and large, without peers; --geometry may be repeated, and xxlarge writes an fp32
-file of 0.9 GB into the temporary folder and takes about four times that of memory.
-
-What grows with what, for hidden size h and L layers (the feed-forward part is 4 h wide):
+By default base and large; xxlarge writes an fp32 file of 0.9 GB into the temporary folder and takes
+about four times that of memory. For hidden size h and L layers (the feed-forward part is 4 h wide):
 
     parameters  12 h^2 of the one layer that is stored, 3.9 million of the embeddings, and little
                 else: L is not in it, because all layers are the same one
@@ -31,54 +29,40 @@ import models
 from albert_edge.benchmark.run import bench
 from albert_edge.inspection.inspect import inspect
 
-SHAPE = (1, 128)
+TOKENS = 128
 PRECISIONS = ("fp32", "int8", "int4")
 
 
-def work(geometry: str) -> float:
-    """Multiply-accumulates of one run at `SHAPE`, in 10^9: products with weights, and attention."""
-    sizes, tokens = models.GEOMETRIES[geometry], SHAPE[1]
-    hidden = sizes["hidden_size"]
-    return sizes["num_hidden_layers"] * tokens * (12 * hidden**2 + 2 * tokens * hidden) / 1e9
+def measure_size(folder: Path, geometry: str, rounds: int) -> dict[str, Any]:
+    """The figures of one geometry."""
+    checkpoint = models.make_checkpoint(folder / geometry, geometry)
+    bundle = folder / f"{geometry}-bundle"
+    models.make_bundle(checkpoint, bundle, *PRECISIONS[1:], texts=models.sample_lines()[:1])
+    report = bench(
+        bundle,
+        shapes=[(1, TOKENS)],
+        precisions=PRECISIONS,
+        rounds=rounds,
+        device="cpu",
+        progress=command.log_step,
+    )
+    sizes = models.GEOMETRIES[geometry]
+    hidden, layers = sizes["hidden_size"], sizes["num_hidden_layers"]
+    return {
+        "geometry": geometry,
+        "layers": layers,
+        "parameters": inspect(bundle).parameters,
+        "gmac": layers * TOKENS * (12 * hidden**2 + 2 * TOKENS * hidden) / 1e9,
+        "report": asdict(report),
+    }
 
 
 def measure(folder: Path, options: Namespace) -> list[dict[str, Any]]:
     """The figures of each geometry."""
-    against = [name for name in options.against.split(",") if name]
-    results = []
-    for geometry in options.geometry or ("base", "large"):
-        checkpoint = models.make_checkpoint(folder / geometry, geometry)
-        bundle = folder / f"{geometry}-bundle"
-        models.make_bundle(checkpoint, bundle, *PRECISIONS[1:], texts=models.sample_lines()[:1])
-        report = bench(
-            bundle,
-            shapes=[SHAPE],
-            precisions=PRECISIONS,
-            against=against,
-            rounds=options.rounds,
-            device="cpu",
-            progress=command.log_step,
-        )
-        results.append(
-            {
-                "geometry": geometry,
-                "layers": models.GEOMETRIES[geometry]["num_hidden_layers"],
-                "parameters": inspect(bundle).parameters,
-                "gmac": work(geometry),
-                "report": asdict(report),
-            }
-        )
-    return results
+    return [measure_size(folder, name, options.rounds) for name in options.geometry]
 
 
-BENCHMARK = command.Benchmark(
-    measure,
-    (
-        models.GEOMETRIES_OPTION,
-        ("--against", {"default": "", "help": "peers, as albert-edge bench takes them"}),
-        models.rounds(3),
-    ),
-)
+BENCHMARK = command.benchmark(measure, geometry=("base", "large"), rounds=3)
 
 if __name__ == "__main__":
     command.main("geometries")

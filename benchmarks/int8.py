@@ -8,43 +8,167 @@
 torch and transformers give the answers that all are compared with; optimum, openvino and nncf are
 left out where they are missing. All are measured as by `albert-edge bench`, with 2 threads.
 
-Calibration (albert-edge, OpenVINO static) sees every fourth text of the built-in sample, quality
+Calibration (albert-edge, OpenVINO static) reads every fourth text of the built-in sample; quality
 is judged on others. "pooled" are the same weights under a head that passes the pooled output
 through. "outliers" are weights of the same function where one channel of the embeddings and one of
 the values is 50 times larger. min_agreement is 0: random weights have no decisions worth a refusal.
-
-What each peer is set to:
-    optimum          main_export, text-classification; its ORTModel with default options
-    ORT dynamic      quantize_dynamic(weight_type=QInt8) on that, per tensor, as by default
-    ORT pre+dynamic  the same after quant_pre_process(skip_symbolic_shape=True) with which the
-                     weights are seen; with symbolic shapes it stops at an error; per channel
-    ORT O2+dynamic   the same as ORT dynamic on what ORTOptimizer makes of it at level O2
-    torch dynamic    torch.ao.quantization.quantize_dynamic of all Linear, saved whole
-    OpenVINO         converted from torch, LATENCY, f32
-    OpenVINO dynamic compress_weights(INT8_SYM), groups as long as the hidden state, f32: the
-                     fastest of both modes, groups of 32 to the hidden size, torch and ONNX input
-    OpenVINO static  nncf.quantize, model_type TRANSFORMER, all that is float in bf16
+The functions `build_...` have the settings of the peers that `albert-edge bench` lacks.
 """
 
 from __future__ import annotations
 
 import json
+import tempfile
 from argparse import Namespace
-from dataclasses import asdict
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import command
 import numpy as np
-from contenders import BASELINE, CALIBRATION, CONTENDERS, REFERENCE
+from safetensors.numpy import load_file
 
+import albert_edge
 import models
-from albert_edge.architecture.config import read_config
 from albert_edge.benchmark.benchmark_run import BenchmarkRun
+from albert_edge.benchmark.peers import openvino, optimum, torch
 from albert_edge.benchmark.plan import Plan
-from albert_edge.benchmark.runtimes import CHECKPOINT
-from albert_edge.benchmark.shapes import DEFAULT_SHAPES, parse_shapes
+from albert_edge.benchmark.runtimes import CHECKPOINT, Built, Runtime, Work, load_own, own_runtime
+from albert_edge.bundle.bundle import open_bundle
+from albert_edge.compress.options import compression
+from albert_edge.errors import QualityError
 from albert_edge.runtime.vectors import cosine
+
+BASELINE = "optimum fp32"
+REFERENCE = "torch fp32"
+CALIBRATION = "calibration.txt"
+
+
+def calibration(work: Work) -> list[str]:
+    """The texts that albert-edge and OpenVINO are calibrated on."""
+    return (work.folder / CALIBRATION).read_text(encoding="utf-8").splitlines()
+
+
+# albert-edge.
+
+
+def build_own(work: Work, precision: Any, **options: Any) -> Built:
+    """A bundle; of a model that the gate refuses, the one it judged best."""
+    bundle = Path(tempfile.mkdtemp(dir=work.folder)) / "bundle"
+    albert_edge.export(work.checkpoint, bundle)
+    note = ""
+    if precision == "fp32":
+        albert_edge.optimize(bundle)
+    else:
+        settings: Any = {"texts": calibration(work), "min_agreement": 0.0}
+        how = compression(precision, **options)
+        try:
+            albert_edge.quantize(bundle, how, **settings)
+        except QualityError as error:
+            report: Any = error.report
+            note = f"refused by its gate at cosine {report.quality.cosine:.5f}; forced"
+            settings["min_cosine"] = report.quality.cosine - 1e-6
+            albert_edge.quantize(bundle, how, **settings)
+    variant = open_bundle(bundle).manifest.variants[-1]
+    return Built(bundle, variant.bytes, work.head, note)
+
+
+def _own(scheme: str, precision: str, **options: Any) -> Runtime:
+    return replace(
+        own_runtime(Path(), "", precision, 0),
+        name=f"albert-edge {scheme}",
+        build=partial(build_own, precision=precision, **options),
+        load=partial(load_own, precision=precision),
+        extra="export",
+    )
+
+
+# onnxruntime, on optimum's export.
+
+
+def build_ort_dynamic(work: Work) -> Built:
+    """quantize_dynamic on optimum's export, weights in int8 per tensor as by default."""
+    return _quantize_dynamic(work, optimum.build(work).path, "dynamic.onnx")
+
+
+def build_ort_preprocessed(work: Work) -> Built:
+    """The same after quant_pre_process, which shows the weights; per channel.
+
+    With symbolic shapes quant_pre_process stops with an error.
+    """
+    shapes = import_module("onnxruntime.quantization.shape_inference")
+    export = optimum.build(work).path
+    path = export.with_name("preprocessed.onnx")
+    shapes.quant_pre_process(export, path, skip_symbolic_shape=True)
+    return _quantize_dynamic(work, path, "preprocessed-dynamic.onnx", per_channel=True)
+
+
+def build_ort_o2(work: Work) -> Built:
+    """The same on the export after ORTOptimizer at level O2."""
+    ort = import_module("optimum.onnxruntime")
+    export = optimum.build(work).path.parent
+    model = ort.ORTModelForSequenceClassification.from_pretrained(export, file_name="model.onnx")
+    settings = ort.AutoOptimizationConfig.O2()
+    ort.ORTOptimizer.from_pretrained(model).optimize(settings, save_dir=work.folder / "o2")
+    return _quantize_dynamic(work, work.folder / "o2" / "model_optimized.onnx", "o2-dynamic.onnx")
+
+
+def _quantize_dynamic(work: Work, source: Path, name: str, **options: Any) -> Built:
+    ort = import_module("onnxruntime.quantization")
+    path = source.with_name(name)
+    ort.quantize_dynamic(source, path, weight_type=ort.QuantType.QInt8, **options)
+    return optimum.built(path, work.head)
+
+
+def _ort(name: str, build: Callable[[Work], Built]) -> Runtime:
+    return replace(optimum.OPTIMUM, name=name, precision="int8", build=build)
+
+
+# OpenVINO.
+
+
+def build_openvino_static(work: Work) -> Built:
+    """NNCF's post-training quantization, calibrated on the same texts as albert-edge."""
+    nncf = import_module("nncf")
+    inputs = models.tokenize(work.checkpoint, calibration(work))
+    model = nncf.quantize(
+        openvino.read(work),
+        nncf.Dataset(inputs),
+        model_type=nncf.ModelType.TRANSFORMER,
+        subset_size=len(inputs),
+    )
+    path = work.folder / "openvino-static.xml"
+    openvino.save(model, path)
+    return openvino.built(path, work.head)
+
+
+CONTENDERS = [
+    _own("fp32", "fp32"),
+    _own("int8", "int8"),
+    _own("int8, per-tensor", "int8", activations="per-tensor"),
+    _own("int8, unrolled", "int8", layout="unrolled"),
+    _own("int8, per-tensor, unrolled", "int8", activations="per-tensor", layout="unrolled"),
+    _own("int8-block", "int8-block"),
+    _own("int4", "int4"),
+    replace(optimum.OPTIMUM, name=BASELINE),
+    _ort("ORT dynamic int8", build_ort_dynamic),
+    _ort("ORT pre+dynamic int8", build_ort_preprocessed),
+    _ort("ORT O2+dynamic int8", build_ort_o2),
+    replace(torch.TORCH, name=REFERENCE),
+    replace(torch.TORCH_INT8, name="torch dynamic int8"),
+    replace(openvino.OPENVINO, name="OpenVINO fp32"),
+    replace(openvino.OPENVINO_INT8, name="OpenVINO int8 dynamic"),
+    replace(
+        openvino.OPENVINO_INT8,
+        name="OpenVINO int8 static, bf16",
+        build=build_openvino_static,
+        load=partial(openvino.load, precision="bf16"),
+    ),
+]
+
 
 LAYER = "albert.encoder.albert_layer_groups.0.albert_layers.0"
 CHANNELS = (  # what is scaled in an outlier model, what takes it back, and which channel
@@ -58,7 +182,7 @@ def make_model(folder: Path, geometry: str, name: str, calibration: list[str]) -
     """The same weights, with or without outliers, with logits or pooled output."""
     checkpoint = models.make_checkpoint(folder / CHECKPOINT, geometry)
     (folder / CALIBRATION).write_text("\n".join(calibration), encoding="utf-8")
-    tensors = models.read_tensors(checkpoint)
+    tensors = load_file(checkpoint / "model.safetensors")
     if "outliers" in name:
         for source, target, channel in CHANNELS:
             tensors[f"{source}.weight"][channel] *= 50
@@ -77,36 +201,29 @@ def make_model(folder: Path, geometry: str, name: str, calibration: list[str]) -
 
 def make_plan(folder: Path, options: Namespace) -> Plan:
     """The contenders that are wanted and installed."""
-    wanted = [one for one in CONTENDERS if one.name in (options.contender or [one.name])]
-    present = [runtime for runtime in wanted if not runtime.missing]
-    own = [runtime for runtime in present if runtime.name.startswith("albert-edge")]
-    return Plan(
-        head=models.HEAD,
-        config=read_config(folder / CHECKPOINT / "config.json"),
-        reference=own[0],
-        own=own,
-        peers=[runtime for runtime in present if runtime not in own],
-        skipped={one.name: one.how_to_get_it for one in wanted if one.missing},
+    wanted = [runtime for runtime in CONTENDERS if runtime.name in options.contender]
+    return models.make_plan(
+        folder / CHECKPOINT,
+        [runtime for runtime in wanted if not runtime.missing],
+        options.rounds,
+        skipped={runtime.name: runtime.how_to_get_it for runtime in wanted if runtime.missing},
         shapes=options.shapes,
-        threads=[models.THREADS],
-        rounds=options.rounds,
         baseline=BASELINE,
     )
 
 
 def judge(answers: dict[str, list[Any]]) -> dict[str, dict[str, float]]:
-    """Mean and least cosine to torch's logits, and the share of decisions that are the same."""
-    logits = {name: np.concatenate([one["logits"] for one in of]) for name, of in answers.items()}
+    """Mean and least cosine with torch's logits, and the share of decisions that are the same."""
+    logits = {
+        name: np.concatenate([outputs["logits"] for outputs in runs])
+        for name, runs in answers.items()
+    }
     expected = logits.get(REFERENCE, next(iter(logits.values())))
     table = {}
     for name, values in logits.items():
-        cosines = cosine(expected, values)
-        agreement = (expected.argmax(1) == values.argmax(1)).mean()
-        table[name] = {
-            "cosine": float(cosines.mean()),
-            "worst": float(cosines.min()),
-            "agreement": float(agreement),
-        }
+        cosines, same = cosine(expected, values), expected.argmax(1) == values.argmax(1)
+        figures = {"cosine": cosines.mean(), "worst": cosines.min(), "agreement": same.mean()}
+        table[name] = {key: float(value) for key, value in figures.items()}
     return table
 
 
@@ -118,21 +235,18 @@ def measure(folder: Path, options: Namespace) -> dict[str, Any]:
     quality: dict[str, dict[str, Any]] = {}
     notes: dict[str, str] = {}
     report: dict[str, Any] = {}
-    for model in options.models or MODELS:
+    for model in options.models:
         place = folder / model.replace(" ", "-")
         make_model(place, options.geometry, model, lines[::4])
-        plan = make_plan(place, options)
-        with BenchmarkRun(plan, place, command.log_step) as run:
+        with BenchmarkRun(make_plan(place, options), place, command.log_step) as run:
             if report:
                 run.build()
             else:
-                runtimes = [asdict(runtime) for runtime in run.measure()]
-                report = {"baseline": run.baseline, "rounds": plan.rounds, "runtimes": runtimes}
-                report["skipped"] = plan.skipped | run.failed
+                report = command.report(run)
             inputs = models.tokenize(place / CHECKPOINT, texts)
             for name, row in judge(run.answer(inputs)).items():
                 quality.setdefault(name, {})[model] = row
-            built = {name: one.note for name, one in run.built.items() if one.note}
+            built = {name: made.note for name, made in run.built.items() if made.note}
             notes |= {f"{name}, {model}": why for name, why in (run.failed | built).items()}
     return {
         "geometry": options.geometry,
@@ -143,16 +257,14 @@ def measure(folder: Path, options: Namespace) -> dict[str, Any]:
     }
 
 
-BENCHMARK = command.Benchmark(
+BENCHMARK = command.benchmark(
     measure,
-    (
-        models.GEOMETRY,
-        models.rounds(5),
-        ("--texts", {"type": int, "default": 60, "help": "how many to judge quality on"}),
-        ("--shapes", {"type": parse_shapes, "default": list(DEFAULT_SHAPES)}),
-        ("--contender", {"nargs": "+", "help": "names; all by default"}),
-        ("--models", {"nargs": "+", "choices": MODELS, "help": "all by default"}),
-    ),
+    geometry="base",
+    rounds=5,
+    texts=60,
+    shapes=models.SHAPES,
+    contender=tuple(runtime.name for runtime in CONTENDERS),
+    models=MODELS,
 )
 
 if __name__ == "__main__":

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib import resources
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +19,18 @@ import numpy.typing as npt
 import albert_edge
 from albert_edge.architecture.config import read_config
 from albert_edge.architecture.heads import HEADS
+from albert_edge.benchmark.plan import Plan, variant_runtime
+from albert_edge.benchmark.runtimes import Runtime
+from albert_edge.bundle.bundle import open_bundle
 from albert_edge.checkpoint.recipes import models_folder
+from albert_edge.graph import plan as graph_plan
 from albert_edge.graph.build import author
-from albert_edge.graph.plan import Plan
 
-Array = npt.NDArray[Any]
-Arrays = dict[str, Array]
+Arrays = dict[str, npt.NDArray[Any]]
 
 HEAD = "text-classification"
 THREADS = 2
+SHAPES = "1x8,1x32,1x128,1x384,8x128"
 DATA = Path(__file__).resolve().parents[1] / "tests" / "data"
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
 GEOMETRIES = {
@@ -39,25 +41,13 @@ GEOMETRIES = {
         "intermediate_size": 4 * hidden,
     }
     for name, hidden, layers, heads in (
-        ("tiny", 64, 2, 2),  # for a look at whether a benchmark runs
+        ("tiny", 64, 2, 2),  # to check that a benchmark runs
         ("base", 768, 12, 12),
         ("large", 1024, 24, 16),
         ("xlarge", 2048, 24, 16),
         ("xxlarge", 4096, 12, 64),
     )
 }
-GEOMETRY = ("--geometry", {"choices": GEOMETRIES, "default": "base"})
-GEOMETRIES_OPTION = ("--geometry", {"choices": GEOMETRIES, "action": "append"})
-
-
-def rounds(default: int) -> tuple[str, dict[str, Any]]:
-    """The option for how many turns there are."""
-    return "--rounds", {"type": int, "default": default, "help": f"{default} by default"}
-
-
-def installed(*modules: str) -> bool:
-    """Whether all of some modules can be imported."""
-    return all(find_spec(module) for module in modules)
 
 
 def sample_lines() -> list[str]:
@@ -84,20 +74,14 @@ def make_checkpoint(
     for name in TOKENIZER_FILES:
         shutil.copyfile(models_folder() / "langid-tiny" / name, folder / name)
     draw = np.random.default_rng(0)
+    graph = author(read_config(folder / "config.json"), head, graph_plan.Plan())
     tensors = {}
-    for name, weight in author(read_config(folder / "config.json"), head, Plan()).weights.items():
+    for name, weight in graph.weights.items():
         centre = 1.0 if name.lower().endswith(("layernorm.weight", "layer_norm.weight")) else 0.0
         values = draw.standard_normal(weight.checkpoint_shape, dtype=np.float32)
         tensors[name] = values * np.float32(0.02) + np.float32(centre)
     write_tensors(folder, tensors)
     return folder
-
-
-def read_tensors(checkpoint: Path) -> Arrays:
-    """The weights of a checkpoint."""
-    from safetensors.numpy import load_file
-
-    return load_file(checkpoint / "model.safetensors")
 
 
 def write_tensors(checkpoint: Path, tensors: Arrays) -> None:
@@ -120,34 +104,52 @@ def use_english_vocabulary(checkpoint: Path, scratch: Path) -> None:
 
 
 def make_bundle(
-    source: str | Path, folder: Path, *precisions: str, texts: Iterable[str] | None = None
+    source: str | Path, folder: Path, *precisions: str, texts: Sequence[str] | None = None
 ) -> Path:
     """A bundle in fp32, optimized for a CPU, and in some precisions, whatever their quality."""
     albert_edge.export(source, folder)
     albert_edge.optimize(folder)
     for precision in precisions:
-        add_precision(folder, precision, texts=list(texts) if texts else None)
+        add_precision(folder, precision, texts=texts)
     return folder
 
 
-def add_precision(bundle: Path, precision: Any, **options: Any) -> None:
-    """Quantize; random weights have no decisions that are worth a refusal."""
-    limits: dict[str, Any] = {"min_agreement": 0.0, "min_cosine": 0.0}
-    albert_edge.quantize(bundle, precision=precision, **{**limits, **options})
+def add_precision(bundle: Path, precision: Any, texts: Sequence[str] | None = None) -> None:
+    """Quantize without limits: random weights have no decisions that are worth a refusal."""
+    albert_edge.quantize(bundle, precision, texts=texts, min_agreement=0, min_cosine=0)
+
+
+def own_runtimes(bundle: Path, variants: dict[str, str]) -> list[Runtime]:
+    """Variants of a bundle, under the names that the tables show."""
+    opened = open_bundle(bundle)
+    by_name = {variant.name: variant for variant in opened.manifest.variants}
+    return [variant_runtime(opened, by_name[key], name) for name, key in variants.items()]
+
+
+def make_plan(model: Path, runtimes: Sequence[Runtime], rounds: int, **settings: Any) -> Plan:
+    """A plan for runtimes of the model in a folder; the settings are those of `Plan`."""
+    own = [runtime for runtime in runtimes if runtime.name.startswith("albert-edge")]
+    return Plan(
+        head=HEAD,
+        config=read_config(model / "config.json"),
+        reference=next((runtime for runtime in own if runtime.precision == "fp32"), own[0]),
+        own=own,
+        peers=[runtime for runtime in runtimes if runtime not in own],
+        threads=[THREADS],
+        rounds=rounds,
+        **settings,
+    )
 
 
 def as_inputs(tokenizer: Any, text: str) -> Arrays:
     """One text as the model's inputs, unpadded."""
     ids = np.array([tokenizer.encode(text).ids], np.int64)
-    return {
-        "input_ids": ids,
-        "attention_mask": np.ones_like(ids),
-        "token_type_ids": np.zeros_like(ids),
-    }
+    mask, segments = np.ones_like(ids), np.zeros_like(ids)
+    return {"input_ids": ids, "attention_mask": mask, "token_type_ids": segments}
 
 
 def tokenize(checkpoint: Path, texts: Iterable[str]) -> list[Arrays]:
-    """Each text as the model's inputs, alone and unpadded."""
+    """Each text as the model's inputs, unpadded and not batched."""
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_file(str(checkpoint / "tokenizer.json"))

@@ -1,10 +1,10 @@
-"""What quantizing takes: seconds, and memory at its peak, from the command to its end.
+"""Time and peak memory of quantizing, from the start of the command to its end.
 
-    python benchmarks/quantize.py [--geometry NAME] [--rounds 3] [--json FILE]
+    python benchmarks/quantize.py [--geometry NAME ...] [--rounds 3] [--json FILE]
 
     pip install 'albert-edge[cpu,export]'
 
-By default base; --geometry may be repeated, and xlarge takes minutes. `albert-edge quantize` makes
+By default base; xlarge takes minutes. `albert-edge quantize` makes
 int8 of a bundle of random weights as it was exported, calibration and the quality gate on the
 built-in texts included. Its peer is onnxruntime's quantize_dynamic on the same file, which looks at
 no text. Every run is a process of its own, interpreter and imports included, and they take turns.
@@ -26,7 +26,7 @@ import albert_edge
 import models
 from albert_edge.benchmark.commands import Command, python, time_commands
 
-INTERPRETER_MB = 120  # that the limit on the peak grants beside the file
+INTERPRETER_MB = 120  # that the limit on the peak allows beside the file
 MODEL = "onnx/model.onnx"
 PEER_CODE = """
 import sys
@@ -37,26 +37,21 @@ quantize_dynamic(sys.argv[1], sys.argv[2], per_channel=True)
 
 def measure_one(folder: Path, geometry: str, rounds: int) -> dict[str, Any]:
     """The figures of one geometry."""
-    checkpoint = models.make_checkpoint(folder / geometry, geometry)
-    exported, bundle, report = (
-        folder / f"{geometry}-{name}" for name in ("exported", "bundle", "report.json")
-    )
-    albert_edge.export(checkpoint, exported)
+    folder /= geometry
+    exported, bundle, report = folder / "exported", folder / "bundle", folder / "report.json"
+    albert_edge.export(models.make_checkpoint(folder, geometry), exported)
 
     def copy() -> None:
         shutil.rmtree(bundle, ignore_errors=True)
         shutil.copytree(exported, bundle)
 
-    # Of random weights many decisions are coin tosses: agreement says nothing of int8.
+    # Many decisions of random weights are close to ties: their agreement says nothing of int8.
     options = ("--precision", "int8", "--min-agreement", "0", "--json")
+    quantize = [sys.executable, "-m", "albert_edge", "quantize", bundle, *options]
     commands = {
-        "albert-edge quantize": Command(
-            [sys.executable, "-m", "albert_edge", "quantize", bundle, *options],
-            prepare=copy,
-            output=report,
-        ),
+        "albert-edge quantize": Command(quantize, prepare=copy, output=report),
         "onnxruntime quantize_dynamic": Command(
-            python(PEER_CODE, exported / MODEL, folder / f"{geometry}-peer.onnx")
+            python(PEER_CODE, exported / MODEL, folder / "peer.onnx")
         ),
     }
     runs = time_commands(commands, rounds, tell=lambda name: command.log(f"{geometry}: {name}"))
@@ -75,11 +70,10 @@ def measure_one(folder: Path, geometry: str, rounds: int) -> dict[str, Any]:
 
 def measure(folder: Path, options: Namespace) -> list[dict[str, Any]]:
     """The figures of each geometry."""
-    names = options.geometry or ["base"]
-    return [measure_one(folder, name, options.rounds) for name in names]
+    return [measure_one(folder, name, options.rounds) for name in options.geometry]
 
 
-BENCHMARK = command.Benchmark(measure, (models.GEOMETRIES_OPTION, models.rounds(3)))
+BENCHMARK = command.benchmark(measure, geometry=("base",), rounds=3)
 
 if __name__ == "__main__":
     command.main("quantize")

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import command
+from renderers import gpu_name
 
 from albert_edge.machine.cpu import cpu_kind
 from albert_edge.machine.machine import describe_machine
@@ -73,10 +74,8 @@ def keep(name: str, record: dict[str, Any]) -> None:
 
 def kind_of(record: dict[str, Any]) -> str:
     """What figures of a record can be compared with: the name of the GPU, or the kind of CPU."""
-    figures, machine = record["figures"], record["machine"]
-    if isinstance(figures, dict) and "driver_version" in figures.get("machine", {}):
-        return str(figures["machine"]["name"])
-    return cpu_kind(machine["architecture"], machine["features"])
+    machine = record["machine"]
+    return gpu_name(record) or cpu_kind(machine["architecture"], machine["features"])
 
 
 def other_load() -> float | None:

@@ -6,15 +6,15 @@
 A pipeline answers a generator of texts, workers included. `langid-tiny` is the model that ships;
 `base` has albert-base geometry, random weights and the same tokenizer. Texts are 1 to 120 words of
 the built-in sample, more of them short than long, no two alike. Every policy runs in a process of
-its own; the first, which is the one that albert-edge chose, over all --texts, the others over
---others. RSS is read after every text, and shown as the most of it in each tenth of the texts; the
-model and the libraries are in it. Flat means that the last tenths are no more than the second.
+its own; the first, which is the default of albert-edge, over all --texts, the others over --others.
+RSS, which includes the model and the libraries, is read after every text, and its maximum in each
+tenth of the texts is shown. Memory is flat if the last tenths are no higher than the second.
 
 Policies:
-    chosen           an arena that keeps what it was given; no plan of memory for each shape
+    chosen           an arena that keeps what it allocated; no memory plan for each shape
     plans            the same with such plans (enable_mem_pattern), onnxruntime's default
-    no arena         every buffer comes from malloc and goes back
-    shrinking arena  the arena is given back after every run
+    no arena         every buffer is allocated by malloc and freed
+    shrinking arena  the arena is freed after every run
 """
 
 from __future__ import annotations
@@ -52,10 +52,10 @@ def apply(policy: str) -> None:
     from albert_edge.runtime import engine, session
     from albert_edge.runtime.providers import load_onnxruntime
 
-    made = engine.session_options
+    default = engine.session_options
 
     def options(threads: int) -> Any:
-        options = made(threads)
+        options = default(threads)
         options.enable_mem_pattern = policy == "plans"
         options.enable_cpu_mem_arena = policy != "no arena"
         return options
@@ -105,14 +105,7 @@ def measure(folder: Path, options: Namespace) -> dict[str, Any]:
     return {"model": options.model, "policies": rows}
 
 
-BENCHMARK = command.Benchmark(
-    measure,
-    (
-        ("--model", {"choices": ("langid-tiny", *models.GEOMETRIES), "default": "langid-tiny"}),
-        ("--texts", {"type": int, "default": 100_000}),
-        ("--others", {"type": int, "default": 10_000}),
-    ),
-)
+BENCHMARK = command.benchmark(measure, model="langid-tiny", texts=100_000, others=10_000)
 
 if __name__ == "__main__":
     command.main("soak")

@@ -27,7 +27,7 @@ import command
 import models
 from albert_edge.benchmark.commands import Command, python, time_commands
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = command.HERE.parent
 TEXT = "The quick brown fox jumps over the lazy dog."
 ENVIRONMENT = {"ORT_DISABLE_TELEMETRY": "1"}
 ANSWER = """
@@ -48,10 +48,10 @@ def install(folder: Path) -> dict[str, float]:
     """MB of 10^6 bytes that every package takes in a fresh virtual environment."""
     venv = folder / "venv"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True)
-    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
-    pip += ["--python", str(venv), "install"]
-    pins = ["--quiet", "--constraint", str(ROOT / "constraints" / "pins.txt")]
-    subprocess.run([*pip, *pins, f"{ROOT}[cpu]"], check=True, stdout=sys.stderr)
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", str(venv)]
+    pip += ["install", "--quiet", "--constraint", str(ROOT / "constraints" / "pins.txt")]
+    pip.append(f"{ROOT}[cpu]")
+    subprocess.run(pip, check=True, stdout=sys.stderr)
     packages = next(venv.glob("lib*/**/site-packages"))
     sizes = {path.name: disk_usage(path) for path in packages.iterdir()}
     largest = sorted(sizes.items(), key=lambda item: -item[1])[:8]
@@ -85,14 +85,7 @@ def measure(folder: Path, options: Namespace) -> dict[str, Any]:
     return figures
 
 
-BENCHMARK = command.Benchmark(
-    measure,
-    (
-        models.GEOMETRY,
-        models.rounds(9),
-        ("--no-install", {"action": "store_true", "help": "leave out the install"}),
-    ),
-)
+BENCHMARK = command.benchmark(measure, geometry="base", rounds=9, no_install=False)
 
 if __name__ == "__main__":
     command.main("start")

@@ -32,14 +32,14 @@ class BenchmarkRun(Closable):
 
     Args:
         plan: What to measure.
-        scratch: A folder for what is made; it has the checkpoint, unless the plan writes one.
-        progress: Called with what is done next, how many steps are done, and of how many.
+        scratch: A folder for models; it has the checkpoint, unless the plan writes one.
+        progress: Called with the next step, the number of steps done, and their total.
 
     Attributes:
         plan: What is measured.
-        processors: What the processes are kept to, by the number of threads.
+        processors: Those that processes are pinned to, by the number of threads.
         starts: How often each runtime is started.
-        built: What was made so far, by the name of the runtime.
+        built: The models built so far, by the name of the runtime.
         failed: Peers that failed, and why.
     """
 
@@ -95,7 +95,7 @@ class BenchmarkRun(Closable):
         ]
 
     def build(self) -> None:
-        """Make what each runtime loads; peers of one extra share a process, and its imports."""
+        """Build the model of each runtime; peers of one extra share a process, and its imports."""
         setting = self._setting(max(self.plan.threads))
         if self.plan.peers and self.plan.write_checkpoint:
             self._write_checkpoint(setting)
@@ -110,8 +110,8 @@ class BenchmarkRun(Closable):
                     builder = setting.open_process(f"{runtime.extra}-build")
                     builders[runtime.extra] = stack.enter_context(builder)
                 try:
-                    made = builders[runtime.extra].call(runtime.build, self._work)
-                    self.built[runtime.name] = made
+                    builder = builders[runtime.extra]
+                    self.built[runtime.name] = builder.call(runtime.build, self._work)
                 except WorkerError as error:
                     self._fail(runtime, error)
                     del builders[runtime.extra]  # which may have ended

@@ -26,24 +26,15 @@ class Command:
 
     Attributes:
         argv: What is run.
-        prepare: Is called before every run, untimed.
+        prepare: Called before every run, untimed.
         env: Variables of the environment, added to those of this process.
-        output: A file that gets what it prints; by default it is thrown away.
+        output: A file for what it prints; by default it is discarded.
     """
 
     argv: list[Any]
     prepare: Callable[[], object] = lambda: None
     env: dict[str, str] = field(default_factory=dict)
     output: os.PathLike[str] | str = os.devnull
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """What one run used: seconds from start to end, of processors, and MB at the most."""
-
-    wall_s: float
-    cpu_s: float
-    peak_mb: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +52,13 @@ def python(code: str, *arguments: object) -> list[str]:
     return [sys.executable, "-c", code, *map(str, arguments)]
 
 
-def run_command(argv: list[str], env: dict[str, str], output: str) -> Usage:
-    """Run a command once, from before it starts until it has ended.
+def run_command(argv: list[str], env: dict[str, str], output: str) -> tuple[float, float, float]:
+    """Run a command once and return its wall time, its processor time and its peak memory in MB.
 
     Args:
         argv: The program with its arguments.
         env: Variables of the environment, added to those of this process.
-        output: A file that gets what it prints.
+        output: A file for what it prints.
 
     Raises:
         CalledProcessError: Its exit code is not 0.
@@ -80,7 +71,7 @@ def run_command(argv: list[str], env: dict[str, str], output: str) -> Usage:
         wall = perf_counter() - start
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, argv)
-    return Usage(wall, used.ru_utime + used.ru_stime, used.ru_maxrss * _PEAK_UNIT / 1e6)
+    return wall, used.ru_utime + used.ru_stime, used.ru_maxrss * _PEAK_UNIT / 1e6
 
 
 def time_commands(
@@ -98,9 +89,9 @@ def time_commands(
         tell: Called with the name of the command before each run.
 
     Raises:
-        WorkerError: One ended with another exit code than 0.
+        WorkerError: The exit code of a command is not 0.
     """
-    runs: dict[str, list[Usage]] = {name: [] for name in commands}
+    runs: dict[str, list[tuple[float, float, float]]] = {name: [] for name in commands}
     with (
         tempfile.TemporaryDirectory() as folder,
         Worker(Path(folder) / "log", usable_cpus(), []) as worker,
@@ -112,14 +103,8 @@ def time_commands(
                 argv = [os.fspath(part) for part in command.argv]
                 env = {"PYTHONPATH": str(ROOT), **command.env}
                 runs[name].append(worker.call(run_command, argv, env, os.fspath(command.output)))
-    return {name: _sum_up(usages[warm_up:]) for name, usages in runs.items()}
-
-
-def _sum_up(usages: list[Usage]) -> CommandResult:
-    walls = [usage.wall_s for usage in usages]
-    return CommandResult(
-        median_s=median(walls),
-        best_s=min(walls),
-        cpu_s=median(usage.cpu_s for usage in usages),
-        peak_mb=max(usage.peak_mb for usage in usages),
-    )
+    results = {}
+    for name, figures in runs.items():
+        walls, cpus, peaks = zip(*figures[warm_up:], strict=True)
+        results[name] = CommandResult(median(walls), min(walls), median(cpus), max(peaks))
+    return results

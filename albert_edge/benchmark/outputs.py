@@ -12,7 +12,7 @@ from albert_edge.benchmark.process import WorkerError
 from albert_edge.benchmark.runtimes import Arrays
 from albert_edge.runtime.vectors import cosine
 
-TOLERANCE = 1e-3  # of the largest output: what two float32 runs of one model are within
+TOLERANCE = 1e-3  # of the largest output, between two float32 runs of the same weights
 
 
 @dataclass(frozen=True, slots=True)

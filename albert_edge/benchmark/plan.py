@@ -1,4 +1,4 @@
-"""What is measured, checked before anything runs."""
+"""The plan of a benchmark, checked before anything runs."""
 
 from __future__ import annotations
 

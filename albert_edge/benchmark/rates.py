@@ -66,9 +66,9 @@ class Meter:
             list(pool.map(np.copyto, *self._parts))
 
 
-def best_rates(found: Iterable[Rates]) -> Rates:
+def best_rates(measured: Iterable[Rates]) -> Rates:
     """The highest of each; what disturbs a measurement only ever makes it slower."""
-    kinds = zip(*((one.int8, one.fp32, one.bandwidth) for one in found), strict=True)
+    kinds = zip(*((rates.int8, rates.fp32, rates.bandwidth) for rates in measured), strict=True)
     return Rates(*map(max, kinds))
 
 

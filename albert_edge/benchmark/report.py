@@ -53,7 +53,7 @@ class RuntimeResult:
     """One runtime, from its file to its latencies.
 
     Times and memory of a start are medians over fresh processes, with the first of the numbers of
-    threads. Memory is resident memory in MB of 10^6 bytes, NaN where the system does not tell
+    threads. Memory is resident memory in MB of 10^6 bytes, NaN where the system does not report it
     (anywhere but Linux).
 
     Attributes:
@@ -69,7 +69,7 @@ class RuntimeResult:
         difference: Largest absolute difference of its outputs to those of albert-edge in fp32, on
             one input.
         cosine: Cosine of the same outputs, the least of them if there are several.
-        note: What must be said beside its figures; empty if nothing.
+        note: A remark to show beside its figures, or empty.
         latencies: At every shape, with every number of threads.
     """
 

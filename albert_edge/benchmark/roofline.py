@@ -111,7 +111,7 @@ def _measure(
         unsigned = session.unsigned_weights
         session.run(inputs)
         turns = [(elapsed(lambda: session.run(inputs)), meter.measure()) for _ in range(_RUNS)]
-    seconds, rates = min(took for took, _ in turns), best_rates(found for _, found in turns)
+    seconds, rates = min(took for took, _ in turns), best_rates(rate for _, rate in turns)
     work = count_work(path, inputs, unsigned_weights=unsigned)
     runs = profile(path, inputs, threads=threads, runs=_RUNS, unsigned_weights=unsigned)
     fastest = min(runs, key=lambda run: run.seconds)

@@ -1,4 +1,4 @@
-"""What is measured: how a runtime makes its model, and how a fresh process loads it.
+"""Runtimes to measure: how each builds its model, and how a fresh process loads it.
 
 A `Runtime` is sent to other processes, so its functions stand at the top of modules, and import
 what they need when they are called.
@@ -25,10 +25,10 @@ CHECKPOINT = "checkpoint"
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What a model is made of.
+    """Where models are built.
 
     Attributes:
-        folder: Has a `CHECKPOINT`, as save_pretrained writes it, and room for what is made.
+        folder: Has a `CHECKPOINT`, as save_pretrained writes it, and room for the models.
         head: What the model was trained for.
     """
 
@@ -43,13 +43,13 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """A model that was made.
+    """A model as a runtime loads it.
 
     Attributes:
         path: What is loaded.
         bytes: Size of its files.
         head: What the model was trained for.
-        note: What must be said about it; empty if nothing.
+        note: A remark to show beside its figures, or empty.
     """
 
     path: Path
@@ -63,10 +63,10 @@ class Runtime:
     """A way to run a model.
 
     Attributes:
-        name: What it is called.
+        name: Shown in reports.
         precision: Of its weights.
-        build: Makes the model, in a process in which nothing is measured if there is an `extra`.
-        prepare: What a program has done before it opens its first model, imports above all.
+        build: Builds the model, in a process in which nothing is measured if there is an `extra`.
+        prepare: Does what precedes loading a model in a program, imports above all.
         load: Loads what was built, for a number of threads, on a device. What it returns takes
             arrays, or whatever else the benchmark feeds.
         modules: What must be importable.

@@ -26,7 +26,7 @@ Turns = Sequence[Sequence[float]]  # seconds of each run, by turn
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """What the runs of one runtime at one shape took.
+    """Times of all runs of one runtime at one shape.
 
     Attributes:
         p50: Median of the runs that were kept, in seconds.
@@ -125,11 +125,5 @@ def format_ratio(
     if not scattered and not few:
         return f"{ratio:.2f} x"
     rounded = float(f"{ratio:.1e}")  # two digits
-    text = (
-        f"{rounded:.0f}"
-        if rounded >= 10
-        else f"{rounded:.1f}"
-        if rounded >= 1
-        else f"{rounded:.2f}"
-    )
-    return f"{'~' * scattered}{text} x" + f" (n={rounds})" * few
+    digits = 0 if rounded >= 10 else 1 if rounded >= 1 else 2
+    return f"{'~' * scattered}{rounded:.{digits}f} x" + f" (n={rounds})" * few

@@ -1,4 +1,4 @@
-"""Texts a second from text to label: several ways of several runtimes, part by part in turns."""
+"""Texts a second from text to label: several modes of several runtimes, part by part in turns."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Load = Callable[[Built, int, str], Labels]
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """A runtime that builds a model, and the ways in which texts are labelled with it."""
+    """A runtime that builds a model, and its modes: how texts are labelled with it."""
 
     runtime: Runtime
     ways: Mapping[str, Load]
@@ -32,7 +32,6 @@ def measure_throughput(
     setting: Setting,
     parts: Sequence[list[str]],
     *,
-    unwanted: Collection[str] = (),
     warm_up: int = 0,
     tell: Callable[[str], None],
 ) -> dict[str, list[Answer]]:
@@ -43,15 +42,14 @@ def measure_throughput(
         work: What the models are built of.
         setting: What is the same for every process; its first inputs are texts.
         parts: The texts.
-        unwanted: Ways that are left out.
         warm_up: How many parts are not counted.
         tell: Called with what is done next.
 
     Returns:
-        Times and labels of every part, by contender and way, such as "optimum, batch_size=8".
+        Times and labels of every part, by contender and mode, such as "optimum, batch_size=8".
 
     Raises:
-        WorkerError: One failed.
+        WorkerError: A contender failed.
     """
     with ExitStack() as stack:
         workers = {}
@@ -59,10 +57,9 @@ def measure_throughput(
             with setting.open_process("build") as builder:
                 built = builder.call(contender.runtime.build, work)
             for way, load in contender.ways.items():
-                if way not in unwanted:
-                    runtime = replace(contender.runtime, name=f"{name}, {way}", load=load)
-                    tell(f"starting {runtime.name}")
-                    workers[runtime.name] = stack.enter_context(start(runtime, built, setting)[0])
+                runtime = replace(contender.runtime, name=f"{name}, {way}", load=load)
+                tell(f"starting {runtime.name}")
+                workers[runtime.name] = stack.enter_context(start(runtime, built, setting)[0])
         answers = answer_in_turns(workers, parts, tell=tell)
     return {name: turns[warm_up:] for name, turns in answers.items()}
 
@@ -79,7 +76,7 @@ def summarize_throughput(
     """
     seconds = {name: [answer.seconds for answer in turns] for name, turns in answers.items()}
     labels = {
-        name: [each for turn in turns for each in turn.outputs] for name, turns in answers.items()
+        name: [label for turn in turns for label in turn.outputs] for name, turns in answers.items()
     }
     rivals = [name for name in answers if name in peers] or [*answers]
     best = min(rivals, key=lambda name: median(seconds[name]))
@@ -87,7 +84,7 @@ def summarize_throughput(
     rows = {}
     for name, turns in answers.items():
         count = len(labels[name])
-        ratio = compare([[each] for each in seconds[name]], [[each] for each in seconds[best]])
+        ratio = compare([[own] for own in seconds[name]], [[peer] for peer in seconds[best]])
         rows[name] = {
             "texts_per_second": count / sum(seconds[name]),
             "times_as_fast_as_best_peer": ratio.median,

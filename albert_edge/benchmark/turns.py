@@ -34,12 +34,12 @@ def take_turns(
     middle does in `TURN` seconds, unless the slowest would take longer than `LONGEST` for them.
 
     Args:
-        workers: A process for each runtime, which has answered these inputs or others before. One
-            that fails is closed and taken out.
+        workers: A process for each runtime, which has answered before. A runtime that fails is
+            closed and removed.
         inputs: What to run.
         rounds: How many turns each has.
-        failed: Gets the reason where one fails.
-        tell: Told the name of the runtime before each turn.
+        failed: Receives the reason by the name of each runtime that fails.
+        tell: Called with the name of the runtime before each turn.
 
     Returns:
         Seconds of each run, by runtime and turn.
@@ -79,10 +79,10 @@ def answer_in_turns(
     Args:
         workers: A process for each runtime.
         parts: The inputs, such as chunks of texts.
-        tell: Told the name of the runtime before each turn.
+        tell: Called with the name of the runtime before each turn.
 
     Raises:
-        WorkerError: One failed.
+        WorkerError: A runtime failed.
     """
     answers: dict[str, list[Answer]] = {name: [] for name in workers}
     order = random.Random(0)

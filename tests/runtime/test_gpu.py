@@ -277,7 +277,7 @@ def test_the_benchmark_runs(benchmark: Any) -> None:
     figures = import_module("command").measure("gpu", options)
     assert [*figures["parity"]] == REHEARSED
     assert benchmark.problems(figures) == []
-    runtimes = [*import_module("gpu_parity").VARIANTS, "torch fp16"]
+    runtimes = [*benchmark.VARIANTS, "torch fp16"]
     assert [runtime["name"] for runtime in figures["report"]["runtimes"]] == runtimes
     for runtime in figures["report"]["runtimes"]:
         assert [(row["batch"], row["length"]) for row in runtime["latencies"]] == [(1, 8), (3, 16)]
@@ -310,10 +310,9 @@ def test_the_benchmark_misses_nothing(
         }
 
     monkeypatch.setattr(Session, "run", dishonest)
-    parity = import_module("gpu_parity")
-    table = parity.parity(tmp_path / "heads", "tiny", "cpu", REHEARSED)
+    table = benchmark.parity(tmp_path / "heads", "tiny", "cpu", REHEARSED)
     problems = benchmark.problems({"parity": table})
-    names = {name for name, file in parity.VARIANTS.items() if file == variant}
+    names = {name for name, file in benchmark.VARIANTS.items() if file == variant}
     assert {line.partition(":")[0] for line in problems} == {
         f"{head}, {name}" for head in REHEARSED for name in names
     }

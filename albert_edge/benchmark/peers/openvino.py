@@ -19,7 +19,7 @@ _HIDDEN_SIZE = "hidden_size"
 
 
 def build(work: Work) -> Built:
-    """The conversion, made once."""
+    """The conversion, which is written only once."""
     path = work.folder / "openvino.xml"
     if not path.exists():
         openvino, torch = import_module("openvino"), import_module("torch")
@@ -74,16 +74,7 @@ def load(built: Built, threads: int, device: str, *, precision: str = "f32") -> 
         device: It runs on a CPU.
         precision: Of floats; by default OpenVINO uses bf16 on CPUs that have it.
     """
-    settings = {
-        "PERFORMANCE_HINT": "LATENCY",
-        "INFERENCE_NUM_THREADS": threads,
-        "INFERENCE_PRECISION_HINT": precision,
-    }
-    about = built.path.with_suffix(".json")
-    if about.exists():
-        size = read_object(about, ValueError).integer(_HIDDEN_SIZE)
-        settings["DYNAMIC_QUANTIZATION_GROUP_SIZE"] = size
-    model = _core().compile_model(built.path, "CPU", settings)
+    model = compile_model(built, threads, INFERENCE_PRECISION_HINT=precision)
     names = [output.get_any_name() for output in model.outputs]
     request = model.create_infer_request()
 
@@ -92,6 +83,20 @@ def load(built: Built, threads: int, device: str, *, precision: str = "f32") -> 
         return {name: outputs[index] for index, name in enumerate(names)}
 
     return run
+
+
+def compile_model(built: Built, threads: int, **settings: str) -> Any:
+    """A model compiled for latency in f32, unless the settings say otherwise."""
+    known: dict[str, Any] = {
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_NUM_THREADS": threads,
+        "INFERENCE_PRECISION_HINT": "f32",
+    }
+    about = built.path.with_suffix(".json")
+    if about.exists():
+        size = read_object(about, ValueError).integer(_HIDDEN_SIZE)
+        known["DYNAMIC_QUANTIZATION_GROUP_SIZE"] = size
+    return _core().compile_model(built.path, "CPU", known | settings)
 
 
 @functools.cache

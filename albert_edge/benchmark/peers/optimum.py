@@ -23,7 +23,7 @@ _EXPORT = "optimum"
 
 
 def build(work: Work) -> Built:
-    """The export, made once.
+    """The export, which is written only once.
 
     Raises:
         ValueError: optimum has no exporter for the head.
