@@ -169,7 +169,7 @@ def measure_throughput(
 
 
 def machine(device: str) -> dict[str, str]:
-    """The device, and what decides how fp32 products are computed on it."""
+    """Describe the device, and the settings that decide how it computes fp32 products."""
     torch, ort = import_module("torch"), load_onnxruntime()
     model = one_node_model("Identity", ["x"], (1, 1), weights={})
     providers = [find_devices(device)[0].provider.name]
@@ -189,7 +189,7 @@ def machine(device: str) -> dict[str, str]:
 
 
 def measure(folder: Path, options: Namespace) -> dict[str, Any]:
-    """All figures of one geometry."""
+    """Measure a geometry."""
     try:
         find_devices(options.device)
     except AlbertEdgeError:
@@ -210,7 +210,7 @@ def measure(folder: Path, options: Namespace) -> dict[str, Any]:
 
 
 def problems(figures: dict[str, Any]) -> list[str]:
-    """What is too far from the CPU's answers."""
+    """List the answers that differ too much from the CPU's."""
     return [
         f"{head}, {name}: cosine below {row['least']}: {row['outputs']}"
         for head, rows in figures["parity"].items()

@@ -56,7 +56,7 @@ def calibration(work: Work) -> list[str]:
 
 
 def build_own(work: Work, precision: Any, **options: Any) -> Built:
-    """A bundle; of a model that the gate refuses, the one it judged best."""
+    """Build a bundle; if the quality gate refuses the model, write the best one all the same."""
     bundle = Path(tempfile.mkdtemp(dir=work.folder)) / "bundle"
     albert_edge.export(work.checkpoint, bundle)
     note = ""
@@ -228,7 +228,7 @@ def judge(answers: dict[str, list[Any]]) -> dict[str, dict[str, float]]:
 
 
 def measure(folder: Path, options: Namespace) -> dict[str, Any]:
-    """All figures of one geometry."""
+    """Measure every model of a geometry."""
     lines = models.sample_lines()
     rest = [line for index, line in enumerate(lines) if index % 4]
     texts = rest[:: max(1, len(rest) // options.texts)]
@@ -246,8 +246,8 @@ def measure(folder: Path, options: Namespace) -> dict[str, Any]:
             inputs = models.tokenize(place / CHECKPOINT, texts)
             for name, row in judge(run.answer(inputs)).items():
                 quality.setdefault(name, {})[model] = row
-            built = {name: made.note for name, made in run.built.items() if made.note}
-            notes |= {f"{name}, {model}": why for name, why in (run.failed | built).items()}
+            remarks = {name: built.note for name, built in run.built.items() if built.note}
+            notes |= {f"{name}, {model}": why for name, why in (run.failed | remarks).items()}
     return {
         "geometry": options.geometry,
         "texts": len(texts),

@@ -33,7 +33,7 @@ from albert_edge.machine.machine import describe_machine
 from albert_edge.report.whole_file import write_whole
 
 STAT = Path("/proc/stat")
-SECONDS = 2  # that the processors are looked at
+SECONDS = 2  # over which the load of the processors is measured
 MEASURED = command.HERE.parent / "docs" / "measured"
 SCHEMA_VERSION = 2
 
@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("name", choices=command.names())
     parser.add_argument("--figures", type=Path, help="what the benchmark's --json wrote earlier")
     arguments, options = parser.parse_known_args()
-    load = None  # nobody looked
+    load = None  # unknown
     if arguments.figures:
         figures = json.loads(arguments.figures.read_text(encoding="utf-8"))
     else:
@@ -64,7 +64,7 @@ def read_records(path: Path) -> dict[str, Any]:
 
 
 def keep(name: str, record: dict[str, Any]) -> None:
-    """Write a record, in the place of that of the same kind of machine."""
+    """Write a record, replacing that of the same kind of machine."""
     path = MEASURED / f"{name}.json"
     records = read_records(path) | {kind_of(record): record}
     document = {"schema_version": SCHEMA_VERSION, "records": dict(sorted(records.items()))}
@@ -73,13 +73,13 @@ def keep(name: str, record: dict[str, Any]) -> None:
 
 
 def kind_of(record: dict[str, Any]) -> str:
-    """What figures of a record can be compared with: the name of the GPU, or the kind of CPU."""
+    """The kind of machine of a record: the name of the GPU, or the kind of CPU."""
     machine = record["machine"]
     return gpu_name(record) or cpu_kind(machine["architecture"], machine["features"])
 
 
 def other_load() -> float | None:
-    """How many processors are kept busy, by others on this machine or on its host; None if unknown.
+    """How many processors other programs or guests of the host keep busy; None if unknown.
 
     The usual load average would report the benchmark that ran a minute ago.
     """
@@ -100,7 +100,7 @@ def processor_times() -> tuple[int, int]:
 
 
 def make_record(name: str, options: list[str], load: float | None, figures: Any) -> dict[str, Any]:
-    """The figures with where they come from."""
+    """The figures with their source."""
     return {
         "command": shlex.join(["python", "benchmarks/record.py", name, *options]),
         "date": time.strftime("%Y-%m-%d"),
@@ -111,7 +111,7 @@ def make_record(name: str, options: list[str], load: float | None, figures: Any)
 
 
 def without_folders(value: Any) -> Any:
-    """The same without the temporary folders that things were in."""
+    """A value without the temporary folders in its paths."""
     if isinstance(value, dict):
         return {key: without_folders(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

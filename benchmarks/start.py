@@ -1,4 +1,4 @@
-"""How soon the first answer comes, and what the runtime takes on disk.
+"""Time from process start to the first answer, and the installed size of the runtime.
 
     python benchmarks/start.py [--rounds 9] [--no-install] [--json FILE]
 
@@ -7,7 +7,7 @@ out of tests/data. Every start is a process of its own, timed from outside, from
 interpreter starts until it has ended; its file cache is warm. The time that processors spent on it
 shows what a busy machine hides. The kinds of start take turns. In the same turns is the time of an
 interpreter that does nothing, and of one that imports numpy, onnxruntime and tokenizers and does
-nothing with them, which no program on top of them can be faster than.
+nothing with them: a lower bound for any program that uses them.
 
 The install is `pip install 'albert-edge[cpu]'` of this tree into a virtual environment without pip
 and setuptools, in the versions of constraints/pins.txt; it needs a package index.

@@ -2,10 +2,9 @@
 
     python benchmarks/tables.py [--check]
 
-Between `<!-- table: NAME -->` and `<!-- /table -->` of README.md and the pages of docs/ stands what
-the renderer of that name makes of its file in docs/measured/, for each kind of machine it was
-measured on. With --check nothing is written: what is not as it would be written is named, and the
-exit code is 1.
+The block between `<!-- table: NAME -->` and `<!-- /table -->` in README.md or a page of docs/ holds
+a table for each kind of machine, which the renderer NAME writes from its file in docs/measured/.
+With --check nothing is written: the files that would change are listed, and the exit code is 1.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ def pages(root: Path) -> list[Path]:
 
 
 def regenerate(root: Path) -> dict[Path, bytes]:
-    """Every document and picture as it should be.
+    """Render every document and picture.
 
     Raises:
         KeyError: A page names a table there is no renderer for.
@@ -48,7 +47,7 @@ def regenerate(root: Path) -> dict[Path, bytes]:
 
 
 def fill(match: re.Match[str], records: dict[str, Any]) -> str:
-    """One block: for each kind of machine a table, and where it comes from."""
+    """Fill a block: for each kind of machine a table, and its source."""
     start, name, end = match.groups()
     table = TABLES[name]
     parts = [
@@ -62,7 +61,7 @@ def fill(match: re.Match[str], records: dict[str, Any]) -> str:
 
 
 def differing(root: Path) -> dict[Path, bytes]:
-    """Those that are not as they should be."""
+    """The documents and pictures that are out of date, with their new content."""
     return {
         path: content
         for path, content in regenerate(root).items()
@@ -71,19 +70,19 @@ def differing(root: Path) -> dict[Path, bytes]:
 
 
 def main() -> int:
-    """Write what differs, or name it; the exit code."""
+    """Write or list the files that are out of date, and return the exit code."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--check", action="store_true", help="write nothing")
     check: bool = parser.parse_args().check
-    found = differing(ROOT)
-    for path, content in found.items():
+    stale = differing(ROOT)
+    for path, content in stale.items():
         print(path.relative_to(ROOT))
         if not check:
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(content)
-    return 1 if check and found else 0
+    return 1 if check and stale else 0
 
 
 if __name__ == "__main__":

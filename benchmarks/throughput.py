@@ -134,7 +134,7 @@ def _label(logits: Any) -> str:
 
 
 def _checkpoint(built: Built) -> Path:
-    """The checkpoint in the folder that a model was made in."""
+    """The checkpoint that a model was built from."""
     return next(
         folder / CHECKPOINT for folder in built.path.parents if (folder / CHECKPOINT).exists()
     )
