@@ -36,7 +36,7 @@ def measure(folder: Path, options: Namespace) -> dict[str, Any]:
     return {"schema_version": 1, **asdict(report)}
 
 
-BENCHMARK = command.benchmark(
+BENCHMARK = command.Benchmark(
     measure, geometry="base", shapes=models.SHAPES, threads=(usable_cpus(),), against="", rounds=5
 )
 

@@ -8,7 +8,7 @@ import sys
 import tempfile
 from argparse import Namespace
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -24,21 +24,8 @@ from albert_edge.errors import AlbertEdgeError
 HERE = Path(__file__).resolve().parent
 
 
-@dataclass(frozen=True, slots=True)
 class Benchmark:
-    """A benchmark, as the `BENCHMARK` of its module; see `benchmark`."""
-
-    measure: Callable[[Path, Namespace], Any]
-    problems: Callable[[Any], list[str]]
-    options: dict[str, Any]
-
-
-def benchmark(
-    measure: Callable[[Path, Namespace], Any],
-    problems: Callable[[Any], list[str]] = lambda figures: [],
-    **options: Any,
-) -> Benchmark:
-    """Describe a benchmark.
+    """A benchmark, as the `BENCHMARK` of its module.
 
     Args:
         measure: Gives the figures, a JSON document, from a temporary folder and the options.
@@ -46,7 +33,16 @@ def benchmark(
         **options: The default of each option, which gives its type: False is a switch, a tuple
             takes several values, which must be among those of the tuple if they are names.
     """
-    return Benchmark(measure, problems, options)
+
+    def __init__(
+        self,
+        measure: Callable[[Path, Namespace], Any],
+        problems: Callable[[Any], list[str]] = lambda figures: [],
+        **options: Any,
+    ) -> None:
+        self.measure = measure
+        self.problems = problems
+        self.options = options
 
 
 def names() -> list[str]:

@@ -102,7 +102,7 @@ def measure(folder: Path, options: Namespace) -> dict[str, Any]:
     }
 
 
-BENCHMARK = command.benchmark(measure, geometry="base", rounds=5)
+BENCHMARK = command.Benchmark(measure, geometry="base", rounds=5)
 
 if __name__ == "__main__":
     command.main("fp32")

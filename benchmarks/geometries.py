@@ -62,7 +62,7 @@ def measure(folder: Path, options: Namespace) -> list[dict[str, Any]]:
     return [measure_size(folder, name, options.rounds) for name in options.geometry]
 
 
-BENCHMARK = command.benchmark(measure, geometry=("base", "large"), rounds=3)
+BENCHMARK = command.Benchmark(measure, geometry=("base", "large"), rounds=3)
 
 if __name__ == "__main__":
     command.main("geometries")

@@ -219,7 +219,7 @@ def problems(figures: dict[str, Any]) -> list[str]:
     ]
 
 
-BENCHMARK = command.benchmark(
+BENCHMARK = command.Benchmark(
     measure,
     problems,
     geometry="base",

@@ -257,7 +257,7 @@ def measure(folder: Path, options: Namespace) -> dict[str, Any]:
     }
 
 
-BENCHMARK = command.benchmark(
+BENCHMARK = command.Benchmark(
     measure,
     geometry="base",
     rounds=5,

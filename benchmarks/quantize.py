@@ -73,7 +73,7 @@ def measure(folder: Path, options: Namespace) -> list[dict[str, Any]]:
     return [measure_one(folder, name, options.rounds) for name in options.geometry]
 
 
-BENCHMARK = command.benchmark(measure, geometry=("base",), rounds=3)
+BENCHMARK = command.Benchmark(measure, geometry=("base",), rounds=3)
 
 if __name__ == "__main__":
     command.main("quantize")

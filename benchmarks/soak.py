@@ -105,7 +105,7 @@ def measure(folder: Path, options: Namespace) -> dict[str, Any]:
     return {"model": options.model, "policies": rows}
 
 
-BENCHMARK = command.benchmark(measure, model="langid-tiny", texts=100_000, others=10_000)
+BENCHMARK = command.Benchmark(measure, model="langid-tiny", texts=100_000, others=10_000)
 
 if __name__ == "__main__":
     command.main("soak")

@@ -85,7 +85,7 @@ def measure(folder: Path, options: Namespace) -> dict[str, Any]:
     return figures
 
 
-BENCHMARK = command.benchmark(measure, geometry="base", rounds=9, no_install=False)
+BENCHMARK = command.Benchmark(measure, geometry="base", rounds=9, no_install=False)
 
 if __name__ == "__main__":
     command.main("start")

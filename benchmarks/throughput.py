@@ -215,7 +215,7 @@ def measure(folder: Path, options: Namespace) -> dict[str, Any]:
     return {**about, **label(folder, present, parts)}
 
 
-BENCHMARK = command.benchmark(
+BENCHMARK = command.Benchmark(
     measure,
     geometry="base",
     texts=1000,
