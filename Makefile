@@ -10,7 +10,7 @@ PIP := -m pip --disable-pip-version-check install --quiet --progress-bar off --n
 PINNED := --constraint constraints/pins.txt
 # A file of tests in one process, as many at once as there are processors; four need 8 GB.
 # Tiny models gain nothing from the threads of torch and numpy, which wait for each other.
-PYTEST := -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+PYTEST := -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 ENVIRONMENT := pyproject.toml constraints/pins.txt constraints/transformers5.txt
 
 .PHONY: demo test check lint types fast unit reference clean

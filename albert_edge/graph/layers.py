@@ -169,13 +169,14 @@ class Encoder(nn.Module):
         self, op: OpBuilder, embeddings: ir.Value, bias: ir.Value, *, first_token: bool
     ) -> ir.Value:
         """Map (batch, sequence, embedding_size) to (batch, sequence or 1, hidden_size)."""
+        if first_token:
+            self.operators.applied[Optimization.FIRST_TOKEN] += 1
         hidden = self.embedding_hidden_mapping_in(op, embeddings)
         *earlier, last = self.layers_of_groups
         counts = [*earlier, last - first_token]
         for group, times in zip(self.albert_layer_groups, counts, strict=True):
             hidden = self._repeat(op, group, times, hidden, bias)
         if first_token:
-            self.operators.applied[Optimization.FIRST_TOKEN] += 1
             hidden = self.albert_layer_groups[-1](op, hidden, bias, first_token=True)
         return hidden
 

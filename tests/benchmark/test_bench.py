@@ -41,6 +41,8 @@ from albert_edge.errors import AlbertEdgeError, BundleError, UsageError
 from albert_edge.runtime.cpus import usable_cpus
 from albert_edge.runtime.session import Session
 
+pytestmark = pytest.mark.slow
+
 ON_A_CPU = {name: peer for name, peer in PEERS.items() if "cpu" in peer.devices}
 SCRIPT = Path(sys.executable).with_name("albert-edge")
 SHIPPED = "langid-tiny"

@@ -23,6 +23,8 @@ from albert_edge.bundle.bundle import open_bundle
 from albert_edge.cli.print_roofline import print_roofline
 from albert_edge.errors import BundleError
 
+pytestmark = pytest.mark.slow
+
 SIZES = {name: value for name, value in TINY.items() if isinstance(value, int)}
 
 # --- one operator ---------------------------------------------------------------------------

@@ -16,6 +16,8 @@ from support.script import (
     environment,
 )
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     ("arguments", "code", "told"),

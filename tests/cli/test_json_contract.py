@@ -32,6 +32,7 @@ ADDED: tuple[tuple[str, str], ...] = (
 # (pattern of calls, path) of fields whose value is another: a text reworded, a rule changed.
 CHANGED: tuple[tuple[str, str], ...] = (
     ("inspect answers --diff", "fields.0.field"),
+    ("quantize features", "tip"),
     # The page leads with quality and speed.
     ("report", "bytes"),
     ("report", "sections"),

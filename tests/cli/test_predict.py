@@ -33,6 +33,8 @@ from albert_edge.errors import UsageError
 from albert_edge.records import TEXT, TEXT_OR_PAIR, Fields, read_records
 from albert_edge.runtime.load import load_pipeline
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["classify", "cli", "langid"]  # fixtures
 
 

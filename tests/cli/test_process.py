@@ -35,6 +35,8 @@ from support.script import (
 
 from albert_edge.cli.app import app
 
+pytestmark = pytest.mark.slow
+
 ESCAPE = "\x1b"
 COLOUR = re.compile(r"\x1b\[(\d+;)*(3[0-8]|4[0-8]|9[0-7]|10[0-7])(;\d+)*m")
 

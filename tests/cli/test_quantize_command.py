@@ -32,6 +32,8 @@ from support.script import on_a_terminal, running, wait_for
 import albert_edge
 from albert_edge.bundle.manifest import MANIFEST
 
+pytestmark = pytest.mark.slow
+
 LABELLED = [
     *zip(SENTENCES, ["en", "de", "es"], strict=True),
     ("Guten Tag", "fr"),

@@ -29,6 +29,8 @@ from support.compressing import (
 from albert_edge.compress.balance import balance_embeddings, balance_values, smooth
 from albert_edge.graph.plan import CPU_OPTIMIZATIONS, Layout, Plan
 
+pytestmark = pytest.mark.slow
+
 # Balancing
 
 

@@ -14,6 +14,8 @@ from albert_edge.check.sample import load_sample
 from albert_edge.compress.offset import correct, offsets, without
 from albert_edge.runtime.session import Session
 
+pytestmark = pytest.mark.slow
+
 
 def test_by_hand() -> None:
     weights = {"classifier.bias": np.array([1, 2], np.float32)}

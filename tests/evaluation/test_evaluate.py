@@ -23,7 +23,10 @@ from albert_edge.errors import BundleError, InputError, RecordError, UsageError
 from albert_edge.evaluation import evaluate
 from albert_edge.evaluation.scorers import SCORERS
 
-pytestmark = pytest.mark.filterwarnings("error::UserWarning", "error::RuntimeWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("error::UserWarning", "error::RuntimeWarning"),
+    pytest.mark.slow,
+]
 
 # --- labelled texts -------------------------------------------------------------------------
 

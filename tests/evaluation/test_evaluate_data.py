@@ -28,7 +28,10 @@ from albert_edge.evaluation import evaluate
 from albert_edge.evaluation.conll import read_sentences
 from albert_edge.evaluation.squad import read_questions
 
-pytestmark = pytest.mark.filterwarnings("error::UserWarning", "error::RuntimeWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("error::UserWarning", "error::RuntimeWarning"),
+    pytest.mark.slow,
+]
 
 
 def test_every_format_of_labelled_texts(shipped: Path, tmp_path: Path) -> None:

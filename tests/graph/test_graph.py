@@ -47,6 +47,8 @@ from albert_edge.runtime.engine import run_file
 from albert_edge.runtime.session import Session
 from albert_edge.steps.export import ExportReport
 
+pytestmark = pytest.mark.slow
+
 TOLERANCE = 1e-4
 LAYOUTS: tuple[Layout, ...] = ("unrolled", "loop")
 WANTED: dict[Target, frozenset[Optimization]] = {

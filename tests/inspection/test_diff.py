@@ -24,6 +24,8 @@ from albert_edge.inspection.diff import DiffReport, FieldDiff, diff
 from albert_edge.inspection.weights import Weights
 from albert_edge.runtime.session import Session
 
+pytestmark = pytest.mark.slow
+
 ANY = {"min_agreement": 0.0, "min_cosine": 0.0}
 LAYER = "albert.encoder.albert_layer_groups.0.albert_layers.0"
 

@@ -15,6 +15,8 @@ import command
 import record
 from renderers import TABLES
 
+pytestmark = pytest.mark.slow
+
 TINY = ["--geometry", "tiny", "--rounds", "1"]
 OPTIONS = {
     "bench": [*TINY, "--shapes", "1x8,2x16", "--against", "openvino"],

@@ -31,6 +31,8 @@ from albert_edge.runtime import variants
 from albert_edge.runtime.providers import PROVIDERS
 from albert_edge.runtime.tasks import find_task, pipeline_class
 
+pytestmark = pytest.mark.slow
+
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 REPOSITORY = PROJECT["urls"]["Repository"] + "/blob/main/"
 SHIPPED = ROOT / "models/langid-tiny"

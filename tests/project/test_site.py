@@ -17,6 +17,8 @@ from support.paths import ROOT
 
 import albert_edge
 
+pytestmark = pytest.mark.slow
+
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 
 # What the site must have, and on which page.

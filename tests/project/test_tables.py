@@ -26,6 +26,8 @@ from renderers.markdown import markdown
 
 from albert_edge.benchmark.statistics import MARKS
 
+pytestmark = pytest.mark.slow
+
 MEASURED = sorted((ROOT / "docs/measured").glob("*.json"))
 RECORDS = [
     (path.stem, kind, kept) for path in MEASURED for kind, kept in record.read_records(path).items()

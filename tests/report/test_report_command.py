@@ -18,6 +18,8 @@ from albert_edge.errors import (
     MissingExtraError,
 )
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = Path(sys.executable).with_name("albert-edge")
 
 

@@ -28,6 +28,8 @@ from albert_edge.runtime.pipeline import Pipeline
 from albert_edge.runtime.seats import Seats, process_seats
 from albert_edge.runtime.session import Session
 
+pytestmark = pytest.mark.slow
+
 SENTENCES = (DATA / "tokenizers" / "sentences.txt").read_text(encoding="utf-8").splitlines()
 TEXTS = [" ".join(SENTENCES[i : i + 1 + i % 5]) for i in range(len(SENTENCES))][:60]
 PRECISIONS = ("fp32", "int8")

@@ -20,6 +20,8 @@ from albert_edge.checkpoint.recipes import models_folder
 from albert_edge.errors import UsageError
 from albert_edge.steps.demo import SENTENCES, DemoReport, run_demo
 
+pytestmark = pytest.mark.slow
+
 SHIPPED = models_folder() / "langid-tiny"
 LABELS = ("en", "de", "fr", "es", "zh")
 VARIANTS = ["model", "model_optimized", "model_int8"]

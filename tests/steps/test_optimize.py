@@ -28,6 +28,8 @@ from albert_edge.onnx_format.reader import read_onnx
 from albert_edge.runtime.engine import run_file
 from albert_edge.runtime.session import Session
 
+pytestmark = pytest.mark.slow
+
 TOLERANCE = 1e-5  # these models are tiny; the same arithmetic in another order is this close
 VOCABULARY: Any = TINY["vocab_size"]
 MASK = 4

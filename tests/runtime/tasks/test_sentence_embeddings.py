@@ -654,7 +654,7 @@ def test_the_bundle_lists_what_it_was_given(base: Base, tmp_path: Path) -> None:
 def test_other_tasks_leave_the_modules_out(base: Base, tmp_path: Path) -> None:
     source = old(base(), tmp_path / "st", {}, in_folder="")
     report = albert_edge.export(source, tmp_path / "out")
-    assert report.task == "feature-extraction"
+    assert report.head == "feature-extraction"
     assert (tmp_path / "out/1_Pooling/config.json").exists()
     other = checkpoint(tmp_path / "other", "fill-mask", "spiece.model")
     for file in ("modules.json", "1_Pooling/config.json"):
