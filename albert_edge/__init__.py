@@ -61,15 +61,17 @@ else:
     }
 
     def __getattr__(name: str) -> Any:
-        from importlib import import_module, metadata
-
         if name == "__version__":
+            from importlib import metadata  # takes 10 ms, which a first answer does not spend
+
             try:
                 return metadata.version("albert-edge")
             except metadata.PackageNotFoundError:  # a source tree that is not installed
                 return "unknown"
         if name not in _HOMES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import import_module
+
         return getattr(import_module(_HOMES[name]), name)
 
     def __dir__() -> list[str]:

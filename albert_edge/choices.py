@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
+from collections.abc import Iterable
 from typing import Any, get_args
 
 from albert_edge.errors import Argument, Message, UsageError
@@ -21,9 +21,16 @@ def require_choice(option: str, value: object, choices: Any) -> None:
     """
     known = get_args(choices) or tuple(choices)
     if value not in known:
-        near = difflib.get_close_matches(str(value), known, n=1)
-        guess = f" Did you mean {near[0]!r}?" if near else ""
+        near = nearest_word(str(value), known)
+        guess = f" Did you mean {near!r}?" if near else ""
         raise UsageError(
             Message(Argument(option), f" {value!r} is unsupported."),
             tip=f"Choose one of: {', '.join(known)}.{guess}",
         )
+
+
+def nearest_word(word: str, known: Iterable[str]) -> str | None:
+    """Return the known word that a misspelled one most likely means, or None."""
+    from difflib import get_close_matches  # for errors only: a program's start has no time for it
+
+    return next(iter(get_close_matches(word, list(known), n=1)), None)

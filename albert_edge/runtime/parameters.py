@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any, TypedDict
 
+from albert_edge.choices import nearest_word
 from albert_edge.errors import UsageError
 from albert_edge.progress import Progress
 
@@ -147,8 +147,8 @@ def require_known(what: str, given: Iterable[str], known: Collection[str]) -> No
     """
     for name in given:
         if name not in known and name not in CALL_OPTIONS:
-            nearest = get_close_matches(name, known, 1)
-            meant = f" Did you mean {nearest[0]}?" if nearest else ""
+            nearest = nearest_word(name, known)
+            meant = f" Did you mean {nearest}?" if nearest else ""
             raise UsageError(
                 f"{what} has no parameter {name}.{meant}", tip=f"It has: {', '.join(known)}."
             )

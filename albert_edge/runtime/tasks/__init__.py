@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
-
 from albert_edge.architecture.heads import HEAD_OF_TASK
 from albert_edge.bundle.bundle import Bundle
+from albert_edge.choices import nearest_word
 from albert_edge.errors import Argument, Message, UsageError
 from albert_edge.runtime.pipeline import Pipeline
 
@@ -96,8 +95,8 @@ def pipeline_class(task: str) -> type[Pipeline]:
 
 
 def _no_pipeline(name: str) -> UsageError:
-    nearest = get_close_matches(name, HEAD_OF_TASK, 1)
-    meant = f" Did you mean {nearest[0]!r}?" if nearest else ""
+    nearest = nearest_word(name, HEAD_OF_TASK)
+    meant = f" Did you mean {nearest!r}?" if nearest else ""
     return UsageError(
         f"There is no pipeline for {name!r}.{meant}",
         tip=f"Pipelines are: {', '.join(HEAD_OF_TASK)}. Other models run through "
