@@ -108,7 +108,6 @@ def make_plan(
     peers, skipped = _choose_peers(against, place)
     if peers:
         portable_file(bundle)  # which their weights come from
-    has_tokenizer = any(file.file == TOKENIZER for file in bundle.manifest.files)
     return Plan(
         head=bundle.manifest.head,
         config=config,
@@ -120,7 +119,7 @@ def make_plan(
         peers=peers,
         skipped=skipped,
         device=place.name,
-        tokenizer=bundle.listed(TOKENIZER).resolve() if has_tokenizer else None,
+        tokenizer=bundle.listed(TOKENIZER).resolve() if bundle.has(TOKENIZER) else None,
         write_checkpoint=write_checkpoint,
         source=bundle,
     )
