@@ -20,7 +20,7 @@ from albert_edge.check.portable import portable_file
 from albert_edge.errors import Argument, Message, UsageError
 from albert_edge.runtime.cpus import usable_cpus
 from albert_edge.runtime.device import Device, find_devices
-from albert_edge.runtime.variants import choose_variant
+from albert_edge.runtime.variants import choose_variant, usable_variants
 
 PRECISIONS = ("fp32", "fp16", *(name for name in ON_CPU if name != "fp32"))
 TOKENIZER = "tokenizer.json"
@@ -138,12 +138,7 @@ def variant_runtime(bundle: Bundle, variant: Variant, name: str = "") -> Runtime
 def _choose_precisions(bundle: Bundle, wanted: Sequence[str] | None, device: Device) -> list[str]:
     """The precisions to measure, each once: those wanted, or all the bundle has for the device."""
     if not wanted:
-        offered = {
-            variant.precision
-            for variant in bundle.manifest.variants
-            if variant.target in ("portable", device.provider.target)
-            and not variant.has_own_outputs
-        }
+        offered = {variant.precision for variant in usable_variants(bundle, device)}
         return [name for name in PRECISIONS if name in offered]
     for name in wanted:
         if name not in PRECISIONS:

@@ -20,7 +20,7 @@ def choose_variant(bundle: Bundle, device: Device, precision: str) -> Variant:
     Raises:
         BundleError: The bundle has no variant of that precision for the device.
     """
-    usable = _usable(bundle, device)
+    usable = usable_variants(bundle, device)
     best_first = ON_CPU if device.is_cpu else _ELSEWHERE
     for name in best_first if precision == "auto" else (precision,):
         candidates = [variant for variant in usable if variant.precision == name]
@@ -38,13 +38,14 @@ def choose_variant(bundle: Bundle, device: Device, precision: str) -> Variant:
 def offered_precisions(bundle: Bundle, device: Device) -> list[str]:
     """Return a bundle's precisions for a device: fp32, then the others as "auto" prefers them."""
     best_first = ON_CPU if device.is_cpu else _ELSEWHERE
-    precisions = {variant.precision for variant in _usable(bundle, device)}
+    precisions = {variant.precision for variant in usable_variants(bundle, device)}
     return sorted(
         precisions & {*best_first}, key=lambda name: (name != "fp32", best_first.index(name))
     )
 
 
-def _usable(bundle: Bundle, device: Device) -> list[Variant]:
+def usable_variants(bundle: Bundle, device: Device) -> list[Variant]:
+    """Return the variants that can be chosen for a device, in the order of the manifest."""
     return [
         variant
         for variant in bundle.manifest.variants
