@@ -96,10 +96,10 @@ def optimize(
         plan = _plan(opened, target, layout, logits)
         authored = author(config, head, plan)
         path = pending.path(f"onnx/{_name(plan)}.onnx")
-        tensors = read_onnx(portable).tensors
+        stored = read_onnx(portable)
         with progress_bar(progress, unit="bytes") as report:
             step = partial(report, "writing weights")
-            files = write_model(authored, lambda name: tensors[name].array(), path, step)
+            files = write_model(authored, lambda name: stored.tensors[name].array(), path, step)
         inputs = sample_inputs(config, head, plan.mask_token_id)
         parity = _compare(portable, path, plan, inputs)
         variant = Variant(
@@ -117,7 +117,7 @@ def optimize(
     return OptimizeReport(
         bundle=folder,
         variant=variant,
-        nodes_before=read_onnx(portable).operators.total(),
+        nodes_before=stored.operators.total(),
         nodes_after=read_onnx(folder / variant.file).operators.total(),
         largest_difference=parity.largest,
     )
