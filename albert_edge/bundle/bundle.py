@@ -12,6 +12,7 @@ Standard library only, since the runtime and the exporter both import this modul
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -134,15 +135,21 @@ class Bundle:
         content = self.listed(file).read_bytes() if self.has(file) else b"{}"
         return parse_object(content, str(self.folder / file), error)
 
-    def check_all(self) -> list[FileRecord]:
+    def check_all(
+        self, report: Callable[[int, int], object] = lambda done, total: None
+    ) -> list[FileRecord]:
         """Check every listed file and return the records.
+
+        Args:
+            report: Called after each file with how many are checked, and of how many.
 
         Raises:
             BundleError: A file is missing or its sha256 differs.
         """
         records = list(self.manifest.records())
-        for record in records:
+        for done, record in enumerate(records, 1):
             self.checked(record)
+            report(done, len(records))
         return records
 
     def __repr__(self) -> str:

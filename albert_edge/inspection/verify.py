@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from albert_edge.architecture.config import AlbertConfig, read_config
@@ -58,10 +59,7 @@ def verify(
     """
     opened = open_bundle(bundle)
     with progress_bar(progress) as report:
-        records = list(opened.manifest.records())
-        for done, record in enumerate(records, 1):
-            opened.checked(record)
-            report("checking files", done, len(records))
+        records = opened.check_all(partial(report, "checking files"))
         differences = _compare(opened, os.fspath(against), report) if against else {}
     return VerifyReport(opened.folder, len(records), differences)
 
