@@ -86,6 +86,11 @@ class RuntimeResult:
     note: str
     latencies: list[Latency]
 
+    @property
+    def is_own(self) -> bool:
+        """Whether it is albert-edge and not a peer."""
+        return self.name.startswith("albert-edge")
+
 
 @dataclass(frozen=True, slots=True)
 class Rates:

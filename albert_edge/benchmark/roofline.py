@@ -67,7 +67,7 @@ def with_roofline(report: BenchReport) -> BenchReport:
     Args:
         report: Made by `albert_edge.bench`, of a bundle that is still there.
     """
-    own = [runtime for runtime in report.runtimes if runtime.name.startswith("albert-edge ")]
+    own = [runtime for runtime in report.runtimes if runtime.is_own]
     runs = [(latency.batch, latency.length, latency.threads) for latency in own[0].latencies]
     return replace(
         report,

@@ -11,7 +11,6 @@ from albert_edge.benchmark.statistics import format_ratio
 from albert_edge.evaluation.report import EvaluateReport
 from albert_edge.inspection.inspect import Inspection
 from albert_edge.report.formats import milliseconds, thread_count
-from albert_edge.report.looks import OWN
 
 Fact = tuple[str, str]
 
@@ -34,7 +33,7 @@ def headline(
 def fastest(bench: BenchReport) -> RuntimeResult | None:
     """Find the variant of albert-edge with the largest speed-up; the first if none was compared."""
     measured = [runtime for runtime in bench.runtimes if runtime.latencies]
-    own = [runtime for runtime in measured if runtime.name.startswith(OWN)]
+    own = [runtime for runtime in measured if runtime.is_own]
     return max(own, key=lambda runtime: speed_up(_shapes(runtime)) or 0.0, default=None)
 
 

@@ -15,8 +15,6 @@ from typing import Any
 from albert_edge.benchmark.report import BenchReport
 from albert_edge.errors import MissingExtraError
 
-OWN = "albert-edge"
-
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#d070a8", "#8c564b", "#6f6f6f", "#a97100", "#2b8cb8")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 INK, FAINT = "#1b1f24", "#8a8f98"
@@ -49,7 +47,7 @@ def looks(report: BenchReport) -> dict[str, Look]:
             COLOURS[index % len(COLOURS)],
             # When colours repeat, markers differ.
             MARKERS[(index + index // len(COLOURS)) % len(MARKERS)],
-            runtime.name.startswith(OWN),
+            runtime.is_own,
         )
         for index, runtime in enumerate(report.runtimes)
     }
