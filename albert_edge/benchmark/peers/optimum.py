@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 from dataclasses import replace
 from functools import partial
 from importlib import import_module
@@ -56,11 +55,12 @@ def build_int8(work: Work) -> Built:
 
 def _settings() -> str:
     """The name of the settings that optimum has for this CPU."""
-    if platform.machine().lower() in ("arm64", "aarch64"):
-        return "arm64"
-    from albert_edge.machine.machine import describe_machine
+    from albert_edge.machine.cpu import describe_cpu
 
-    return "avx512_vnni" if describe_machine().features.get("vnni") else "avx2"
+    cpu = describe_cpu()
+    if cpu.architecture == "aarch64":
+        return "arm64"
+    return "avx512_vnni" if cpu.features.get("vnni") else "avx2"
 
 
 def built(path: Path, task: str) -> Built:
