@@ -19,6 +19,7 @@ import numpy.typing as npt
 import albert_edge
 from albert_edge.architecture.config import read_config
 from albert_edge.architecture.heads import HEADS
+from albert_edge.benchmark.checkpoint import TOKENIZER_FILES
 from albert_edge.benchmark.plan import Plan, variant_runtime
 from albert_edge.benchmark.runtimes import Runtime
 from albert_edge.bundle.bundle import open_bundle
@@ -32,7 +33,6 @@ HEAD = "text-classification"
 THREADS = 2
 SHAPES = "1x8,1x32,1x128,1x384,8x128"
 DATA = Path(__file__).resolve().parents[1] / "tests" / "data"
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
 GEOMETRIES = {
     name: {
         "hidden_size": hidden,

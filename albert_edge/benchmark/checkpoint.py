@@ -11,7 +11,7 @@ from albert_edge.bundle.bundle import Bundle
 from albert_edge.check.portable import portable_file
 from albert_edge.onnx_format.reader import read_onnx
 
-_TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
 
 
 def write_checkpoint(bundle: Bundle, folder: Path) -> None:
@@ -41,6 +41,6 @@ def write_checkpoint(bundle: Bundle, folder: Path) -> None:
     config = bundle.read_object("config.json").values
     config["architectures"] = [HEADS[bundle.manifest.head].class_name]
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    for name in _TOKENIZER_FILES:
+    for name in TOKENIZER_FILES:
         if (text := bundle.read_text(name)) is not None:
             (folder / name).write_text(text, encoding="utf-8")
