@@ -77,7 +77,7 @@ def make_checkpoint(
     graph = author(read_config(folder / "config.json"), head, graph_plan.Plan())
     tensors = {}
     for name, weight in graph.weights.items():
-        centre = 1.0 if name.lower().endswith(("layernorm.weight", "layer_norm.weight")) else 0.0
+        centre = 1.0 if weight.spec.kind == "norm" and name.endswith(".weight") else 0.0
         values = draw.standard_normal(weight.checkpoint_shape, dtype=np.float32)
         tensors[name] = values * np.float32(0.02) + np.float32(centre)
     write_tensors(folder, tensors)
