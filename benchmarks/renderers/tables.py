@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
-
 from albert_edge.benchmark.statistics import compare, format_ratio
 from renderers.markdown import COLUMNS, Column, Figures, Rows, markdown, numbers
 
@@ -67,12 +64,9 @@ def bench_best(report: Figures) -> str:
 def bench_picture(record: Figures) -> bytes:
     """Latency, memory and size, side by side."""
     from albert_edge.report.bench_file import parse_bench
-    from albert_edge.report.plot_file import write_plot
+    from albert_edge.report.plots import draw, image_bytes
 
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "bench.svg"
-        write_plot(parse_bench(record["figures"]), path)
-        return path.read_bytes()
+    return image_bytes(draw(parse_bench(record["figures"])), "svg")
 
 
 # Whole processes: fp32.py and quantize.py.
