@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from albert_edge.benchmark.statistics import compare, format_ratio
+from albert_edge.report.formats import milliseconds
 from renderers.markdown import COLUMNS, Column, Figures, Rows, markdown, numbers
 
 _OWN = "albert-edge "
@@ -22,7 +23,7 @@ def latency(figures: Figures) -> str:
     for name, runtime in runtimes(report):
         by_group = {_group(row): row for row in runtime["latencies"]}
         rows = [by_group.get(group) for group in order]
-        times.append([name, *(_ms(row) if row else "fails" for row in rows)])
+        times.append([name, *(milliseconds(row["p50_ms"]) if row else "fails" for row in rows)])
         ratios.append([name, *(_ratio(row, report) if row else "fails" for row in rows)])
     tables = {"latency, ms (median)": times, f"speed-up over {report['baseline']}": ratios}
     return "\n\n".join(markdown([head, *titles], rows) for head, rows in tables.items())
@@ -30,11 +31,6 @@ def latency(figures: Figures) -> str:
 
 def _group(row: Figures) -> tuple[int, int, int]:
     return row["batch"], row["length"], row["threads"]
-
-
-def _ms(row: Figures) -> str:
-    value = row["p50_ms"]
-    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
 def _ratio(row: Figures, report: Figures) -> str:
@@ -54,7 +50,8 @@ def bench_best(report: Figures) -> str:
     rows = []
     for name, runtime in runtimes(report):
         row = next(row for row in runtime["latencies"] if _group(row) == best)
-        rows.append((name, runtime | {"ms": _ms(row), "ratio": _ratio(row, report)}))
+        figures = {"ms": milliseconds(row["p50_ms"]), "ratio": _ratio(row, report)}
+        rows.append((name, runtime | figures))
     at = Column(f"latency at {best[0]}x{best[1]}, ms (median)", "ms")
     speed_up = Column(f"speed-up over {report['baseline']}", "ratio")
     known = (COLUMNS[key] for key in ("file_bytes", "steady_mb", "cold_start_s"))
