@@ -39,10 +39,11 @@ def group_title(group: tuple[int, int]) -> str:
 
 def draw_latency(report: BenchReport, axes: Axes, group: tuple[int, int]) -> None:
     """Draw a line per runtime: latency in ms (median) over tokens, both axes logarithmic."""
+    styles = looks(report)
     ends: list[tuple[str, float, float]] = []
     lengths: set[int] = set()
     for name, points in _points(report, group).items():
-        look = looks(report)[name]
+        look = styles[name]
         x, y = [p.length for p in points], [p.p50_ms for p in points]
         lengths |= set(x)
         axes.plot(
@@ -64,7 +65,7 @@ def draw_latency(report: BenchReport, axes: Axes, group: tuple[int, int]) -> Non
     axes.set_title(f"Latency, ms (median), {group_title(group)}", loc="left", fontweight="bold")
     axes.grid(axis="y", color=FAINT, alpha=0.3, linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
-    _name_lines(axes, ends, looks(report))
+    _name_lines(axes, ends, styles)
 
 
 def _points(report: BenchReport, group: tuple[int, int]) -> dict[str, list[Latency]]:

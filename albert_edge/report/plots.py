@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 def draw(report: BenchReport) -> Figure:
     """Draw all panels in one figure: latency on the left, memory and size on the right."""
     _check(report)
-    lines = len(report.runtimes)
-    shapes = max(1, len(line_groups(report)))
-    bars = max(2.1, 0.7 + 0.3 * lines)
+    groups = line_groups(report)
+    widths = [4.6] * len(groups) + [5.0]
+    bars = max(2.1, 0.7 + 0.3 * len(report.runtimes))
     with style():
-        figure = _figure(4.6 * shapes + 5.0, max(4.2, 2 * bars))
-        grid = figure.add_gridspec(2, shapes + 1, width_ratios=[4.6] * shapes + [5.0])
-        for column, group in enumerate(line_groups(report)):
+        figure = _figure(sum(widths), max(4.2, 2 * bars))
+        grid = figure.add_gridspec(2, len(widths), width_ratios=widths)
+        for column, group in enumerate(groups):
             draw_latency(report, figure.add_subplot(grid[:, column]), group)
         draw_memory(report, figure.add_subplot(grid[0, -1]))
         draw_sizes(report, figure.add_subplot(grid[1, -1]))
