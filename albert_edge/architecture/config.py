@@ -6,7 +6,7 @@ initializer_range, ...) are ignored; fields that name code in the checkpoint to 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Literal, get_args
@@ -62,6 +62,12 @@ class AlbertConfig:
     def num_labels(self) -> int:
         """The number of classes of the classification heads."""
         return len(self.labels)
+
+    @property
+    def geometry(self) -> dict[str, int | float | str]:
+        """The fields that are one number or text, by name, as reports keep them."""
+        fields = asdict(self).items()
+        return {name: value for name, value in fields if isinstance(value, int | float | str)}
 
     @property
     def layers_of_groups(self) -> tuple[int, ...]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 from albert_edge.benchmark.benchmark_run import BenchmarkRun
@@ -80,12 +79,11 @@ def bench(
         BenchmarkRun(plan, Path(scratch), report) as run,
     ):
         results, baseline = run.measure(), run.baseline
-    config = asdict(plan.config)
     return BenchReport(
         machine=describe_machine(),
         bundle=str(opened.folder),
         model=f"{opened.manifest.head}, {opened.manifest.source}",
-        geometry={key: config[key] for key in config if isinstance(config[key], int | float | str)},
+        geometry=plan.config.geometry,
         baseline=baseline,
         rounds=rounds,
         method=describe_method(plan, run.processors, run.starts),

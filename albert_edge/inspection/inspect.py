@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from math import prod
 from typing import Any
 
@@ -84,7 +84,7 @@ def inspect(bundle: str | os.PathLike[str]) -> Inspection:
     """
     opened = open_bundle(bundle)
     manifest = opened.manifest
-    config = asdict(read_config(opened.listed("config.json")))
+    config = read_config(opened.listed("config.json"))
     files = {variant.name: read_onnx(opened.model_file(variant)) for variant in manifest.variants}
     groups = _groups(next(iter(files.values())))
     return Inspection(
@@ -92,7 +92,7 @@ def inspect(bundle: str | os.PathLike[str]) -> Inspection:
         task=manifest.task,
         labels=manifest.labels,
         source=manifest.source,
-        geometry={key: config[key] for key in config if isinstance(config[key], int | float | str)},
+        geometry=config.geometry,
         parameters=sum(group.parameters for group in groups),
         groups=groups,
         variants=[_content(variant, files[variant.name]) for variant in manifest.variants],
