@@ -169,8 +169,6 @@ class Encoder(nn.Module):
         self, op: OpBuilder, embeddings: ir.Value, bias: ir.Value, *, first_token: bool
     ) -> ir.Value:
         """Map (batch, sequence, embedding_size) to (batch, sequence or 1, hidden_size)."""
-        if first_token:
-            self.operators.applied[Optimization.FIRST_TOKEN] += 1
         hidden = self.embedding_hidden_mapping_in(op, embeddings)
         *earlier, last = self.layers_of_groups
         counts = [*earlier, last - first_token]
@@ -259,7 +257,7 @@ class AlbertModel(nn.Module):
             The hidden states, (batch, sequence or 1, hidden_size), and the pooled first token,
             (batch, hidden_size), or None where the head reads only the tokens.
         """
-        first_token = self.reads == "pooled" and self.operators.plan.wants(Optimization.FIRST_TOKEN)
+        first_token = self.reads == "pooled" and self.operators.applies(Optimization.FIRST_TOKEN)
         bias = self.operators.attention_bias(op, attention_mask)
         embeddings = self.embeddings(op, input_ids, token_type_ids)
         hidden = self.encoder(op, embeddings, bias, first_token=first_token)
