@@ -103,7 +103,7 @@ def _store(weight: Weight, matrix: Floats, statistics: InputStatistics | None) -
     else:
         bits, size = weight.blocks.bits, weight.blocks.size
         # Tables are cut along their rows, the matrices of linear layers along their columns.
-        rows = matrix if weight.blocks.is_table else matrix.T
+        rows = matrix.T if weight.spec.transposed else matrix
         integers, scale = quantize_blocks(rows, bits, size, covariance)
         floats, matrix = dequantize_blocks(integers, scale, bits, rows.shape[1]).T, rows.T
     sums = floats.sum(axis=0, dtype=np.float64).astype(np.float32)

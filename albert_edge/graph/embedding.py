@@ -6,8 +6,6 @@ same initializer in every precision.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import onnx_ir as ir
 from onnxscript import OpBuilder, nn
 
@@ -92,7 +90,7 @@ def embedding(operators: Portable, name: str, rows: int, features: int) -> Table
     if precision is Precision.INT8:
         # Blocks are powers of two from 16 up; rows of other sizes are cut, not padded.
         size = features if features >= 16 and features.bit_count() == 1 else 16
-        return BlockEmbedding(rows, features, Blocks(8, size, is_table=True))
+        return BlockEmbedding(rows, features, Blocks(8, size))
     if precision.blocks:
-        return BlockEmbedding(rows, features, replace(precision.blocks, is_table=True))
+        return BlockEmbedding(rows, features, precision.blocks)
     return Embedding(rows, features)

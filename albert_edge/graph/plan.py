@@ -38,13 +38,10 @@ class Blocks:
     Attributes:
         bits: Bits of a value, 4 or 8.
         size: Number of values in a block, a power of two from 16 up.
-        is_table: Whether it is an embedding table, whose rows are rows of the portable file too;
-            those of a linear layer are columns there.
     """
 
     bits: int
     size: int
-    is_table: bool = False
 
 
 # Blocks are for accuracy. Larger ones multiply faster, but int8 by column is faster still.
