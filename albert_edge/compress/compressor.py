@@ -28,9 +28,9 @@ from albert_edge.compress.store import Cache, CompressedWeights
 from albert_edge.graph.authored import Authored
 from albert_edge.graph.plan import CPU_OPTIMIZATIONS, Plan
 from albert_edge.onnx_format.reader import read_onnx
+from albert_edge.progress import Progress
 from albert_edge.runtime.memory import return_freed_memory
 
-Progress = Callable[[str, int, int], None]
 Run = Callable[[Mapping[str, Any]], Outputs]
 
 
