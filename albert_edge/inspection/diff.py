@@ -14,7 +14,7 @@ from albert_edge.bundle.manifest import Variant
 from albert_edge.errors import Argument, Message, UsageError
 from albert_edge.inspection.diff_answers import AnswersDiff, compare_answers
 from albert_edge.inspection.diff_weights import WeightsDiff, compare_weights
-from albert_edge.onnx_format.reader import read_onnx
+from albert_edge.inspection.weights import Weights
 
 _TWO_VARIANTS = Message(
     "two variants with ", Argument("variant"), " and ", Argument("second_variant")
@@ -196,15 +196,15 @@ def _compare(
         ours.model_file(left)  # checks that the files have these hashes
         theirs.model_file(right)
         return VariantDiff(left.name, right.name, True, [], [], None, None, None)
-    files = [read_onnx(ours.model_file(left)), read_onnx(theirs.model_file(right))]
+    weights = [Weights(ours, left), Weights(theirs, right)]
     answers, why = compare_answers(ours, theirs, configs, left, right)
     return VariantDiff(
         first=left.name,
         second=right.name,
         identical=False,
         fields=_differences(_plan(left), _plan(right)),
-        operators=_differences(files[0].operators, files[1].operators),
-        weights=compare_weights(ours, theirs, left, right),
+        operators=_differences(weights[0].operators, weights[1].operators),
+        weights=compare_weights(*weights),
         answers=answers,
         no_answers=why,
     )

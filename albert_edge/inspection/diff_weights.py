@@ -9,7 +9,6 @@ import numpy as np
 
 from albert_edge.architecture.heads import HEADS
 from albert_edge.architecture.weights import find_weight
-from albert_edge.bundle.bundle import Bundle
 from albert_edge.bundle.manifest import Variant
 from albert_edge.inspection.weights import Floats, Weights
 from albert_edge.runtime.vectors import cosine
@@ -53,18 +52,10 @@ class WeightsDiff:
     only_second: list[str]
 
 
-def compare_weights(first: Bundle, second: Bundle, left: Variant, right: Variant) -> WeightsDiff:
-    """Compare two variants weight by weight, dequantized.
-
-    Args:
-        first: A bundle.
-        second: Another, or the same.
-        left: A variant of the first.
-        right: A variant of the second.
-    """
-    ours, theirs = Weights(first, left), Weights(second, right)
+def compare_weights(ours: Weights, theirs: Weights) -> WeightsDiff:
+    """Compare two variants weight by weight, dequantized."""
     names = [name for name in ours.stored if name in theirs.stored]
-    incomparable = dict(_incomparable(names, left, right))
+    incomparable = dict(_incomparable(names, ours.variant, theirs.variant))
     shared = []
     for name in [name for name in names if name not in incomparable]:
         a, b = ours.floats(name), theirs.floats(name)

@@ -30,13 +30,17 @@ class Weights:
         variant: One of its variants.
 
     Attributes:
+        variant: The variant.
+        operators: How often each operator occurs in its file.
         stored: How each weight is stored, by name, such as "float32" or "int8 by column".
     """
 
     def __init__(self, bundle: Bundle, variant: Variant) -> None:
-        self._tensors = read_onnx(bundle.model_file(variant)).tensors
+        file = read_onnx(bundle.model_file(variant))
+        self.variant = variant
+        self.operators = file.operators
+        self._tensors = file.tensors
         self._scales = {scale_name(name) for name in self._tensors}
-        self._precisions = variant.matrices
         self._shapes = _portable_shapes(bundle)
         self._sources = dict(self._locate())
         self.stored = {name: self._stored(tensor) for name, (tensor, _) in self._sources.items()}
@@ -88,7 +92,7 @@ class Weights:
         """Return the bits of a value in a tensor of (rows, blocks, bytes)."""
         spec = find_weight(tensor.name)
         matrix = spec.matrix if spec else None
-        return 4 if matrix and self._precisions[matrix] == Precision.INT4 else 8
+        return 4 if matrix and self.variant.matrices[matrix] == Precision.INT4 else 8
 
     def _stored(self, tensor: Tensor) -> str:
         if tensor.dtype.kind == "f":

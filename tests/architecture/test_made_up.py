@@ -32,6 +32,7 @@ from albert_edge.graph.linear import linear
 from albert_edge.graph.operators.base import Portable
 from albert_edge.inspection.diff_weights import compare_weights
 from albert_edge.inspection.inspect import inspect
+from albert_edge.inspection.weights import Weights
 from albert_edge.runtime.session import Session
 
 Array = npt.NDArray[Any]
@@ -153,8 +154,8 @@ def test_rows_are_enough(
     assert Session(bundle, device="cpu").input_names == ("input_ids", "attention_mask")
 
     opened = open_bundle(bundle)
-    left, right = opened.variant("model"), opened.variant("model_q4")
-    differences = compare_weights(opened, opened, left, right)
+    left, right = (Weights(opened, opened.variant(name)) for name in ("model", "model_q4"))
+    differences = compare_weights(left, right)
     compared = {one.name: one for one in differences.shared}
     assert compared["spotter.weight"].second.startswith("int4")
     assert compared["spotter.weight"].largest > 0
