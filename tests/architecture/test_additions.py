@@ -5,14 +5,14 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 
 import albert_edge
 from albert_edge.architecture.heads import HEADS
-from albert_edge.architecture.precisions import COMPRESSED
+from albert_edge.architecture.precisions import Compressed
 from albert_edge.bundle.bundle import open_bundle
 from albert_edge.compress.options import COMPRESSIONS
 from albert_edge.graph import build
@@ -59,7 +59,7 @@ def test_a_head_is_a_row_and_a_module() -> None:
 
 
 def test_a_precision_is_a_name_a_way_to_store_it_and_its_options() -> None:
-    assert tuple(COMPRESSIONS) == COMPRESSED
+    assert tuple(COMPRESSIONS) == get_args(Compressed)
     needed = {"architecture/precisions.py", "graph/plan.py", "compress/options.py"}
     assert mentioning("int8-block", "INT8_BLOCK") == needed
 
