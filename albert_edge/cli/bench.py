@@ -6,7 +6,6 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from albert_edge.cli.options import BundleFolder, Json, Measurement, Plot, grouped, names
-from albert_edge.cli.print_bench import print_bench
 from albert_edge.cli.printing import print_json
 from albert_edge.errors import Argument, Message, MissingExtraError
 
@@ -18,6 +17,7 @@ def bench(
     """Measure latency, start-up and memory, beside other runtimes of the same weights."""
     from albert_edge.benchmark.run import bench
     from albert_edge.benchmark.shapes import parse_shapes
+    from albert_edge.cli.print_bench import print_bench
 
     _check_plot(plot)
     report = bench(
