@@ -165,6 +165,10 @@ class BundleError(AlbertEdgeError):
 class InputError(AlbertEdgeError, ValueError):
     """A text or an array that the model cannot take."""
 
+    def at(self, place: str) -> InputError:
+        """Return the error with the place of the item put before its message."""
+        return InputError(Message(place, self.message), tip=self.remedy)
+
 
 class RecordError(InputError):
     """A record of a file that cannot be read or lacks a required field."""

@@ -121,9 +121,7 @@ def _encode(encoder: TextEncoder, pair: tuple[str, str | None], number: int, ori
     try:
         return encoder.encode(*pair, _CUT)
     except InputError as error:
-        raise InputError(
-            Message(f"{origin}: text {number}: ", error.message), tip=error.remedy
-        ) from error
+        raise error.at(f"{origin}: text {number}: ") from error
 
 
 def _fitted(encoded: list[Arrays], bundle: Bundle) -> Iterator[Arrays]:

@@ -97,9 +97,12 @@ def _numbered(source: Path | None, number: Callable[[], int]) -> Iterator[None]:
         raise
     except (InputError, TypeError) as error:
         place = f"{source}: record" if source else "Text"
-        message = getattr(error, "message", str(error))
-        tip = getattr(error, "remedy", "Correct it, or take it out.")
-        raise InputError(Message(f"{place} {number()}: ", message), tip=tip) from error
+        fault = (
+            error
+            if isinstance(error, InputError)
+            else InputError(str(error), tip="Correct it, or take it out.")
+        )
+        raise fault.at(f"{place} {number()}: ") from error
 
 
 def _answers(

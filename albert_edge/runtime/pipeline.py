@@ -8,7 +8,7 @@ from operator import length_hint
 from types import GeneratorType
 from typing import Any, ClassVar
 
-from albert_edge.errors import InputError, Message, UsageError
+from albert_edge.errors import InputError, UsageError
 from albert_edge.progress import progress_bar
 from albert_edge.runtime.closable import Closable
 from albert_edge.runtime.inputs import Arrays
@@ -208,7 +208,7 @@ def _numbered(answers: Iterator[Any]) -> Iterator[Any]:
         except StopIteration:
             return
         except InputError as error:
-            raise InputError(Message(f"Item {index}: ", error.message), tip=error.remedy) from error
+            raise error.at(f"Item {index}: ") from error
         except TypeError as error:
             raise TypeError(f"item {index}: {error}") from error
         yield answer

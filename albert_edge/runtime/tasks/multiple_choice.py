@@ -6,7 +6,7 @@ from typing import Any, TypedDict, TypeVar
 
 import numpy as np
 
-from albert_edge.errors import InputError, Message
+from albert_edge.errors import InputError
 from albert_edge.records import Fields
 from albert_edge.runtime.parameters import Cut
 from albert_edge.runtime.task import Inputs, WindowOutputs, Windows
@@ -86,9 +86,7 @@ def _encode_choice(encoder: TextEncoder, prompt: Any, choice: Any, number: int, 
     try:
         arrays = encoder.encode(prompt, choice, cut)
     except InputError as error:
-        raise InputError(
-            Message(f"Choice {number}, with the prompt: ", error.message), tip=error.remedy
-        ) from error
+        raise error.at(f"Choice {number}, with the prompt: ") from error
     return {name: array[:, np.newaxis] for name, array in arrays.items()}
 
 

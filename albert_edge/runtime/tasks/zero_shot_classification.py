@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack, overload
 import numpy as np
 
 from albert_edge.bundle.bundle import Bundle
-from albert_edge.errors import InputError, Message, UsageError
+from albert_edge.errors import InputError, UsageError
 from albert_edge.runtime.parameters import Cut, Truncation, read_cut
 from albert_edge.runtime.pipeline import Pipeline
 from albert_edge.runtime.task import Inputs, Items, Many, Task, WindowOutputs, Windows
@@ -159,9 +159,7 @@ def _premise_and_hypothesis(
     try:
         return encoder.encode(text, parameters.template.format(label), parameters.cut)
     except InputError as error:
-        raise InputError(
-            Message(f"With the label {label!r}: ", error.message), tip=error.remedy
-        ) from error
+        raise error.at(f"With the label {label!r}: ") from error
 
 
 Answer = LabelledText
