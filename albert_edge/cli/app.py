@@ -66,9 +66,8 @@ def main() -> None:
     """Run the command line."""
     signal.signal(signal.SIGINT, _exit_interrupted)
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(
-            stream, TextIOWrapper
-        ):  # texts are Unicode; the terminal's encoding may lack them
+        if isinstance(stream, TextIOWrapper):
+            # Texts are Unicode, which the terminal's encoding may lack.
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     run_and_report(app, sys.argv[1:])
 

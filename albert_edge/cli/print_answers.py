@@ -146,10 +146,8 @@ def _table_writer(file: TextIO, suffix: str) -> Write:
             writer.writeheader()
         try:
             writer.writerow(row)
-        except (
-            csv.Error,
-            ValueError,
-        ) as error:  # a tab in a text, or a field that the first row lacks
+        except (csv.Error, ValueError) as error:
+            # A tab in a text, or a field that the first row lacks.
             raise InputError(
                 f"It does not fit a {suffix} table: {error}", tip="Write the answers as .jsonl."
             ) from error
@@ -173,9 +171,8 @@ def _cell(value: Any) -> Any:
 
 def _ranked(answer: Any) -> list[dict[str, Any]]:
     """List the answers to a whole item, best first; none if the task answers for its parts."""
-    if (
-        isinstance(answer, dict) and {"labels", "scores"} <= answer.keys()
-    ):  # of zero-shot classification
+    if isinstance(answer, dict) and {"labels", "scores"} <= answer.keys():
+        # An answer of zero-shot classification.
         pairs = zip(answer["labels"], answer["scores"], strict=True)
         return [{"label": label, "score": score} for label, score in pairs]
     entries = answer if isinstance(answer, list) else [answer]

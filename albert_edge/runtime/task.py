@@ -7,15 +7,13 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
-import numpy as np
 import numpy.typing as npt
 
 from albert_edge.bundle.bundle import Bundle
 from albert_edge.records import TEXT, Fields
 from albert_edge.runtime.parameters import CALL_OPTIONS, Truncation
-from albert_edge.runtime.text import TextEncoder
+from albert_edge.runtime.text import Arrays, TextEncoder
 
-Inputs = dict[str, npt.NDArray[np.int64]]
 Outputs = Mapping[str, npt.NDArray[Any]]
 T = TypeVar("T")
 Items = Generator[T, Any, Any]
@@ -33,7 +31,7 @@ class Windows:
         context: What else `Task.answer` needs, such as the text and the offsets of its tokens.
     """
 
-    inputs: tuple[Inputs, ...]
+    inputs: tuple[Arrays, ...]
     context: Any = None
 
 

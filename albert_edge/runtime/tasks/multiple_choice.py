@@ -9,9 +9,9 @@ import numpy as np
 from albert_edge.errors import InputError
 from albert_edge.records import Fields
 from albert_edge.runtime.parameters import Cut
-from albert_edge.runtime.task import Inputs, WindowOutputs, Windows
+from albert_edge.runtime.task import WindowOutputs, Windows
 from albert_edge.runtime.tasks.ranked import Checked, RankedPipeline, RankedTask
-from albert_edge.runtime.text import TextEncoder
+from albert_edge.runtime.text import Arrays, TextEncoder
 from albert_edge.runtime.vectors import softmax
 
 
@@ -80,7 +80,7 @@ def _parts(item: Any) -> tuple[Any, tuple[Any, ...]]:
     return item["prompt"], tuple(choices)
 
 
-def _encode_choice(encoder: TextEncoder, prompt: Any, choice: Any, number: int, cut: Cut) -> Inputs:
+def _encode_choice(encoder: TextEncoder, prompt: Any, choice: Any, number: int, cut: Cut) -> Arrays:
     if not isinstance(choice, str):
         raise TypeError(f"choice {number} must be a string, not {type(choice).__name__}")
     try:

@@ -13,8 +13,8 @@ from albert_edge.bundle.bundle import Bundle
 from albert_edge.errors import InputError, UsageError
 from albert_edge.runtime.parameters import Cut, Truncation, read_cut
 from albert_edge.runtime.pipeline import Pipeline
-from albert_edge.runtime.task import Inputs, Items, Many, Task, WindowOutputs, Windows
-from albert_edge.runtime.text import TextEncoder
+from albert_edge.runtime.task import Items, Many, Task, WindowOutputs, Windows
+from albert_edge.runtime.text import Arrays, TextEncoder
 from albert_edge.runtime.vectors import softmax
 
 
@@ -155,7 +155,7 @@ def _read_labels(labels: Any) -> tuple[str, ...]:
 
 def _premise_and_hypothesis(
     encoder: TextEncoder, text: Any, label: str, parameters: Checked
-) -> Inputs:
+) -> Arrays:
     try:
         return encoder.encode(text, parameters.template.format(label), parameters.cut)
     except InputError as error:
