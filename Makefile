@@ -5,7 +5,8 @@
 
 PYTHON ?= python3
 VENVS := .venv
-# Python compiles what is imported; of all that is installed that is little.
+# Python compiles what is imported, once; of all that is installed that is little.
+unexport PYTHONDONTWRITEBYTECODE
 PIP := -m pip --disable-pip-version-check install --quiet --progress-bar off --no-compile
 PINNED := --constraint constraints/pins.txt
 # A file of tests in one process, as many at once as there are processors; four need 8 GB.
