@@ -23,6 +23,8 @@ from typing import Any, TypeVar, cast
 T = TypeVar("T")
 D = TypeVar("D")
 
+Scalar = str | int | float | bool | None
+
 # Makes an exception of a message.
 MakeError = Callable[..., Exception]
 
@@ -82,6 +84,20 @@ class JsonObject:
         expected = " or ".join(repr(choice) for choice in choices)
         value = self._read(name, default, str, expected, lambda value: value in choices)
         return cast("T | D", value)
+
+    def scalar(self, name: str) -> Scalar:
+        """A text, a finite number, true, false or null; an absent field is an error."""
+        if name not in self.values or not _is_scalar(self.values[name]):
+            raise self.fault(name, "a text, a number, true, false or null")
+        return cast("Scalar", self.values[name])
+
+    def scalars(self, name: str) -> tuple[Scalar, ...]:
+        """A list of texts, finite numbers, true, false and null; an absent field is an error."""
+        expected = "a list of texts, numbers, true, false and null"
+        values = self._read(
+            name, REQUIRED, list, expected, lambda items: all(map(_is_scalar, items))
+        )
+        return tuple(values)
 
     def texts(self, name: str, default: D = REQUIRED) -> tuple[str, ...] | D:
         """A list of texts."""
@@ -212,6 +228,12 @@ def read_text(path: Path, error: MakeError) -> str:
         raise error(f"{path} does not exist.") from None
     except (OSError, ValueError) as reason:
         raise error(f"{path} is not readable JSON: {reason}") from reason
+
+
+def _is_scalar(value: Any) -> bool:
+    if isinstance(value, str):
+        return is_unicode(value)
+    return value is None or (isinstance(value, int | float) and abs(value) <= _LARGEST)
 
 
 def _all_texts(values: list[Any]) -> bool:

@@ -6,18 +6,23 @@ initializer_range, ...) are ignored; fields that name code in the checkpoint to 
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from albert_edge.errors import ConfigError
 from albert_edge.json_fields import JsonObject, read_object
 
+# config.json gives a class any of these as its name, and answers carry it unchanged.
+LabelName = str | int | float | bool | None
 ProblemType = Literal["regression", "single_label_classification", "multi_label_classification"]
 
 REMOTE_CODE_FIELDS = ("auto_map", "custom_pipelines", "trust_remote_code")
 PROBLEM_TYPES: tuple[ProblemType, ...] = get_args(ProblemType)
+
+_POST_NORM = "postln"
 
 # name -> (default, smallest, largest); the defaults are those of transformers.AlbertConfig.
 _SIZES: dict[str, tuple[int, int, int]] = {
@@ -39,6 +44,9 @@ class AlbertConfig:
     """The geometry of an ALBERT and the names of its labels.
 
     Sizes are counts of units; `labels` is ordered by class id and has `num_labels` entries.
+    `add_pooling_layer` is an argument of transformers' AlbertModel; the config.json of a bundle
+    has it where the checkpoint lacks a pooler, and no other known file does. `other_num_labels`
+    is the num_labels of a config.json whose id2label has another length; the weights decide.
     """
 
     vocab_size: int
@@ -54,8 +62,10 @@ class AlbertConfig:
     hidden_act: str
     layer_norm_eps: float
     tie_word_embeddings: bool
+    add_pooling_layer: bool
     architectures: tuple[str, ...]
-    labels: tuple[str, ...]
+    labels: tuple[LabelName, ...]
+    other_num_labels: int | None
     problem_type: ProblemType | None
 
     @property
@@ -100,6 +110,7 @@ def read_config(path: Path) -> AlbertConfig:
             tip="Point at the folder that save_pretrained wrote; it holds config.json.",
         )
     fields = read_object(path, partial(ConfigError, tip="Copy the checkpoint again."))
+    fields = replace(fields, values=with_whole_sizes(fields.values))
     _refuse_other_models(fields)
     sizes = {
         name: fields.integer(name, default, low=low, high=high)
@@ -114,6 +125,7 @@ def read_config(path: Path) -> AlbertConfig:
             "num_hidden_groups", f"at most num_hidden_layers ({sizes['num_hidden_layers']})"
         )
     architectures = fields.texts("architectures", None)
+    labels, num_labels = _read_labels(fields), _read_num_labels(fields)
     return AlbertConfig(
         **sizes,
         hidden_act=fields.text(
@@ -121,10 +133,41 @@ def read_config(path: Path) -> AlbertConfig:
         ),  # graph/activations.py refuses unknown ones
         layer_norm_eps=fields.number("layer_norm_eps", 1e-12, above=0, high=1),
         tie_word_embeddings=fields.flag("tie_word_embeddings", True),
+        add_pooling_layer=fields.flag("add_pooling_layer", True),
         architectures=architectures or (),
-        labels=_read_labels(fields),
-        problem_type=fields.choice("problem_type", PROBLEM_TYPES, None),
+        labels=labels,
+        other_num_labels=None if num_labels in (len(labels), None) else num_labels,
+        problem_type=_read_problem_type(fields),
     )
+
+
+def with_whole_sizes(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a config.json with sizes such as 768.0 as the integers they are."""
+    sizes = {
+        name: int(value)
+        for name in (*_SIZES, "num_labels")
+        if isinstance(value := values.get(name), float) and value.is_integer()
+    }
+    return {**values, **sizes}
+
+
+def default_labels(count: int) -> tuple[str, ...]:
+    """Return the labels of classes that have no name of their own, as transformers does."""
+    return tuple(f"LABEL_{index}" for index in range(count))
+
+
+def class_ids(names: Iterable[str]) -> dict[int, str] | None:
+    """Read the keys of id2label as transformers does, as any spelling of an integer.
+
+    Returns:
+        The key of each class id in order, or None if they are not the ids 0, 1, 2, ...
+    """
+    try:
+        key_of = {int(name): name for name in names}
+    except ValueError:
+        return None
+    in_order = dict(sorted(key_of.items()))
+    return in_order if [*in_order] == [*range(len(in_order))] else None
 
 
 def _refuse_other_models(fields: JsonObject) -> None:
@@ -138,13 +181,37 @@ def _refuse_other_models(fields: JsonObject) -> None:
     if fields.values.get("model_type", "albert") != "albert":
         raise fields.fault("model_type", '"albert"', tip="Use a tool made for that model.")
     fields.choice("position_embedding_type", ["absolute"], "absolute")
+    # brightmart's and lonePatient's code normalizes before each layer with "preln"; transformers
+    # ignores the field and normalizes after it.
+    if fields.values.get("ln_type", _POST_NORM) != _POST_NORM:
+        raise fields.fault(
+            "ln_type",
+            f'"{_POST_NORM}", since ALBERT normalizes after each layer',
+            tip="Use the code that the model was trained with.",
+        )
+    if fields.values.get("pruned_heads"):
+        raise fields.fault(
+            "pruned_heads",
+            "empty: layers without some of their attention heads are not supported",
+            tip="Save the model before its heads are pruned.",
+        )
 
 
-def _read_labels(fields: JsonObject) -> tuple[str, ...]:
+def _read_problem_type(fields: JsonObject) -> ProblemType | None:
+    """Read problem_type; one that transformers 5 does not know counts as absent, as there."""
+    name = fields.text("problem_type", None)
+    return name if name in PROBLEM_TYPES else None
+
+
+def _read_labels(fields: JsonObject) -> tuple[LabelName, ...]:
     by_id = fields.object("id2label", None)
     if by_id is None:
-        count = fields.integer("num_labels", 2, low=1, high=100_000)
-        return tuple(f"LABEL_{index}" for index in range(count))
-    if not by_id.values:
-        raise fields.fault("id2label", "an object from class ids 0, 1, 2, ... to label texts")
-    return tuple(by_id.text(str(index)) for index in range(len(by_id.values)))
+        return default_labels(_read_num_labels(fields) or 2)
+    keys = class_ids(by_id.values)
+    if not keys:
+        raise fields.fault("id2label", "an object from class ids 0, 1, 2, ... to labels")
+    return tuple(by_id.scalar(key) for key in keys.values())
+
+
+def _read_num_labels(fields: JsonObject) -> int | None:
+    return fields.integer("num_labels", None, low=1, high=100_000)

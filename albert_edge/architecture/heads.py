@@ -6,7 +6,7 @@ row here and a Module in `graph/heads.py`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -175,3 +175,32 @@ HEAD_OF_TASK: dict[str, str] = {
 def head_of_class(class_name: str) -> str | None:
     """Return the head of a class of transformers, or None if the class is unknown."""
     return next((name for name, head in HEADS.items() if head.class_name == class_name), None)
+
+
+def heads_with_biases(names: Collection[str]) -> list[str]:
+    """Return the heads that can be meant by a checkpoint with these weights.
+
+    Args:
+        names: Names of its weights.
+
+    Returns:
+        Of the heads whose biases are all there, those with the most of them; several if they
+        have the same names, as the three heads with a classifier.
+    """
+    possible = [name for name, head in HEADS.items() if head.biases.keys() <= set(names)]
+    most = max(len(HEADS[name].biases) for name in possible)
+    return [name for name in possible if len(HEADS[name].biases) == most]
+
+
+def has_row_per_class(name: str) -> bool:
+    """Return whether a weight of a head has a row, or a value, for each class.
+
+    >>> [has_row_per_class(name) for name in ("classifier.weight", "qa_outputs.weight")]
+    [True, False]
+    """
+    bias = f"{name.rpartition('.')[0]}.bias"
+    return any(
+        "num_labels" in head.outputs[output]
+        for head in HEADS.values()
+        for output in head.biases.get(bias, ())
+    )

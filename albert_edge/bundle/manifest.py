@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from albert_edge.architecture.config import LabelName
 from albert_edge.architecture.heads import HEADS, Input, text_inputs
 from albert_edge.errors import BundleError, Call, Message
 from albert_edge.json_fields import JsonObject, parse_object
@@ -116,7 +117,7 @@ class Manifest:
     """
 
     head: str
-    labels: tuple[str, ...]
+    labels: tuple[LabelName, ...]
     problem_type: str | None
     source: str
     revision: str | None
@@ -192,7 +193,7 @@ class _Reader:
         head = fields.text("task" if self.version == 1 else "head")
         return Manifest(
             head=head,
-            labels=fields.texts("labels"),
+            labels=fields.scalars("labels"),
             problem_type=fields.text("problem_type", None),
             source=fields.text("source"),
             revision=fields.text("revision", None),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +14,8 @@ import numpy.typing as npt
 
 from albert_edge.architecture.config import AlbertConfig
 from albert_edge.architecture.heads import HEADS
+from albert_edge.architecture.weights import find_weight
+from albert_edge.checkpoint.tensors import Checkpoint, open_checkpoint
 from albert_edge.errors import Message, MissingExtraError, QualityError
 
 Arrays = Mapping[str, npt.NDArray[Any]]
@@ -104,10 +108,26 @@ def sample_inputs(
 def transformers_run(folder: Path, head: str) -> Run:
     """Load the checkpoint of a folder with transformers, to run on torch in float32.
 
+    transformers does not take prefixes off the names of tensors: it reads a copy without them.
+
     Raises:
         MissingExtraError: torch or transformers is not installed.
     """
-    return torch_run(transformers_model(folder, head))
+    checkpoint = open_checkpoint(folder)
+    if not checkpoint.prefix:
+        return torch_run(transformers_model(folder, head))
+    with tempfile.TemporaryDirectory() as scratch:
+        _write_plain(checkpoint, Path(scratch))
+        return torch_run(transformers_model(Path(scratch), head))
+
+
+def _write_plain(checkpoint: Checkpoint, folder: Path) -> None:
+    """Write a checkpoint with canonical names of tensors."""
+    from safetensors.numpy import save_file
+
+    shutil.copyfile(checkpoint.folder / "config.json", folder / "config.json")
+    tensors = {name: checkpoint.tensor(name) for name in checkpoint.stored if find_weight(name)}
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
 
 
 def transformers_model(folder: Path, head: str, **options: Any) -> Any:

@@ -106,7 +106,7 @@ def _records(texts: Texts | None, data: File | None) -> tuple[list[dict[str, Any
 
 def _label(bundle: Bundle, record: Mapping[str, Any], data: File) -> int:
     """Find the class that a record names, by its label or by its number."""
-    known = bundle.manifest.labels
+    known = [*map(str, bundle.manifest.labels)]
     label = record.get("label", "")
     index = find_label(label, known)
     if index is not None:

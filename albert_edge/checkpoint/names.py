@@ -1,10 +1,15 @@
-"""Names of tensors: legacy spellings, parameters with two names, and tensors to ignore.
+"""Names of tensors: legacy spellings, prefixes, parameters with two names, buffers.
 
 Canonical names are those of transformers' current ALBERT classes, with the `albert.` prefix.
-Accepted besides: AlbertModel's names without the prefix, and TensorFlow's gamma and beta.
+Accepted besides: AlbertModel's names without the prefix, TensorFlow's gamma and beta, and any
+prefix before all names of the body, as wrappers leave them: `module.` (DataParallel), `_orig_mod.`
+(torch.compile), `model.` (Lightning), `base_model.model.` (peft), `module.encoder.` (PL-BERT).
 """
 
 from __future__ import annotations
+
+import re
+from collections.abc import Iterable
 
 from albert_edge.architecture.weights import find_weight
 
@@ -17,8 +22,27 @@ TIED = {
     "predictions.decoder.weight": "albert.embeddings.word_embeddings.weight",
 }
 
+BODY = "albert."
+POOLER = "albert.pooler."
+
 _BODY = ("embeddings.", "encoder.", "pooler.")
 _LAYER_NORM = {"gamma": "weight", "beta": "bias"}
+
+# Modules that only an ALBERT has, behind the shortest prefix.
+_ENCODER = re.compile(
+    r"(?P<prefix>(?:[^.]+\.)*?)(?:albert\.)?encoder\."
+    r"(?:embedding_hidden_mapping_in|albert_layer_groups)\."
+)
+
+
+def find_prefixes(names: Iterable[str]) -> list[str]:
+    """Find what stands before the names of each ALBERT in a checkpoint, "" for nothing.
+
+    >>> find_prefixes(["module.albert.encoder.embedding_hidden_mapping_in.bias", "loss.weight"])
+    ['module.']
+    """
+    matches = map(_ENCODER.match, names)
+    return sorted({match["prefix"] for match in matches if match})
 
 
 def canonical_name(name: str) -> str:
@@ -30,7 +54,7 @@ def canonical_name(name: str) -> str:
     'albert.embeddings.LayerNorm.weight'
     """
     if name.startswith(_BODY):
-        name = f"albert.{name}"
+        name = f"{BODY}{name}"
     module, _, leaf = name.rpartition(".")
     norm = find_weight(current := f"{module}.{_LAYER_NORM.get(leaf, leaf)}")
     return current if norm and norm.kind == "norm" else name

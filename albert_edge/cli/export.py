@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from albert_edge.cli.options import (
     Exporter,
     ExportTask,
@@ -13,6 +15,9 @@ from albert_edge.cli.options import (
     Verify,
 )
 from albert_edge.cli.printing import megabytes, note, print_json
+
+# Names in a list; copies of a whole model would fill the screen.
+_MOST = 10
 
 
 def export(
@@ -46,7 +51,18 @@ def export(
     if report.largest_difference is not None:
         note(f"Largest difference from transformers: {report.largest_difference:.1e}.")
     if report.unused:
-        note(f"Tensors this head does not use: {', '.join(report.unused)}.")
+        note(f"Tensors this head does not use: {_shortened(report.unused)}.")
+    if report.ignored:
+        note(f"Ignored, since no ALBERT has them: {_shortened(report.ignored)}.")
+    if report.prefix:
+        note(f"Names of tensors began with {report.prefix}, which was taken off.")
+    if report.lacks_pooler:
+        note("The checkpoint has no pooler: the model outputs last_hidden_state only.")
     if not report.tokenizer:
         note("The checkpoint has no tokenizer; the bundle takes only token ids.")
     print(report.bundle)
+
+
+def _shortened(names: Sequence[str]) -> str:
+    rest = f" and {len(names) - _MOST} more" if len(names) > _MOST else ""
+    return ", ".join(names[:_MOST]) + rest

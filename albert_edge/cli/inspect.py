@@ -33,7 +33,11 @@ def inspect(
 
 
 def _print(report: Inspection) -> None:
-    head = [["head", report.head], ["labels", ", ".join(report.labels)], ["source", report.source]]
+    head = [
+        ["head", report.head],
+        ["labels", ", ".join(map(str, report.labels))],
+        ["source", report.source],
+    ]
     if report.task:
         head.insert(1, ["task", report.task])
     if report.unknown_fields:

@@ -18,6 +18,8 @@ from albert_edge.records import TSV, Record
 Write = Callable[[Record, Any], None]
 
 _SUFFIXES = (".jsonl", ".csv", ".tsv")
+# The fields of which one names what was found, in a whole item and in a part of it.
+_WHOLE, _PART = ("label", "answer"), ("entity_group", "entity")
 
 
 @contextlib.contextmanager
@@ -115,7 +117,7 @@ def _parts(answer: Any) -> list[tuple[str, float, str]]:
         entries = _ranked(answer)
     return [
         (
-            _one_line(entry.get("entity_group") or entry.get("entity") or _name(entry)),
+            _one_line(_name(entry)),
             entry["score"],
             _one_line(entry.get("word", "")),
         )
@@ -176,12 +178,12 @@ def _ranked(answer: Any) -> list[dict[str, Any]]:
         pairs = zip(answer["labels"], answer["scores"], strict=True)
         return [{"label": label, "score": score} for label, score in pairs]
     entries = answer if isinstance(answer, list) else [answer]
-    return [entry for entry in entries if isinstance(entry, dict) and _name(entry) is not None]
+    return [entry for entry in entries if isinstance(entry, dict) and {*_WHOLE} & entry.keys()]
 
 
-def _name(entry: dict[str, Any]) -> Any:
-    """Return the label or the words of an answer; None if it has neither."""
-    return entry.get("label", entry.get("answer"))
+def _name(entry: dict[str, Any]) -> str:
+    """Return the label or the words of an answer."""
+    return next(str(entry[name]) for name in (*_PART, *_WHOLE) if name in entry)
 
 
 def _json(value: Any) -> str:

@@ -38,7 +38,7 @@ class LabelSets(TextScorer):
         places = {label: place for place, label in enumerate(self.labels)}
         classify = TextClassificationPipeline[list[Label]](session, truncation=True, top_k=None)
         for answer in classify.stream(items, function_to_apply="sigmoid"):
-            chosen = [entry["label"] for entry in answer if entry["score"] > _THRESHOLD]
+            chosen = [str(entry["label"]) for entry in answer if entry["score"] > _THRESHOLD]
             yield tuple(sorted(places[label] for label in chosen))
 
     def undefined(self, expected: Sequence[Any], answers: Sequence[Any]) -> dict[str, str]:

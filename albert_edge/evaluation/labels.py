@@ -28,7 +28,7 @@ class Labels(TextScorer):
     def answers(self, session: Session, items: Iterable[Any]) -> Iterator[int]:
         places = {label: place for place, label in reversed([*enumerate(self.labels)])}
         for answer in TextClassificationPipeline[Label](session, truncation=True).stream(items):
-            yield places[answer["label"]]
+            yield places[str(answer["label"])]
 
     def undefined(self, expected: Sequence[int], answers: Sequence[int]) -> dict[str, str]:
         for what, values in (("every text is", expected), ("every answer is", answers)):

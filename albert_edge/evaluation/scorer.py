@@ -57,7 +57,7 @@ class Scorer(ABC):
     """The metric that is the share of correctly answered examples; "" if there is none."""
 
     def __init__(self, bundle: Bundle) -> None:
-        self.labels = bundle.manifest.labels
+        self.labels = tuple(map(str, bundle.manifest.labels))
 
     @abstractmethod
     def examples(self, path: Path) -> Iterator[Example]:

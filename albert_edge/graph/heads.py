@@ -28,10 +28,12 @@ class Head(nn.Module):
 
     reads: ClassVar[Reads]
 
-    def __init__(self, config: AlbertConfig, operators: Portable) -> None:
+    def __init__(
+        self, config: AlbertConfig, operators: Portable, reads: Reads | None = None
+    ) -> None:
         super().__init__()
         self.operators = operators
-        self.albert = AlbertModel(config, operators, self.reads)
+        self.albert = AlbertModel(config, operators, reads or self.reads)
 
 
 class FeatureExtraction(Head):
@@ -39,10 +41,14 @@ class FeatureExtraction(Head):
 
     reads = "both"
 
+    def __init__(self, config: AlbertConfig, operators: Portable) -> None:
+        super().__init__(config, operators, None if config.add_pooling_layer else "tokens")
+
     def forward(self, op: OpBuilder, *inputs: ir.Value) -> Outputs:
-        """Return the hidden state of every token and the pooled first token."""
+        """Return the hidden state of every token and, if there is a pooler, its output."""
         hidden, pooled = self.albert(op, *inputs)
-        return {"last_hidden_state": hidden, "pooler_output": pooled}
+        outputs = {"last_hidden_state": hidden}
+        return outputs if pooled is None else {**outputs, "pooler_output": pooled}
 
 
 class Predictions(nn.Module):

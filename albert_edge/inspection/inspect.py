@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
-from albert_edge.architecture.config import read_config
+from albert_edge.architecture.config import LabelName, read_config
 from albert_edge.bundle.bundle import open_bundle
 from albert_edge.bundle.manifest import Manifest, Variant
 from albert_edge.errors import MissingExtraError
@@ -62,7 +62,7 @@ class Inspection:
 
     head: str
     task: str | None
-    labels: tuple[str, ...]
+    labels: tuple[LabelName, ...]
     source: str
     geometry: dict[str, Any]
     parameters: int

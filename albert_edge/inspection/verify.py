@@ -12,9 +12,13 @@ from albert_edge.architecture.config import AlbertConfig, read_config
 from albert_edge.bundle.bundle import Bundle, open_bundle
 from albert_edge.check.parity import compare, sample_inputs, transformers_run
 from albert_edge.checkpoint.source import find_source
+from albert_edge.checkpoint.tensors import open_checkpoint
 from albert_edge.errors import QualityError
 from albert_edge.progress import Progress, progress_bar
 from albert_edge.runtime.session import Session
+
+# Fields that export takes from the task and from the tensors.
+_NOT_GEOMETRY = ("architectures", "add_pooling_layer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +71,7 @@ def verify(
 def _require_same_geometry(bundle: AlbertConfig, checkpoint: AlbertConfig, against: str) -> None:
     for field in dataclasses.fields(AlbertConfig):
         ours, theirs = getattr(bundle, field.name), getattr(checkpoint, field.name)
-        if field.name != "architectures" and ours != theirs:
+        if field.name not in _NOT_GEOMETRY and ours != theirs:
             raise QualityError(
                 f"{against} is another model: its {field.name} is {theirs}, the bundle's {ours}.",
                 tip="Name the checkpoint the bundle was exported from.",
@@ -78,7 +82,7 @@ def _compare(bundle: Bundle, against: str, report: Progress) -> dict[str, float]
     head = bundle.manifest.head
     config = read_config(bundle.listed("config.json"))
     checkpoint = find_source(against).folder
-    _require_same_geometry(config, read_config(checkpoint / "config.json"), against)
+    _require_same_geometry(config, open_checkpoint(checkpoint).config, against)
     inputs = sample_inputs(config, head)
     expected = list(map(transformers_run(checkpoint, head), inputs))
     differences = {}

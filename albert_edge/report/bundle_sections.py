@@ -55,7 +55,7 @@ def _text(measured: Mapping[str, Any], key: str, form: str) -> str:
 
 def model_section(inspection: Inspection) -> Section:
     """Show the task, labels and source, and folded the geometry and the weights."""
-    labels = ", ".join(inspection.labels)
+    labels = ", ".join(map(str, inspection.labels))
     model = [["head", inspection.head], ["labels", labels], ["source", inspection.source]]
     geometry = [[name, f"{value}"] for name, value in inspection.geometry.items()]
     groups = [

@@ -10,17 +10,23 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from albert_edge.architecture.config import AlbertConfig, read_config
-from albert_edge.architecture.heads import HEAD_OF_TASK, HEADS, head_of_class
+from albert_edge.architecture.heads import (
+    HEAD_OF_TASK,
+    HEADS,
+    head_of_class,
+    heads_with_biases,
+)
 from albert_edge.bundle.change import Change, change, is_committed
 from albert_edge.bundle.manifest import MANIFEST, MODEL, PORTABLE, Manifest, Variant
 from albert_edge.bundle.sentence_layout import MODEL_CONFIG
 from albert_edge.checkpoint.source import Source, find_source
+from albert_edge.checkpoint.tensors import Checkpoint, open_checkpoint
 from albert_edge.checkpoint.tokenizer import TokenizerFiles, read_tokenizer
 from albert_edge.choices import require_choice
 from albert_edge.errors import Argument, Message, UsageError
 from albert_edge.progress import Progress, progress_bar
 from albert_edge.runtime.tasks import find_task
+from albert_edge.steps.bundle_config import bundle_config
 from albert_edge.steps.exporters import Written, native, optimum
 from albert_edge.steps.sentence_files import write_sentence_files
 
@@ -47,6 +53,10 @@ class ExportReport:
         weight_bytes: Size of the weights in float32, or None if the exporter does not report it.
         model_bytes: Size of the model and its external data.
         unused: Tensors of the checkpoint's other heads.
+        ignored: Tensors of no ALBERT, such as the weights of a loss or the transitions of a CRF.
+        prefix: What was taken off the names of tensors, such as "module.", or "".
+        lacks_pooler: Whether the model outputs last_hidden_state only, as the body was saved
+            without its pooler.
         tokenizer: Whether the bundle has a tokenizer.
         largest_difference: Largest difference to transformers, or None if not verified.
     """
@@ -60,6 +70,9 @@ class ExportReport:
     weight_bytes: int | None
     model_bytes: int
     unused: tuple[str, ...]
+    ignored: tuple[str, ...]
+    prefix: str
+    lacks_pooler: bool
     tokenizer: bool
     largest_difference: float | None
 
@@ -86,7 +99,7 @@ def export(
         out: The bundle to write; by default a folder of the source's last name, here.
         task: What the model was trained for, such as "text-classification"; a task of a pipeline,
             such as "sentence-embeddings", which the bundle then answers by default; or "auto" to
-            take it from config.json's architectures.
+            take it from config.json's architectures or, where it has none, from the weights.
         revision: Branch, tag or commit of the hub.
         exporter: "native" writes the graph itself, without torch; "optimum" traces it with
             optimum, for heads that are not one of transformers' own.
@@ -102,11 +115,11 @@ def export(
     checkpoint = find_source(os.fspath(source), revision)
     folder = Path(out) if out is not None else Path(checkpoint.name.rpartition("/")[2])
     _refuse_to_overwrite(folder, force=force)
-    config = read_config(checkpoint.folder / "config.json")
-    head, chosen_task = _choose_head(task, config, checkpoint)
+    stored = open_checkpoint(checkpoint.folder)
+    head, chosen_task = _choose_head(task, stored, checkpoint)
     tokenizer = read_tokenizer(checkpoint.folder)
-    write_model = _EXPORTERS[exporter].prepare(checkpoint.folder, head)
-    job = _Export(checkpoint, config, head, chosen_task, exporter, tokenizer)
+    write_model = _EXPORTERS[exporter].prepare(stored, head)
+    job = _Export(checkpoint, stored, head, chosen_task, exporter, tokenizer)
     with change(folder) as pending, progress_bar(progress, unit="bytes") as report:
         path = pending.path(PORTABLE_FILE)
         written = write_model(path, partial(report, "writing weights"))
@@ -120,11 +133,16 @@ class _Export:
     """One export, checked before anything is written."""
 
     source: Source
-    config: AlbertConfig
+    checkpoint: Checkpoint
     head: str
     task: str | None
     exporter: Exporter
     tokenizer: TokenizerFiles | None
+
+    @property
+    def lacks_pooler(self) -> bool:
+        """Whether a body has no pooler, so that its model outputs hidden states only."""
+        return self.head == "feature-extraction" and not self.checkpoint.config.add_pooling_layer
 
     def verify(self, written: Written) -> dict[str, float]:
         """Compare the model just written with transformers.
@@ -135,7 +153,7 @@ class _Export:
         from albert_edge.check.parity import compare, sample_inputs, transformers_run
         from albert_edge.runtime.engine import run_file
 
-        inputs = sample_inputs(self.config, self.head)
+        inputs = sample_inputs(self.checkpoint.config, self.head)
         expected = list(map(transformers_run(self.source.folder, self.head), inputs))
         parity = compare(expected, run_file(written.files[0]), inputs)
         parity.require(
@@ -163,8 +181,8 @@ class _Export:
         return Manifest(
             head=self.head,
             task=self.task,
-            labels=self.config.labels,
-            problem_type=self.config.problem_type,
+            labels=self.checkpoint.config.labels,
+            problem_type=self.checkpoint.config.problem_type,
             source=self.source.name,
             revision=self.source.revision,
             files=tuple(
@@ -175,7 +193,11 @@ class _Export:
 
     def _write_neighbours(self, pending: Change) -> list[str]:
         """Write configuration and tokenizer beside the model, as Hugging Face does."""
-        contents = {"config.json": (self.source.folder / "config.json").read_bytes()}
+        path = self.source.folder / "config.json"
+        config = self.checkpoint.config
+        contents = {
+            "config.json": bundle_config(path, self.head, config, has_pooler=not self.lacks_pooler)
+        }
         if self.tokenizer is not None:
             contents["tokenizer.json"] = self.tokenizer.tokenizer_json.encode()
             contents["tokenizer_config.json"] = _json(self.tokenizer.tokenizer_config)
@@ -186,7 +208,7 @@ class _Export:
         for file, content in contents.items():
             pending.path(file).write_bytes(content)
         if self.head == "feature-extraction":
-            return [*contents, *write_sentence_files(pending, self.source, self.config)]
+            return [*contents, *write_sentence_files(pending, self.source, config)]
         return list(contents)
 
     def report(self, folder: Path, written: Written, variant: Variant) -> ExportReport:
@@ -200,7 +222,10 @@ class _Export:
             exporter=self.exporter,
             weight_bytes=written.weight_bytes,
             model_bytes=variant.bytes,
-            unused=written.unused,
+            unused=written.unread.of_heads,
+            ignored=written.unread.leftovers,
+            prefix=self.checkpoint.prefix,
+            lacks_pooler=self.lacks_pooler,
             tokenizer=self.tokenizer is not None,
             largest_difference=variant.measured.get(LARGEST_DIFFERENCE),
         )
@@ -228,7 +253,7 @@ def _refuse_to_overwrite(folder: Path, *, force: bool) -> None:
         )
 
 
-def _choose_head(task: str, config: AlbertConfig, source: Source) -> tuple[str, str | None]:
+def _choose_head(task: str, checkpoint: Checkpoint, source: Source) -> tuple[str, str | None]:
     """Choose the head, and the task of a pipeline if `task` names one."""
     if task != "auto":
         name = task
@@ -237,12 +262,22 @@ def _choose_head(task: str, config: AlbertConfig, source: Source) -> tuple[str, 
                 name = find_task(task)
         require_choice("task", name, [*dict.fromkeys([*HEADS, *HEAD_OF_TASK])])
         return (name, None) if name in HEADS else (HEAD_OF_TASK[name], name)
-    heads = [head for name in config.architectures if (head := head_of_class(name))]
-    if heads or source.head:
-        return heads[0] if heads else str(source.head), None
-    raise UsageError(
-        f"{source.folder / 'config.json'} names no known architecture "
-        f"({', '.join(config.architectures) or 'none'}).",
+    architectures = checkpoint.config.architectures
+    heads = [head for name in architectures if (head := head_of_class(name))]
+    if not heads and source.head:
+        heads = [source.head]
+    if not heads and not architectures:
+        heads = heads_with_biases(checkpoint.parameters)
+        if len(heads) > 1:
+            raise _unknown_head(source, f"its weights fit {', '.join(heads)}")
+    if not heads:
+        raise _unknown_head(source, f"it names {', '.join(architectures)}")
+    return heads[0], None
+
+
+def _unknown_head(source: Source, why: str) -> UsageError:
+    return UsageError(
+        f"{source.folder / 'config.json'} names no known architecture; {why}.",
         tip=Message(
             "Name what the model was trained for with ", Argument("task"), f": {', '.join(HEADS)}."
         ),

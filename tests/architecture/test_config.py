@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import transformers
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.checkpoints import TINY, change_config
+from support.checkpoints import TINY, change_config, drop_fields
 
 from albert_edge.architecture.config import AlbertConfig, read_config
 from albert_edge.errors import ConfigError
@@ -33,8 +34,8 @@ NOT_A_SIZE: tuple[Any, ...] = (
     10**30,
     True,
     False,
-    12.0,
     1.5,
+    1e30,
     "12",
     None,
     [12],
@@ -60,12 +61,20 @@ FAULTS: dict[str, tuple[Any, ...]] = {
         3,
         {"1": "a"},
         {"0": "a", "2": "b"},
-        {"0": 1},
-        {"0": None},
         {"-1": "a"},
+        {"0": "a", "x": "b"},
+        {"0": "a", "00": "b", "2": "c"},
+        {"0": []},
+        {"0": {"name": "a"}},
+        {"0": float("nan")},
+        {"0": float("inf")},
+        {"0": 10**400},
         {"0": "\ud800"},
     ),
-    "problem_type": ("", "classification", 1, True, [], {}, ["regression"]),
+    "problem_type": (1, True, [], {}, ["regression"]),
+    "add_pooling_layer": (None, 0, 1, "false", []),
+    "ln_type": ("preln", "", None, 0),
+    "pruned_heads": ({"0": [1]}, [0], 1),
     "model_type": ("bert", "ALBERT", "", None, 1, [], {"albert": 1}),
     "position_embedding_type": ("relative_key", "", None, 1, []),
     "auto_map": ({"AutoModel": "modeling_canary.Canary"}, "modeling_canary.Canary", ["x"], 1, True),
@@ -106,11 +115,115 @@ def test_malformed_config(field: str, value: Any, folder: Path) -> None:
     str(error).encode()  # it can be printed
 
 
-@pytest.mark.parametrize("num_labels", [0, -1, 10**9, True, "2", 1.5, None, []])
+@pytest.mark.parametrize("num_labels", [0, -1, 10**9, True, "2", 1.5, 0.0, []])
 def test_malformed_num_labels(num_labels: Any, folder: Path) -> None:
     """Read only where there is no id2label, as in transformers."""
     change_config(folder, num_labels=num_labels, id2label=None)
     refuse(folder, "num_labels")
+
+
+# As Google and brightmart published them; none of these fields is read by transformers.
+OLD_FILES = {
+    "google": {
+        "net_structure_type": 0,
+        "gap_size": 0,
+        "num_memory_blocks": 0,
+        "down_scale_factor": 1,
+        "attention_probs_dropout_prob": 0,
+    },
+    "brightmart": {
+        "directionality": "bidi",
+        "pooler_fc_size": 768,
+        "pooler_num_attention_heads": 12,
+        "pooler_num_fc_layers": 3,
+        "pooler_size_per_head": 128,
+        "pooler_type": "first_token_transform",
+        "ln_type": "postln",
+    },
+}
+
+
+@pytest.mark.reference
+@pytest.mark.parametrize("fields", OLD_FILES.values(), ids=list(OLD_FILES))
+def test_old_files_are_read_as_by_transformers(fields: dict[str, Any], folder: Path) -> None:
+    change_config(folder, **fields)
+    drop_fields(folder, "model_type", "architectures")
+    found = read_config(folder / "config.json")
+    theirs = transformers.AlbertConfig.from_pretrained(folder)
+    names = (*SIZES, "hidden_act", "layer_norm_eps", "num_labels", "problem_type")
+    assert {n: getattr(found, n) for n in names} == {n: getattr(theirs, n) for n in names}
+    assert found.architectures == () and found.labels == ("LABEL_0", "LABEL_1")
+
+
+def test_sizes_written_as_floats(folder: Path) -> None:
+    before = read_config(folder / "config.json")
+    floats = {name: float(getattr(before, name)) for name in SIZES}
+    change_config(folder, **floats, num_labels=3.0)
+    found = read_config(folder / "config.json")
+    assert [getattr(found, name) for name in SIZES] == [getattr(before, name) for name in SIZES]
+    assert all(type(getattr(found, name)) is int for name in SIZES)
+    assert found.num_labels == 3
+
+
+@pytest.mark.parametrize("count", [None, 2])
+def test_absent_labels_are_two(count: int | None, folder: Path) -> None:
+    change_config(folder, num_labels=count, id2label=None, label2id={"a": 0, "b": 1, "c": 2})
+    assert read_config(folder / "config.json").labels == ("LABEL_0", "LABEL_1")
+
+
+@pytest.mark.reference
+@pytest.mark.parametrize(
+    "id2label",
+    [
+        {"00": "a", "01": "b"},
+        {"1": "b", "0": "a"},
+        {" 0": "a", "+1": "b", "2_0": "c"} | {str(i): f"{i}" for i in range(2, 20)},
+        {"0": "first", "00": "a", "1": "b"},
+    ],
+    ids=["zeros", "unordered", "python", "twice"],
+)
+def test_class_ids_are_read_as_by_transformers(id2label: dict[str, str], folder: Path) -> None:
+    change_config(folder, id2label=id2label)
+    found = read_config(folder / "config.json").labels
+    theirs = transformers.AlbertConfig.from_pretrained(folder).id2label
+    assert dict(enumerate(found)) == theirs
+
+
+@pytest.mark.parametrize(("num_labels", "other"), [(7, 7), (7.0, 7), (2, None), (None, None)])
+def test_numbers_of_labels_that_contradict_each_other(
+    num_labels: Any, other: int | None, folder: Path
+) -> None:
+    """Transformers 4 takes id2label, 5 num_labels."""
+    change_config(folder, id2label={"0": "a", "1": "b"}, num_labels=num_labels)
+    found = read_config(folder / "config.json")
+    assert (found.labels, found.other_num_labels) == (("a", "b"), other)
+
+
+@pytest.mark.parametrize("name", ["", "ner", "Regression"])
+def test_an_unknown_problem_type_counts_as_absent(name: str, folder: Path) -> None:
+    """As in transformers 5; 4.57 refuses it."""
+    change_config(folder, problem_type=name)
+    assert read_config(folder / "config.json").problem_type is None
+
+
+def test_labels_of_every_type(folder: Path) -> None:
+    labels = ("a", "", 0, -3, 1.5, True, False, None)
+    change_config(folder, id2label={str(i): label for i, label in enumerate(labels)})
+    found = read_config(folder / "config.json").labels
+    assert [(type(label), label) for label in found] == [(type(label), label) for label in labels]
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "tip"),
+    [
+        ("ln_type", "preln", "the code that the model was trained with"),
+        ("pruned_heads", {"0": [1]}, "before its heads are pruned"),
+        ("model_type", "bert", "made for that model"),
+    ],
+)
+def test_what_to_do_about_a_refused_field(field: str, value: Any, tip: str, folder: Path) -> None:
+    change_config(folder, **{field: value})
+    assert tip in refuse(folder, field).tip
 
 
 @pytest.mark.parametrize(

@@ -233,9 +233,6 @@ def doubled(prefix: str, bare: str) -> Edit:
             id="extra",
         ),
         pytest.param(
-            put("bert.pooler.bias", torch.zeros(7)), ["bert.pooler.bias", "(7)"], id="foreign"
-        ),
-        pytest.param(
             put(QUERY.replace("groups.1", "groups.2"), torch.zeros(24, 24)),
             ["groups.2", "(24, 24)"],
             id="a-group-too-many",

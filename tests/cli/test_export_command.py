@@ -7,7 +7,9 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 from support.command_line import (
     SHIPPED,
     Cli,
@@ -56,6 +58,25 @@ def test_export_takes_the_task_it_is_told(
     # What is left out, and that token ids are all it can take, is said.
     assert "classifier.weight" in done.err
     assert "no tokenizer" in done.err
+
+
+def test_export_says_in_a_line_each_what_it_left_out(
+    cli: Cli, tmp_path: Path, checkpoint: Callable[..., Path]
+) -> None:
+    folder = checkpoint("fill-mask")
+    tensors = load_file(folder / "model.safetensors")
+    leftovers = {f"loss.{index:02}": np.zeros(2, np.float32) for index in range(12)}
+    wrapped = {f"module.{name}": values for name, values in (tensors | leftovers).items()}
+    save_file(wrapped, folder / "model.safetensors")
+    done = cli("export", folder, tmp_path / "out", "--task", "feature-extraction")
+    assert done.code == 0
+    shown = ", ".join(f"loss.{index:02}" for index in range(10))
+    lines = " ".join(done.err.split())  # a line is wrapped where the terminal ends
+    assert f"Ignored, since no ALBERT has them: {shown} and 2 more." in lines
+    assert "Names of tensors began with module., which was taken off." in lines
+    assert "The checkpoint has no pooler: the model outputs last_hidden_state only." in lines
+    plain = cli("export", checkpoint("fill-mask", name="plain"), tmp_path / "plain-bundle")
+    assert all(word not in plain.err for word in ("Ignored", "began with", "pooler"))
 
 
 def test_export_verifies_when_asked(cli: Cli, tmp_path: Path) -> None:

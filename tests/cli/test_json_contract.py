@@ -27,6 +27,10 @@ ADDED: tuple[tuple[str, str], ...] = (
     ("quantize", "error"),
     ("export|inspect", "task"),
     ("inspect", "unknown_fields"),
+    ("export", "ignored"),
+    ("export", "prefix"),
+    ("export", "lacks_pooler"),
+    ("inspect|bench", "geometry.add_pooling_layer"),
 )
 
 # (pattern of calls, path) of fields whose value is another: a text reworded, a rule changed.

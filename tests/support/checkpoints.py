@@ -63,3 +63,10 @@ def change_config(folder: Path, **fields: Any) -> None:
     path = folder / "config.json"
     config = json.loads(path.read_text(encoding="utf-8")) | fields
     path.write_text(json.dumps(config), encoding="utf-8")
+
+
+def drop_fields(folder: Path, *names: str) -> None:
+    """Take fields out of a checkpoint's config.json."""
+    path = folder / "config.json"
+    config = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps({k: v for k, v in config.items() if k not in names}))

@@ -9,6 +9,8 @@ from typing import NotRequired, TypedDict
 import numpy as np
 import numpy.typing as npt
 
+from albert_edge.architecture.config import LabelName
+
 Scores = npt.NDArray[np.float32]
 Join = Callable[[list[str]], str]
 
@@ -16,8 +18,8 @@ Join = Callable[[list[str]], str]
 class Entity(TypedDict):
     """A token (entity, index) or a group of neighbouring tokens (entity_group), with its place."""
 
-    entity: NotRequired[str]
-    entity_group: NotRequired[str]
+    entity: NotRequired[LabelName]
+    entity_group: NotRequired[LabelName]
     score: float
     index: NotRequired[int]
     word: str
@@ -48,7 +50,7 @@ class Token:
 class Span:
     """A token or a word with its label."""
 
-    label: str
+    label: LabelName
     score: np.float32
     word: str
     start: int
@@ -56,7 +58,7 @@ class Span:
 
 
 def find_entities(
-    tokens: Sequence[Token], scores: Scores, labels: Sequence[str], strategy: str, join: Join
+    tokens: Sequence[Token], scores: Scores, labels: Sequence[LabelName], strategy: str, join: Join
 ) -> list[Entity]:
     """Find the entities of a window.
 
@@ -103,7 +105,7 @@ def _rank(entity: Entity) -> tuple[int, float]:
     return entity["end"] - entity["start"], entity["score"]
 
 
-def _span(labels: Sequence[str], scores: Scores, word: str, start: int, end: int) -> Span:
+def _span(labels: Sequence[LabelName], scores: Scores, word: str, start: int, end: int) -> Span:
     best = int(scores.argmax())
     return Span(labels[best], scores[best], word, start, end)
 
@@ -131,7 +133,7 @@ def _groups(spans: Sequence[Span]) -> list[list[Span]]:
     """Group neighbours with the same tag; a label with B- starts a new group."""
     groups: list[list[Span]] = []
     for span in spans:
-        begins = span.label.startswith("B-")
+        begins = isinstance(span.label, str) and span.label.startswith("B-")
         if groups and not begins and _tag(span.label) == _tag(groups[-1][-1].label):
             groups[-1].append(span)
         else:
@@ -139,8 +141,8 @@ def _groups(spans: Sequence[Span]) -> list[list[Span]]:
     return groups
 
 
-def _tag(label: str) -> str:
-    return label[2:] if label.startswith(("B-", "I-")) else label
+def _tag(label: LabelName) -> LabelName:
+    return label[2:] if isinstance(label, str) and label.startswith(("B-", "I-")) else label
 
 
 def _token_entity(span: Span, index: int) -> Entity:
@@ -155,9 +157,10 @@ def _token_entity(span: Span, index: int) -> Entity:
 
 
 def _group_entity(group: Sequence[Span], join: Join) -> Entity:
+    label = group[0].label
     return {
         # Not `_tag`: transformers cuts at the first hyphen, whatever precedes it.
-        "entity_group": group[0].label.split("-", 1)[-1],
+        "entity_group": label.split("-", 1)[-1] if isinstance(label, str) else label,
         "score": np.mean([span.score for span in group]).item(),
         "word": join([span.word for span in group]),
         "start": group[0].start,

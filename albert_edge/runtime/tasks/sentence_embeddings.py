@@ -66,6 +66,7 @@ class SentenceEmbeddings(Task):
         config = read_config(bundle.listed("config.json"))
         self._positions = config.max_position_embeddings
         self._hidden_size = config.hidden_size
+        self._has_pooler = config.add_pooling_layer
         fault = _misfit(self.modules.dense, self._hidden_size * len(self.modules.pooling))
         if fault:
             raise BundleError(
@@ -89,6 +90,11 @@ class SentenceEmbeddings(Task):
         if normalize not in (None, True, False):
             raise invalid("normalize", normalize, "It is a bool, or left out.")
         modes = self.modules.pooling if pooling is None else (pooling,)
+        if POOLER in modes and not self._has_pooler:
+            raise UsageError(
+                "pooling is 'pooler', but the checkpoint has no pooler.",
+                tip=f"Choose one of: {', '.join(POOLINGS)}.",
+            )
         fault = _misfit(self.modules.dense, self._hidden_size * len(modes))
         if fault:
             raise UsageError(f"pooling is {pooling!r}, but {fault}.", tip="Leave pooling out.")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, NotRequired, TypedDict, TypeVar,
 import numpy as np
 import numpy.typing as npt
 
+from albert_edge.architecture.config import LabelName
 from albert_edge.bundle.bundle import Bundle
 from albert_edge.bundle.manifest import Manifest
 from albert_edge.records import TEXT_OR_PAIR
@@ -33,7 +34,7 @@ class Pair(TypedDict):
 class Label(TypedDict):
     """A label, and how well it fits."""
 
-    label: str
+    label: LabelName
     score: float
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Unpack, overload
 
 from tokenizers import Encoding, Tokenizer
 
+from albert_edge.architecture.config import LabelName
 from albert_edge.bundle.bundle import Bundle
 from albert_edge.errors import UsageError
 from albert_edge.runtime.parameters import (
@@ -169,7 +170,7 @@ def _joiner(tokenizer: Tokenizer) -> Join:
     return " ".join if decoder is None else decoder.decode
 
 
-def _label(entity: Entity) -> str | None:
+def _label(entity: Entity) -> LabelName:
     return entity.get("entity", entity.get("entity_group"))
 
 

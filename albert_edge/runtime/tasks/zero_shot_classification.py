@@ -75,7 +75,7 @@ class ZeroShotClassification(Task):
     accepts = Parameters
 
     def __init__(self, bundle: Bundle) -> None:
-        names = bundle.manifest.labels
+        names = [*map(str, bundle.manifest.labels)]
         indices = (i for i, name in enumerate(names) if name.lower().startswith("entail"))
         self.entailment = next(indices, -1)
         self.contradiction = -1 if self.entailment == 0 else 0

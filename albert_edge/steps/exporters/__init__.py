@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from albert_edge.architecture.heads import Input
+from albert_edge.checkpoint.tensors import Unread
 
 # Called with the bytes of weights written so far and in all.
 Report = Callable[[int, int], None]
@@ -24,14 +25,14 @@ class Written:
         inputs: The arrays it takes.
         opset: Version of the ONNX operator set.
         weight_bytes: Size of the weights, or None if the exporter does not report it.
-        unused: Tensors of the checkpoint's other heads.
+        unread: Tensors of the checkpoint that the model does not read.
     """
 
     files: list[Path]
     inputs: tuple[Input, ...]
     opset: int
     weight_bytes: int | None = None
-    unused: tuple[str, ...] = ()
+    unread: Unread = field(default_factory=Unread)
 
 
 Writer = Callable[[Path, Report], Written]

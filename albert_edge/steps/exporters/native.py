@@ -6,15 +6,15 @@ from pathlib import Path
 
 from albert_edge.architecture.heads import HEADS
 from albert_edge.check.portable import require_onnx
-from albert_edge.checkpoint.tensors import Array, open_checkpoint
+from albert_edge.checkpoint.tensors import Array, Checkpoint
 from albert_edge.steps.exporters import Report, Writer, Written
 
 
-def prepare(folder: Path, head: str) -> Writer:
+def prepare(checkpoint: Checkpoint, head: str) -> Writer:
     """Check a checkpoint against a head.
 
     Args:
-        folder: The checkpoint.
+        checkpoint: The checkpoint.
         head: A key of `HEADS`.
 
     Returns:
@@ -25,7 +25,6 @@ def prepare(folder: Path, head: str) -> Writer:
         CheckpointError: The tensors do not fit.
         MissingExtraError: onnx or onnxscript is not installed.
     """
-    checkpoint = open_checkpoint(folder)
     checkpoint.check_depth()
     require_onnx("Exporting")
     from albert_edge.graph.build import author
@@ -34,7 +33,7 @@ def prepare(folder: Path, head: str) -> Writer:
 
     authored = author(checkpoint.config, head, Plan())
     weights = authored.weights
-    unused = checkpoint.fit({name: weight.checkpoint_shape for name, weight in weights.items()})
+    unread = checkpoint.fit({name: weight.checkpoint_shape for name, weight in weights.items()})
 
     def tensor(name: str) -> Array:
         values = checkpoint.tensor(name)
@@ -42,8 +41,12 @@ def prepare(folder: Path, head: str) -> Writer:
 
     def write(path: Path, report: Report) -> Written:
         files = write_model(authored, tensor, path, report)
-        opset = authored.model.opset_imports[""]
-        inputs = HEADS[head].inputs
-        return Written(files, inputs, opset, authored.weight_bytes, tuple(unused))
+        return Written(
+            files,
+            inputs=HEADS[head].inputs,
+            opset=authored.model.opset_imports[""],
+            weight_bytes=authored.weight_bytes,
+            unread=unread,
+        )
 
     return write

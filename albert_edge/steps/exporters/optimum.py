@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 from albert_edge.architecture.heads import HEADS, Input
+from albert_edge.checkpoint.tensors import Checkpoint
 from albert_edge.errors import Argument, CheckpointError, Message, MissingExtraError, UsageError
 from albert_edge.steps.exporters import Report, Writer, Written
 
@@ -15,11 +16,11 @@ OPSET = 17
 _NATIVE = Message("Use ", Argument("exporter", "native"), ".")
 
 
-def prepare(folder: Path, head: str) -> Writer:
+def prepare(checkpoint: Checkpoint, head: str) -> Writer:
     """Check that optimum is installed and can export the head.
 
     Args:
-        folder: The checkpoint.
+        checkpoint: The checkpoint.
         head: A key of `HEADS`.
 
     Returns:
@@ -28,6 +29,8 @@ def prepare(folder: Path, head: str) -> Writer:
     Raises:
         MissingExtraError: optimum is not installed.
         UsageError: optimum cannot export the head.
+        CheckpointError: Names of tensors have a prefix, which transformers does not take off: it
+            would trace random weights.
     """
     try:
         from optimum.exporters.onnx import main_export
@@ -39,6 +42,13 @@ def prepare(folder: Path, head: str) -> Writer:
         ) from None
     if head == "pretraining":
         raise UsageError("optimum cannot export pretraining.", tip=_NATIVE)
+    folder = checkpoint.folder
+    if checkpoint.prefix:
+        raise CheckpointError(
+            f"{folder}: names of tensors begin with {checkpoint.prefix}, so optimum would not "
+            "read them.",
+            tip=_NATIVE,
+        )
 
     def write(path: Path, report: Report) -> Written:
         with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
