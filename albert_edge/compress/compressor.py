@@ -114,7 +114,7 @@ class Compressor:
         self.origin = sample.origin
         self.reference_bytes = portable.stat().st_size
         self._floats = {name: t.array() for name, t in read_onnx(portable).tensors.items()}
-        self._trials: list[tuple[Plan, bool, Trial]] = []
+        self._trials: dict[tuple[Plan, bool], Trial] = {}
         self._expected, _ = self._answers(portable, "fp32", sample)
 
     def try_out(self, plan: Plan, *, briefly: bool = False) -> Trial:
@@ -122,12 +122,10 @@ class Compressor:
 
         Trials are cached: a search tries some models twice, and a kept model was tried before.
         """
-        for tried, was_brief, trial in self._trials:
-            if (tried, was_brief) == (plan, briefly):
-                return trial
-        trial = self._try_out(plan, briefly=briefly)
-        self._trials.append((plan, briefly, trial))
-        return trial
+        key = plan, briefly
+        if key not in self._trials:
+            self._trials[key] = self._try_out(plan, briefly=briefly)
+        return self._trials[key]
 
     def _try_out(self, plan: Plan, *, briefly: bool) -> Trial:
         path = self._scratch / "trial.onnx"

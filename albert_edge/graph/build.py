@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import onnx_ir as ir
 from onnx_ir.passes.common import (
     ClearMetadataAndDocStringPass,
@@ -27,6 +29,7 @@ TARGETS: dict[Target, type[Portable]] = {"portable": Portable, "cpu": Cpu, "cuda
 _IR_VERSIONS = {17: 8, 23: 11}
 
 
+@lru_cache(maxsize=32)  # what is tried out is often written afterwards
 def author(config: AlbertConfig, head: str, plan: Plan) -> Authored:
     """Write the graph of an ALBERT.
 

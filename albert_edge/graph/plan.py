@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Literal
 
@@ -130,6 +130,10 @@ class Plan:
     activations: Activations = "per-token"
     smoothed: bool = False
     observed: bool = False
+
+    def __hash__(self) -> int:
+        named = (getattr(self, field.name) for field in fields(self) if field.name != "precisions")
+        return hash((*named, frozenset(self.precisions.items())))
 
     def __post_init__(self) -> None:
         """Check that the plan can be authored.

@@ -27,6 +27,7 @@ from albert_edge.architecture.weights import (
 from albert_edge.bundle.bundle import open_bundle
 from albert_edge.check.parity import transformers_run
 from albert_edge.compress.options import COMPRESSIONS
+from albert_edge.graph.build import author
 from albert_edge.graph.heads import MODULES, Head
 from albert_edge.graph.linear import linear
 from albert_edge.graph.operators.base import Portable
@@ -163,6 +164,7 @@ def test_rows_are_enough(
 def test_a_weight_without_a_row_is_refused(
     made_up: None, spotting: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    author.cache_clear()  # of graphs written with the row
     monkeypatch.delitem(WEIGHTS, "contrast.weight")
     with pytest.raises(AssertionError, match=r"contrast\.weight has no row in"):
         albert_edge.export(spotting, tmp_path / "bundle")

@@ -29,7 +29,10 @@ from albert_edge.errors import BundleError
 from albert_edge.runtime.inputs import Arrays
 from albert_edge.runtime.session import Session
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and SIGKILL")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and SIGKILL"),
+]
 
 ROUNDS = 16
 INPUTS = {"input_ids": [[2, 17, 250, 99, 3]], "token_type_ids": [[0, 0, 0, 1, 1]]}

@@ -271,6 +271,7 @@ def benchmark(monkeypatch: pytest.MonkeyPatch) -> Any:
     return import_module("gpu")
 
 
+@pytest.mark.slow
 def test_the_benchmark_runs(benchmark: Any) -> None:
     options = ["--geometry", "tiny", "--device", "cpu", "--rounds", "1", "--texts", "5"]
     options += ["--shapes", "1x8,3x16", "--no-compile", "--heads", *REHEARSED]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -406,6 +406,14 @@ PORTABLE_BIAS = operators.Portable.attention_bias
 CUDA_ATTENTION = cuda.Cuda.attention
 
 
+@pytest.fixture
+def fresh_graphs() -> Iterator[None]:
+    """Take no graph from before the test, and leave none of those it gets wrong."""
+    author.cache_clear()
+    yield
+    author.cache_clear()
+
+
 def forget_mask(self: Any, op: Any, attention_mask: Any) -> Any:
     return PORTABLE_BIAS(self, op, op.Equal(attention_mask, attention_mask))
 
@@ -438,6 +446,7 @@ def forget_bias(self: Any, op: Any, linear: Any, x: Any, residual: Any, norm: An
     ],
 )
 @every_task
+@pytest.mark.usefixtures("fresh_graphs")
 def test_a_wrong_graph_is_caught(
     task: str,
     target: Target,
@@ -452,6 +461,7 @@ def test_a_wrong_graph_is_caught(
     assert_quality_error(folder, target=target)
 
 
+@pytest.mark.usefixtures("fresh_graphs")
 def test_a_wrong_last_layer_is_caught(
     bundle: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,7 +19,7 @@ from support.pipelines import (
 
 TASK = "question-answering"
 
-pytestmark = [
+MARKS = [
     pytest.mark.reference,
     pytest.mark.skipif(
         REFERENCE.__version__.startswith("5."), reason="transformers 5 has no question answering"

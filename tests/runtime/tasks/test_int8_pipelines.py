@@ -28,8 +28,7 @@ from support.pipelines import (
     by_label,
     one_thread,
 )
-from support.question_answering import XQUAD, confident
-from support.question_answering import pytestmark as question_answering_marks
+from support.question_answering import MARKS, XQUAD, confident
 from support.token_classification import STRATEGIES, TWEETS, plain, varied
 
 import albert_edge
@@ -37,9 +36,10 @@ import albert_edge
 __all__ = ["one_thread"]  # a fixture of every test here
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.filterwarnings("ignore:The target"),
     pytest.mark.filterwarnings("ignore:Tokenizer does not support real words"),
-    *question_answering_marks[2:],
+    *MARKS[2:],
 ]
 
 LANGUAGES = {"english": "spiece.model", "chinese": "vocab.txt"}

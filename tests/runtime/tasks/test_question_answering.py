@@ -21,7 +21,7 @@ from support.pipelines import (
     one_thread,
     pair,
 )
-from support.question_answering import TASK, XQUAD, confident, sure_checkpoint
+from support.question_answering import MARKS, TASK, XQUAD, confident, sure_checkpoint
 
 import albert_edge
 from albert_edge.bundle.bundle import open_bundle
@@ -29,6 +29,8 @@ from albert_edge.errors import InputError, UsageError
 from albert_edge.runtime.session import Session
 
 __all__ = ["one_thread"]  # a fixture of every test here
+
+pytestmark = MARKS
 
 
 @pytest.fixture(scope="module")
