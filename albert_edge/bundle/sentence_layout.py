@@ -10,12 +10,20 @@ Standard library only, since the runtime and the exporter both import this modul
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from albert_edge.errors import CheckpointError
-from albert_edge.json_fields import JsonObject, MakeError, parse_objects, read_text
+from albert_edge.bundle.bundle import Bundle
+from albert_edge.errors import BundleError, CheckpointError
+from albert_edge.json_fields import (
+    JsonObject,
+    MakeError,
+    parse_object,
+    parse_objects,
+    read_text,
+)
 
 MODULES = "modules.json"
 MODEL_CONFIG = "config_sentence_transformers.json"
@@ -41,7 +49,50 @@ class Module:
     folder: str
 
 
-def parse_modules(text: str, place: str, error: MakeError) -> tuple[Module, ...]:
+@dataclass(frozen=True, slots=True)
+class SentenceFiles:
+    """The files of a sentence-transformers folder, in a bundle or on their way into one.
+
+    Attributes:
+        root: The folder, for errors.
+        read: Returns the content of a file, or None if there is no such file.
+        error: Makes an exception of a message.
+    """
+
+    root: Path
+    read: Callable[[str], bytes | None]
+    error: MakeError
+
+    def modules(self) -> tuple[Module, ...]:
+        """Read the modules; none if there is no modules.json."""
+        content = self.read(MODULES)
+        if content is None:
+            return ()
+        return parse_modules(content, str(self.root / MODULES), self.error)
+
+    def object(self, file: str) -> JsonObject:
+        """Read a JSON object; an empty one if there is no such file."""
+        content = self.read(file)
+        return parse_object(
+            b"{}" if content is None else content, str(self.root / file), self.error
+        )
+
+
+def bundle_files(bundle: Bundle, tip: str) -> SentenceFiles:
+    """Return the listed files of a bundle, each checked when it is read.
+
+    Args:
+        bundle: The bundle.
+        tip: What to do if one of them is damaged or holds an unsupported setting.
+    """
+
+    def read(file: str) -> bytes | None:
+        return bundle.listed(file).read_bytes() if bundle.has(file) else None
+
+    return SentenceFiles(bundle.folder, read, partial(BundleError, tip=tip, where=bundle.folder))
+
+
+def parse_modules(text: str | bytes, place: str, error: MakeError) -> tuple[Module, ...]:
     """Parse the text of a modules.json.
 
     Args:

@@ -33,10 +33,10 @@ _SMALL_FILES = (
     MODULES,
     MODEL_CONFIG,
     "sentence_*_config.json",
-    "[0-9]_*/*.json",
-    "[0-9]_*/spiece.model",
-    "[0-9]_*/vocab.txt",
-    *(f"[1-9]_*/{row.file}" for row in FORMATS),
+    "[0-9]*_*/*.json",
+    "[0-9]*_*/spiece.model",
+    "[0-9]*_*/vocab.txt",
+    *(f"[1-9]*_*/{row.file}" for row in FORMATS),
 )
 _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 

@@ -25,9 +25,10 @@ def sigmoid(logits: Floats) -> Floats:
     return scores
 
 
-def unit(vector: Floats) -> Floats:
-    """Scale a vector to Euclidean length 1; a zero vector stays as it is."""
-    scaled: Floats = vector / max(float(np.linalg.norm(vector)), _SMALLEST_NORM)
+def unit(vectors: Floats) -> Floats:
+    """Scale vectors, (..., size), to Euclidean length 1; zero vectors stay as they are."""
+    lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    scaled: Floats = vectors / np.maximum(lengths, _SMALLEST_NORM)
     return scaled
 
 

@@ -18,7 +18,6 @@ from albert_edge.architecture.heads import (
 )
 from albert_edge.bundle.change import Change, change, is_committed
 from albert_edge.bundle.manifest import MANIFEST, MODEL, PORTABLE, Manifest, Variant
-from albert_edge.bundle.sentence_layout import MODEL_CONFIG
 from albert_edge.checkpoint.source import Source, find_source
 from albert_edge.checkpoint.tensors import Checkpoint, open_checkpoint
 from albert_edge.checkpoint.tokenizer import TokenizerFiles, read_tokenizer
@@ -28,7 +27,7 @@ from albert_edge.progress import Progress, progress_bar
 from albert_edge.runtime.tasks import find_task
 from albert_edge.steps.bundle_config import bundle_config
 from albert_edge.steps.exporters import Written, native, optimum
-from albert_edge.steps.sentence_files import write_sentence_files
+from albert_edge.steps.sentence_files import check_sentence_files, write_sentence_files
 
 Exporter = Literal["native", "optimum"]
 
@@ -119,18 +118,25 @@ def export(
     head, chosen_task = _choose_head(task, stored, checkpoint)
     tokenizer = read_tokenizer(checkpoint.folder)
     write_model = _EXPORTERS[exporter].prepare(stored, head)
-    job = _Export(checkpoint, stored, head, chosen_task, exporter, tokenizer)
+    job = _Export(
+        checkpoint, stored, head, chosen_task, exporter, tokenizer, only_head=task == head
+    )
     with change(folder) as pending, progress_bar(progress, unit="bytes") as report:
+        neighbours = job.write_neighbours(pending)
         path = pending.path(PORTABLE_FILE)
         written = write_model(path, partial(report, "writing weights"))
         measured = job.verify(written) if verify else {}
-        pending.manifest = job.manifest(pending, written, measured)
+        pending.manifest = job.manifest(neighbours, pending, written, measured)
     return job.report(folder, written, pending.manifest.variants[0])
 
 
 @dataclass(frozen=True, slots=True)
 class _Export:
-    """One export, checked before anything is written."""
+    """One export, checked before anything is written.
+
+    `only_head` is whether the user asks for a head only, and not for what sentence-transformers
+    does with its outputs.
+    """
 
     source: Source
     checkpoint: Checkpoint
@@ -138,6 +144,7 @@ class _Export:
     task: str | None
     exporter: Exporter
     tokenizer: TokenizerFiles | None
+    only_head: bool
 
     @property
     def lacks_pooler(self) -> bool:
@@ -165,8 +172,14 @@ class _Export:
         )
         return {LARGEST_DIFFERENCE: parity.largest}
 
-    def manifest(self, pending: Change, written: Written, measured: dict[str, float]) -> Manifest:
-        """Write the files beside the model, and list all of them."""
+    def manifest(
+        self,
+        neighbours: list[str],
+        pending: Change,
+        written: Written,
+        measured: dict[str, float],
+    ) -> Manifest:
+        """List the model and the files beside it."""
         variant = Variant(
             name=PORTABLE,
             files={MODEL: tuple(map(pending.record, written.files))},
@@ -185,14 +198,12 @@ class _Export:
             problem_type=self.checkpoint.config.problem_type,
             source=self.source.name,
             revision=self.source.revision,
-            files=tuple(
-                pending.record(pending.path(file)) for file in self._write_neighbours(pending)
-            ),
+            files=tuple(pending.record(pending.path(file)) for file in neighbours),
             variants=(variant,),
         )
 
-    def _write_neighbours(self, pending: Change) -> list[str]:
-        """Write configuration and tokenizer beside the model, as Hugging Face does."""
+    def write_neighbours(self, pending: Change) -> list[str]:
+        """Write configuration and tokenizer as Hugging Face does, to be beside the model."""
         path = self.source.folder / "config.json"
         config = self.checkpoint.config
         contents = {
@@ -202,14 +213,12 @@ class _Export:
             contents["tokenizer.json"] = self.tokenizer.tokenizer_json.encode()
             contents["tokenizer_config.json"] = _json(self.tokenizer.tokenizer_config)
             contents["special_tokens_map.json"] = _json(self.tokenizer.special_tokens_map)
-        activation = self.source.root / MODEL_CONFIG  # that a CrossEncoder applies to the logits
-        if self.head == "text-classification" and activation.is_file():
-            contents[MODEL_CONFIG] = activation.read_bytes()
         for file, content in contents.items():
             pending.path(file).write_bytes(content)
-        if self.head == "feature-extraction":
-            return [*contents, *write_sentence_files(pending, self.source, config)]
-        return list(contents)
+        files = write_sentence_files(pending, self.source, config, self.head)
+        if not self.only_head:
+            check_sentence_files(pending, self.source, config, self.head)
+        return [*contents, *files]
 
     def report(self, folder: Path, written: Written, variant: Variant) -> ExportReport:
         """Report what was done."""

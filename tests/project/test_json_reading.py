@@ -12,7 +12,7 @@ ELSEWHERE = {
     "json_fields.py": "the reader",
     "machine/probe.py": "the answer of its own subprocess",
     "records.py": "a record per line, checked by its own fields and named by its number",
-    "runtime/tasks/sentence_embeddings.py": "the state of an object of tokenizers",
+    "runtime/tasks/sentence_settings.py": "the state of an object of tokenizers",
 }
 
 

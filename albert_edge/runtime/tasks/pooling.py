@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 Vector = npt.NDArray[np.float32]
+Features = dict[str, Vector]
+"""What modules read and write of one text, by sentence-transformers' names."""
 
+TOKENS = "token_embeddings"
+"""The feature (tokens, size), at first the hidden states."""
+EMBEDDING = "sentence_embedding"
+"""The feature (size,) that is a text's embedding after the last module."""
 POOLER = "pooler"
 """ALBERT's own output for its first token, pooler_output, in place of pooled hidden states."""
 
@@ -28,4 +35,28 @@ POOLINGS: dict[str, Callable[[Vector, int], Vector]] = {
     "weightedmean": _weighted_mean,
     "lasttoken": lambda tokens, start: tokens[-1],
 }
-"""(tokens, hidden_size) and the position of the first of them in its text -> (hidden_size,)."""
+"""(tokens, size) and the position of the first of them in its text -> (size,)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pooling:
+    """The module that makes an embedding of the tokens.
+
+    Attributes:
+        modes: Keys of `POOLINGS` or `POOLER`, whose vectors are concatenated.
+        include_prompt: Whether the tokens of a prompt are pooled too.
+    """
+
+    modes: tuple[str, ...] = ("mean",)
+    include_prompt: bool = True
+
+    def __call__(self, features: Features, prompt: int) -> None:
+        """Add the embedding to the features of a text whose prompt has `prompt` tokens."""
+        start = 0 if self.include_prompt else prompt
+        tokens = features[TOKENS][start:]
+        features[EMBEDDING] = np.concatenate(
+            [
+                features[POOLER] if mode == POOLER else POOLINGS[mode](tokens, start)
+                for mode in self.modes
+            ]
+        )

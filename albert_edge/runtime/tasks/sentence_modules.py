@@ -1,30 +1,46 @@
-"""Read the sentence-transformers configuration of a bundle.
+"""Read the modules of a sentence-transformers folder, which make an embedding of hidden states.
 
-It reads the files and names of versions 1 to 6. For a bundle without them embeddings are the mean
+It reads the files and names of versions 1 to 6. For a folder without them embeddings are the mean
 of all tokens, as in sentence-transformers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from functools import partial
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 
-from albert_edge.bundle.bundle import Bundle
+import numpy as np
+
 from albert_edge.bundle.sentence_layout import (
     MODEL_CONFIG,
     MODULE_CONFIG,
-    MODULE_WEIGHTS,
     MODULES,
-    TRANSFORMER_CONFIG,
     Module,
-    parse_modules,
+    SentenceFiles,
 )
-from albert_edge.errors import BundleError
 from albert_edge.json_fields import JsonObject
-from albert_edge.runtime.tasks.dense import EMBEDDING, Dense, read_dense
-from albert_edge.runtime.tasks.pooling import POOLINGS
+from albert_edge.runtime.tasks.layers import (
+    Layer,
+    read_dense,
+    read_dropout,
+    read_layer_norm,
+    read_normalize,
+)
+from albert_edge.runtime.tasks.pooling import (
+    EMBEDDING,
+    POOLER,
+    POOLINGS,
+    TOKENS,
+    Features,
+    Pooling,
+    Vector,
+)
+from albert_edge.runtime.tasks.sentence_settings import (
+    Prompts,
+    TokenizerSettings,
+    read_prompts,
+    read_tokenizer_settings,
+)
 
 # How older versions configure pooling, in the order in which they concatenate.
 _FLAGS = {
@@ -35,18 +51,17 @@ _FLAGS = {
     "pooling_mode_weightedmean_tokens": "weightedmean",
     "pooling_mode_lasttoken": "lasttoken",
 }
-_TOKENS = {"text": {"method": "forward", "method_output_name": "last_hidden_state"}}
-# Settings of the transformer that have one supported value.
-_FIXED = {
-    "transformer_task": "feature-extraction",
-    "module_output_name": "token_embeddings",
-    "modality_config": _TOKENS,
-    "processing_kwargs": {},
+_NORMALIZE = "Normalize"
+_READERS: dict[str, Callable[[SentenceFiles, Module], Layer]] = {
+    "Dense": read_dense,
+    "Dropout": read_dropout,
+    "LayerNorm": read_layer_norm,
+    _NORMALIZE: read_normalize,
 }
-_TIP = (
-    "Run the model through albert_edge.Session and pool its outputs as configured, or export "
-    "the checkpoint without modules.json and pass pooling and normalize."
-)
+_AXES = {TOKENS: 2, EMBEDDING: 1}
+_PROMPTS = ("query", "document")  # which sentence-transformers has for every model
+
+Step = Pooling | Layer
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,74 +69,115 @@ class SentenceModules:
     """How embeddings are made from hidden states.
 
     Attributes:
-        pooling: Keys of `POOLINGS`, whose vectors are concatenated.
-        include_prompt: Whether the tokens of a prompt are pooled too.
-        dense: Layers after pooling.
-        normalized: Whether embeddings are scaled to length 1.
+        steps: The modules after the transformer.
         truncate_dim: How many leading elements are kept at the end, or None for all.
-        prompts: Texts to put before a text, by name.
-        default_prompt: The prompt of a call that does not choose one.
-        max_seq_length: The most tokens a text may have, or None for the tokenizer's limit.
-        do_lower_case: Whether texts are lowercased before the tokenizer's own steps.
+        prompts: Texts to put before a text.
+        tokenizer: What replaces the tokenizer's own settings.
     """
 
-    pooling: tuple[str, ...] = ("mean",)
-    include_prompt: bool = True
-    dense: tuple[Dense, ...] = ()
-    normalized: bool = False
+    steps: tuple[Step, ...] = (Pooling(),)
     truncate_dim: int | None = None
-    prompts: Mapping[str, str] = field(default_factory=dict)
-    default_prompt: str = ""
-    max_seq_length: int | None = None
-    do_lower_case: bool = False
+    prompts: Prompts = field(default_factory=lambda: Prompts(dict.fromkeys(_PROMPTS, "")))
+    tokenizer: TokenizerSettings = field(default_factory=TokenizerSettings)
+
+    def chosen(self, pooling: str | None, *, normalize: bool) -> tuple[Step, ...]:
+        """Return the steps with what a call chooses.
+
+        Args:
+            pooling: A key of `POOLINGS` or `POOLER` for every Pooling, or None to leave them.
+            normalize: Whether a Normalize that is the last module is kept.
+        """
+        last = self.steps[-1]
+        if not normalize and isinstance(last, Layer) and last.kind == _NORMALIZE:
+            return replace(self, steps=self.steps[:-1]).chosen(pooling, normalize=True)
+        if pooling is None:
+            return self.steps
+        return tuple(
+            replace(step, modes=(pooling,)) if isinstance(step, Pooling) else step
+            for step in self.steps
+        )
 
 
-def read_sentence_modules(bundle: Bundle) -> SentenceModules:
+def read_sentence_modules(files: SentenceFiles, hidden_size: int) -> SentenceModules:
     """Read the configuration, with the defaults of sentence-transformers.
 
-    Raises:
-        BundleError: A file is damaged, or a module or a setting is not supported.
+    Args:
+        files: The files of the model. Their error is raised if a file is damaged, a module or a
+            setting is not supported, or the modules do not fit each other.
+        hidden_size: The size of the model's hidden states.
     """
-    text = bundle.read_text(MODULES)
-    if text is None:
+    modules = files.modules()
+    if not modules:
         return SentenceModules()
-    place = str(bundle.folder / MODULES)
-    error = partial(BundleError, tip=_TIP, where=place)
-    modules = parse_modules(text, place, error)
-    kinds = [module.kind for module in modules]
-    if kinds[:2] != ["Transformer", "Pooling"]:
-        raise error(f"{place} lists {', '.join(kinds)}; expected Transformer, Pooling first.")
-    _, pooling, *others = modules
+    settings = files.object(MODEL_CONFIG)
+    settings.require(model_type="SentenceTransformer")
+    steps = _steps(files, modules)
+    try:
+        embedding_size(steps, hidden_size)
+    except ValueError as misfit:
+        raise files.error(f"{files.root / MODULES}: {misfit}.") from None
     return SentenceModules(
-        dense=tuple(_dense_modules(bundle, others)),
-        normalized=kinds[-1] == "Normalize",
-        **_pooling(_settings(bundle, pooling)),
-        **_model(bundle.read_object(MODEL_CONFIG, _TIP)),
-        **_transformer(bundle.read_object(TRANSFORMER_CONFIG, _TIP)),
+        steps,
+        settings.integer("truncate_dim", None, low=1),
+        read_prompts(files, always=_PROMPTS),
+        read_tokenizer_settings(files, "feature-extraction"),
     )
 
 
-def _dense_modules(bundle: Bundle, modules: list[Module]) -> Iterator[Dense]:
-    """Read the modules after pooling, except a final Normalize."""
-    for number, module in enumerate(modules, 1):
-        settings = _settings(bundle, module)
-        if module.kind == "Dense":
-            weights = bundle.listed(f"{module.folder}/{MODULE_WEIGHTS}")
-            yield read_dense(settings, weights)
-        elif module.kind == "Normalize" and number == len(modules):
-            settings.require(**EMBEDDING)
+def embedding_size(steps: tuple[Step, ...], hidden_size: int) -> int:
+    """Return the dimension of the embeddings, by running the modules on a token of zeros.
+
+    Raises:
+        ValueError: The modules do not fit the hidden states or each other.
+    """
+    zeros: Vector = np.zeros((1, hidden_size), np.float32)
+    features: Features = {TOKENS: zeros, POOLER: zeros[0]}
+    for step in steps:
+        if isinstance(step, Layer):
+            if step.source not in features:
+                raise ValueError(
+                    f"{step.kind} reads {step.source}, which no module before it makes"
+                )
+            axes, size = features[step.source].ndim, features[step.source].shape[-1]
+            if step.inputs not in (None, size):
+                raise ValueError(
+                    f"a {step.kind} module takes {step.inputs} numbers where there are {size}"
+                )
+            if _AXES.get(step.target, axes) != axes:
+                raise ValueError(f"{step.kind} reads {step.source} and writes {step.target}")
+        step(features, 0)
+    if EMBEDDING not in features:
+        raise ValueError(f"no module makes a {EMBEDDING}")
+    return len(features[EMBEDDING])
+
+
+def _steps(files: SentenceFiles, modules: tuple[Module, ...]) -> tuple[Step, ...]:
+    first, *others = modules
+    place = files.root / MODULES
+    if first.kind != "Transformer":
+        raise files.error(f"{place} lists {first.kind} first; expected Transformer.")
+    steps: list[Step] = []
+    made = {TOKENS}
+    for module in others:
+        if module.kind == "Pooling":
+            steps.append(_pooling(files.object(f"{module.folder}/{MODULE_CONFIG}")))
+            made.add(EMBEDDING)
+        elif module.kind in _READERS:
+            layer = _READERS[module.kind](files, module)
+            # Normalize of a feature that is not there yet changes nothing.
+            if layer.kind == _NORMALIZE and layer.source not in made:
+                continue
+            steps.append(layer)
+            made.add(layer.target)
         else:
-            raise settings.error(
-                f"{bundle.folder / MODULES} lists {module.kind} ({module.folder}) after Pooling; "
-                "supported are Dense modules and a last Normalize."
+            raise files.error(
+                f"{place} lists {module.kind} ({module.folder}), which is not supported; "
+                f"supported are Pooling, {', '.join(_READERS)}."
             )
+    return tuple(steps)
 
 
-def _settings(bundle: Bundle, module: Module) -> JsonObject:
-    return bundle.read_object(f"{module.folder}/{MODULE_CONFIG}", _TIP)
-
-
-def _pooling(settings: JsonObject) -> dict[str, Any]:
+def _pooling(settings: JsonObject) -> Pooling:
     modes = settings.values.get("pooling_mode") or [
         mode for flag, mode in _FLAGS.items() if settings.values.get(flag)
     ]
@@ -130,40 +186,4 @@ def _pooling(settings: JsonObject) -> dict[str, Any]:
         isinstance(mode, str) and mode in POOLINGS for mode in modes
     ):
         raise settings.fault("pooling_mode", f"some of {', '.join(POOLINGS)}")
-    include_prompt = settings.flag("include_prompt", None) is not False
-    return {"pooling": tuple(modes), "include_prompt": include_prompt}
-
-
-def _model(settings: JsonObject) -> dict[str, Any]:
-    settings.require(model_type="SentenceTransformer")
-    # sentence-transformers has these two prompts for every model.
-    prompts = {"query": "", "document": ""}
-    if saved := settings.object("prompts", None):
-        for name in saved.values:
-            prompt = saved.text(name, None)
-            prompts[name] = prompt or ""
-    default = settings.text("default_prompt_name", None)
-    if default is not None and default not in prompts:
-        raise settings.fault("default_prompt_name", f"one of {', '.join(prompts)}")
-    return {
-        "prompts": prompts,
-        "default_prompt": "" if default is None else prompts[default],
-        "truncate_dim": settings.integer("truncate_dim", None, low=1),
-    }
-
-
-def _transformer(settings: JsonObject) -> dict[str, Any]:
-    settings.require(**_FIXED)
-    length = settings.integer("max_seq_length", None, low=1)
-    # Arguments of the tokenizer, under the old and the new name.
-    for name in ("tokenizer_args", "processor_kwargs"):
-        arguments = settings.object(name, None)
-        if arguments is None:
-            continue
-        length = arguments.integer("model_max_length", None, low=1) or length
-        if arguments.values.keys() - {"model_max_length"}:
-            raise settings.fault(name, "model_max_length only, other arguments are not supported")
-    return {
-        "max_seq_length": length,
-        "do_lower_case": settings.flag("do_lower_case", None) or False,
-    }
+    return Pooling(tuple(modes), settings.flag("include_prompt", None) is not False)

@@ -3,33 +3,27 @@
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, Unpack, overload
 
-import numpy as np
-import numpy.typing as npt
-
+from albert_edge.architecture.config import read_config
 from albert_edge.bundle.bundle import Bundle
-from albert_edge.errors import BundleError, UsageError
+from albert_edge.bundle.sentence_layout import bundle_files
+from albert_edge.errors import UsageError
 from albert_edge.records import Fields
 from albert_edge.runtime.parameters import Cut, Truncation, invalid, read_count, read_cut
 from albert_edge.runtime.pipeline import Pipeline
 from albert_edge.runtime.task import Items, Task, WindowOutputs, Windows
+from albert_edge.runtime.tasks.activations import ACTIVATIONS, Activation
+from albert_edge.runtime.tasks.ranking_settings import read_ranking_settings
 from albert_edge.runtime.text import TextEncoder
-from albert_edge.runtime.vectors import sigmoid
 
-Scores = npt.NDArray[np.float32]
-Activation = Callable[[Scores], Scores]
-
-_ACTIVATIONS: dict[str, Activation] = {"sigmoid": sigmoid, "none": np.asarray}
-# The names that sentence-transformers saves, and the shorter ones that it also reads.
-_SAVED_NAMES = {
-    "torch.nn.modules.activation.Sigmoid": "sigmoid",
-    "torch.nn.modules.linear.Identity": "none",
-    "torch.nn.Sigmoid": "sigmoid",
-    "torch.nn.Identity": "none",
-}
+_ACTIVATIONS = {"sigmoid": ACTIVATIONS["Sigmoid"], "none": ACTIVATIONS["Identity"]}
+_TIP = (
+    "If it is the activation function, pass activation_fn='sigmoid'; or 'none', and apply the "
+    "function yourself. Otherwise use the text-classification pipeline."
+)
 
 
 class Passage(TypedDict):
@@ -54,9 +48,14 @@ class Parameters(Truncation, total=False):
         activation_fn: Turns logits into scores: "sigmoid" or "none"; by default the function that
             sentence-transformers saved with the model, else "sigmoid" for a model with one label
             and "none" for others.
+        prompt: A text to put before every query.
+        prompt_name: The name of one of the checkpoint's prompts, if `prompt` is not given; by
+            default its default prompt, if it has one.
     """
 
     activation_fn: str | None
+    prompt: str | None
+    prompt_name: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +63,7 @@ class Checked:
     """The checked parameters of a call."""
 
     activation: Activation
+    prompt: str
     cut: Cut
 
 
@@ -77,9 +77,13 @@ class TextRanking(Task):
     accepts = Parameters
 
     def __init__(self, bundle: Bundle) -> None:
-        self.folder = bundle.folder
         self.num_labels = len(bundle.manifest.labels)
-        self.saved_activation = _saved_activation(bundle)
+        self._positions = read_config(bundle.listed("config.json")).max_position_embeddings
+        self.settings = read_ranking_settings(bundle_files(bundle, _TIP))
+
+    def prepare(self, encoder: TextEncoder) -> TextEncoder:
+        """Return the tokenizer with the limit and the lowercasing of the checkpoint."""
+        return self.settings.tokenizer.apply(encoder, self._positions)
 
     def parameters(self, given: Parameters) -> Checked:
         """Check the parameters of a call.
@@ -89,26 +93,18 @@ class TextRanking(Task):
             BundleError: activation_fn is left out, and the saved one is unsupported.
         """
         name = given.get("activation_fn")
-        name = self._default() if name is None else name
-        if name not in _ACTIVATIONS:
+        if name is not None and name not in _ACTIVATIONS:
             raise invalid("activation_fn", name, f"It is one of: {', '.join(_ACTIVATIONS)}.")
-        return Checked(_ACTIVATIONS[name], read_cut(given))
-
-    def _default(self) -> str:
-        if self.saved_activation is None:
-            return "sigmoid" if self.num_labels == 1 else "none"
-        name = _SAVED_NAMES.get(str(self.saved_activation))
-        if name is None:
-            raise BundleError(
-                f"{self.folder} was saved with the activation function {self.saved_activation!r}, "
-                "which is neither Sigmoid nor Identity of torch.nn.",
-                tip="Pass activation_fn='sigmoid'; or 'none', and apply the function yourself.",
-            )
-        return name
+        return Checked(
+            self.settings.activation(self.num_labels) if name is None else _ACTIVATIONS[name],
+            self.settings.prompts.choose(given.get("prompt"), given.get("prompt_name")),
+            read_cut(given),
+        )
 
     def encode(self, encoder: TextEncoder, item: Any, parameters: Checked) -> Windows:
         """Tokenize a (query, passage) pair, or a {"query": ..., "passage": ...} one."""
-        return Windows((encoder.encode(*_query_and_passage(item), parameters.cut),))
+        query, passage = _query_and_passage(item)
+        return Windows((encoder.encode(parameters.prompt + query, passage, parameters.cut),))
 
     def answer(self, outputs: WindowOutputs, parameters: Checked) -> Any:
         """Map logits, (1, num_labels), to a score, or to a list if there are several labels."""
@@ -124,18 +120,6 @@ def _query_and_passage(item: Any) -> tuple[str, str]:
         'a pair must be ("query", "passage") or {"query": ..., "passage": ...}, two strings, not '
         f"{reprlib.repr(item)}"
     )
-
-
-def _saved_activation(bundle: Bundle) -> Any:
-    """Return the name of the activation function that sentence-transformers saved, or None."""
-    saved = bundle.read_object("config_sentence_transformers.json").values.get("activation_fn")
-    if saved is not None:
-        return saved
-    config = bundle.read_object("config.json").values
-    section = config.get("sentence_transformers")  # version 4, before it had a file of its own
-    if isinstance(section, dict) and "activation_fn" in section:
-        return section["activation_fn"]
-    return config.get("sbert_ce_default_activation_function")  # before version 4
 
 
 # A score; for a model with several labels, a list of scores.

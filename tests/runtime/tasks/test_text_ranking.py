@@ -31,7 +31,7 @@ import albert_edge
 from albert_edge.bundle.bundle import open_bundle
 from albert_edge.bundle.change import digest
 from albert_edge.bundle.manifest import MANIFEST, FileRecord
-from albert_edge.errors import BundleError, InputError, UsageError
+from albert_edge.errors import BundleError, CheckpointError, InputError, UsageError
 from albert_edge.runtime.session import Session
 from albert_edge.runtime.vectors import sigmoid
 
@@ -203,6 +203,8 @@ SAVED: dict[str, dict[str, Any]] = {
     "identity before version 4": old(IDENTITY),
     "sigmoid before version 4": old(SIGMOID),
     "short": new("torch.nn.Identity"),
+    "tanh": new("torch.nn.modules.activation.Tanh"),
+    "softplus before version 4": old("torch.nn.modules.activation.Softplus"),
     "both": {**new(IDENTITY), **old(SIGMOID)},
     "none, and an old one": {**new(None), **old(IDENTITY)},
     "none": new(None),
@@ -224,7 +226,7 @@ def test_the_saved_activation_is_applied(tmp_path: Path, num_labels: int) -> Non
         made = loaded(folder)
         assert_same(made.ours(PAIRS[:2]), made.theirs.predict(PAIRS[:2]))
         found.add(json.dumps(made.ours(PAIRS[:2])))
-    assert len(found) == 2
+    assert len(found) == 4
 
 
 def add_file(folder: Path, content: str) -> None:
@@ -282,7 +284,16 @@ def test_a_damaged_file_of_sentence_transformers(tmp_path: Path, content: str) -
         albert_edge.pipeline(TASK, tmp_path / "bundle")
 
 
-@pytest.mark.parametrize("name", ["torch.nn.modules.activation.Tanh", "mine.Sigmoid", 5, ["x"]])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "torch.nn.modules.activation.Threshold",
+        "torch.nn.modules.activation.RReLU",  # random where CrossEncoder applies it
+        "mine.Sigmoid",
+        5,
+        ["x"],
+    ],
+)
 def test_another_activation_is_refused_if_no_known_one_is_asked_for(
     tmp_path: Path, name: Any
 ) -> None:
@@ -290,8 +301,16 @@ def test_another_activation_is_refused_if_no_known_one_is_asked_for(
         tmp_path / "checkpoint", "text-classification", "spiece.model", num_labels=1, **new(name)
     )
     bundle = tmp_path / "bundle"
-    albert_edge.export(source, bundle)
-    with pytest.raises(BundleError, match="neither Sigmoid nor Identity") as caught:
+    for task in ("auto", TASK):
+        with pytest.raises(
+            CheckpointError, match=r"activation function .*supported are"
+        ) as refused:
+            albert_edge.export(source, bundle, task=task)
+        assert repr(name) in str(refused.value)
+        assert 'task="text-classification"' in refused.value.tip
+        assert not bundle.exists()
+    albert_edge.export(source, bundle, task="text-classification")
+    with pytest.raises(BundleError, match=r"activation function .*supported are") as caught:
         albert_edge.pipeline(TASK, bundle)
     assert "activation_fn='sigmoid'" in caught.value.tip
     score = albert_edge.pipeline(TASK, bundle, activation_fn="sigmoid")(PAIRS[0])
@@ -309,6 +328,95 @@ def test_a_model_that_sentence_transformers_saved(tmp_path: Path, english: Ranke
         ours = albert_edge.pipeline(TASK, tmp_path / f"{name}-bundle")
         assert_same(ours(PAIRS), theirs.predict(PAIRS))
         assert_same(ours(PAIRS), english.theirs.predict(PAIRS, activation_fn=activation))
+
+
+def saved_by_sentence_transformers(english: Rankers, folder: Path, **options: Any) -> Path:
+    theirs = sentence_transformers.CrossEncoder(str(english.reference), device="cpu", **options)
+    theirs.save_pretrained(str(folder))
+    return folder
+
+
+def test_the_prompts_and_limits_of_a_saved_model(tmp_path: Path, english: Rankers) -> None:
+    folder = saved_by_sentence_transformers(
+        english,
+        tmp_path / "saved",
+        prompts={"web": "web search: ", "empty": ""},
+        default_prompt_name="web",
+        activation_fn=torch.nn.Tanh(),
+    )
+    path = folder / "sentence_bert_config.json"
+    settings = json.loads(path.read_text())
+    path.write_text(json.dumps({**settings, "max_seq_length": 16, "do_lower_case": True}))
+    albert_edge.export(folder, tmp_path / "bundle")
+    ours: Any = albert_edge.pipeline(TASK, tmp_path / "bundle", truncation=True)
+    theirs = sentence_transformers.CrossEncoder(str(folder), device="cpu")
+    pairs = [(QUERY.upper(), LONG), *PAIRS]
+    for options in ({}, {"prompt_name": "empty"}, {"prompt": "question: "}):
+        assert_same(ours(pairs, **options), theirs.predict(pairs, **options))
+    assert ours(PAIRS) != pytest.approx(ours(PAIRS, prompt=""), abs=1e-4)
+    with pytest.raises(InputError, match="at most 16"):
+        ours(PAIRS[0], truncation=False)
+    with pytest.raises(UsageError, match="no prompt 'other'"):
+        ours(PAIRS[0], prompt_name="other")
+
+
+@pytest.mark.parametrize("version", ["2", "4", "newest"])
+def test_cross_encoder_opens_the_bundle(tmp_path: Path, english: Rankers, version: str) -> None:
+    pytest.importorskip("optimum.onnxruntime", exc_type=ImportError)
+    tanh = "torch.nn.modules.activation.Tanh"
+    if version == "newest":
+        folder = saved_by_sentence_transformers(
+            english,
+            tmp_path / "saved",
+            activation_fn=torch.nn.Tanh(),
+            prompts={"web": "web search: "},
+            default_prompt_name="web",
+        )
+    else:
+        folder = Path(shutil.copytree(english.bundle.parent / "checkpoint", tmp_path / "saved"))
+        config = json.loads((folder / "config.json").read_text())
+        fields = old(tanh) if version == "2" else new(tanh)
+        (folder / "config.json").write_text(json.dumps(config | fields))
+    albert_edge.export(folder, tmp_path / "bundle")
+    options = {"file_name": "onnx/model.onnx", "provider": "CPUExecutionProvider"}
+    opened = sentence_transformers.CrossEncoder(
+        str(tmp_path / "bundle"), backend="onnx", device="cpu", model_kwargs=options
+    )
+    ours = albert_edge.pipeline(TASK, tmp_path / "bundle")
+    assert isinstance(opened.activation_fn, torch.nn.Tanh)
+    assert_same(ours(PAIRS), opened.predict(PAIRS))
+    assert ours(PAIRS) != pytest.approx(ours(PAIRS, activation_fn="sigmoid"), abs=1e-3)
+
+
+def test_a_cross_encoder_of_several_modules_is_refused(tmp_path: Path, english: Rankers) -> None:
+    folder = saved_by_sentence_transformers(english, tmp_path / "saved")
+    path = folder / "modules.json"
+    entry = {"name": "1", "path": "1_Dense", "type": "sentence_transformers.models.Dense"}
+    path.write_text(json.dumps([*json.loads(path.read_text()), entry]))
+    with pytest.raises(CheckpointError, match="lists Transformer, Dense; a CrossEncoder"):
+        albert_edge.export(folder, tmp_path / "bundle")
+    albert_edge.export(folder, tmp_path / "bundle", task="text-classification")
+    with pytest.raises(BundleError, match="lists Transformer, Dense; a CrossEncoder"):
+        albert_edge.pipeline(TASK, tmp_path / "bundle")
+
+
+def test_the_file_of_another_kind_of_model_says_nothing(tmp_path: Path, english: Rankers) -> None:
+    """CrossEncoder ignores prompts and activation of a folder that is not its own."""
+    folder = saved_by_sentence_transformers(
+        english,
+        tmp_path / "saved",
+        prompts={"web": "web: "},
+        default_prompt_name="web",
+        activation_fn=torch.nn.Identity(),
+    )
+    path = folder / "config_sentence_transformers.json"
+    settings = json.loads(path.read_text())
+    path.write_text(json.dumps({**settings, "model_type": "SentenceTransformer"}))
+    albert_edge.export(folder, tmp_path / "bundle")
+    assert not (tmp_path / "bundle" / path.name).exists()
+    ours = albert_edge.pipeline(TASK, tmp_path / "bundle")
+    theirs = sentence_transformers.CrossEncoder(str(folder), device="cpu")
+    assert_same(ours(PAIRS), theirs.predict(PAIRS))
 
 
 # --- generated pairs ------------------------------------------------------------------------
