@@ -16,11 +16,12 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from support.checkpoints import MODEL_CLASSES, make_model
 
 import albert_edge
 from albert_edge.bundle.bundle import open_bundle
-from albert_edge.errors import AlbertEdgeError, BundleError, UsageError
+from albert_edge.errors import AlbertEdgeError, BundleError, CheckpointError, UsageError
 from albert_edge.inspection.inspect import inspect
 from albert_edge.inspection.verify import verify
 from albert_edge.runtime.session import Session
@@ -170,6 +171,32 @@ def test_pretraining_has_no_optimum_road(checkpoint: Callable[..., Path], tmp_pa
     assert not (tmp_path / "out").exists()
     albert_edge.export(source, tmp_path / "out", exporter="native")
     assert open_bundle(tmp_path / "out").manifest.head == "pretraining"
+
+
+def test_random_weights_are_not_traced(checkpoint: Callable[..., Path], tmp_path: Path) -> None:
+    """Where transformers finds no tensor under its name it takes a random one."""
+    folder, bundle = checkpoint("fill-mask"), tmp_path / "bundle"
+    with pytest.raises(CheckpointError, match=r"qa_outputs\.bias is missing, so optimum"):
+        albert_edge.export(folder, bundle, task="question-answering", exporter="optimum")
+    path = folder / "model.safetensors"
+    tensors = load_file(path)
+    save_file({f"module.{name}": t for name, t in tensors.items()}, path, {"format": "pt"})
+    with pytest.raises(CheckpointError, match=r"begin with module\., so optimum"):
+        albert_edge.export(folder, bundle, exporter="optimum")
+    assert not bundle.exists()
+
+
+def test_a_traced_body_without_pooler(checkpoint: Callable[..., Path], tmp_path: Path) -> None:
+    report = albert_edge.export(
+        checkpoint("fill-mask"),
+        tmp_path / "bundle",
+        task="feature-extraction",
+        exporter="optimum",
+        verify=True,
+    )
+    assert report.lacks_pooler
+    with Session(tmp_path / "bundle") as session:
+        assert set(session.run({"input_ids": [[2, 3]]})) == {"last_hidden_state"}
 
 
 def test_verifying_export(checkpoint: Callable[..., Path], tmp_path: Path) -> None:

@@ -29,8 +29,8 @@ def prepare(checkpoint: Checkpoint, head: str) -> Writer:
     Raises:
         MissingExtraError: optimum is not installed.
         UsageError: optimum cannot export the head.
-        CheckpointError: Names of tensors have a prefix, which transformers does not take off: it
-            would trace random weights.
+        CheckpointError: Weights of the head or the last layer are missing, or names have a prefix,
+            which transformers does not take off: optimum would trace random weights.
     """
     try:
         from optimum.exporters.onnx import main_export
@@ -48,6 +48,14 @@ def prepare(checkpoint: Checkpoint, head: str) -> Writer:
             f"{folder}: names of tensors begin with {checkpoint.prefix}, so optimum would not "
             "read them.",
             tip=_NATIVE,
+        )
+    checkpoint.check_depth()
+    if missing := sorted(HEADS[head].biases.keys() - checkpoint.parameters):
+        raise CheckpointError(
+            f"{folder}: tensor {missing[0]} is missing, so optimum would trace a random head.",
+            tip=Message(
+                "Choose with ", Argument("task"), " the head this checkpoint was trained with."
+            ),
         )
 
     def write(path: Path, report: Report) -> Written:
