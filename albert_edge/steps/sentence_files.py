@@ -54,7 +54,7 @@ def write_sentence_files(
         CheckpointError: A file is damaged, or the weights of a module are.
     """
     path = source.root / MODULES
-    if not path.is_file() or not _is_read(source, head):
+    if not path.is_file() or not _has_files(source, head):
         return []
     error = partial(CheckpointError, tip="Copy the checkpoint again.", where=path)
     text = read_text(path, error)
@@ -109,7 +109,7 @@ def check_sentence_files(pending: Change, source: Source, config: AlbertConfig, 
         read_ranking_settings(files).activation(len(config.labels))
 
 
-def _is_read(source: Source, head: str) -> bool:
+def _has_files(source: Source, head: str) -> bool:
     if head == _RANKING:
         error = partial(CheckpointError, tip="Copy the checkpoint again.", where=source.root)
         settings = read_object(source.root / MODEL_CONFIG, error, optional=True)

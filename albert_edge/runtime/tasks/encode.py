@@ -186,8 +186,8 @@ def quantize(vectors: Vector, precision: str) -> npt.NDArray[Any]:
         precision: One of `PRECISIONS`.
 
     Returns:
-        (texts, size), or (texts, size / 8) bytes for bits. int8 and "binary" are uint8 and
-        "ubinary" minus 128.
+        (texts, size), or bytes of 8 bits, (texts, size / 8 rounded up). "int8" is "uint8" minus
+        128, and "binary" is "ubinary" minus 128.
 
     Raises:
         InputError: "int8" or "uint8" of one embedding, which has no ranges.

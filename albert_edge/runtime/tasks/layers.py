@@ -23,14 +23,14 @@ class Layer:
     """A module that maps one feature of a text to another.
 
     Attributes:
-        kind: The name of its class, for errors.
+        module: Its entry in modules.json.
         function: Maps (..., inputs) to (..., outputs).
         source: The feature it reads.
         target: The feature it writes.
         inputs: How many numbers it takes, or None for any number.
     """
 
-    kind: str
+    module: Module
     function: Callable[[Vector], Vector]
     source: str = EMBEDDING
     target: str = EMBEDDING
@@ -72,7 +72,7 @@ def read_dense(files: SentenceFiles, module: Module) -> Layer:
             result = result + (values if projection is None else values @ projection.T)
         return result
 
-    return Layer(module.kind, apply, source, target, columns)
+    return Layer(module, apply, source, target, columns)
 
 
 def read_layer_norm(files: SentenceFiles, module: Module) -> Layer:
@@ -87,18 +87,18 @@ def read_layer_norm(files: SentenceFiles, module: Module) -> Layer:
         scaled: Vector = centred / deviation * weights["norm.weight"]
         return scaled + weights["norm.bias"]
 
-    return Layer(module.kind, apply, inputs=size)
+    return Layer(module, apply, inputs=size)
 
 
 def read_dropout(files: SentenceFiles, module: Module) -> Layer:
     """Read a Dropout module, which changes nothing after training."""
-    return Layer(module.kind, lambda values: values)
+    return Layer(module, lambda values: values)
 
 
 def read_normalize(files: SentenceFiles, module: Module) -> Layer:
     """Read a Normalize module, which has settings since version 6 of sentence-transformers."""
     settings = files.object(f"{module.folder}/{MODULE_CONFIG}")
-    return Layer(module.kind, unit, *_features(settings))
+    return Layer(module, unit, *_features(settings))
 
 
 def _features(settings: JsonObject) -> tuple[str, str]:

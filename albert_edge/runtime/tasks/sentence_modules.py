@@ -88,7 +88,7 @@ class SentenceModules:
             normalize: Whether a Normalize that is the last module is kept.
         """
         last = self.steps[-1]
-        if not normalize and isinstance(last, Layer) and last.kind == _NORMALIZE:
+        if not normalize and isinstance(last, Layer) and last.module.kind == _NORMALIZE:
             return replace(self, steps=self.steps[:-1]).chosen(pooling, normalize=True)
         if pooling is None:
             return self.steps
@@ -134,17 +134,14 @@ def embedding_size(steps: tuple[Step, ...], hidden_size: int) -> int:
     features: Features = {TOKENS: zeros, POOLER: zeros[0]}
     for step in steps:
         if isinstance(step, Layer):
+            name = step.module.folder
             if step.source not in features:
-                raise ValueError(
-                    f"{step.kind} reads {step.source}, which no module before it makes"
-                )
+                raise ValueError(f"{name} reads {step.source}, which no module before it makes")
             axes, size = features[step.source].ndim, features[step.source].shape[-1]
             if step.inputs not in (None, size):
-                raise ValueError(
-                    f"a {step.kind} module takes {step.inputs} numbers where there are {size}"
-                )
+                raise ValueError(f"{name} takes {step.inputs} numbers where there are {size}")
             if _AXES.get(step.target, axes) != axes:
-                raise ValueError(f"{step.kind} reads {step.source} and writes {step.target}")
+                raise ValueError(f"{name} reads {step.source} and writes {step.target}")
         step(features, 0)
     if EMBEDDING not in features:
         raise ValueError(f"no module makes a {EMBEDDING}")
@@ -165,7 +162,7 @@ def _steps(files: SentenceFiles, modules: tuple[Module, ...]) -> tuple[Step, ...
         elif module.kind in _READERS:
             layer = _READERS[module.kind](files, module)
             # Normalize of a feature that is not there yet changes nothing.
-            if layer.kind == _NORMALIZE and layer.source not in made:
+            if module.kind == _NORMALIZE and layer.source not in made:
                 continue
             steps.append(layer)
             made.add(layer.target)

@@ -697,14 +697,14 @@ MODEL = "config_sentence_transformers.json"
         (
             "2_Dense/config.json",
             {"module_input_name": "token_embeddings"},
-            "modules.json: Dense reads token_embeddings",
+            "modules.json: 2_Dense reads token_embeddings",
         ),
         ("2_Dense/config.json", {"out_features": 11}, "shapes"),
         ("2_Dense/config.json", {"bias": False}, "shapes"),
         (
             "3_Normalize/config.json",
             {"module_output_name": "token_embeddings"},
-            "modules.json: Normalize reads sentence_embedding and writes token_embeddings",
+            "modules.json: 3_Normalize reads sentence_embedding and writes token_embeddings",
         ),
     ],
     ids=str,

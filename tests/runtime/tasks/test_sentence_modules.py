@@ -36,7 +36,7 @@ from albert_edge.errors import BundleError, CheckpointError, UsageError
 
 __all__ = ["base", "one_thread"]  # fixtures
 
-pytestmark = pytest.mark.reference
+pytestmark = [pytest.mark.reference, pytest.mark.slow]
 
 nn = torch.nn
 
@@ -188,7 +188,7 @@ def test_what_a_call_chooses(base: Base, tmp_path: Path) -> None:
     unscaled = REFERENCE.SentenceTransformer(modules=list(both.theirs)[:3], device="cpu")
     assert_same(both.ours.encode(TEXTS, normalize=False), unscaled.encode(TEXTS))
     several = pair(saved(base(), tmp_path / "several", pooling("mean", "cls"), layer_norm(48)))
-    with pytest.raises(UsageError, match="LayerNorm module takes 48 numbers where there are 24"):
+    with pytest.raises(UsageError, match="2_LayerNorm takes 48 numbers where there are 24"):
         several.ours("text", pooling="max")
 
 
@@ -270,7 +270,7 @@ REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
     "no Pooling": (with_modules(), "no module makes a sentence_embedding"),
     "Dense before there is an embedding": (
         in_reverse,
-        "Dense reads sentence_embedding, which no module before it makes",
+        "2_Dense reads sentence_embedding, which no module before it makes",
     ),
     "a pooling of its own": (
         with_setting("1_Pooling/config.json", pooling_mode="attention"),
@@ -294,16 +294,22 @@ REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
     ),
     "other sizes": (
         with_setting("1_Pooling/config.json", pooling_mode=["cls", "mean"]),
-        "Dense module takes 24 numbers where there are 48",
+        "2_Dense takes 24 numbers where there are 48",
     ),
     "other weights": (with_setting(DENSE, out_features=11), r"has the shapes .*\(11, 24\)"),
     "tokens that are pooled": (
         with_setting(DENSE, module_input_name="token_embeddings"),
-        "Dense reads token_embeddings and writes sentence_embedding",
+        "2_Dense reads token_embeddings and writes sentence_embedding",
+    ),
+    "a softmax over the texts of a batch": (
+        with_setting(
+            DENSE, module_input_name="token_embeddings", activation_function=f"{ACTIVATION}Softmax"
+        ),
+        "its values depend on the batch",
     ),
     "a feature of nobody": (
         with_setting(DENSE, module_input_name="input_ids"),
-        "Dense reads input_ids, which no module before it makes",
+        "2_Dense reads input_ids, which no module before it makes",
     ),
     "a CrossEncoder": (
         with_setting("config_sentence_transformers.json", model_type="CrossEncoder"),
