@@ -2,6 +2,7 @@
 
     AlbertEdgeError                 exit code 1
     ├── UsageError                  2   an invalid argument or combination of arguments
+    │   └── UnknownArgumentError (TypeError)  an argument that nothing knows by this name
     ├── ConfigError                 1   config.json is not an ALBERT that this package can build
     ├── CheckpointError             1   tensors or tokenizer files that do not fit the configuration
     ├── BundleError                 1   a missing, damaged or concurrently changed bundle
@@ -148,6 +149,10 @@ class UsageError(AlbertEdgeError):
     """An invalid argument or combination of arguments."""
 
     exit_code = 2
+
+
+class UnknownArgumentError(UsageError, TypeError):
+    """An argument of a name that does not exist; the message names the nearest that does."""
 
 
 class ConfigError(AlbertEdgeError):

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, cast, overloa
 
 from albert_edge.bundle.bundle import Bundle, open_bundle
 from albert_edge.errors import UsageError
-from albert_edge.runtime.parameters import Truncation
+from albert_edge.runtime.parameters import Truncation, bind
 from albert_edge.runtime.pipeline import Pipeline
+from albert_edge.runtime.replacements import replace_tokenizer, require_same_answers
 from albert_edge.runtime.session import Session
+from albert_edge.runtime.signature import CONSTRUCTION, POSITIONAL, translate
 from albert_edge.runtime.tasks import choose_task, pipeline_class
 
 Model = Bundle | str | os.PathLike[str]
@@ -27,6 +29,8 @@ class LoadOptions(TypedDict, total=False):
         workers: How many texts of a list are answered at once on a CPU, sharing these threads; see
             `Pipeline`.
         provider_options: Options of the execution provider.
+        tokenizer: A fast tokenizer of transformers, or another bundle, in place of the bundle's
+            own tokenizer.
     """
 
     device: str | int | None
@@ -34,6 +38,7 @@ class LoadOptions(TypedDict, total=False):
     threads: int | None
     workers: int | None
     provider_options: Mapping[str, Any] | None
+    tokenizer: Any
 
 
 if TYPE_CHECKING:
@@ -146,35 +151,49 @@ def pipeline(
 ) -> zero_shot_classification.ZeroShotClassificationPipeline: ...
 @overload
 def pipeline(task: None = None, model: Model | None = None, **options: Any) -> Pipeline: ...
-def pipeline(task: str | None = None, model: Model | None = None, **options: Any) -> Any:
+def pipeline(
+    task: str | None = None, model: Model | None = None, *others: Any, **options: Any
+) -> Any:
     """Load a bundle as a pipeline that answers texts.
 
     Args:
         task: The task, as transformers.pipeline names it; by default the one the bundle was
             exported for.
         model: A bundle, or the folder of one.
+        *others: What transformers.pipeline takes after the model, in its order.
         **options: How the model is loaded, see `LoadOptions`: device, precision, threads, workers,
-            provider_options. All others are defaults for the parameters of every call, such as
-            top_k.
+            provider_options, tokenizer. All others are defaults for the parameters of every call,
+            such as top_k. Names that only transformers has are accepted, see
+            `albert_edge.runtime.signature`.
 
     Returns:
         The pipeline.
 
     Raises:
         UsageError: No model, an unknown task, or one the bundle was not exported for.
+        UnknownArgumentError: An option is unknown; it is a TypeError too.
         BundleError: The bundle is missing, damaged or has no tokenizer.
         DeviceError: The device is not available.
     """
+    options = bind(POSITIONAL[2:], others, options)
     if model is None:
         raise UsageError("pipeline needs a model.", tip="Pass model='FOLDER', a bundle.")
+    if not isinstance(model, Bundle | str | os.PathLike):
+        raise UsageError(
+            f"model is a {type(model).__name__}, not the folder of a bundle.",
+            tip="Save it with save_pretrained, export that folder, and pass the bundle.",
+        )
     bundle = model if isinstance(model, Bundle) else open_bundle(model)
     kind = pipeline_class(choose_task(bundle, task))
+    kind.require_known(options, also={*LoadOptions.__annotations__, *CONSTRUCTION})
+    options = translate("pipeline", CONSTRUCTION, options)
+    require_same_answers(bundle, options.pop("config", None))
+    encoder = replace_tokenizer(bundle, options.pop("tokenizer", None))
     loading = {name: options.pop(name) for name in _SESSION_OPTIONS & options.keys()}
-    kind.require_known(name for name in options if name != "workers")  # before a model is loaded
-    return kind(Session(bundle, **loading), **options)
+    return kind(Session(bundle, **loading), encoder=encoder, **options)
 
 
-_SESSION_OPTIONS = frozenset(LoadOptions.__annotations__) - {"workers"}
+_SESSION_OPTIONS = frozenset(LoadOptions.__annotations__) - {"workers", "tokenizer"}
 
 load_pipeline = cast(Callable[..., Pipeline], pipeline)
 """`pipeline` without overloads, for a task whose name is known at run time only."""

@@ -6,12 +6,13 @@ and turns them into checked values with the functions here.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any, TypedDict
 
 from albert_edge.choices import nearest_word
-from albert_edge.errors import UsageError
+from albert_edge.errors import UnknownArgumentError, UsageError
 from albert_edge.progress import Progress
 
 
@@ -44,9 +45,34 @@ class Truncation(CallOptions, total=False):
         padding: Accepted, without effect: answers do not depend on padding.
     """
 
-    truncation: bool | str
+    truncation: bool | str | None
     max_length: int | None
-    padding: bool | str
+    padding: bool | str | None
+
+
+class Tokenizing(Truncation, total=False):
+    """What a tokenizer of transformers takes and a model depends on.
+
+    As there, `max_length` cuts a text even without truncation=True, unless padding is given; and
+    truncation=False leaves only the limit of the model.
+
+    Attributes:
+        text_pair: A second segment for every text.
+        add_special_tokens: Whether to put [CLS] and [SEP] around the segments; by default yes.
+        is_split_into_words: Whether a text is a list of words.
+        return_token_type_ids: False tells the model that all tokens belong to one segment.
+        return_attention_mask: False lets the model attend to padding.
+        pad_to_multiple_of: With padding, the length is rounded up to a multiple of this.
+        padding_side: Where padding goes, "left" or "right"; by default as the tokenizer was saved.
+    """
+
+    text_pair: str | None
+    add_special_tokens: bool
+    is_split_into_words: bool
+    return_token_type_ids: bool | None
+    return_attention_mask: bool | None
+    pad_to_multiple_of: int | None
+    padding_side: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +92,40 @@ class Cut:
 WHOLE = Cut()
 """A text over the limit is an error."""
 STRATEGIES = ("longest_first", "only_first", "only_second", "do_not_truncate")
-PADDINGS = (True, False, "longest", "do_not_pad")
+_PADDINGS = (True, "longest", "max_length", False, "do_not_pad", None)
+_NO_PADDING = (False, "do_not_pad", None)
+_SIDES = ("left", "right")
+
+
+@dataclass(frozen=True, slots=True)
+class Padding:
+    """How far and where to pad a text.
+
+    Attributes:
+        length: The length; None for that of the text, and 0 for the most that the model takes.
+        multiple: The length is rounded up to a multiple of this.
+        side: "left" or "right"; None for the side of the tokenizer.
+        visible: Whether answers depend on padding on the right, which masked models ignore. They
+            always depend on padding on the left, which moves the text to other positions.
+    """
+
+    length: int | None = None
+    multiple: int = 1
+    side: str | None = None
+    visible: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Tokenization:
+    """A checked `Tokenizing`."""
+
+    cut: Cut = WHOLE
+    pair: str | None = None
+    special_tokens: bool = True
+    split: bool = False
+    token_types: bool = True
+    mask: bool = True
+    padding: Padding | None = None
 
 
 def read_cut(given: Mapping[str, Any], *, default: str = "longest_first") -> Cut:
@@ -79,32 +138,59 @@ def read_cut(given: Mapping[str, Any], *, default: str = "longest_first") -> Cut
     Raises:
         UsageError: A value is invalid.
     """
-    strategy = given.get("truncation", False)
-    if isinstance(strategy, bool):
+    strategy = _plain(given.get("truncation"))
+    if strategy is None or isinstance(strategy, bool):
         strategy = default if strategy else "do_not_truncate"
     if strategy not in STRATEGIES:
         raise invalid("truncation", strategy, f"It is a bool or one of {', '.join(STRATEGIES)}.")
-    read_padding(given, PADDINGS)
+    read_padding(given)
     return Cut(strategy, read_count(given, "max_length"))
 
 
-def read_nested_cut(given: Mapping[str, Any], name: str) -> Cut:
-    """Check `Truncation` where a dict among the parameters may hold it too and takes precedence.
+def read_padding(given: Mapping[str, Any]) -> Any:
+    """Check padding, and return None for no padding.
+
+    Raises:
+        UsageError: It is invalid.
+    """
+    padding = _plain(given.get("padding"))
+    if padding not in _PADDINGS:
+        names = ", ".join(name for name in _PADDINGS if isinstance(name, str))
+        raise invalid("padding", padding, f"It is a bool or one of {names}.")
+    return None if padding in _NO_PADDING else padding
+
+
+def read_tokenization(given: Mapping[str, Any], *, shows_padding: bool = False) -> Tokenization:
+    """Check `Tokenizing`.
 
     Args:
-        given: The parameters of a call.
-        name: The name of the parameter that is the dict.
+        given: The parameters of a call; those of other names are ignored.
+        shows_padding: Whether answers have a part for each token, padding included.
+
+    Raises:
+        UsageError: A value is invalid.
     """
-    nested = given.get(name) or {}
-    require_known(name, nested, tuple(Truncation.__annotations__))
-    return read_cut({**given, **nested})
-
-
-def read_padding(given: Mapping[str, Any], accepted: Collection[Any]) -> None:
-    """Raise UsageError for a padding that would change answers if it had an effect."""
-    padding = given.get("padding", False)
-    if padding not in accepted:
-        raise invalid("padding", padding, "Leave it out: each text runs without padding.")
+    cut, padding = read_cut(given), read_padding(given)
+    if given.get("truncation") is None and given.get("padding", False) is False and cut.max_length:
+        cut = Cut("longest_first", cut.max_length)
+    mask = given.get("return_attention_mask") is not False
+    side = given.get("padding_side")
+    return Tokenization(
+        cut=WHOLE if cut.strategy == "do_not_truncate" else cut,
+        pair=given.get("text_pair"),
+        special_tokens=bool(given.get("add_special_tokens", True)),
+        split=bool(given.get("is_split_into_words")),
+        token_types=given.get("return_token_type_ids") is not False,
+        mask=mask,
+        padding=None
+        if padding is None
+        else Padding(
+            length=(cut.max_length or 0) if padding == "max_length" else None,
+            multiple=read_count(given, "pad_to_multiple_of") or 1,
+            side=side and read_choice(given, "padding_side", side, _SIDES),
+            visible=shows_padding or not mask,
+        ),
+    )
 
 
 def read_count(given: Mapping[str, Any], name: str, *, least: int = 1) -> int | None:
@@ -127,31 +213,61 @@ def read_choice(given: Mapping[str, Any], name: str, default: str, choices: Iter
     Raises:
         UsageError: It is not one of them.
     """
-    value = given.get(name) or default
+    value = _plain(given.get(name)) or default
     choice = str(value).lower()
     if choice not in choices:
         raise invalid(name, value, f"It is one of: {', '.join(choices)}.")
     return choice
 
 
-def require_known(what: str, given: Iterable[str], known: Collection[str]) -> None:
-    """Raise UsageError if a parameter is unknown.
+def bind(
+    names: Sequence[str], arguments: Sequence[Any], named: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Name positional arguments, and put them together with named ones.
 
     Args:
-        what: What the parameters belong to, such as a task.
-        given: The names of the parameters given.
-        known: The names of all parameters.
+        names: What they are, in order.
+        arguments: The positional arguments.
+        named: The named ones.
 
     Raises:
-        UsageError: It names the first unknown one, the nearest known one and all known ones.
+        TypeError: There are too many, or one is also given by name.
+    """
+    if len(arguments) > len(names):
+        raise TypeError(f"{len(arguments)} positional arguments, but only {', '.join(names)}")
+    given = dict(zip(names, arguments, strict=False))
+    for name in given.keys() & named.keys():
+        raise TypeError(f"{name} is given twice, once by position")
+    return {**given, **named}
+
+
+def require_known(
+    what: str, given: Iterable[str], known: Collection[str], also: Collection[str] = ()
+) -> None:
+    """Raise UnknownArgumentError if an argument has none of the known names.
+
+    Args:
+        what: What the arguments belong to, such as a task.
+        given: The names of the arguments given.
+        known: The names to recommend.
+        also: Other names that are accepted.
+
+    Raises:
+        UnknownArgumentError: It names the first unknown one, the nearest known one and all to
+            recommend.
     """
     for name in given:
-        if name not in known and name not in CALL_OPTIONS:
-            nearest = nearest_word(name, known)
+        if name not in known and name not in also:
+            nearest = nearest_word(name, known) or nearest_word(name, also)
             meant = f" Did you mean {nearest}?" if nearest else ""
-            raise UsageError(
+            raise UnknownArgumentError(
                 f"{what} has no parameter {name}.{meant}", tip=f"It has: {', '.join(known)}."
             )
+
+
+def _plain(value: Any) -> Any:
+    """Return the name that an enumeration of transformers, such as PaddingStrategy, stands for."""
+    return value.value if isinstance(value, Enum) else value
 
 
 def invalid(name: str, value: Any, tip: str) -> UsageError:

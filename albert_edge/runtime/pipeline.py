@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from operator import length_hint
 from types import GeneratorType
 from typing import Any, ClassVar
@@ -16,8 +16,9 @@ from albert_edge.runtime.parameters import CALL_OPTIONS, CallOptions, require_kn
 from albert_edge.runtime.providers import PROVIDERS
 from albert_edge.runtime.schedule import Job, in_batches, in_workers
 from albert_edge.runtime.session import Session
+from albert_edge.runtime.signature import CALLS, translate
 from albert_edge.runtime.task import Task, WindowOutputs
-from albert_edge.runtime.text import load_text_encoder
+from albert_edge.runtime.text import TextEncoder, load_text_encoder
 
 # Items answered with the first session; only longer streams load a second one for workers.
 _FIRST = 16
@@ -43,6 +44,7 @@ class Pipeline(Closable):
         workers: How many texts of a list are answered at once on a CPU; they share the threads of
             the session. By default one for each thread. More than one needs a second session,
             which is loaded after the first 16 texts of a list or generator.
+        encoder: The tokenizer; by default that of the bundle.
         **defaults: Defaults for the parameters of every call.
 
     Attributes:
@@ -56,27 +58,35 @@ class Pipeline(Closable):
     task: ClassVar[str]
     kind: ClassVar[type[Task]]
 
-    def __init__(self, session: Session, *, workers: int | None = None, **defaults: Any) -> None:
+    def __init__(
+        self,
+        session: Session,
+        *,
+        workers: int | None = None,
+        encoder: TextEncoder | None = None,
+        **defaults: Any,
+    ) -> None:
         self.session = session
         self.device = session.device.name
         if workers is not None and workers < 1:
             raise UsageError(f"workers is {workers}.", tip="Give 1 or more, or leave it out.")
         self._workers = workers or (session.threads if session.device.is_cpu else 1)
         self._task = self.kind(session.bundle)
-        self._defaults = defaults
+        self._defaults = self._translate(defaults)
         self._read({})
-        self.encoder = self._task.prepare(load_text_encoder(session.bundle))
+        self.encoder = self._task.prepare(encoder or load_text_encoder(session.bundle))
 
     def __repr__(self) -> str:
         return f"<{self.task} pipeline of {self.session.summary}>"
 
-    def __call__(self, inputs: Any = None, **parameters: Any) -> Any:
+    def __call__(self, *inputs: Any, **parameters: Any) -> Any:
         """Answer one item, a list of items, or a generator of items.
 
         Args:
-            inputs: What the task takes, such as a text. Left out where keyword arguments give it,
+            *inputs: What the task takes, such as a text. Left out where keyword arguments give it,
                 as question and context do.
             **parameters: Those of the task, and `CallOptions`: batch_size, num_workers, progress.
+                Names that only transformers has are accepted, see `albert_edge.runtime.signature`.
 
         Returns:
             One answer, a list of answers, or an iterator over them.
@@ -85,27 +95,30 @@ class Pipeline(Closable):
             InputError: A text is over the model's limit or not valid Unicode. In a list, the
                 message says which.
             TypeError: An item is not of the type the task takes.
-            UsageError: A parameter is unknown or invalid.
+            UnknownArgumentError: A parameter is unknown; it is a TypeError too.
+            UsageError: A parameter is invalid.
         """
-        checked, options = self._read(parameters)
-        inputs = self._task.arrange(inputs, checked)
-        if isinstance(inputs, GeneratorType | list):
-            answers = _numbered(self._stream(inputs, checked, options))
-            return list(answers) if isinstance(inputs, list) else answers
-        return self._task.single(inputs, self._answer(inputs, checked, self.session), parameters)
+        given = self._translate(self._task.bind(inputs, parameters))
+        item = given.pop("inputs", None)
+        checked, options = self._read(given)
+        item = self._task.arrange(item, checked)
+        if isinstance(item, GeneratorType | list):
+            answers = _numbered(self._stream(item, checked, options))
+            return list(answers) if isinstance(item, list) else answers
+        return self._task.single(item, self._answer(item, checked, self.session), given)
 
-    async def acall(self, inputs: Any = None, **parameters: Any) -> Any:
+    async def acall(self, *inputs: Any, **parameters: Any) -> Any:
         """Answer as a call does, in a thread, without blocking the event loop.
 
         Args:
-            inputs: As in a call; the answers of a generator come as a list.
+            *inputs: As in a call; the answers of a generator come as a list.
             **parameters: As in a call.
         """
         import asyncio  # a program that awaits has imported it already
 
         def answer() -> Any:
-            answers = self(inputs, **parameters)
-            return list(answers) if isinstance(inputs, GeneratorType) else answers
+            answers = self(*inputs, **parameters)
+            return list(answers) if isinstance(answers, GeneratorType) else answers
 
         return await asyncio.to_thread(answer)
 
@@ -116,7 +129,7 @@ class Pipeline(Closable):
             item: What the task takes, such as a text.
             **parameters: As in a call.
         """
-        return self._answer(item, self._read(parameters)[0], self.session)
+        return self._answer(item, self._read(self._translate(parameters))[0], self.session)
 
     def stream(self, items: Iterable[Any], **parameters: Any) -> Iterator[Any]:
         """Answer any number of items in bounded memory, each as `answer` does.
@@ -129,17 +142,29 @@ class Pipeline(Closable):
             The answers, in order. An error about an item is raised after the answers of the items
             before it.
         """
-        return self._stream(items, *self._read(parameters))
+        return self._stream(items, *self._read(self._translate(parameters)))
 
     @classmethod
-    def require_known(cls, given: Iterable[str]) -> None:
-        """Raise UsageError if a parameter of a call is unknown, naming the nearest known one."""
-        require_known(cls.task, given, cls.kind.parameter_names())
+    def require_known(cls, given: Iterable[str], also: Collection[str] = ()) -> None:
+        """Raise UnknownArgumentError if a parameter of a call is unknown.
+
+        Args:
+            given: The names of the parameters.
+            also: Names that are known, though no parameters of a call.
+        """
+        accepted = {*CALLS.get(cls.task, ()), *CALL_OPTIONS, *also}
+        require_known(cls.task, given, cls.kind.parameter_names(), accepted)
+
+    def _translate(self, given: dict[str, Any]) -> dict[str, Any]:
+        """Check the names of parameters, and replace those that only transformers has."""
+        self.require_known(given, also=("inputs",))
+        return translate(self.task, CALLS.get(self.task, {}), given)
 
     def _read(self, given: dict[str, Any]) -> tuple[Any, CallOptions]:
         """Check the parameters of a call; the defaults of this pipeline fill in missing ones."""
-        merged = {**self._defaults, **given}
-        self.require_known(merged)
+        merged = self._task.merge(self._defaults, given)
+        if "inputs" in merged:
+            raise UsageError("The items are given by name.", tip="Pass them in a call.")
         options: Any = {name: merged.pop(name) for name in CALL_OPTIONS & merged.keys()}
         return self._task.parameters(merged), options
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Mapping
+from collections.abc import Collection, Generator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from albert_edge.bundle.bundle import Bundle
 from albert_edge.records import TEXT, Fields
-from albert_edge.runtime.parameters import CALL_OPTIONS, Truncation
+from albert_edge.runtime.parameters import CALL_OPTIONS, Truncation, bind
 from albert_edge.runtime.text import Arrays, TextEncoder
 
 Outputs = Mapping[str, npt.NDArray[Any]]
@@ -57,10 +57,14 @@ class Task(ABC):
     Attributes:
         fields: The fields of an item, which are also columns of files of records.
         accepts: The parameters of a call, a TypedDict that extends `CallOptions`.
+        positional: What the positional arguments of a call are, in order.
+        unset_by_none: The parameters that None, in a call, leaves at the default of the pipeline.
     """
 
     fields: ClassVar[Fields] = TEXT
     accepts: ClassVar[Any]
+    positional: ClassVar[tuple[str, ...]] = ("inputs",)
+    unset_by_none: ClassVar[Collection[str]] = ()
 
     def __init__(self, bundle: Bundle) -> None:  # noqa: B027, not every task needs anything
         """Read from the bundle what the answers need."""
@@ -74,6 +78,22 @@ class Task(ABC):
     def prepare(self, encoder: TextEncoder) -> TextEncoder:
         """Return the tokenizer with the settings of the task; by default unchanged."""
         return encoder
+
+    def bind(self, arguments: tuple[Any, ...], named: Mapping[str, Any]) -> dict[str, Any]:
+        """Name the positional arguments of a call.
+
+        Raises:
+            TypeError: There are too many, or one is also given by name.
+        """
+        return bind(self.positional, arguments, named)
+
+    def merge(self, defaults: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+        """Let the parameters of a call replace the defaults of its pipeline."""
+        merged = dict(defaults)
+        for name, value in given.items():
+            if value is not None or name not in {*self.unset_by_none, *CALL_OPTIONS}:
+                merged[name] = value
+        return merged
 
     @abstractmethod
     def parameters(self, given: Any) -> Any:

@@ -13,7 +13,7 @@ from tokenizers import Encoding, Tokenizer
 from albert_edge.architecture.config import read_config
 from albert_edge.bundle.bundle import Bundle
 from albert_edge.errors import Argument, BundleError, InputError, Message, UsageError
-from albert_edge.runtime.parameters import WHOLE, Cut
+from albert_edge.runtime.parameters import WHOLE, Cut, Padding, Tokenization
 
 T = TypeVar("T")
 Arrays = dict[str, npt.NDArray[np.int64]]
@@ -57,31 +57,77 @@ class TextEncoder:
         """
         return token_arrays(self.encoding(text, text_pair, cut=cut))
 
+    def tokenize(self, text: Any, text_pair: Any, how: Tokenization) -> Arrays:
+        """Tokenize as `encode` does, with all settings that a tokenizer of transformers takes.
+
+        Args:
+            text: The text; a list of its words if the text is split.
+            text_pair: A second segment, or None for that of `how`.
+            how: The settings.
+
+        Raises:
+            TypeError: A text is not a string, or not a list of strings if it is split.
+            InputError: A text is not valid Unicode, or over the limit and not to be cut.
+        """
+        second = how.pair if text_pair is None else text_pair
+        encoding = self.encoding(
+            text, second, cut=how.cut, split=how.split, special_tokens=how.special_tokens
+        )
+        if how.padding is not None:
+            self._pad(encoding, how.padding)
+        arrays = token_arrays(encoding)
+        if not how.token_types:
+            arrays["token_type_ids"] = np.zeros_like(arrays["token_type_ids"])
+        if not how.mask:
+            arrays["attention_mask"] = np.ones_like(arrays["attention_mask"])
+        return arrays
+
+    def _pad(self, encoding: Encoding, padding: Padding) -> None:
+        """Pad an encoding, if the answer depends on it."""
+        side = padding.side or self.setting("padding_side", "right")
+        if not padding.visible and side == "right":
+            return
+        wanted = len(encoding.ids) if padding.length is None else padding.length or self.max_length
+        token = self.setting("pad_token", "<pad>")
+        encoding.pad(
+            wanted + -wanted % padding.multiple,
+            direction=side,
+            pad_id=self.tokenizer.token_to_id(token) or 0,
+            pad_token=token,
+        )
+
     def encoding(
-        self, text: Any, text_pair: str | None = None, *, cut: Cut = WHOLE, split: bool = False
+        self,
+        text: Any,
+        text_pair: Any = None,
+        *,
+        cut: Cut = WHOLE,
+        split: bool = False,
+        special_tokens: bool = True,
     ) -> Encoding:
         """Tokenize as `encode` does, and return all the tokenizer gives, such as offsets.
 
         Args:
             text: The text; a list of its words if `split`.
-            text_pair: A second segment, not split into words, or None.
+            text_pair: A second segment, or None.
             cut: What to do with a text over the limit.
-            split: Whether the text is split into words.
+            split: Whether the text and the second segment are split into words.
+            special_tokens: Whether to put [CLS] and [SEP] around the segments.
 
         Raises:
             TypeError: A text is not a string, or not a list of strings if `split`.
             InputError: A text is not valid Unicode, or over the limit and not to be cut.
         """
         first = self._tokenize(text, split=split)
-        second = None if text_pair is None else self._tokenize(text_pair)
+        second = None if text_pair is None else self._tokenize(text_pair, split=split)
         segments = [first] if second is None else [first, second]
-        self._fit(segments, cut)
-        return self.tokenizer.post_process(*segments)
+        added = self.tokenizer.num_special_tokens_to_add(len(segments) == 2)
+        self._fit(segments, cut, added if special_tokens else 0)
+        return self.tokenizer.post_process(*segments, add_special_tokens=special_tokens)
 
-    def _fit(self, segments: list[Encoding], cut: Cut) -> None:
-        """Cut one or two segments, still without special tokens, to the limit."""
+    def _fit(self, segments: list[Encoding], cut: Cut, special: int) -> None:
+        """Cut one or two segments, before `special` tokens are added, to the limit."""
         limit = self._limit(cut)
-        special = self.tokenizer.num_special_tokens_to_add(len(segments) == 2)
         lengths = [len(segment.ids) for segment in segments]
         if sum(lengths) + special <= limit:
             return

@@ -6,6 +6,7 @@ folder, as a reader would run them. Files that are checked in are small and name
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -14,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,7 @@ from albert_edge.benchmark.peers import PEERS
 from albert_edge.errors import AlbertEdgeError
 from albert_edge.runtime import variants
 from albert_edge.runtime.providers import PROVIDERS
+from albert_edge.runtime.signature import CALLS, CONSTRUCTION, MODEL_KWARGS, TOKENIZER
 from albert_edge.runtime.tasks import find_task, pipeline_class
 
 pytestmark = pytest.mark.slow
@@ -339,6 +342,27 @@ def test_every_pipeline_is_in_the_table_with_its_parameters() -> None:
         else:
             assert everywhere <= {*taken}
     assert sorted(found) == sorted(HEAD_OF_TASK)
+
+
+def argument_rows() -> Iterator[str]:
+    """The rows of transformers' arguments; those that share name and meaning stand elsewhere."""
+    tables = {"`pipeline(...)`": CONSTRUCTION, "`model_kwargs`": MODEL_KWARGS}
+    for scope, fates in {**tables, "the tokenizer": TOKENIZER, **CALLS}.items():
+        alike: dict[tuple[str, str], list[str]] = {}
+        for name, fate in fates.items():
+            passed_on = fates is not TOKENIZER and TOKENIZER.get(name) is fate
+            if not passed_on and (fate.note or fate.outcome != "used"):
+                alike.setdefault((fate.outcome, fate.note), []).append(f"`{name}`")
+        for (outcome, note), names in alike.items():
+            dropped = note == "as in transformers"
+            shown = "arguments of the tokenizer" if dropped else ", ".join(names)
+            yield f"| {scope} | {shown} | {outcome} | {note} |"
+
+
+def test_the_arguments_of_transformers_are_in_the_table() -> None:
+    page = (ROOT / "docs/pipelines.md").read_text(encoding="utf-8")
+    rows = page.partition("| argument of | name |")[2].splitlines()[2:]
+    assert list(itertools.takewhile(bool, rows)) == [*argument_rows()]
 
 
 def test_every_stand_in_is_explained() -> None:

@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, Unpack, overlo
 import numpy as np
 import numpy.typing as npt
 
-from albert_edge.runtime.parameters import Cut, Truncation, read_nested_cut
+from albert_edge.runtime.parameters import (
+    Tokenization,
+    Tokenizing,
+    Truncation,
+    read_tokenization,
+)
 from albert_edge.runtime.pipeline import Pipeline
 from albert_edge.runtime.task import Items, Many, Task, WindowOutputs, Windows
 from albert_edge.runtime.text import TextEncoder
@@ -19,10 +24,11 @@ class Given(Truncation, total=False):
     """The parameters of a call, without return_tensors.
 
     Attributes:
-        tokenize_kwargs: Parameters of `Truncation` in a dict, as transformers also takes them.
+        tokenize_kwargs: Parameters of the tokenizer, which have precedence over those beside it.
+            With padding among them the answer has a hidden state for each token of it.
     """
 
-    tokenize_kwargs: Truncation | None
+    tokenize_kwargs: Tokenizing | None
 
 
 class Parameters(Given, total=False):
@@ -40,21 +46,22 @@ class Checked:
     """The checked parameters of a call."""
 
     return_tensors: bool
-    cut: Cut
+    tokenization: Tokenization
 
 
 class FeatureExtraction(Task):
     """See `transformers.FeatureExtractionPipeline`, whose answers these are."""
 
     accepts = Parameters
+    unset_by_none = frozenset(Parameters.__annotations__)
 
     def parameters(self, given: Parameters) -> Checked:
-        cut = read_nested_cut(given, "tokenize_kwargs")
-        return Checked(given.get("return_tensors", False), cut)
+        tokenization = read_tokenization(given, shows_padding=True)
+        return Checked(given.get("return_tensors", False), tokenization)
 
     def encode(self, encoder: TextEncoder, item: Any, parameters: Checked) -> Windows:
         """Tokenize a text."""
-        return Windows((encoder.encode(item, cut=parameters.cut),))
+        return Windows((encoder.tokenize(item, None, parameters.tokenization),))
 
     def answer(self, outputs: WindowOutputs, parameters: Checked) -> Any:
         """Return the last hidden state, (1, sequence, hidden_size)."""

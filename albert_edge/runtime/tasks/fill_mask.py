@@ -12,11 +12,12 @@ import numpy.typing as npt
 
 from albert_edge.errors import InputError, UsageError
 from albert_edge.runtime.parameters import (
-    Cut,
+    Tokenization,
+    Tokenizing,
     Truncation,
     invalid,
     read_count,
-    read_nested_cut,
+    read_tokenization,
 )
 from albert_edge.runtime.pipeline import Pipeline
 from albert_edge.runtime.task import Items, Many, Task, WindowOutputs, Windows
@@ -45,12 +46,12 @@ class Parameters(Truncation, total=False):
         top_k: How many tokens to return for a mask, best first; by default 5.
         targets: A word or words to choose from instead of all tokens. Of a word that is not a
             token the first token is used, with a warning.
-        tokenizer_kwargs: Parameters of `Truncation` in a dict, as transformers also takes them.
+        tokenizer_kwargs: Parameters of the tokenizer, which have precedence over those beside it.
     """
 
     top_k: int | None
     targets: str | Collection[str] | None
-    tokenizer_kwargs: Truncation | None
+    tokenizer_kwargs: Tokenizing | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +60,14 @@ class Checked:
 
     top_k: int
     targets: tuple[str, ...] | None
-    cut: Cut
+    tokenization: Tokenization
 
 
 class FillMask(Task):
     """See `transformers.FillMaskPipeline`, whose answers these are."""
 
     accepts = Parameters
+    unset_by_none = frozenset(Parameters.__annotations__)
 
     def parameters(self, given: Parameters) -> Checked:
         words = given.get("targets")
@@ -77,7 +79,7 @@ class FillMask(Task):
         return Checked(
             top_k=read_count(given, "top_k") or 5,
             targets=None if words is None else tuple(words),
-            cut=read_nested_cut(given, "tokenizer_kwargs"),
+            tokenization=read_tokenization({**given, **(given.get("tokenizer_kwargs") or {})}),
         )
 
     def arrange(self, inputs: Any, parameters: Checked) -> Any:
@@ -91,7 +93,7 @@ class FillMask(Task):
         """Tokenize a text and find its masks."""
         words = parameters.targets
         targets = None if words is None else _target_ids(words, encoder)
-        inputs = encoder.encode(item, cut=parameters.cut)
+        inputs = encoder.tokenize(item, None, parameters.tokenization)
         return Windows((inputs,), _masked_text(encoder, inputs["input_ids"][0], targets))
 
     def answer(self, outputs: WindowOutputs, parameters: Checked) -> Any:

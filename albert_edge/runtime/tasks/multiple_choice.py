@@ -60,7 +60,7 @@ class MultipleChoice(RankedTask):
         """Map the logit of each choice, (1, 1), to choices with scores and indices."""
         scores = softmax(np.array([run["logits"][0, 0] for run in outputs.outputs]))
         choices: tuple[str, ...] = outputs.context
-        return parameters.best(
+        return parameters.best.of(
             [
                 {"label": choice, "score": score.item(), "index": index}
                 for index, (choice, score) in enumerate(zip(choices, scores, strict=True))

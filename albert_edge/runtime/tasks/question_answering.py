@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypedDict, TypeVar, Unpack, overload
 
 from albert_edge.errors import InputError, UsageError
 from albert_edge.records import Fields
-from albert_edge.runtime.parameters import PADDINGS, CallOptions, Cut, read_count, read_padding
+from albert_edge.runtime.parameters import CallOptions, Cut, bind, read_count, read_padding
 from albert_edge.runtime.pipeline import Pipeline
 from albert_edge.runtime.task import Items, Many, Task, WindowOutputs, Windows
 from albert_edge.runtime.tasks.spans import Window, read_window
 from albert_edge.runtime.text import TextEncoder, token_arrays
-
-_PADDINGS = (*PADDINGS, "max_length", None)
 
 
 class Item(TypedDict):
@@ -109,10 +107,11 @@ class QuestionAnswering(Task):
 
     fields = Fields(("question", "context"))
     accepts = Parameters
+    unset_by_none = frozenset(Parameters.__annotations__)
 
     def parameters(self, given: Parameters) -> Checked:
         read_count(given, "max_question_len")
-        read_padding(given, _PADDINGS)
+        read_padding(given)
         align = given.get("align_to_words")
         return Checked(
             question=given.get("question"),
@@ -124,6 +123,12 @@ class QuestionAnswering(Task):
             handle_impossible_answer=bool(given.get("handle_impossible_answer")),
             align_to_words=align is None or bool(align),
         )
+
+    def bind(self, arguments: tuple[Any, ...], named: Mapping[str, Any]) -> dict[str, Any]:
+        """Name the positional arguments: a question and its context, or one item or several."""
+        if len(arguments) == 2 and all(isinstance(argument, str) for argument in arguments):
+            return bind(("question", "context"), arguments, named)
+        return super().bind(arguments if len(arguments) < 2 else (list(arguments),), named)
 
     def arrange(self, inputs: Any, parameters: Checked) -> Any:
         """Return one question, a list or a generator; a list of one is one, as in transformers.
@@ -144,7 +149,8 @@ class QuestionAnswering(Task):
         """Tokenize a {"question": ..., "context": ...}.
 
         Raises:
-            TypeError: It is not a dict with these two strings; other keys are ignored.
+            TypeError: It is not a dict with these two strings, whose other keys are ignored, and
+                not a `transformers.SquadExample`.
             InputError: The question or the context is empty or not valid Unicode, or the question
                 leaves the windows of a long context no room.
             UsageError: doc_stride is not less than the room in a window, or the call gives
@@ -223,6 +229,8 @@ def _texts(item: Any, parameters: Checked) -> tuple[str, str]:
         )
     elif isinstance(item, dict):
         texts = {name: item.get(name) for name in ("question", "context")}
+    elif hasattr(item, "question_text") and hasattr(item, "context_text"):
+        texts = {"question": item.question_text, "context": item.context_text}
     else:
         raise TypeError(
             f"a question must be a dict with question and context, not {type(item).__name__}"
@@ -284,7 +292,7 @@ class QuestionAnsweringPipeline(Pipeline, Generic[Result]):
         def __call__(
             self, *, question: list[str], context: Texts, top_k: K, **given: Unpack[Given]
         ) -> list[Several]: ...
-        def __call__(self, inputs: Any = None, **given: Any) -> Any: ...
+        def __call__(self, *inputs: Any, **given: Any) -> Any: ...
 
         @overload
         async def acall(self, inputs: Item, **given: Unpack[Given]) -> Result: ...
@@ -302,7 +310,7 @@ class QuestionAnsweringPipeline(Pipeline, Generic[Result]):
         async def acall(
             self, *, question: str, context: str, top_k: K, **given: Unpack[Given]
         ) -> Several: ...
-        async def acall(self, inputs: Any = None, **given: Any) -> Any: ...
+        async def acall(self, *inputs: Any, **given: Any) -> Any: ...
 
         @overload
         def answer(self, item: Item, **given: Unpack[Given]) -> Result: ...

@@ -29,40 +29,47 @@ class Parameters(Truncation, total=False):
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
-    """The checked parameters of a call.
+class Best:
+    """How many entries an answer has.
 
     Attributes:
-        count: How many labels, best first; None for all.
-        bare: Whether the answer is the best label, without a list around it.
-        cut: What to do with texts over the limit.
+        count: How many; None for all.
+        bare: Whether the answer is the best entry, without a list around it.
+        ranked: Whether the best entry comes first. Else all come in the order of the model.
     """
 
     count: int | None
     bare: bool
+    ranked: bool = True
+
+    def of(self, entries: list[dict[str, Any]]) -> Any:
+        """Make an answer from all entries; entries with equal scores keep their order."""
+        if not self.ranked:
+            return entries
+        best_first = sorted(entries, key=lambda entry: entry["score"], reverse=True)
+        return best_first[0] if self.bare else best_first[: self.count]
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """The checked parameters of a call."""
+
+    best: Best
     cut: Cut
 
-    def best(self, entries: list[dict[str, Any]]) -> Any:
-        """Make an answer from all entries; entries with equal scores keep their order."""
-        ranked = sorted(entries, key=lambda entry: entry["score"], reverse=True)
-        return ranked[0] if self.bare else ranked[: self.count]
 
-
-def read_top_k(given: Mapping[str, Any]) -> tuple[int | None, bool]:
+def read_top_k(given: Mapping[str, Any]) -> Best:
     """Check top_k; "" means that it is left out, as in transformers.
-
-    Returns:
-        `count` and `bare` of `Checked`.
 
     Raises:
         UsageError: It is invalid.
     """
     top_k = given.get("top_k", "")
     if top_k is None or top_k == "":
-        return None, top_k is not None
+        return Best(None, bare=top_k is not None)
     if not isinstance(top_k, int) or isinstance(top_k, bool) or top_k < 1:
         raise invalid("top_k", top_k, "Give 1 or more, or None for all labels.")
-    return top_k, False
+    return Best(top_k, bare=False)
 
 
 class RankedTask(Task):
@@ -71,7 +78,7 @@ class RankedTask(Task):
     accepts = Parameters
 
     def parameters(self, given: Parameters) -> Checked:
-        return Checked(*read_top_k(given), read_cut(given))
+        return Checked(read_top_k(given), read_cut(given))
 
 
 class RankedPipeline(Pipeline, Generic[Item, Entry, Answer]):

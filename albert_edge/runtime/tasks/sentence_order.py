@@ -66,7 +66,7 @@ class SentenceOrder(RankedTask):
     def answer(self, outputs: WindowOutputs, parameters: Checked) -> Any:
         """Map sop_logits, (1, 2), to labels with scores."""
         scores = softmax(outputs.only["sop_logits"][0]).tolist()
-        return parameters.best(
+        return parameters.best.of(
             [{"label": label, "score": score} for label, score in zip(LABELS, scores, strict=True)]
         )
 

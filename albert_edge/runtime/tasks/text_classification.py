@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, NotRequired, TypedDict, TypeVar, Unpack, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Generic,
+    NotRequired,
+    TypedDict,
+    TypeVar,
+    Unpack,
+    cast,
+    overload,
+)
 
 import numpy as np
 import numpy.typing as npt
@@ -13,11 +23,16 @@ from albert_edge.architecture.config import LabelName
 from albert_edge.bundle.bundle import Bundle
 from albert_edge.bundle.manifest import Manifest
 from albert_edge.records import TEXT_OR_PAIR
-from albert_edge.runtime.parameters import Truncation, read_choice, read_cut
+from albert_edge.runtime.parameters import (
+    Tokenization,
+    Tokenizing,
+    read_choice,
+    read_tokenization,
+)
 from albert_edge.runtime.pipeline import Pipeline
 from albert_edge.runtime.task import Items, Task, WindowOutputs, Windows
 from albert_edge.runtime.tasks import ranked
-from albert_edge.runtime.tasks.ranked import K
+from albert_edge.runtime.tasks.ranked import Best, K
 from albert_edge.runtime.text import TextEncoder
 from albert_edge.runtime.vectors import sigmoid, softmax
 
@@ -38,7 +53,7 @@ class Label(TypedDict):
     score: float
 
 
-class Given(Truncation, total=False):
+class Given(Tokenizing, total=False):
     """The parameters of a call, without top_k.
 
     Attributes:
@@ -54,10 +69,12 @@ class Parameters(Given, ranked.Parameters, total=False):
 
 
 @dataclass(frozen=True, slots=True)
-class Checked(ranked.Checked):
+class Checked:
     """The checked parameters of a call."""
 
+    best: Best
     function: str
+    tokenization: Tokenization
 
 
 class TextClassification(Task):
@@ -65,14 +82,28 @@ class TextClassification(Task):
 
     fields = TEXT_OR_PAIR
     accepts = Parameters
+    unset_by_none = ("function_to_apply",)
 
     def __init__(self, bundle: Bundle) -> None:
         self.labels = bundle.manifest.labels
         self.default_function = _default_function(bundle.manifest)
 
+    def merge(self, defaults: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+        """Let the parameters of a call replace the defaults, top_k also return_all_scores."""
+        merged = super().merge(defaults, given)
+        if _has_top_k(given):
+            merged.pop("return_all_scores", None)
+        return merged
+
     def parameters(self, given: Parameters) -> Checked:
+        best = ranked.read_top_k(given)
+        every = cast(Mapping[str, Any], given).get("return_all_scores")  # of transformers 4
+        if every:
+            best = Best(None, bare=False, ranked=_has_top_k(given))
+        elif every is not None:
+            best = Best(1, bare=not _has_top_k(given))
         function = read_choice(given, "function_to_apply", self.default_function, _FUNCTIONS)
-        return Checked(*ranked.read_top_k(given), read_cut(given), function)
+        return Checked(best, function, read_tokenization(given))
 
     def encode(self, encoder: TextEncoder, item: Any, parameters: Checked) -> Windows:
         """Tokenize a text, or a {"text": ..., "text_pair": ...} pair."""
@@ -82,17 +113,21 @@ class TextClassification(Task):
         elif _is_nested_pair(item):
             text, pair = item[0]
         # As in transformers, an empty second text is left out.
-        return Windows((encoder.encode(text, pair or None, parameters.cut),))
+        return Windows((encoder.tokenize(text, pair or None, parameters.tokenization),))
 
     def answer(self, outputs: WindowOutputs, parameters: Checked) -> Any:
         """Map logits, (1, num_labels), to labels with scores."""
         scores = _FUNCTIONS[parameters.function](outputs.only["logits"][0])
         pairs = zip(self.labels, scores.tolist(), strict=True)
-        return parameters.best([{"label": label, "score": score} for label, score in pairs])
+        return parameters.best.of([{"label": label, "score": score} for label, score in pairs])
 
     def single(self, item: Any, answer: Any, given: Mapping[str, Any]) -> Any:
         """Put a list around the answer of a text in a call without top_k, as transformers does."""
         return [answer] if isinstance(item, str) and "top_k" not in given else answer
+
+
+def _has_top_k(given: Mapping[str, Any]) -> bool:
+    return bool(given.get("top_k", "") != "")
 
 
 def _is_nested_pair(item: Any) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Unpack, overload
@@ -11,7 +11,7 @@ from tokenizers import Encoding, Tokenizer
 
 from albert_edge.architecture.config import LabelName
 from albert_edge.bundle.bundle import Bundle
-from albert_edge.errors import UsageError
+from albert_edge.errors import InputError, UsageError
 from albert_edge.runtime.parameters import (
     Cut,
     Truncation,
@@ -33,6 +33,8 @@ from albert_edge.runtime.tasks.entities import (
 from albert_edge.runtime.text import TextEncoder, token_arrays
 from albert_edge.runtime.vectors import softmax
 
+Offsets = Sequence[tuple[int, int]]
+
 
 class Parameters(Truncation, total=False):
     """The parameters of a call. With a stride, `max_length` is that of a window.
@@ -48,6 +50,8 @@ class Parameters(Truncation, total=False):
             there are no windows, and such a text is an error.
         is_split_into_words: Whether an item is a list of words instead of a text.
         delimiter: Joins the words to the text that start and end refer to; by default one space.
+        offset_mapping: Where each token begins and ends in the text, special tokens included, in
+            place of what the tokenizer found; for a call with one text.
     """
 
     aggregation_strategy: str | None
@@ -55,6 +59,7 @@ class Parameters(Truncation, total=False):
     stride: int | None
     is_split_into_words: bool
     delimiter: str | None
+    offset_mapping: Offsets | list[Offsets] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +70,7 @@ class Checked:
     ignore_labels: Collection[str]
     stride: int | None
     delimiter: str | None
+    offsets: Offsets | None
     cut: Cut
 
 
@@ -80,6 +86,7 @@ class TokenClassification(Task):
     """See `transformers.TokenClassificationPipeline`, whose answers these are."""
 
     accepts = Parameters
+    unset_by_none = frozenset(Parameters.__annotations__)
 
     def __init__(self, bundle: Bundle) -> None:
         self.labels = bundle.manifest.labels
@@ -103,13 +110,18 @@ class TokenClassification(Task):
             ignore_labels=["O"] if ignored is None else ignored,
             stride=stride,
             delimiter=delimiter if given.get("is_split_into_words") else None,
+            offsets=_read_offsets(given.get("offset_mapping"), stride),
             cut=read_cut(given),
         )
 
     def arrange(self, inputs: Any, parameters: Checked) -> Any:
         """Turn the words of one text into a list with one item."""
         words = parameters.delimiter is not None and isinstance(inputs, list)
-        return [inputs] if words and not all(isinstance(item, list) for item in inputs) else inputs
+        if words and not all(isinstance(item, list) for item in inputs):
+            return [inputs]
+        if parameters.offsets is not None and isinstance(inputs, list) and len(inputs) > 1:
+            raise invalid("offset_mapping", "given", "Call once for each text that has offsets.")
+        return inputs
 
     def encode(self, encoder: TextEncoder, item: Any, parameters: Checked) -> Windows:
         """Tokenize a text, or a list of words."""
@@ -123,7 +135,10 @@ class TokenClassification(Task):
             text = parameters.delimiter.join(item)
             lengths = (len(word) + len(parameters.delimiter) for word in item)
             starts = list(accumulate(lengths, initial=0))
-        windows = tuple(tuple(_tokens(encoder, window, text, starts)) for window in encodings)
+        windows = tuple(
+            tuple(_tokens(encoder, window, parameters.offsets, text, starts))
+            for window in encodings
+        )
         context = Context(windows, _joiner(encoder.tokenizer))
         return Windows(tuple(map(token_arrays, encodings)), context)
 
@@ -140,8 +155,22 @@ class TokenClassification(Task):
         return merge_windows(entities) if len(context.windows) > 1 else entities
 
 
+def _read_offsets(given: Any, stride: int | None) -> Offsets | None:
+    """Check offset_mapping: the offsets of a text, or a list with those of one text."""
+    if not given:
+        return None
+    offsets = given if isinstance(given[0], tuple) else given[0]
+    if stride is not None or not all(len(pair) == 2 for pair in offsets):
+        raise invalid("offset_mapping", given, "Give a (start, end) for each token, no stride.")
+    return [(int(start), int(end)) for start, end in offsets]
+
+
 def _tokens(
-    encoder: TextEncoder, encoding: Encoding, text: str, starts: list[int] | None
+    encoder: TextEncoder,
+    encoding: Encoding,
+    offsets: Offsets | None,
+    text: str,
+    starts: list[int] | None,
 ) -> Iterator[Token]:
     """Yield the tokens of a window; offsets in words are moved by the `starts` of the words."""
     # WordPiece marks pieces inside a word. With other vocabularies a token without a space before
@@ -149,9 +178,15 @@ def _tokens(
     marks_pieces = bool(getattr(encoder.tokenizer.model, "continuing_subword_prefix", None))
     unknown = encoder.tokenizer.token_to_id(encoder.setting("unk_token", ""))
     columns = (encoding.ids, encoding.special_tokens_mask, encoding.offsets, encoding.word_ids)
-    for index, (token, special, (start, end), word) in enumerate(zip(*columns, strict=True)):
+    for index, (token, special, found, word) in enumerate(zip(*columns, strict=True)):
         if special:
             continue
+        if offsets is not None and index >= len(offsets):
+            raise InputError(
+                f"The text has {len(encoding.ids)} tokens, and offset_mapping {len(offsets)}.",
+                tip="Give the offsets of every token, also of special tokens.",
+            )
+        start, end = found if offsets is None else offsets[index]
         if starts is not None and word is not None:
             start, end = start + starts[word], end + starts[word]
         if token == unknown:

@@ -73,6 +73,8 @@ class ZeroShotClassification(Task):
     """
 
     accepts = Parameters
+    positional = ("inputs", "candidate_labels")
+    unset_by_none = ("candidate_labels",)
 
     def __init__(self, bundle: Bundle) -> None:
         names = [*map(str, bundle.manifest.labels)]
@@ -176,25 +178,21 @@ class ZeroShotClassificationPipeline(Pipeline):
     task = "zero-shot-classification"
     kind = ZeroShotClassification
 
-    @overload
-    def __call__(
-        self, inputs: str, candidate_labels: Labels = None, **given: Unpack[Given]
-    ) -> Answer: ...
-    @overload
-    def __call__(
-        self, inputs: list[str], candidate_labels: Labels = None, **given: Unpack[Given]
-    ) -> list[Answer]: ...
-    @overload
-    def __call__(
-        self, inputs: Items[str], candidate_labels: Labels = None, **given: Unpack[Given]
-    ) -> Iterator[Answer]: ...
-    def __call__(self, inputs: Any = None, candidate_labels: Any = None, **parameters: Any) -> Any:
-        if candidate_labels is not None:
-            parameters["candidate_labels"] = candidate_labels
-        return super().__call__(inputs, **parameters)
-
     if TYPE_CHECKING:
 
+        @overload
+        def __call__(
+            self, inputs: str, candidate_labels: Labels = None, **given: Unpack[Given]
+        ) -> Answer: ...
+        @overload
+        def __call__(
+            self, inputs: list[str], candidate_labels: Labels = None, **given: Unpack[Given]
+        ) -> list[Answer]: ...
+        @overload
+        def __call__(
+            self, inputs: Items[str], candidate_labels: Labels = None, **given: Unpack[Given]
+        ) -> Iterator[Answer]: ...
+        def __call__(self, inputs: Any, candidate_labels: Any = None, **given: Any) -> Any: ...
         @overload
         async def acall(self, inputs: str, **given: Unpack[Parameters]) -> Answer: ...
         @overload

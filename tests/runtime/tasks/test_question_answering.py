@@ -492,7 +492,7 @@ def test_the_longest_stride(english: Both) -> None:
     compare(english, question="Who?", context="Sarah", max_seq_len=32, doc_stride=29)
 
 
-@pytest.mark.parametrize("name", ["truncation", "topk", "data", "max_length"])
+@pytest.mark.parametrize("name", ["truncate", "k", "datas", "max_len"])
 def test_an_unknown_parameter_is_refused(english: Both, name: str) -> None:
     with pytest.raises(UsageError, match=f"no parameter {name}"):
         english.ours(ITEM, **{name: 1})

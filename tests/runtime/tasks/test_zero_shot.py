@@ -383,7 +383,7 @@ def test_lone_surrogates_are_refused(english: Both) -> None:
         english.ours("fine", ["fine", "\ud800"])
 
 
-@pytest.mark.parametrize("name", ["truncate", "top_k", "multi_class"])
+@pytest.mark.parametrize("name", ["truncate", "top_k", "multiclass"])
 def test_an_unknown_parameter_is_refused(english: Both, name: str) -> None:
     with pytest.raises(UsageError, match=f"no parameter {name}"):
         english.ours("text", LABELS, **{name: True})
