@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -16,10 +16,13 @@ Join = Callable[[list[str]], str]
 
 
 class Entity(TypedDict):
-    """A token (entity, index) or a group of neighbouring tokens (entity_group), with its place."""
+    """A token (entity, index) or a group of neighbouring tokens (entity_group), with its place.
 
-    entity: NotRequired[LabelName]
-    entity_group: NotRequired[LabelName]
+    A label is a string unless config.json has another value.
+    """
+
+    entity: NotRequired[str | Any]
+    entity_group: NotRequired[str | Any]
     score: float
     index: NotRequired[int]
     word: str

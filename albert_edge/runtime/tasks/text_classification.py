@@ -19,7 +19,6 @@ from typing import (
 import numpy as np
 import numpy.typing as npt
 
-from albert_edge.architecture.config import LabelName
 from albert_edge.bundle.bundle import Bundle
 from albert_edge.bundle.manifest import Manifest
 from albert_edge.records import TEXT_OR_PAIR
@@ -47,9 +46,9 @@ class Pair(TypedDict):
 
 
 class Label(TypedDict):
-    """A label, and how well it fits."""
+    """A label, and how well it fits. A label is a string unless config.json has another value."""
 
-    label: LabelName
+    label: str | Any
     score: float
 
 
