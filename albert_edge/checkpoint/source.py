@@ -6,11 +6,18 @@ A name is that of a folder, the short name of a known checkpoint (models/), or a
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from albert_edge.bundle.sentence_layout import MODEL_CONFIG, MODULES, transformer_folder
 from albert_edge.checkpoint.formats import FORMATS
+from albert_edge.checkpoint.lora import (
+    ADAPTER_CONFIG,
+    ADAPTER_FORMATS,
+    is_adapter,
+    read_base_name,
+)
+from albert_edge.checkpoint.original_files import ORIGINAL_FILES
 from albert_edge.checkpoint.recipes import Recipe, models_folder, read_recipes
 from albert_edge.errors import (
     Argument,
@@ -21,14 +28,17 @@ from albert_edge.errors import (
     UsageError,
 )
 
-# All files that a bundle can need, besides the weights. None of them is code.
-_SMALL_FILES = (
-    "config.json",
+TOKENIZER_FILES = (
     "tokenizer*.json",
     "special_tokens_map.json",
     "added_tokens.json",
     "spiece.model",
     "vocab.txt",
+)
+# All files that a bundle can need, besides the weights. None of them is code.
+SMALL_FILES = (
+    "config.json",
+    *TOKENIZER_FILES,
     # The layout of sentence-transformers, with a folder for each module.
     MODULES,
     MODEL_CONFIG,
@@ -36,7 +46,13 @@ _SMALL_FILES = (
     "[0-9]*_*/*.json",
     "[0-9]*_*/spiece.model",
     "[0-9]*_*/vocab.txt",
-    *(f"[1-9]*_*/{row.file}" for row in FORMATS),
+    *(f"[1-9]*_*/{row.file}" for row in FORMATS if row.is_standard),
+)
+# Of adapters, and of the programs that ALBERT was published with.
+_ORIGINAL_FILES = (
+    ADAPTER_CONFIG,
+    *(row.file for row in ADAPTER_FORMATS),
+    *(f"{place}{pattern}" for place in ("", "assets/") for pattern in ORIGINAL_FILES),
 )
 _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
@@ -51,6 +67,7 @@ class Source:
         name: The hub id, the short name of an included model, or the name of the folder.
         revision: The commit of the hub, or None for a folder.
         head: The head in its recipe, or None without a recipe.
+        base: What was adapted, if `folder` holds an adapter.
     """
 
     root: Path
@@ -58,22 +75,62 @@ class Source:
     name: str
     revision: str | None = None
     head: str | None = None
+    base: Source | None = None
 
 
-def find_source(source: str, revision: str | None = None) -> Source:
+def find_source(source: str, revision: str | None = None, base: str | None = None) -> Source:
     """Find a checkpoint, downloading it if it is neither a folder nor cached.
 
     Args:
         source: A folder, a short name, or a hub id.
         revision: Branch, tag or commit of the hub; the main branch if None.
+        base: What the adapter in `source` adapts, as `source`; if None, the weights beside it, or
+            else what its adapter_config.json names.
 
     Raises:
-        UsageError: A revision for a folder, or a name that is neither a folder nor a hub id.
+        UsageError: A revision for a folder, a base for what is not an adapter, or a name that is
+            neither a folder nor a hub id.
         CheckpointError: The folder does not exist, or its modules.json is damaged.
         SourceUnreachableError: The hub cannot be reached or does not have it.
         MissingExtraError: huggingface_hub is not installed.
         ConfigError: The checkpoint is not the one that its recipe describes.
     """
+    found = _find(source, revision)
+    if is_adapter(found.folder):
+        return replace(found, base=_find_base(found, base))
+    if base is not None:
+        raise UsageError(
+            Message(Argument("base", base), f" has no meaning: {source} is not an adapter."),
+            tip=f"Leave it out, or name a folder with {ADAPTER_CONFIG}.",
+        )
+    return found
+
+
+def _find_base(adapter: Source, name: str | None) -> Source:
+    """Find the base of an adapter: the one named, the weights beside it, or its configuration's."""
+    if name is not None:
+        base = _find(name, None)
+    elif any(row.files(adapter.folder) for row in FORMATS):
+        return replace(adapter, base=None)
+    else:
+        named, revision = read_base_name(adapter.folder)
+        tip = Message("Name its base with ", Argument("base"), ".")
+        if not named:
+            raise UsageError(f"{adapter.folder / ADAPTER_CONFIG} names no base.", tip=tip)
+        try:
+            base = _find(named, revision)
+        except (CheckpointError, SourceUnreachableError, UsageError) as error:
+            place = f"The base in {adapter.folder / ADAPTER_CONFIG}: "
+            raise type(error)(Message(place, error.message), tip=tip) from error
+    if is_adapter(base.folder):
+        raise CheckpointError(
+            f"The base {base.name} is itself an adapter.",
+            tip=Message("Name the checkpoint that was adapted with ", Argument("base"), "."),
+        )
+    return base
+
+
+def _find(source: str, revision: str | None) -> Source:
     if not source:
         raise UsageError("The source is empty.", tip="Name a folder, a short name or a hub id.")
     recipe = read_recipes().get(source)
@@ -133,7 +190,7 @@ def _download(name: str, revision: str | None) -> Path:
     try:
         for row in FORMATS:
             in_module = (f"0_*/{pattern}" for pattern in row.patterns)
-            folder = fetch(*_SMALL_FILES, *row.patterns, *in_module)
+            folder = fetch(*SMALL_FILES, *_ORIGINAL_FILES, *row.patterns, *in_module)
             if row.files(transformer_folder(folder)):
                 break
     except HFValidationError as error:

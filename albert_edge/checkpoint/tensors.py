@@ -13,7 +13,7 @@ from albert_edge.architecture.config import AlbertConfig, default_labels, read_c
 from albert_edge.architecture.heads import has_row_per_class
 from albert_edge.architecture.weights import belongs_to_head, find_weight
 from albert_edge.checkpoint.formats import read_headers
-from albert_edge.checkpoint.formats.base import Shape, StoredTensor
+from albert_edge.checkpoint.formats.base import FLOATS, Shape, StoredTensor
 from albert_edge.checkpoint.names import (
     BODY,
     BUFFERS,
@@ -26,7 +26,6 @@ from albert_edge.errors import Argument, CheckpointError, Message
 
 Array = npt.NDArray[np.float32]
 
-_FLOATS = frozenset({"F16", "BF16", "F32", "F64"})
 _NAME_OF_TIED = {original: tied for tied, original in TIED.items()}
 # Tensors that the message about a missing one lists.
 _MOST = 5
@@ -170,7 +169,7 @@ class Checkpoint:
         stored = self.stored.get(self._stored_name(name))
         if stored is None:
             raise self._missing(name, shape)
-        if stored.dtype not in _FLOATS:
+        if stored.dtype not in FLOATS:
             raise CheckpointError(
                 f"{stored.file}: tensor {stored.name} holds {stored.dtype} values of shape "
                 f"{_show(stored.shape)}; expected F32, F16 or BF16 of shape {_show(shape)}.",

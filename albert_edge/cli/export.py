@@ -9,10 +9,11 @@ from albert_edge.cli.options import (
     ExportTask,
     Force,
     Json,
+    Origin,
     Out,
-    Revision,
     Source,
     Verify,
+    grouped,
 )
 from albert_edge.cli.printing import megabytes, note, print_json
 
@@ -20,11 +21,13 @@ from albert_edge.cli.printing import megabytes, note, print_json
 _MOST = 10
 
 
+@grouped
 def export(
     source: Source,
     out: Out = None,
+    *,
     task: ExportTask = "auto",
-    revision: Revision = None,
+    origin: Origin,
     exporter: Exporter = "native",
     verify: Verify = False,
     force: Force = False,
@@ -37,7 +40,8 @@ def export(
         source,
         out,
         task=task,
-        revision=revision,
+        revision=origin.revision,
+        base=origin.base,
         exporter=exporter,
         verify=verify,
         force=force,
@@ -48,6 +52,8 @@ def export(
         return
     what = report.task or report.head
     note(f"Exported {report.source} for {what}: {megabytes(report.model_bytes)}.")
+    if report.base:
+        note(f"Merged the adapter into {report.base}.")
     if report.largest_difference is not None:
         note(f"Largest difference from transformers: {report.largest_difference:.1e}.")
     if report.unused:

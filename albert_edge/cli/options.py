@@ -29,7 +29,6 @@ Out = Annotated[
 ExportTask = Annotated[
     str, typer.Option(help="A head or a pipeline task; auto reads the head from config.json.")
 ]
-Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit on the hub.")]
 Exporter = Annotated[
     Literal["native", "optimum"],
     typer.Option(help="native builds the graph from the weights; optimum traces it with torch."),
@@ -110,6 +109,20 @@ DemoFolder = Annotated[
     Path | None, typer.Argument(help="Where to keep the bundle (default: it is removed).")
 ]
 Plot = Annotated[Path | None, typer.Option(help="Also draw the results: .svg, .png or .html.")]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Origin:
+    """Which checkpoint `export` reads, besides its name."""
+
+    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit on the hub.")] = None
+    base: Annotated[
+        str | None,
+        typer.Option(
+            help="What the LoRA adapter in SOURCE adapts (default: the weights beside it, or what "
+            "adapter_config.json names)."
+        ),
+    ] = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

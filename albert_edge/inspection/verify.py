@@ -12,6 +12,7 @@ from albert_edge.architecture.config import AlbertConfig, read_config
 from albert_edge.bundle.bundle import Bundle, open_bundle
 from albert_edge.check.parity import compare, sample_inputs, transformers_run
 from albert_edge.checkpoint.source import find_source
+from albert_edge.checkpoint.standard_layout import standard_layout
 from albert_edge.checkpoint.tensors import open_checkpoint
 from albert_edge.errors import QualityError
 from albert_edge.progress import Progress, progress_bar
@@ -81,10 +82,10 @@ def _require_same_geometry(bundle: AlbertConfig, checkpoint: AlbertConfig, again
 def _compare(bundle: Bundle, against: str, report: Progress) -> dict[str, float]:
     head = bundle.manifest.head
     config = read_config(bundle.listed("config.json"))
-    checkpoint = find_source(against).folder
-    _require_same_geometry(config, open_checkpoint(checkpoint).config, against)
     inputs = sample_inputs(config, head)
-    expected = list(map(transformers_run(checkpoint, head), inputs))
+    with standard_layout(find_source(against)) as checkpoint:
+        _require_same_geometry(config, open_checkpoint(checkpoint.folder).config, against)
+        expected = list(map(transformers_run(checkpoint.folder, head), inputs))
     differences = {}
     variants = [
         variant

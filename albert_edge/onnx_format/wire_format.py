@@ -54,19 +54,19 @@ def located_fields(message: memoryview) -> Iterator[tuple[int, int, Value]]:
     """Read the fields of a message: number, position of the first byte after the key, value."""
     at = 0
     while at < len(message):
-        key, at = _read_varint(message, at)
+        key, at = read_varint(message, at)
         if not 8 <= key < 2**32:
             raise ValueError(f"field number {key >> 3} at byte {at}")
         start = at
         match key & 7:
             case 0:
-                value, at = _read_varint(message, at)
+                value, at = read_varint(message, at)
                 yield key >> 3, start, value
                 continue
             case 1:
                 length = 8
             case 2:
-                length, at = _read_varint(message, at)
+                length, at = read_varint(message, at)
             case 5:
                 length = 4
             case kind:
@@ -77,7 +77,8 @@ def located_fields(message: memoryview) -> Iterator[tuple[int, int, Value]]:
         at += length
 
 
-def _read_varint(message: memoryview, at: int) -> tuple[int, int]:
+def read_varint(message: memoryview, at: int) -> tuple[int, int]:
+    """Read a number of seven bits a byte: the number, and the position after it."""
     if (value := message[at]) < 0x80:  # most are this short
         return value, at + 1
     value = shift = 0
@@ -99,7 +100,7 @@ def integers(value: Value) -> Iterator[int]:
         return
     at = 0
     while at < len(value):
-        integer, at = _read_varint(value, at)
+        integer, at = read_varint(value, at)
         yield integer
 
 

@@ -19,6 +19,7 @@ from albert_edge.architecture.heads import (
 from albert_edge.bundle.change import Change, change, is_committed
 from albert_edge.bundle.manifest import MANIFEST, MODEL, PORTABLE, Manifest, Variant
 from albert_edge.checkpoint.source import Source, find_source
+from albert_edge.checkpoint.standard_layout import standard_layout
 from albert_edge.checkpoint.tensors import Checkpoint, open_checkpoint
 from albert_edge.checkpoint.tokenizer import TokenizerFiles, read_tokenizer
 from albert_edge.choices import require_choice
@@ -48,6 +49,7 @@ class ExportReport:
         task: What a pipeline does with it by default, if a task was named.
         source: Where the checkpoint came from.
         revision: The commit of the hub, or None.
+        base: Where the base of an adapter came from, or None.
         exporter: "native" or "optimum".
         weight_bytes: Size of the weights in float32, or None if the exporter does not report it.
         model_bytes: Size of the model and its external data.
@@ -65,6 +67,7 @@ class ExportReport:
     task: str | None
     source: str
     revision: str | None
+    base: str | None
     exporter: Exporter
     weight_bytes: int | None
     model_bytes: int
@@ -80,12 +83,13 @@ class ExportReport:
         return f"ExportReport('{self.bundle}': {self.task or self.head}, {size})"
 
 
-def export(
+def export(  # noqa: PLR0913  (all but two are options, by keyword)
     source: str | os.PathLike[str],
     out: str | os.PathLike[str] | None = None,
     *,
     task: str = "auto",
     revision: str | None = None,
+    base: str | os.PathLike[str] | None = None,
     exporter: Exporter = "native",
     verify: bool = False,
     force: bool = False,
@@ -100,6 +104,8 @@ def export(
             such as "sentence-embeddings", which the bundle then answers by default; or "auto" to
             take it from config.json's architectures or, where it has none, from the weights.
         revision: Branch, tag or commit of the hub.
+        base: The checkpoint that the LoRA adapter in `source` adapts, in which it is merged; by
+            default the weights beside it, or else the base that its adapter_config.json names.
         exporter: "native" writes the graph itself, without torch; "optimum" traces it with
             optimum, for heads that are not one of transformers' own.
         verify: Whether to compare the answers with transformers before the bundle is written.
@@ -111,22 +117,23 @@ def export(
         AlbertEdgeError: See `albert_edge.errors`; nothing was written then.
     """
     require_choice("exporter", exporter, Exporter)
-    checkpoint = find_source(os.fspath(source), revision)
-    folder = Path(out) if out is not None else Path(checkpoint.name.rpartition("/")[2])
+    found = find_source(os.fspath(source), revision, None if base is None else os.fspath(base))
+    folder = Path(out) if out is not None else Path(found.name.rpartition("/")[2])
     _refuse_to_overwrite(folder, force=force)
-    stored = open_checkpoint(checkpoint.folder)
-    head, chosen_task = _choose_head(task, stored, checkpoint)
-    tokenizer = read_tokenizer(checkpoint.folder)
-    write_model = _EXPORTERS[exporter].prepare(stored, head)
-    job = _Export(
-        checkpoint, stored, head, chosen_task, exporter, tokenizer, only_head=task == head
-    )
-    with change(folder) as pending, progress_bar(progress, unit="bytes") as report:
-        neighbours = job.write_neighbours(pending)
-        path = pending.path(PORTABLE_FILE)
-        written = write_model(path, partial(report, "writing weights"))
-        measured = job.verify(written) if verify else {}
-        pending.manifest = job.manifest(neighbours, pending, written, measured)
+    with standard_layout(found) as checkpoint:
+        stored = open_checkpoint(checkpoint.folder)
+        head, chosen_task = _choose_head(task, stored, checkpoint)
+        tokenizer = read_tokenizer(checkpoint.folder)
+        write_model = _EXPORTERS[exporter].prepare(stored, head)
+        job = _Export(
+            checkpoint, stored, head, chosen_task, exporter, tokenizer, only_head=task == head
+        )
+        with change(folder) as pending, progress_bar(progress, unit="bytes") as report:
+            neighbours = job.write_neighbours(pending)
+            path = pending.path(PORTABLE_FILE)
+            written = write_model(path, partial(report, "writing weights"))
+            measured = job.verify(written) if verify else {}
+            pending.manifest = job.manifest(neighbours, pending, written, measured)
     return job.report(folder, written, pending.manifest.variants[0])
 
 
@@ -228,6 +235,7 @@ class _Export:
             task=self.task,
             source=self.source.name,
             revision=self.source.revision,
+            base=self.source.base.name if self.source.base else None,
             exporter=self.exporter,
             weight_bytes=written.weight_bytes,
             model_bytes=variant.bytes,

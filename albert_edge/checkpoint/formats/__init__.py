@@ -5,14 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 
 from albert_edge.checkpoint.formats.base import Format, StoredTensor
+from albert_edge.checkpoint.formats.flax import read_flax
+from albert_edge.checkpoint.formats.keras import read_keras
 from albert_edge.checkpoint.formats.pickle import read_pickle
 from albert_edge.checkpoint.formats.safetensors import read_safetensors
+from albert_edge.checkpoint.formats.tensorflow import TensorFlowFormat, read_tensorflow
 from albert_edge.errors import CheckpointError
 
 # In order of preference.
 FORMATS = (
     Format("model.safetensors", read_safetensors),
     Format("pytorch_model.bin", read_pickle),
+    Format("tf_model.h5", read_keras, is_standard=False),
+    Format("flax_model.msgpack", read_flax, is_standard=False),
+    TensorFlowFormat("*.ckpt*.index", read_tensorflow, is_standard=False),
 )
 
 

@@ -15,6 +15,9 @@ from albert_edge.json_fields import read_object
 
 Shape = tuple[int, ...]
 
+# Types of weights, as safetensors spells them.
+FLOATS = frozenset({"F16", "BF16", "F32", "F64"})
+
 COPY_AGAIN = "Copy or download the checkpoint again."
 
 
@@ -46,10 +49,12 @@ class Format:
             their index the same name followed by ".index.json".
         read: Reads the headers of a file. Raises CheckpointError if it is damaged or hostile, and
             MissingExtraError if the package that reads it is not installed.
+        is_standard: Whether transformers reads it with torch only.
     """
 
     file: str
     read: Callable[[Path], list[StoredTensor]]
+    is_standard: bool = True
 
     @property
     def patterns(self) -> tuple[str, ...]:

@@ -1,0 +1,88 @@
+"""tf_model.h5, as transformers' TensorFlow classes save it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from albert_edge.checkpoint.formats.base import COPY_AGAIN, StoredTensor
+from albert_edge.checkpoint.formats.layout import in_pytorch_layout, pytorch_name
+from albert_edge.errors import CheckpointError, MissingExtraError
+
+_TYPES = {np.dtype("float16"): "F16", np.dtype("float32"): "F32", np.dtype("float64"): "F64"}
+
+
+def keras_name(variable: str) -> str:
+    """Return PyTorch's name of a variable of transformers' TensorFlow classes.
+
+    >>> keras_name("tf_albert_model/encoder/albert_layer_groups_._0/albert_layers_._1/ffn/bias:0")
+    'encoder.albert_layer_groups.0.albert_layers.1.ffn.bias'
+    """
+    _, _, name = variable.removesuffix(":0").replace("_._", "/").partition("/")
+    return pytorch_name((name or variable).split("/"))
+
+
+def with_used_bias(tensors: dict[str, StoredTensor]) -> dict[str, StoredTensor]:
+    """Keep the bias of the vocabulary's scores that TFAlbertMLMHead adds; it has another, unused.
+
+    Args:
+        tensors: Tensors by their name in PyTorch, where the two are one.
+    """
+    if used := tensors.pop("predictions.decoder.bias", None):
+        tensors["predictions.bias"] = replace(used, name="predictions.bias")
+    return tensors
+
+
+def read_keras(path: Path) -> list[StoredTensor]:
+    """Read the headers of an .h5 file."""
+    try:
+        import h5py
+    except ImportError:
+        raise MissingExtraError("h5py", extra="formats", purpose=f"Reading {path.name}") from None
+    tensors: dict[str, StoredTensor] = {}
+
+    def visit(where: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset):
+            # A layer's group, then the name of the variable. What layers share is saved by each.
+            tensor = _stored(path, where.partition("/")[2], item)
+            tensors.setdefault(tensor.name, tensor)
+
+    try:
+        with h5py.File(path) as file:
+            file.visititems(visit)
+    except CheckpointError:
+        raise
+    except Exception as error:  # a malformed file can raise any class
+        raise _damaged(path, error) from error
+    return list(with_used_bias(tensors).values())
+
+
+def _stored(path: Path, variable: str, dataset: Any) -> StoredTensor:
+    if dataset.external or dataset.is_virtual or dataset.nbytes > path.stat().st_size:
+        raise CheckpointError(
+            f"{path}: the values of {variable} are not in it.",
+            tip="Do not use this checkpoint: it points outside its file.",
+        )
+    where, kind = dataset.name, dataset.dtype
+
+    def read() -> npt.NDArray[Any]:
+        import h5py
+
+        try:
+            with h5py.File(path) as file:
+                return np.asarray(file[where])
+        except Exception as error:
+            raise _damaged(path, error) from error
+
+    stored = StoredTensor(
+        path.name, variable.removesuffix(":0"), _TYPES.get(kind, str(kind)), dataset.shape, read
+    )
+    return in_pytorch_layout(stored, keras_name(variable))
+
+
+def _damaged(path: Path, error: Exception) -> CheckpointError:
+    return CheckpointError(f"{path} is damaged: {error}", tip=COPY_AGAIN)

@@ -1,0 +1,83 @@
+"""Configuration and tokenizer beside a TensorFlow checkpoint, as its program names and means them.
+
+The programs are google-research/albert and brightmart/albert_zh; a TF-Hub module has the files in
+assets/.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from albert_edge.checkpoint.formats.base import StoredTensor
+from albert_edge.checkpoint.formats.tensorflow import WORDS
+from albert_edge.errors import CheckpointError
+
+_CONFIGS = "albert_config*.json"
+# Their pattern -> what transformers calls them.
+_TOKENIZERS = {"*.model": "spiece.model", "vocab*.txt": "vocab.txt"}
+# The bias of a head -> transformers' class with this head.
+_CLASSES = {
+    "qa_outputs.bias": "AlbertForQuestionAnswering",
+    "classifier.bias": "AlbertForSequenceClassification",
+    "sop_classifier.classifier.bias": "AlbertForPreTraining",
+    "predictions.bias": "AlbertForMaskedLM",
+}
+ORIGINAL_FILES = (_CONFIGS, *_TOKENIZERS)
+
+
+def find_config(folder: Path) -> Path | None:
+    """Find the configuration, or return None if there is none.
+
+    Raises:
+        CheckpointError: There are several.
+    """
+    return _only(folder, _CONFIGS)
+
+
+def find_tokenizer_files(folder: Path) -> dict[str, Path]:
+    """Find the files of the tokenizer, by the names that transformers gives them.
+
+    Raises:
+        CheckpointError: There are several of a kind.
+    """
+    found = {
+        name: _only(folder, pattern)
+        for pattern, name in _TOKENIZERS.items()
+        if not (folder / name).is_file()
+    }
+    return {name: path for name, path in found.items() if path}
+
+
+def _only(folder: Path, pattern: str) -> Path | None:
+    found = [path for place in (folder, folder / "assets") for path in place.glob(pattern)]
+    if len(found) > 1:
+        raise CheckpointError(
+            f"{folder} has several files {pattern}: {', '.join(path.name for path in found)}.",
+            tip="Keep the one that belongs to the weights.",
+        )
+    return next(iter(found), None)
+
+
+def as_transformers_config(
+    values: Mapping[str, Any], tensors: Mapping[str, StoredTensor]
+) -> dict[str, Any]:
+    """Return the fields of config.json for a configuration of these programs.
+
+    Args:
+        values: Its fields.
+        tensors: The weights that it belongs to, by canonical name.
+    """
+    config = {**values, "model_type": "albert"}
+    # get_activation() in both programs: their gelu is the approximation by tanh.
+    if str(config.setdefault("hidden_act", "gelu")).lower() == "gelu":
+        config["hidden_act"] = "gelu_new"
+    if words := tensors.get(WORDS):  # brightmart's are as wide as the hidden states
+        config["embedding_size"] = words.shape[-1]
+    classifier = tensors.get("classifier.bias")
+    # With one class it is STS-B's regression, or RACE's choice; the user knows.
+    if classifier is None or classifier.shape != (1,):
+        bias = next(filter(tensors.__contains__, _CLASSES), None)
+        config["architectures"] = [_CLASSES[bias] if bias else "AlbertModel"]
+    return config

@@ -1,0 +1,180 @@
+"""A checkpoint in any accepted layout -> a folder as transformers' save_pretrained writes it.
+
+What reads checkpoints knows that one layout: the exporters, transformers as the reference, and
+the tokenizer. An adapter is merged into its base here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from albert_edge.architecture.weights import find_weight
+from albert_edge.bundle.sentence_layout import MODULES
+from albert_edge.checkpoint.formats import FORMATS, read_headers
+from albert_edge.checkpoint.formats.base import FLOATS, StoredTensor
+from albert_edge.checkpoint.lora import merge, read_adapter
+from albert_edge.checkpoint.names import canonical_name
+from albert_edge.checkpoint.original_files import (
+    as_transformers_config,
+    find_config,
+    find_tokenizer_files,
+)
+from albert_edge.checkpoint.source import SMALL_FILES, TOKENIZER_FILES, Source
+from albert_edge.checkpoint.tensors import open_checkpoint
+from albert_edge.errors import AlbertEdgeError, CheckpointError, ConfigError, Message
+from albert_edge.json_fields import read_object
+
+Values = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Contents:
+    """What the folder is to hold.
+
+    Attributes:
+        tensors: By canonical name.
+        config: The fields of config.json.
+        files: Configuration and tokenizer files, by their name in the folder.
+    """
+
+    tensors: Mapping[str, StoredTensor]
+    config: Values
+    files: Mapping[str, Path]
+
+
+@contextlib.contextmanager
+def standard_layout(source: Source) -> Iterator[Source]:
+    """Yield a source whose folder has the layout of transformers, a temporary one if need be.
+
+    Raises:
+        AlbertEdgeError: The adapter is unsupported or does not fit, or a file is damaged.
+    """
+    if source.base is None and _is_standard(source.folder):
+        yield source
+        return
+    with tempfile.TemporaryDirectory(prefix="albert-edge-") as scratch:
+        folder = Path(scratch)
+        try:
+            _write(folder, _contents(source))
+            yield replace(source, root=_modules_root(source), folder=folder)
+        except AlbertEdgeError as error:
+            _rename(error, folder, source.folder)
+            raise
+
+
+def _contents(source: Source) -> _Contents:
+    if source.base is None:
+        return _converted(source.folder)
+    with standard_layout(source.base) as base:
+        return _merged(source.folder, base.folder)
+
+
+def _modules_root(source: Source) -> Path:
+    """Return the folder of modules.json, which the base has if the adapter does not."""
+    if source.base is None or (source.root / MODULES).is_file():
+        return source.root
+    return source.base.root
+
+
+def _rename(error: AlbertEdgeError, folder: Path, original: Path) -> None:
+    """Let an error name the folder that the user knows instead of the temporary one."""
+    parts = (
+        part.replace(str(folder), str(original)) if isinstance(part, str) else part
+        for part in error.message.parts
+    )
+    error.message = Message(*parts)
+    error.args = (str(error.message),)
+
+
+def _is_standard(folder: Path) -> bool:
+    """Return whether transformers reads the weights of a folder, or there are none to convert."""
+    found = (row.is_standard for row in FORMATS if row.files(folder))
+    return next(found, True)
+
+
+def _converted(folder: Path) -> _Contents:
+    """Convert the weights of another framework, with the configuration of their program."""
+    tensors = {canonical_name(tensor.name): tensor for tensor in read_headers(folder)}
+    files = find_tokenizer_files(folder) | _matching(folder, SMALL_FILES)
+    if "config.json" in files:
+        return _Contents(tensors, _read_values(files["config.json"]), files)
+    if (original := find_config(folder)) is None:
+        raise ConfigError(
+            f"{folder} has no config.json and no albert_config.json.",
+            tip="Copy the configuration that belongs to the weights into it.",
+        )
+    config = as_transformers_config(_read_values(original), tensors)
+    if classifier := tensors.get("classifier.bias"):
+        _set_classes(config, *classifier.shape)
+    return _Contents(tensors, config, files)
+
+
+def _merged(folder: Path, base: Path) -> _Contents:
+    """Merge an adapter into its base; a configuration and a tokenizer beside it come first."""
+    checkpoint = open_checkpoint(base)
+    adapter = read_adapter(folder)
+    tensors = merge(checkpoint.stored, adapter, tied=checkpoint.config.tie_word_embeddings)
+    files = _matching(base, SMALL_FILES)
+    if _matching(folder, TOKENIZER_FILES):
+        for name in _matching(base, TOKENIZER_FILES):
+            del files[name]
+    files |= _matching(folder, SMALL_FILES)
+    config = dict(_read_values(files["config.json"]))
+    if adapter.class_name:
+        config["architectures"] = [adapter.class_name]
+    if classifier := adapter.replaced.get("classifier.bias"):
+        _set_classes(config, *classifier.shape)
+    return _Contents(tensors, config, files)
+
+
+def _set_classes(config: dict[str, Any], count: int) -> None:
+    """Number the classes, unless the configuration names as many."""
+    labels = config.get("id2label")
+    if count != (len(labels) if isinstance(labels, dict) else config.get("num_labels", 2)):
+        names = [f"LABEL_{index}" for index in range(count)]
+        config["id2label"] = {str(index): name for index, name in enumerate(names)}
+        config["label2id"] = {name: index for index, name in enumerate(names)}
+        config.pop("num_labels", None)
+
+
+def _read_values(path: Path) -> dict[str, Any]:
+    return read_object(path, partial(ConfigError, tip="Copy the checkpoint again.")).values
+
+
+def _matching(folder: Path, patterns: tuple[str, ...]) -> dict[str, Path]:
+    """Find the files right in a folder that match one of some patterns."""
+    found = (path for pattern in patterns if "/" not in pattern for path in folder.glob(pattern))
+    return {path.name: path for path in found if path.is_file()}
+
+
+def _write(folder: Path, contents: _Contents) -> None:
+    from safetensors.numpy import save_file
+
+    for name, path in contents.files.items():
+        shutil.copyfile(path, folder / name)
+    (folder / "config.json").write_text(json.dumps(contents.config, indent=2), encoding="utf-8")
+    tensors = {
+        name: np.ascontiguousarray(tensor.read(), dtype=np.float32)
+        for name, tensor in contents.tensors.items()
+        if _is_float(name, tensor)
+    }
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def _is_float(name: str, tensor: StoredTensor) -> bool:
+    if tensor.dtype not in FLOATS and find_weight(name):
+        raise CheckpointError(
+            f"{tensor.file}: tensor {tensor.name} holds {tensor.dtype} values; expected floats.",
+            tip="Save the checkpoint before quantizing it; albert-edge compresses it for you.",
+        )
+    return tensor.dtype in FLOATS
