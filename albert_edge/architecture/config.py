@@ -209,7 +209,11 @@ def _read_labels(fields: JsonObject) -> tuple[LabelName, ...]:
         return default_labels(_read_num_labels(fields) or 2)
     keys = class_ids(by_id.values)
     if not keys:
-        raise fields.fault("id2label", "an object from class ids 0, 1, 2, ... to labels")
+        raise fields.fault(
+            "id2label",
+            "an object from class ids 0, 1, 2, ... to labels",
+            tip="Correct it in config.json; id2label and label2id may have been confused.",
+        )
     return tuple(by_id.scalar(key) for key in keys.values())
 
 

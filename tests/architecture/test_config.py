@@ -216,6 +216,7 @@ def test_labels_of_every_type(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("field", "value", "tip"),
     [
+        ("id2label", {"NEGATIVE": 0, "POSITIVE": 1}, "id2label and label2id"),
         ("ln_type", "preln", "the code that the model was trained with"),
         ("pruned_heads", {"0": [1]}, "before its heads are pruned"),
         ("model_type", "bert", "made for that model"),
