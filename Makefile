@@ -35,7 +35,7 @@ lint: $(VENVS)/test/ready
 types: $(VENVS)/test/ready
 	$(VENVS)/test/bin/mypy
 
-unit: $(VENVS)/test/ready $(VENVS)/wheel/ready emulators browser
+unit: $(VENVS)/test/ready $(VENVS)/wheel/ready emulators browser node
 	OMP_NUM_THREADS=1 $(VENVS)/test/bin/python $(PYTEST)
 
 # The tests that compare with transformers, once more against its newest version.
@@ -102,3 +102,16 @@ $(VENVS)/browser/ready:
 		(apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
 		apt-get install -y -qq --no-install-recommends chromium)
 	chromium --version > $@
+
+# For the whole suite: without npm, the tests that compare with transformers.js are skipped.
+.PHONY: node
+node:
+	-$(MAKE) --no-print-directory $(VENVS)/node/ready
+
+# transformers.js, 18 MB.
+$(VENVS)/node/ready: $(wildcard tests/javascript/*) $(wildcard tests/javascript/stub/*)
+	rm -rf $(@D)
+	mkdir -p $(VENVS)
+	cp -R tests/javascript $(@D)
+	cd $(@D) && npm install --ignore-scripts --no-audit --no-fund --silent
+	touch $@

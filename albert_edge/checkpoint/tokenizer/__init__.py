@@ -1,14 +1,19 @@
 """A checkpoint's tokenizer -> tokenizer.json, the one form every runtime reads.
 
-    tokenizer.json ────────────────────────────┐
-    spiece.model ── spiece ──┐                 ├──> TokenizerFiles
-    vocab.txt ───────────────┴── backend ──────┘
-    tokenizer_config.json, ... ── settings
+    read        settings        tokenizer_config.json, special_tokens_map.json, added_tokens.json
+                spiece          spiece.model
+    decided     classes         which class of transformers the folder means, and its defaults
+                normalization   what settings and options change in a normalizer
+    built       unigram, wordpiece    a tokenizer from a vocabulary
+                added           special and other tokens, the template around texts
+    written     layout          what the readers of a bundle need beside tokenizer.json
+                files           all of it, in order
 
-A tokenizer.json is kept byte for byte. What is built from a bare vocabulary gives the ids that
-transformers 4 gives for the same folder, without transformers or sentencepiece.
+A tokenizer.json that already does what the folder asks for is kept byte for byte. Where
+transformers 4.57 and 5 differ, 4.57 is followed: the published checkpoints were used with 4.
 """
 
-from albert_edge.checkpoint.tokenizer.files import TokenizerFiles, build_tokenizer, read_tokenizer
+from albert_edge.checkpoint.tokenizer.files import TokenizerFiles, read_tokenizer
+from albert_edge.checkpoint.tokenizer.normalization import Overrides
 
-__all__ = ["TokenizerFiles", "build_tokenizer", "read_tokenizer"]
+__all__ = ["Overrides", "TokenizerFiles", "read_tokenizer"]

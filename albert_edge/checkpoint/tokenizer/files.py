@@ -1,40 +1,38 @@
-"""Read a checkpoint's tokenizer.json, or build it from a vocabulary; complete its settings."""
+"""A checkpoint's tokenizer -> the three tokenizer files of a bundle."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tokenizers import Tokenizer, models
 
-from albert_edge.checkpoint.tokenizer.backend import (
-    SPIECE_TOKENS,
-    WORDPIECE_TOKENS,
-    spiece_tokenizer,
-    wordpiece_tokenizer,
+from albert_edge.checkpoint.tokenizer.added import add_tokens, set_template
+from albert_edge.checkpoint.tokenizer.classes import (
+    ALBERT,
+    BERT,
+    GENERIC,
+    TokenizerClass,
+    class_of,
 )
-from albert_edge.checkpoint.tokenizer.settings import (
-    Settings,
-    Token,
-    read_settings,
-    read_tokenizer_file,
+from albert_edge.checkpoint.tokenizer.effects import keeps_accents, lowercases
+from albert_edge.checkpoint.tokenizer.layout import (
+    special_tokens,
+    tokenizer_config,
+    without_token_types,
 )
-from albert_edge.errors import CheckpointError
+from albert_edge.checkpoint.tokenizer.normalization import Overrides, with_bert_settings
+from albert_edge.checkpoint.tokenizer.settings import Settings, Token, read_settings
+from albert_edge.checkpoint.tokenizer.unigram import matching_raw_text, unigram_tokenizer
+from albert_edge.checkpoint.tokenizer.wordpiece import wordpiece_tokenizer
+from albert_edge.errors import Argument, CheckpointError, Message
 
-# With this class transformers uses tokenizer.json unchanged. The AlbertTokenizer of
-# transformers 5 rebuilds it and gives different ids around spaces.
-_GENERIC_CLASS = "PreTrainedTokenizerFast"
-_ALBERT_POSITIONS = 512
-# Paths of the machine that saved the checkpoint, and tokens that are renamed here.
-_DROPPED = (
-    "name_or_path",
-    "vocab_file",
-    "tokenizer_file",
-    "special_tokens_map_file",
-    "extra_special_tokens",
-)
+_UNCHANGED = Overrides()
+# ConvBertTokenizer of transformers 4 cannot read a tokenizer.json without a normalizer.
+_NOTHING = {"type": "Sequence", "normalizers": []}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,135 +41,149 @@ class TokenizerFiles:
 
     Attributes:
         tokenizer_json: The text of tokenizer.json; written as UTF-8 without translating line ends,
-            it is byte-identical to the checkpoint's file, if there is one.
+            it is byte-identical to the checkpoint's file, if that does all that is asked for.
         tokenizer_config: The content of tokenizer_config.json.
         special_tokens_map: The content of special_tokens_map.json.
+        tokenizer: The tokenizer that they describe.
     """
 
     tokenizer_json: str
     tokenizer_config: dict[str, Any]
     special_tokens_map: dict[str, Any]
+    tokenizer: Tokenizer = field(compare=False)
 
 
-@dataclass(frozen=True, slots=True)
-class _Vocabulary:
-    """How to build a tokenizer from a vocabulary, and transformers' class for the result."""
-
-    file: str
-    build: Callable[[Path, Settings], Tokenizer]
-    special: Mapping[str, Token]
-    tokenizer_class: str
-    clean_up: bool
-
-
-_VOCABULARIES = (
-    _Vocabulary("spiece.model", spiece_tokenizer, SPIECE_TOKENS, _GENERIC_CLASS, False),
-    _Vocabulary("vocab.txt", wordpiece_tokenizer, WORDPIECE_TOKENS, "BertTokenizer", True),
-)
-# transformers' classes that tokenize as the vocabulary implies.
-_BUILDABLE = ("AlbertTokenizer", "BertTokenizer", "PreTrainedTokenizer", "TokenizersBackend")
-
-
-def read_tokenizer(folder: Path) -> TokenizerFiles | None:
+def read_tokenizer(folder: Path, overrides: Overrides = _UNCHANGED) -> TokenizerFiles | None:
     """Read a checkpoint's tokenizer.json, else build one from spiece.model or vocab.txt.
 
     Args:
         folder: The checkpoint.
+        overrides: What is to be done otherwise than the checkpoint says.
 
     Returns:
         The three files, or None if the folder has none of these.
 
     Raises:
-        CheckpointError: A file is damaged, malformed or names remote code.
+        CheckpointError: A file is damaged, malformed, names remote code or a tokenizer that needs
+            more than its vocabulary; or an option has no effect.
     """
     path = folder / "tokenizer.json"
-    if not path.is_file():
-        return build_tokenizer(folder)
+    files = _read(path, overrides) if path.is_file() else _build(folder, overrides)
+    if files is not None:
+        _check_effect(files.tokenizer, overrides, folder)
+    return files
+
+
+def _read(path: Path, overrides: Overrides) -> TokenizerFiles:
+    """Apply to a tokenizer.json what stands beside it."""
     try:
         text = path.read_bytes().decode()
         tokenizer = Tokenizer.from_str(text)
+        content = json.loads(text)
     except Exception as error:  # tokenizers raises no narrower class
         raise CheckpointError(
             f"{path} is not a tokenizer: {error}",
             tip="Copy tokenizer.json again; one written by a newer tokenizers needs that version.",
         ) from error
-    wordpiece = isinstance(tokenizer.model, models.WordPiece)
-    settings = read_settings(folder, WORDPIECE_TOKENS if wordpiece else SPIECE_TOKENS)
-    tokenizer_class = settings.config.values.get("tokenizer_class")
-    if tokenizer_class in (None, "TokenizersBackend"):  # the latter is unknown to transformers 4
-        tokenizer_class = _GENERIC_CLASS
-    files = _complete(folder, text, tokenizer, settings, tokenizer_class=tokenizer_class)
-    stored = read_tokenizer_file(folder / "special_tokens_map.json").values
-    return replace(files, special_tokens_map=stored) if stored else files
+    folder = path.parent
+    settings = read_settings(folder, tokenizer.get_added_tokens_decoder())
+    named_class = class_of(settings, folder, has_json=True)
+    normalizer = content.get("normalizer")
+    if named_class and named_class.has_bert_settings:
+        normalizer = with_bert_settings(normalizer, settings)
+    changed: Mapping[str, Any] = {
+        **content,
+        "normalizer": overrides.apply_to_json(normalizer) or _NOTHING,
+    }
+    if not _has_token_types(settings, named_class):
+        changed = without_token_types(changed)
+    if changed != content:
+        tokenizer = Tokenizer.from_str(json.dumps(changed))
+    before = _states(tokenizer)
+    special = _special_tokens(tokenizer, settings, named_class)
+    add_tokens(tokenizer, settings, special, folder)
+    if changed == content and _states(tokenizer) == before:
+        return _files(text, content, tokenizer, settings, special)
+    text = tokenizer.to_str()
+    return _files(text, json.loads(text), tokenizer, settings, special)
 
 
-def build_tokenizer(folder: Path) -> TokenizerFiles | None:
-    """Build a checkpoint's tokenizer from spiece.model, else from vocab.txt.
-
-    Args:
-        folder: The checkpoint.
-
-    Returns:
-        The three files, or None if the folder has neither.
-
-    Raises:
-        CheckpointError: A file is damaged or malformed, or names remote code or a tokenizer that
-            needs more than its vocabulary.
-    """
-    for vocabulary in _VOCABULARIES:
-        path = folder / vocabulary.file
-        if path.is_file():
-            return _build(path, vocabulary)
-    return None
-
-
-def _build(path: Path, vocabulary: _Vocabulary) -> TokenizerFiles:
-    settings = read_settings(path.parent, vocabulary.special)
-    model_config = read_tokenizer_file(path.parent / "config.json").values
-    asked = str((model_config | settings.config.values).get("tokenizer_class") or _GENERIC_CLASS)
-    if asked.removesuffix("Fast") not in _BUILDABLE:
-        raise CheckpointError(
-            f"{path.parent} asks for {asked}, which cannot be built from {path.name} only.",
-            tip="Load it with transformers as a fast tokenizer and save_pretrained it: "
-            "its tokenizer.json is used as it is.",
-        )
-    tokenizer = vocabulary.build(path, settings)
-    return _complete(
-        path.parent,
-        tokenizer.to_str(),
-        tokenizer,
-        settings,
-        tokenizer_class=vocabulary.tokenizer_class,
-        clean_up_tokenization_spaces=settings.config.flag(
-            "clean_up_tokenization_spaces", vocabulary.clean_up
-        ),
-    )
+def _build(folder: Path, overrides: Overrides) -> TokenizerFiles | None:
+    """Build a tokenizer from the vocabulary of its class, else from the one that is there."""
+    settings = overrides.apply(read_settings(folder))
+    named_class = class_of(settings, folder, has_json=False)
+    classes = (named_class or ALBERT, ALBERT, BERT)
+    files = ((kind, folder / name) for kind in classes for name in kind.files)
+    kind, path = next(((kind, path) for kind, path in files if path.is_file()), (None, folder))
+    if kind is None:
+        return None
+    special = settings.special(kind.special)
+    if kind is ALBERT:
+        tokenizer = unigram_tokenizer(path, settings)
+        settings = matching_raw_text(settings)
+    else:
+        tokenizer = wordpiece_tokenizer(path, settings, str(special.get("unk_token")))
+    add_tokens(tokenizer, settings, special, folder)
+    set_template(tokenizer, special, folder, has_types=_has_token_types(settings, named_class))
+    text = tokenizer.to_str()
+    return _files(text, json.loads(text), tokenizer, settings, special)
 
 
-def _complete(
-    folder: Path, text: str, tokenizer: Tokenizer, settings: Settings, **fixed: str | bool | None
+def _check_effect(tokenizer: Tokenizer, overrides: Overrides, folder: Path) -> None:
+    """Check that the options did what they say; a character map can fold case, too."""
+    effects = {"keep_accents": keeps_accents, "lowercase": lowercases}
+    for option, effect in effects.items():
+        wanted = getattr(overrides, option)
+        if wanted is not None and effect(tokenizer) != wanted:
+            raise CheckpointError(
+                Message(
+                    f"{folder} does not allow ",
+                    Argument(option, wanted),
+                    ": its normalizer does the opposite in a step of another kind.",
+                ),
+                tip="Leave it out, or change the normalizer in tokenizer.json.",
+            )
+
+
+def _special_tokens(
+    tokenizer: Tokenizer, settings: Settings, named_class: TokenizerClass | None
+) -> dict[str, Token]:
+    """Return the special tokens of a tokenizer.json by role."""
+    model = type(tokenizer.model)
+    if named_class is None and model is models.Unigram:
+        return settings.special(ALBERT.special)  # as transformers does
+    if named_class is not None and named_class is not GENERIC:
+        return settings.special(named_class.special)
+    # Their roles are not named, but BERT's names mean BERT's roles, if these tokens are there.
+    usual = (ALBERT if model is models.Unigram else BERT).special
+    there = {str(token) for token in tokenizer.get_added_tokens_decoder().values()}
+    if named_class is None:
+        there |= tokenizer.get_vocab().keys()
+    names = {role: str(token) for role, token in usual.items()}
+    return settings.special({role: name for role, name in names.items() if name in there})
+
+
+def _has_token_types(settings: Settings, named_class: TokenizerClass | None) -> bool:
+    inputs = settings.config.texts("model_input_names", None)
+    if inputs is not None:
+        return "token_type_ids" in inputs
+    if settings.is_saved_by_5 and not (named_class and named_class.has_bert_settings):
+        return False
+    return named_class is None or named_class.has_token_types
+
+
+def _states(tokenizer: Tokenizer) -> dict[int, Any]:
+    """Return the added tokens with their flags, by id."""
+    added = tokenizer.get_added_tokens_decoder()
+    return {token_id: token.__getstate__() for token_id, token in added.items()}
+
+
+def _files(
+    text: str,
+    content: Mapping[str, Any],
+    tokenizer: Tokenizer,
+    settings: Settings,
+    special: Mapping[str, Token],
 ) -> TokenizerFiles:
-    """Complete the checkpoint's tokenizer_config.json with what readers of a bundle need."""
-    names: dict[str, Any] = {
-        role: str(token)
-        for role, token in settings.special.items()
-        if tokenizer.token_to_id(str(token)) is not None
-    }
-    if settings.extra:
-        names["additional_special_tokens"] = [str(token) for token in settings.extra]
-    model_config = read_tokenizer_file(folder / "config.json").values
-    positions = model_config.get("max_position_embeddings", _ALBERT_POSITIONS)
-    kept = {name: value for name, value in settings.config.values.items() if name not in _DROPPED}
-    config = {
-        "model_max_length": settings.config.values.get("max_len", positions),
-        # Without this transformers 5 omits token_type_ids.
-        "model_input_names": ["input_ids", "token_type_ids", "attention_mask"],
-        **kept,
-        **names,
-        "added_tokens_decoder": {
-            str(token_id): token.__getstate__()
-            for token_id, token in sorted(tokenizer.get_added_tokens_decoder().items())
-        },
-        **fixed,
-    }
-    return TokenizerFiles(text, config, special_tokens_map=names)
+    config = tokenizer_config(content, tokenizer, settings, special)
+    return TokenizerFiles(text, config, special_tokens(settings, special), tokenizer)

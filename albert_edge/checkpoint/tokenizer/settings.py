@@ -1,13 +1,17 @@
-"""tokenizer_config.json, special_tokens_map.json and added_tokens.json -> Settings.
+"""Read what stands beside a vocabulary or a tokenizer.json -> Settings.
 
-The three overlap. A tokenizer_config.json with `added_tokens_decoder` (transformers 4.34 and
-later) is complete; without it special_tokens_map.json overrides it and added_tokens.json adds.
+    tokenizer_config.json      class, flags, special tokens, added_tokens_decoder
+    special_tokens_map.json    special tokens, if tokenizer_config.json has no added_tokens_decoder
+    added_tokens.json          added tokens, likewise
+    config.json                class, if tokenizer_config.json names none
+
+transformers 4.34 and later writes `added_tokens_decoder`, and then reads neither of the other two.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -35,40 +39,56 @@ _TOKEN_FLAGS = ("single_word", "lstrip", "rstrip", "normalized", "special")
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The tokenizer settings of a checkpoint.
+    """The tokenizer settings of a checkpoint, without the defaults of its class.
 
     Attributes:
         config: tokenizer_config.json; empty if there is none.
-        special: The special tokens by role (`cls_token`, ...), in the order of `ROLES`.
+        model: config.json; empty if there is none.
+        named: The special tokens that the checkpoint names, by role (`cls_token`, ...); None for a
+            role that it says it does not have.
         extra: Further special tokens.
         added: Added tokens by the id the checkpoint gave them.
     """
 
     config: JsonObject
-    special: dict[str, Token]
-    extra: tuple[Token, ...]
-    added: dict[int, AddedToken]
+    model: JsonObject
+    named: Mapping[str, Token | None] = field(default_factory=dict)
+    extra: tuple[Token, ...] = ()
+    added: Mapping[int, AddedToken] = field(default_factory=dict)
 
-    def tokens(self) -> list[AddedToken]:
-        """List the tokens matched before those of the vocabulary, in the order of their ids."""
-        tokens = {str(token): token for _, token in sorted(self.added.items())}
-        special: dict[str, Token] = {}
-        for token in (*self.special.values(), *self.extra):
-            special.setdefault(str(token), token)
-        for text, token in special.items():
-            if isinstance(token, AddedToken):
-                tokens[text] = token
-            else:
-                tokens.setdefault(text, AddedToken(text, special=True))
-        return list(tokens.values())
+    @property
+    def tokenizer_class(self) -> str | None:
+        """The transformers class that the checkpoint names, without the suffix "Fast"."""
+        name = self.config.text("tokenizer_class", None) or self.model.text("tokenizer_class", None)
+        # The suffix is part of this one: it has no other form.
+        return name if name in (None, "PreTrainedTokenizerFast") else name.removesuffix("Fast")
+
+    @property
+    def is_saved_by_5(self) -> bool:
+        """Whether transformers 5 wrote tokenizer_config.json; only it writes this field."""
+        return "backend" in self.config.values or self.tokenizer_class == "TokenizersBackend"
+
+    def special(self, defaults: Mapping[str, Token]) -> dict[str, Token]:
+        """Return the special tokens by role, in the order of `ROLES`.
+
+        Args:
+            defaults: Those of the class. A name given as a text takes the flags of the default.
+        """
+        merged: dict[str, Token | None] = {**defaults, **self.named}
+        for role, token in self.named.items():
+            default = defaults.get(role)
+            if isinstance(token, str) and isinstance(default, AddedToken):
+                merged[role] = changed(default, content=token)
+        return {role: token for role in ROLES if (token := merged.get(role))}
 
 
-def read_settings(folder: Path, defaults: Mapping[str, Token]) -> Settings:
-    """Read the settings beside a vocabulary, as transformers reads them.
+def read_settings(folder: Path, known: Mapping[int, AddedToken] | None = None) -> Settings:
+    """Read the settings in a folder, as transformers reads them.
 
     Args:
         folder: The checkpoint.
-        defaults: The special tokens by role, for those that the checkpoint does not name.
+        known: The added tokens of its tokenizer.json by id. Without an `added_tokens_decoder`
+            their flags are decisive.
 
     Raises:
         CheckpointError: A file is not a JSON object, a field is malformed, or remote code is named.
@@ -80,33 +100,35 @@ def read_settings(folder: Path, defaults: Mapping[str, Token]) -> Settings:
             "and no code from a checkpoint is ever run.",
             tip="Save the tokenizer as tokenizer.json, remove auto_map and try again.",
         )
+    model = read_tokenizer_file(folder / "config.json")
     sources = [config]
     if "added_tokens_decoder" not in config.values:
         sources.append(read_tokenizer_file(folder / "special_tokens_map.json"))
     named: dict[str, Token | None] = {}
     for source in sources:
         for role in ROLES & source.values.keys():
-            value, like = source.values[role], defaults.get(role)
-            named[role] = _parse_token(value, source, role, like=like) if value else None
+            value = source.values[role]
+            named[role] = _parse_token(value, source, role) if value else None
     extra = tuple(
         token
-        for field in ("additional_special_tokens", "extra_special_tokens")
+        for name in ("additional_special_tokens", "extra_special_tokens")
         for source in sources
-        for token in _extra_tokens(source, field)
+        for token in _extra_tokens(source, name)
     )
     if len(sources) == 1:
-        added = _added_tokens(config)
-        by_text = {str(token): token for token in added.values()}
-        named = {role: by_text.get(str(token), token) for role, token in named.items()}
+        flagged = added = _added_tokens(config)
     else:
         texts = {str(token) for token in (*named.values(), *extra)}
-        added = _legacy_added_tokens(folder / "added_tokens.json", special=texts)
-    merged = {**defaults, **named}
-    special = {role: token for role in ROLES if (token := merged.get(role))}
-    special_texts = {str(token) for token in (*special.values(), *extra)}
-    for token in added.values():
-        token.special |= str(token) in special_texts
-    return Settings(config, special, extra, added)
+        flagged = dict(known or {})
+        added = _legacy_added_tokens(folder / "added_tokens.json", special=texts) | flagged
+    by_text = {str(token): token for token in flagged.values()}
+    named = {role: by_text.get(str(token), token) for role, token in named.items()}
+    return Settings(config, model, named, extra, added)
+
+
+def changed(token: AddedToken, **fields: Any) -> AddedToken:
+    """Return a token with other content or flags."""
+    return AddedToken(**{**token.__getstate__(), **fields})
 
 
 def read_tokenizer_file(path: Path) -> JsonObject:
@@ -119,13 +141,13 @@ def read_tokenizer_file(path: Path) -> JsonObject:
     return read_object(path, partial(CheckpointError, tip=tip), optional=True)
 
 
-def _extra_tokens(source: JsonObject, field: str) -> Iterator[Token]:
-    values = source.values.get(field) or []
+def _extra_tokens(source: JsonObject, name: str) -> Iterator[Token]:
+    values = source.values.get(name) or []
     # transformers 4 writes extra_special_tokens as an object, transformers 5 as a list.
     values = list(values.values()) if isinstance(values, dict) else values
     if not isinstance(values, list):
-        raise source.fault(field, "a list of tokens")
-    yield from (_parse_token(value, source, field) for value in values)
+        raise source.fault(name, "a list of tokens")
+    yield from (_parse_token(value, source, name) for value in values)
 
 
 def _added_tokens(config: JsonObject) -> dict[int, AddedToken]:
@@ -146,18 +168,15 @@ def _legacy_added_tokens(path: Path, special: set[str]) -> dict[int, AddedToken]
     }
 
 
-def _parse_token(value: Any, source: JsonObject, field: str, *, like: Token | None = None) -> Token:
-    """Parse a special token; a text takes the flags of the default that it replaces."""
-    if not isinstance(value, str):
-        return _parse_added_token(value, source, field, special=True)
-    if isinstance(like, AddedToken):
-        return _parse_added_token(like.__getstate__(), source, field, content=value)
-    return value
+def _parse_token(value: Any, source: JsonObject, name: str) -> Token:
+    if isinstance(value, str):
+        return value
+    return _parse_added_token(value, source, name, special=True)
 
 
-def _parse_added_token(value: Any, source: JsonObject, field: str, **changes: Any) -> AddedToken:
+def _parse_added_token(value: Any, source: JsonObject, name: str, **changes: Any) -> AddedToken:
     try:
-        flags = {name: value[name] for name in _TOKEN_FLAGS if name in value}
+        flags = {flag: value[flag] for flag in _TOKEN_FLAGS if flag in value}
         return AddedToken(**{"content": value["content"], **flags, **changes})
     except (TypeError, KeyError):
-        raise source.fault(field, "a text or an object with content and flags") from None
+        raise source.fault(name, "a text or an object with content and flags") from None

@@ -1,0 +1,75 @@
+"""Add the tokens that settings name, as transformers adds them when it loads a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from tokenizers import AddedToken, Tokenizer, processors
+
+from albert_edge.checkpoint.tokenizer.settings import Settings, Token
+from albert_edge.errors import CheckpointError
+
+
+def add_tokens(
+    tokenizer: Tokenizer, settings: Settings, special: Mapping[str, Token], folder: Path
+) -> None:
+    """Add special and other tokens, or give those that are there the flags they should have.
+
+    Args:
+        tokenizer: What is changed.
+        settings: The settings of the checkpoint.
+        special: Its special tokens by role, those of its class included.
+        folder: The checkpoint, for errors.
+
+    Raises:
+        CheckpointError: A token has no place at the id that the checkpoint gives it.
+    """
+    present = {str(token) for token in tokenizer.get_added_tokens_decoder().values()}
+    texts = {str(token) for token in (*special.values(), *settings.extra)}
+    tokens = {str(token): token for _, token in sorted(settings.added.items())}
+    for token in (*special.values(), *settings.extra):
+        if isinstance(token, AddedToken):
+            tokens[str(token)] = token
+        elif token not in present:
+            tokens.setdefault(token, AddedToken(token, special=True))
+    for token in tokens.values():
+        token.special = token.special or str(token) in texts
+    tokenizer.add_tokens(list(tokens.values()))
+    for token_id, token in settings.added.items():
+        actual = tokenizer.token_to_id(str(token))
+        # tokenizer.json is decisive for its own tokens.
+        if actual != token_id and str(token) not in present:
+            raise CheckpointError(
+                f"{folder}: the added token {str(token)!r} should have id {token_id}, but the "
+                f"vocabulary gives it {actual}.",
+                tip="The vocabulary is not the one the tokenizer was saved with; copy it again.",
+            )
+
+
+def set_template(
+    tokenizer: Tokenizer, special: Mapping[str, Token], folder: Path, *, has_types: bool
+) -> None:
+    """Make a text [CLS] A [SEP], and a pair [CLS] A [SEP] B [SEP].
+
+    Args:
+        tokenizer: What is changed.
+        special: The special tokens by role.
+        folder: The checkpoint, for errors.
+        has_types: Whether the token type is 1 from B on, not 0.
+
+    Raises:
+        CheckpointError: One of the two special tokens is missing.
+    """
+    cls, sep = (str(special.get(role) or "") for role in ("cls_token", "sep_token"))
+    if not cls or not sep:
+        raise CheckpointError(
+            f"{folder} names no cls_token or no sep_token to put around a text.",
+            tip="Name both in tokenizer_config.json.",
+        )
+    second = int(has_types)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"{cls}:0 $A:0 {sep}:0",
+        pair=f"{cls}:0 $A:0 {sep}:0 $B:{second} {sep}:{second}",
+        special_tokens=[(text, tokenizer.token_to_id(text)) for text in (cls, sep)],
+    )

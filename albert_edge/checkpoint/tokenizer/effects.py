@@ -1,0 +1,107 @@
+"""What a tokenizer does to texts, in words, and whether it can be what the model was trained with.
+
+A vocabulary shows how it was made: one with capitals was trained on cased text, one with vowel
+signs on text that kept them. A normalizer that removes these makes different words equal, and
+the model sees neither of them as in training.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable
+
+from tokenizers import Tokenizer
+
+from albert_edge.errors import Argument, Message
+
+# A few odd pieces are in every vocabulary.
+_SHARE_OF_CASED = 0.01
+_FEW = 3
+
+
+def describe(tokenizer: Tokenizer) -> str:
+    """Say in one line what a tokenizer does, such as "lower-cases, strips accents"."""
+    lowercase = "lower-cases" if lowercases(tokenizer) else "keeps case"
+    accents = "keeps accents" if keeps_accents(tokenizer) else "strips accents"
+    added = tokenizer.get_vocab_size(True) - tokenizer.get_vocab_size(False)
+    tokens = f", adds {added} {'token' if added == 1 else 'tokens'}" if added else ""
+    types = "" if any(tokenizer.encode("a", "b").type_ids) else ", gives no token types"
+    return f"{lowercase}, {accents}{tokens}{types}"
+
+
+def lowercases(tokenizer: Tokenizer) -> bool:
+    """Return whether it makes capitals small."""
+    return _normalize(tokenizer, "A") == "a"
+
+
+def keeps_accents(tokenizer: Tokenizer) -> bool:
+    """Return whether it leaves accents in place, composed or not."""
+    return _normalize(tokenizer, "é") != "e"
+
+
+def find_losses(tokenizer: Tokenizer) -> list[Message]:
+    """Find what normalization takes from the words of the vocabulary.
+
+    Returns:
+        A warning where distinct words become one because letters lose marks, and one where many
+        words lose their capitals.
+    """
+    words = _words(tokenizer)
+    # Most words are lower-case ASCII, which nothing changes.
+    forms = {
+        word: _normalize(tokenizer, word)
+        for word in words
+        if not (word.isascii() and word == word.lower())
+    }
+    cased = [word for word, form in forms.items() if word != form == word.lower()]
+    marked = [word for word, form in forms.items() if form not in (word, word.lower())]
+    warnings = []
+    if len(marked) > _FEW:
+        warnings.append(
+            Message(
+                f"The tokenizer strips marks that {len(marked):,} of the {len(words):,} words in "
+                f"its vocabulary have: {_example(marked, forms, words)}. If the model was trained "
+                "with them, export with ",
+                Argument("keep_accents", True),
+                ".",
+            )
+        )
+    if len(cased) > max(_FEW, _SHARE_OF_CASED * len(words)):
+        warnings.append(
+            Message(
+                f"The tokenizer lower-cases, but {len(cased):,} of the {len(words):,} words in its "
+                f"vocabulary have capitals: {_example(cased, forms, words)}. If the model was "
+                "trained with them, export with ",
+                Argument("lowercase", False),
+                ".",
+            )
+        )
+    return warnings
+
+
+def _normalize(tokenizer: Tokenizer, text: str) -> str:
+    return tokenizer.normalizer.normalize_str(text).strip() if tokenizer.normalizer else text
+
+
+def _words(tokenizer: Tokenizer) -> set[str]:
+    """Return the pieces with letters, without what marks a piece as the start of a word."""
+    added = {str(token) for token in tokenizer.get_added_tokens_decoder().values()}
+    pieces = tokenizer.get_vocab(with_added_tokens=False).keys() - added
+    words = (piece.removeprefix("##").replace("▁", "") for piece in pieces)
+    return {word for word in words if any(map(str.isalpha, word))}
+
+
+def _example(changed: Iterable[str], forms: dict[str, str], words: set[str]) -> str:
+    """Name two words that become one, or a word that becomes something else."""
+    by_form: dict[str, list[str]] = defaultdict(list)
+    for word in sorted(changed, key=lambda word: (-len(word), word)):
+        by_form[forms[word]].append(word)
+    for form, sources in by_form.items():
+        alike = [*sources, form] if form in words else sources
+        if len(alike) > 1:
+            return f"{alike[0]} and {alike[1]} both become {form}"
+    word = min(changed)
+    if unicodedata.normalize("NFC", forms[word]) == word:
+        return f"{word} is taken apart into {' + '.join(forms[word])}"
+    return f"{word} becomes {forms[word]}"

@@ -1,0 +1,125 @@
+"""spiece.model -> the tokenizer that English ALBERT was trained with.
+
+Google trained with tokenization.py of https://github.com/google-research/albert, and transformers 4
+has the same steps in AlbertTokenizer, its slow class:
+
+    join at white space, quotation marks
+    NFKD without combining marks, lower case     not with keep_accents, do_lower_case=False
+    SentencePiece
+    "2010," becomes "2010" and ","
+
+The fast class of transformers differs from it: it cuts at each `(`, `-` or `.`, and starts a new
+word after them. Here a tokenizers.Tokenizer does what the slow class does.
+"""
+
+from __future__ import annotations
+
+import sys
+import unicodedata
+from dataclasses import replace
+from functools import cache
+from itertools import groupby
+from pathlib import Path
+
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
+
+from albert_edge.checkpoint.tokenizer.settings import Settings, changed
+from albert_edge.checkpoint.tokenizer.spiece import Piece, PieceType, Spiece, read_spiece
+from albert_edge.errors import CheckpointError
+
+# Python's str.split() also takes the four separators of ASCII for white space.
+_WHITE_SPACE = r"[\s\x1c-\x1f]+"
+_UNMATCHED_PENALTY = 100.0
+# SentencePiece prefers one that a user defined to any other pieces for the same text.
+_USER_DEFINED_SCORE = -0.1
+
+
+def unigram_tokenizer(path: Path, settings: Settings) -> Tokenizer:
+    """Build the tokenizer of a SentencePiece model.
+
+    Args:
+        path: spiece.model.
+        settings: Its `do_lower_case`, `keep_accents` and `remove_space`.
+
+    Raises:
+        CheckpointError: The model is damaged or not unigram.
+    """
+    spiece = read_spiece(path)
+    try:
+        model = models.Unigram(
+            [(piece.text, _score(piece)) for piece in spiece.pieces],
+            unk_id=spiece.unk_id,
+            byte_fallback=spiece.byte_fallback,
+        )
+        normalizer = _normalizer(spiece, settings)
+    except Exception as error:  # tokenizers raises no narrower class
+        raise CheckpointError(
+            f"{path} is damaged: {error}", tip="Copy spiece.model again."
+        ) from error
+    tokenizer = Tokenizer(model)
+    tokenizer.normalizer = normalizer
+    scheme = "always" if spiece.prefix else "never"
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(
+        prepend_scheme=scheme,
+        # A word at a time is faster, but a piece may be longer than a word.
+        split=not any("▁" in piece.text[1:] for piece in spiece.pieces if _is_matched(piece)),
+    )
+    tokenizer.decoder = decoders.Metaspace(prepend_scheme=scheme)
+    return tokenizer
+
+
+def matching_raw_text(settings: Settings) -> Settings:
+    """Return the settings with added tokens as the slow class finds them: before it normalizes."""
+    added = {at: changed(token, normalized=False) for at, token in settings.added.items()}
+    return replace(settings, added=added)
+
+
+def _is_matched(piece: Piece) -> bool:
+    return piece.type in (PieceType.NORMAL, PieceType.USER_DEFINED)
+
+
+def _score(piece: Piece) -> float:
+    if piece.type == PieceType.USER_DEFINED:
+        return _USER_DEFINED_SCORE
+    ends_with_number_and_comma = piece.text.endswith(",") and piece.text[-2:-1].isdigit()
+    if ends_with_number_and_comma or not _is_matched(piece):
+        return piece.score - _UNMATCHED_PENALTY
+    return piece.score
+
+
+def _normalizer(spiece: Spiece, settings: Settings) -> normalizers.Normalizer:
+    steps: list[normalizers.Normalizer] = []
+    if settings.config.flag("remove_space", True):
+        steps += [normalizers.Replace(Regex(_WHITE_SPACE), " "), *_trim()]
+    steps += [normalizers.Replace("``", '"'), normalizers.Replace("''", '"')]
+    strips = not settings.config.flag("keep_accents", False)
+    if strips:
+        # What is neither composed nor combining, such as most vowel signs of Devanagari, stays.
+        steps += [normalizers.NFKD(), normalizers.Replace(Regex(_combining_marks()), "")]
+    if settings.config.flag("do_lower_case", True):
+        steps.append(normalizers.Lowercase())
+    if spiece.charsmap:
+        charsmap = normalizers.Precompiled(spiece.charsmap)
+        if strips and charsmap.normalize_str("e\u0301") == "é":
+            # SentencePiece composes what was decomposed; this class does so only in short runs,
+            # which takes syllables of Hangul apart.
+            steps.append(normalizers.NFC())
+        steps.append(charsmap)
+    if spiece.trims:
+        steps += [normalizers.Replace(Regex(" {2,}"), " "), *_trim()]
+    return normalizers.Sequence(steps)
+
+
+def _trim() -> list[normalizers.Normalizer]:
+    # Not Strip(), which in JavaScript also removes U+FEFF.
+    return [normalizers.Replace(Regex("^ +| +$"), "")]
+
+
+@cache
+def _combining_marks() -> str:
+    """Return a regular expression of the characters that have a combining class."""
+    codes = (code for code in range(sys.maxunicode + 1) if unicodedata.combining(chr(code)))
+    runs = groupby(enumerate(codes), key=lambda place: place[1] - place[0])
+    ranges = ([code for _, code in run] for _, run in runs)
+    # Written as they are: escapes beyond four digits differ between implementations.
+    return "[" + "".join(f"{chr(codes[0])}-{chr(codes[-1])}" for codes in ranges) + "]"

@@ -1,0 +1,4 @@
+export const env = {};
+export const InferenceSession = {};
+export class Tensor {}
+export default {};
