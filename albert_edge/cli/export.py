@@ -9,6 +9,7 @@ from albert_edge.cli.options import (
     ExportTask,
     Force,
     Json,
+    Normalization,
     Origin,
     Out,
     Source,
@@ -16,18 +17,20 @@ from albert_edge.cli.options import (
     grouped,
 )
 from albert_edge.cli.printing import megabytes, note, print_json
+from albert_edge.cli.spelling import spell_command_line
 
 # Names in a list; copies of a whole model would fill the screen.
 _MOST = 10
 
 
 @grouped
-def export(
+def export(  # noqa: PLR0913  (each is an option)
     source: Source,
     out: Out = None,
     *,
     task: ExportTask = "auto",
     origin: Origin,
+    normalization: Normalization,
     exporter: Exporter = "native",
     verify: Verify = False,
     force: Force = False,
@@ -42,6 +45,8 @@ def export(
         task=task,
         revision=origin.revision,
         base=origin.base,
+        keep_accents=normalization.keep_accents,
+        lowercase=normalization.lowercase,
         exporter=exporter,
         verify=verify,
         force=force,
@@ -64,6 +69,10 @@ def export(
         note(f"Names of tensors began with {report.prefix}, which was taken off.")
     if report.lacks_pooler:
         note("The checkpoint has no pooler: the model outputs last_hidden_state only.")
+    if report.normalization:
+        note(f"The tokenizer {report.normalization}.")
+    for warning in report.warnings:
+        note(f"WARNING: {warning.spell(spell_command_line)}")
     if not report.tokenizer:
         note("The checkpoint has no tokenizer; the bundle takes only token ids.")
     print(report.bundle)

@@ -126,6 +126,26 @@ class Origin:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Normalization:
+    """What the tokenizer of an exported checkpoint does, where its files do not say it right."""
+
+    keep_accents: Annotated[
+        bool | None,
+        typer.Option(
+            "--keep-accents/--strip-accents",
+            help="Whether the tokenizer keeps accents and vowel signs (default: as its files say).",
+        ),
+    ] = None
+    lowercase: Annotated[
+        bool | None,
+        typer.Option(
+            "--lowercase/--cased",
+            help="Whether the tokenizer lower-cases texts (default: as its files say).",
+        ),
+    ] = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Compression:
     """How `quantize` compresses."""
 

@@ -17,6 +17,8 @@ _FLAGS = {
     "truncation": "truncate",
     "precisions": "precision",
 }
+# Flags of arguments that are False; others cannot be passed so.
+_NEGATIVE_FLAGS = {"keep_accents": "--strip-accents", "lowercase": "--cased"}
 
 
 def spell_command_line(part: Argument | Call) -> str:
@@ -41,6 +43,8 @@ def _flag(name: str, value: Any = True) -> Iterator[str]:
     flag = "--" + _FLAGS.get(name, name).replace("_", "-")
     if value is True:
         yield flag
+    elif value is False and name in _NEGATIVE_FLAGS:
+        yield _NEGATIVE_FLAGS[name]
     elif dataclasses.is_dataclass(value):  # such as Int8(activations="per-tensor")
         yield from (flag, str(getattr(value, "name", value)))
         for field in dataclasses.fields(value):

@@ -21,7 +21,7 @@ from albert_edge.bundle.manifest import MANIFEST, MODEL, PORTABLE, Manifest, Var
 from albert_edge.checkpoint.source import Source, find_source
 from albert_edge.checkpoint.standard_layout import standard_layout
 from albert_edge.checkpoint.tensors import Checkpoint, open_checkpoint
-from albert_edge.checkpoint.tokenizer import TokenizerFiles, read_tokenizer
+from albert_edge.checkpoint.tokenizer import Overrides, TokenizerFiles, describe, read_tokenizer
 from albert_edge.choices import require_choice
 from albert_edge.errors import Argument, Message, UsageError
 from albert_edge.progress import Progress, progress_bar
@@ -59,6 +59,9 @@ class ExportReport:
         lacks_pooler: Whether the model outputs last_hidden_state only, as the body was saved
             without its pooler.
         tokenizer: Whether the bundle has a tokenizer.
+        normalization: What the tokenizer does to texts, such as "lower-cases, strips accents", or
+            None without one.
+        warnings: What may be wrong with the tokenizer.
         largest_difference: Largest difference to transformers, or None if not verified.
     """
 
@@ -76,6 +79,8 @@ class ExportReport:
     prefix: str
     lacks_pooler: bool
     tokenizer: bool
+    normalization: str | None
+    warnings: tuple[Message, ...]
     largest_difference: float | None
 
     def __repr__(self) -> str:
@@ -90,6 +95,8 @@ def export(  # noqa: PLR0913  (all but two are options, by keyword)
     task: str = "auto",
     revision: str | None = None,
     base: str | os.PathLike[str] | None = None,
+    keep_accents: bool | None = None,
+    lowercase: bool | None = None,
     exporter: Exporter = "native",
     verify: bool = False,
     force: bool = False,
@@ -106,6 +113,9 @@ def export(  # noqa: PLR0913  (all but two are options, by keyword)
         revision: Branch, tag or commit of the hub.
         base: The checkpoint that the LoRA adapter in `source` adapts, in which it is merged; by
             default the weights beside it, or else the base that its adapter_config.json names.
+        keep_accents: Whether the tokenizer keeps accents, and other marks of letters such as vowel
+            signs; None is as its files say.
+        lowercase: Whether the tokenizer lower-cases texts; None is as its files say.
         exporter: "native" writes the graph itself, without torch; "optimum" traces it with
             optimum, for heads that are not one of transformers' own.
         verify: Whether to compare the answers with transformers before the bundle is written.
@@ -123,7 +133,7 @@ def export(  # noqa: PLR0913  (all but two are options, by keyword)
     with standard_layout(found) as checkpoint:
         stored = open_checkpoint(checkpoint.folder)
         head, chosen_task = _choose_head(task, stored, checkpoint)
-        tokenizer = read_tokenizer(checkpoint.folder)
+        tokenizer = read_tokenizer(checkpoint.folder, Overrides(keep_accents, lowercase))
         write_model = _EXPORTERS[exporter].prepare(stored, head)
         job = _Export(
             checkpoint, stored, head, chosen_task, exporter, tokenizer, only_head=task == head
@@ -244,6 +254,8 @@ class _Export:
             prefix=self.checkpoint.prefix,
             lacks_pooler=self.lacks_pooler,
             tokenizer=self.tokenizer is not None,
+            normalization=describe(self.tokenizer.tokenizer) if self.tokenizer else None,
+            warnings=self.tokenizer.warnings if self.tokenizer else (),
             largest_difference=variant.measured.get(LARGEST_DIFFERENCE),
         )
 

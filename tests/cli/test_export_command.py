@@ -46,6 +46,23 @@ def test_export_json(cli: Cli, tmp_path: Path) -> None:
     assert document["model_bytes"] == (tmp_path / "out/onnx/model.onnx").stat().st_size
 
 
+def test_export_reports_what_the_tokenizer_does(cli: Cli, tmp_path: Path) -> None:
+    done = cli("export", SHIPPED, tmp_path / "plain")
+    assert "The tokenizer lower-cases, keeps accents." in done.err
+    assert "WARNING" not in done.err
+    done = cli("export", SHIPPED, tmp_path / "other", "--strip-accents", "--cased")
+    assert done.code == 0
+    assert "The tokenizer keeps case, strips accents." in done.err
+    # Letters that it was trained with are lost.
+    assert "WARNING: The tokenizer strips marks that" in done.err
+    assert "export with --keep-accents." in done.err
+    document = json.loads(
+        cli("export", SHIPPED, tmp_path / "json", "--strip-accents", "--json").out
+    )
+    assert document["normalization"] == "lower-cases, strips accents"
+    assert "--keep-accents" in document["warnings"][0]
+
+
 def test_export_takes_the_task_it_is_told(
     cli: Cli, tmp_path: Path, checkpoint: Callable[..., Path]
 ) -> None:

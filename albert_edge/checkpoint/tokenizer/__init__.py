@@ -4,6 +4,7 @@
                 spiece          spiece.model
     decided     classes         which class of transformers the folder means, and its defaults
                 normalization   what settings and options change in a normalizer
+                effects         what it does to texts, in words, and what may be wrong with that
     built       unigram, wordpiece    a tokenizer from a vocabulary
                 added           special and other tokens, the template around texts
     written     layout          what the readers of a bundle need beside tokenizer.json
@@ -13,7 +14,8 @@ A tokenizer.json that already does what the folder asks for is kept byte for byt
 transformers 4.57 and 5 differ, 4.57 is followed: the published checkpoints were used with 4.
 """
 
+from albert_edge.checkpoint.tokenizer.effects import describe
 from albert_edge.checkpoint.tokenizer.files import TokenizerFiles, read_tokenizer
 from albert_edge.checkpoint.tokenizer.normalization import Overrides
 
-__all__ = ["Overrides", "TokenizerFiles", "read_tokenizer"]
+__all__ = ["Overrides", "TokenizerFiles", "describe", "read_tokenizer"]

@@ -13,8 +13,14 @@ from collections.abc import Iterable
 
 from tokenizers import Tokenizer
 
+from albert_edge.checkpoint.tokenizer.normalization import Overrides
+from albert_edge.checkpoint.tokenizer.settings import Settings
 from albert_edge.errors import Argument, Message
 
+_MEANINGS = {
+    "keep_accents": {True: "accents are kept", False: "accents are stripped"},
+    "lowercase": {True: "texts are lower-cased", False: "case is kept"},
+}
 # A few odd pieces are in every vocabulary.
 _SHARE_OF_CASED = 0.01
 _FEW = 3
@@ -28,6 +34,44 @@ def describe(tokenizer: Tokenizer) -> str:
     tokens = f", adds {added} {'token' if added == 1 else 'tokens'}" if added else ""
     types = "" if any(tokenizer.encode("a", "b").type_ids) else ", gives no token types"
     return f"{lowercase}, {accents}{tokens}{types}"
+
+
+def find_contradictions(
+    tokenizer: Tokenizer, settings: Settings, overrides: Overrides
+) -> list[Message]:
+    """Find settings that do not say what a tokenizer does, and that no option corrects.
+
+    transformers 4 ignores them beside a tokenizer.json, except for BERT's classes.
+    """
+    said = {
+        "keep_accents": (settings.config.flag("keep_accents", None), keeps_accents(tokenizer)),
+        "lowercase": (settings.config.flag("do_lower_case", None), lowercases(tokenizer)),
+    }
+    return [
+        Message(
+            f"tokenizer_config.json says that {_MEANINGS[option][value]}, but tokenizer.json does "
+            "the opposite, which counts in transformers 4. To have it otherwise, export with ",
+            Argument(option, value),
+            ".",
+        )
+        for option, (value, fact) in said.items()
+        if value not in (None, fact) and getattr(overrides, option) is None
+    ]
+
+
+def find_unknown(tokenizer: Tokenizer, settings: Settings) -> list[Message]:
+    """Find tokens that the model has no embedding for."""
+    size = settings.model.values.get("vocab_size")
+    added = tokenizer.get_added_tokens_decoder()
+    if not isinstance(size, int) or max(added, default=0) < size:
+        return []
+    beyond = [str(token) for at, token in sorted(added.items()) if at >= size]
+    return [
+        Message(
+            f"The model has {size:,} embeddings, none for {', '.join(map(repr, beyond))}; a text "
+            "with one of these is refused."
+        )
+    ]
 
 
 def lowercases(tokenizer: Tokenizer) -> bool:

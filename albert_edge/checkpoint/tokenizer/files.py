@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,13 @@ from albert_edge.checkpoint.tokenizer.classes import (
     TokenizerClass,
     class_of,
 )
-from albert_edge.checkpoint.tokenizer.effects import keeps_accents, lowercases
+from albert_edge.checkpoint.tokenizer.effects import (
+    find_contradictions,
+    find_losses,
+    find_unknown,
+    keeps_accents,
+    lowercases,
+)
 from albert_edge.checkpoint.tokenizer.layout import (
     special_tokens,
     tokenizer_config,
@@ -29,6 +36,7 @@ from albert_edge.checkpoint.tokenizer.settings import Settings, Token, read_sett
 from albert_edge.checkpoint.tokenizer.unigram import matching_raw_text, unigram_tokenizer
 from albert_edge.checkpoint.tokenizer.wordpiece import wordpiece_tokenizer
 from albert_edge.errors import Argument, CheckpointError, Message
+from albert_edge.json_fields import JsonObject, parse_object
 
 _UNCHANGED = Overrides()
 # ConvBertTokenizer of transformers 4 cannot read a tokenizer.json without a normalizer.
@@ -45,12 +53,14 @@ class TokenizerFiles:
         tokenizer_config: The content of tokenizer_config.json.
         special_tokens_map: The content of special_tokens_map.json.
         tokenizer: The tokenizer that they describe.
+        warnings: What may be wrong with it.
     """
 
     tokenizer_json: str
     tokenizer_config: dict[str, Any]
     special_tokens_map: dict[str, Any]
     tokenizer: Tokenizer = field(compare=False)
+    warnings: tuple[Message, ...] = field(compare=False, default=())
 
 
 def read_tokenizer(folder: Path, overrides: Overrides = _UNCHANGED) -> TokenizerFiles | None:
@@ -68,28 +78,55 @@ def read_tokenizer(folder: Path, overrides: Overrides = _UNCHANGED) -> Tokenizer
             more than its vocabulary; or an option has no effect.
     """
     path = folder / "tokenizer.json"
-    files = _read(path, overrides) if path.is_file() else _build(folder, overrides)
-    if files is not None:
-        _check_effect(files.tokenizer, overrides, folder)
-    return files
+    found = _read(path, overrides) if path.is_file() else _build(folder, overrides)
+    if found is None:
+        return None
+    tokenizer, settings, special = found.tokenizer, found.settings, found.special
+    _check_effect(tokenizer, overrides, folder)
+    text = tokenizer.to_str() if found.text is None else found.text
+    return TokenizerFiles(
+        tokenizer_json=text,
+        tokenizer_config=tokenizer_config(
+            _parse(text, folder).values, tokenizer, settings, special
+        ),
+        special_tokens_map=special_tokens(settings, special),
+        tokenizer=tokenizer,
+        warnings=(
+            *found.warnings,
+            *find_losses(tokenizer),
+            *find_unknown(tokenizer, settings),
+        ),
+    )
 
 
-def _read(path: Path, overrides: Overrides) -> TokenizerFiles:
+@dataclass(frozen=True, slots=True)
+class _Effective:
+    """A tokenizer as the whole folder means it; `text` is that of a file that says all of it."""
+
+    tokenizer: Tokenizer
+    settings: Settings
+    special: Mapping[str, Token]
+    text: str | None = None
+    warnings: Sequence[Message] = ()
+
+
+def _read(path: Path, overrides: Overrides) -> _Effective:
     """Apply to a tokenizer.json what stands beside it."""
     try:
         text = path.read_bytes().decode()
         tokenizer = Tokenizer.from_str(text)
-        content = json.loads(text)
     except Exception as error:  # tokenizers raises no narrower class
         raise CheckpointError(
             f"{path} is not a tokenizer: {error}",
             tip="Copy tokenizer.json again; one written by a newer tokenizers needs that version.",
         ) from error
+    content = _parse(text, path).values
     folder = path.parent
     settings = read_settings(folder, tokenizer.get_added_tokens_decoder())
     named_class = class_of(settings, folder, has_json=True)
+    follows = named_class is not None and named_class.has_bert_settings
     normalizer = content.get("normalizer")
-    if named_class and named_class.has_bert_settings:
+    if follows:
         normalizer = with_bert_settings(normalizer, settings)
     changed: Mapping[str, Any] = {
         **content,
@@ -102,13 +139,12 @@ def _read(path: Path, overrides: Overrides) -> TokenizerFiles:
     before = _states(tokenizer)
     special = _special_tokens(tokenizer, settings, named_class)
     add_tokens(tokenizer, settings, special, folder)
-    if changed == content and _states(tokenizer) == before:
-        return _files(text, content, tokenizer, settings, special)
-    text = tokenizer.to_str()
-    return _files(text, json.loads(text), tokenizer, settings, special)
+    kept = text if changed == content and _states(tokenizer) == before else None
+    warnings = () if follows else find_contradictions(tokenizer, settings, overrides)
+    return _Effective(tokenizer, settings, special, kept, warnings)
 
 
-def _build(folder: Path, overrides: Overrides) -> TokenizerFiles | None:
+def _build(folder: Path, overrides: Overrides) -> _Effective | None:
     """Build a tokenizer from the vocabulary of its class, else from the one that is there."""
     settings = overrides.apply(read_settings(folder))
     named_class = class_of(settings, folder, has_json=False)
@@ -125,8 +161,13 @@ def _build(folder: Path, overrides: Overrides) -> TokenizerFiles | None:
         tokenizer = wordpiece_tokenizer(path, settings, str(special.get("unk_token")))
     add_tokens(tokenizer, settings, special, folder)
     set_template(tokenizer, special, folder, has_types=_has_token_types(settings, named_class))
-    text = tokenizer.to_str()
-    return _files(text, json.loads(text), tokenizer, settings, special)
+    return _Effective(tokenizer, settings, special)
+
+
+def _parse(text: str, place: object) -> JsonObject:
+    return parse_object(
+        text, str(place), partial(CheckpointError, tip="Copy tokenizer.json again.")
+    )
 
 
 def _check_effect(tokenizer: Tokenizer, overrides: Overrides, folder: Path) -> None:
@@ -176,14 +217,3 @@ def _states(tokenizer: Tokenizer) -> dict[int, Any]:
     """Return the added tokens with their flags, by id."""
     added = tokenizer.get_added_tokens_decoder()
     return {token_id: token.__getstate__() for token_id, token in added.items()}
-
-
-def _files(
-    text: str,
-    content: Mapping[str, Any],
-    tokenizer: Tokenizer,
-    settings: Settings,
-    special: Mapping[str, Token],
-) -> TokenizerFiles:
-    config = tokenizer_config(content, tokenizer, settings, special)
-    return TokenizerFiles(text, config, special_tokens(settings, special), tokenizer)
