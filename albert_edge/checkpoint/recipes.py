@@ -23,6 +23,9 @@ class Recipe:
         geometry: Fields of config.json that distinguish it from other checkpoints.
         source: Its hub id, or None if its weights are included.
         ships: Whether its weights are included in this package.
+        keep_accents: Whether its tokenizer keeps accents, whatever its files say; None is as they
+            say.
+        lowercase: Whether its tokenizer lower-cases texts, in the same way.
     """
 
     name: str
@@ -31,6 +34,8 @@ class Recipe:
     geometry: Mapping[str, Any]
     source: str | None
     ships: bool
+    keep_accents: bool | None = None
+    lowercase: bool | None = None
 
     def check(self, folder: Path) -> None:
         """Check that a checkpoint folder has the geometry of the recipe.

@@ -66,7 +66,7 @@ class Source:
         folder: The folder in it that holds config.json, weights and tokenizer.
         name: The hub id, the short name of an included model, or the name of the folder.
         revision: The commit of the hub, or None for a folder.
-        head: The head in its recipe, or None without a recipe.
+        recipe: Its recipe, if a short name was given.
         base: What was adapted, if `folder` holds an adapter.
     """
 
@@ -74,7 +74,7 @@ class Source:
     folder: Path
     name: str
     revision: str | None = None
-    head: str | None = None
+    recipe: Recipe | None = None
     base: Source | None = None
 
 
@@ -153,7 +153,7 @@ def _find(source: str, revision: str | None) -> Source:
     folder = transformer_folder(root)
     if recipe:
         recipe.check(folder)
-    return Source(root, folder, name, revision=root.name, head=recipe.head if recipe else None)
+    return Source(root, folder, name, revision=root.name, recipe=recipe)
 
 
 def _local_source(source: str, recipe: Recipe | None) -> Source | None:
@@ -166,7 +166,7 @@ def _local_source(source: str, recipe: Recipe | None) -> Source | None:
         return Source(folder, transformer_folder(folder), folder.resolve().name)
     if recipe and recipe.ships:
         folder = models_folder() / source
-        return Source(folder, folder, source, head=recipe.head)
+        return Source(folder, folder, source, recipe=recipe)
     return None
 
 

@@ -114,8 +114,8 @@ def export(  # noqa: PLR0913  (all but two are options, by keyword)
         base: The checkpoint that the LoRA adapter in `source` adapts, in which it is merged; by
             default the weights beside it, or else the base that its adapter_config.json names.
         keep_accents: Whether the tokenizer keeps accents, and other marks of letters such as vowel
-            signs; None is as its files say.
-        lowercase: Whether the tokenizer lower-cases texts; None is as its files say.
+            signs; None is as the recipe of a short name says, or else the tokenizer's files.
+        lowercase: Whether the tokenizer lower-cases texts; None means the same.
         exporter: "native" writes the graph itself, without torch; "optimum" traces it with
             optimum, for heads that are not one of transformers' own.
         verify: Whether to compare the answers with transformers before the bundle is written.
@@ -133,7 +133,10 @@ def export(  # noqa: PLR0913  (all but two are options, by keyword)
     with standard_layout(found) as checkpoint:
         stored = open_checkpoint(checkpoint.folder)
         head, chosen_task = _choose_head(task, stored, checkpoint)
-        tokenizer = read_tokenizer(checkpoint.folder, Overrides(keep_accents, lowercase))
+        overrides = Overrides(keep_accents, lowercase)
+        if recipe := checkpoint.recipe:
+            overrides = overrides.or_else(Overrides(recipe.keep_accents, recipe.lowercase))
+        tokenizer = read_tokenizer(checkpoint.folder, overrides)
         write_model = _EXPORTERS[exporter].prepare(stored, head)
         job = _Export(
             checkpoint, stored, head, chosen_task, exporter, tokenizer, only_head=task == head
@@ -293,8 +296,8 @@ def _choose_head(task: str, checkpoint: Checkpoint, source: Source) -> tuple[str
         return (name, None) if name in HEADS else (HEAD_OF_TASK[name], name)
     architectures = checkpoint.config.architectures
     heads = [head for name in architectures if (head := head_of_class(name))]
-    if not heads and source.head:
-        heads = [source.head]
+    if not heads and source.recipe:
+        heads = [source.recipe.head]
     if not heads and not architectures:
         heads = heads_with_biases(checkpoint.parameters)
         if len(heads) > 1:

@@ -21,6 +21,7 @@ from albert_edge.graph.activations import ACTIVATIONS
 RECIPES = read_recipes()
 FIELD_TYPES = typing.get_type_hints(AlbertConfig)
 KEYS = {"source", "head", "summary", "geometry"}
+TOKENIZER_KEYS = {"keep_accents", "lowercase"}
 KEBAB = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 GOOD = """
@@ -41,9 +42,11 @@ def test_there_is_a_recipe_for_every_file() -> None:
 
 @every_recipe
 def test_keys(recipe: Recipe) -> None:
-    """No revision and no hash: nothing but the four keys; a model that ships has no source."""
+    """No revision and no hash: the four keys; a model that ships has no source."""
     text = (models_folder() / f"{recipe.name}.toml").read_text(encoding="utf-8")
-    assert set(tomllib.loads(text)) == KEYS - ({"source"} if recipe.ships else set())
+    keys = set(tomllib.loads(text)) - TOKENIZER_KEYS
+    assert keys == KEYS - ({"source"} if recipe.ships else set())
+    assert {recipe.keep_accents, recipe.lowercase} <= {True, False, None}
 
 
 def test_models_that_ship_have_their_weights_beside_the_recipe() -> None:
@@ -53,10 +56,10 @@ def test_models_that_ship_have_their_weights_beside_the_recipe() -> None:
     for name in shipped:
         RECIPES[name].check(models_folder() / name)
         found = find_source(name)
-        assert (found.folder, found.name, found.head) == (
+        assert (found.folder, found.name, found.recipe) == (
             models_folder() / name,
             name,
-            RECIPES[name].head,
+            RECIPES[name],
         )
 
 
@@ -91,7 +94,6 @@ def test_head_and_summary(recipe: Recipe) -> None:
 
 @every_recipe
 def test_geometry_names_fields_of_the_config(recipe: Recipe) -> None:
-    assert recipe.geometry
     for field, value in recipe.geometry.items():
         assert FIELD_TYPES.get(field) is type(value), field
     assert recipe.geometry.get("hidden_act", "gelu") in ACTIVATIONS

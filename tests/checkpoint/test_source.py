@@ -84,7 +84,7 @@ def test_an_empty_source_is_not_the_current_folder(
 
 def test_folder(folder: Path) -> None:
     found = find_source(str(folder))
-    assert (found.folder, found.name, found.revision, found.head) == (
+    assert (found.folder, found.name, found.revision, found.recipe) == (
         folder,
         "checkpoint",
         None,
@@ -198,10 +198,12 @@ def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Non
     (tmp_path / "models").mkdir()
     monkeypatch.setattr("albert_edge.checkpoint.recipes.models_folder", lambda: tmp_path / "models")
 
-    def write(**geometry: Any) -> None:
-        lines = [f"{field} = {json.dumps(value)}" for field, value in geometry.items()]
-        text = 'source = "owner/name"\nhead = "fill-mask"\nsummary = "a test"\n[geometry]\n'
-        (tmp_path / "models" / "short.toml").write_text(text + "\n".join(lines), encoding="utf-8")
+    def write(**fields: Any) -> None:
+        lines = {name: f"{name} = {json.dumps(value)}" for name, value in fields.items()}
+        tokenizer = [lines.pop(name) for name in ("keep_accents", "lowercase") if name in lines]
+        head = ['source = "owner/name"', 'head = "fill-mask"', 'summary = "a test"']
+        text = "\n".join([*head, *tokenizer, "[geometry]", *lines.values()])
+        (tmp_path / "models" / "short.toml").write_text(text, encoding="utf-8")
 
     return write
 
@@ -237,6 +239,24 @@ def test_checkpoint_is_not_what_the_recipe_describes(
         albert_edge.export("short", tmp_path / "out")
     assert "owner/name" in caught.value.tip
     assert not (tmp_path / "out").exists()
+
+
+def test_a_recipe_corrects_the_tokenizer(
+    recipe: Callable[..., None], cache: Callable[..., Path], tmp_path: Path
+) -> None:
+    """An option of the call goes first, and the full id knows no recipe."""
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "one", "två", "Två"]
+    (cache() / "vocab.txt").write_text("\n".join(vocabulary), encoding="utf-8")
+    recipe(keep_accents=True, lowercase=False)
+
+    def normalization(source: str, **options: Any) -> str | None:
+        report = albert_edge.export(source, tmp_path / "out", force=True, **options)
+        return report.normalization
+
+    assert normalization("short") == "keeps case, keeps accents"
+    assert normalization("short", lowercase=True) == "lower-cases, keeps accents"
+    assert normalization("short", keep_accents=False) == "keeps case, strips accents"
+    assert normalization("owner/name") == "lower-cases, strips accents"
 
 
 def test_recipe_that_ships_through_the_cache(cache: Callable[..., Path], tmp_path: Path) -> None:

@@ -26,6 +26,13 @@ class Overrides:
     keep_accents: bool | None = None
     lowercase: bool | None = None
 
+    def or_else(self, other: Overrides) -> Overrides:
+        """Return these and, where these say nothing, those of `other`."""
+        return Overrides(
+            other.keep_accents if self.keep_accents is None else self.keep_accents,
+            other.lowercase if self.lowercase is None else self.lowercase,
+        )
+
     def apply(self, settings: Settings) -> Settings:
         """Return the settings with these in place of the checkpoint's own."""
         changes: dict[str, bool] = {}
