@@ -269,6 +269,26 @@ def test_the_encoder_of_pl_bert(wrapper: str, edited: Make, tmp_path: Path) -> N
     assert_equal(ours(tmp_path / "bundle"), theirs(make_model("feature-extraction")))
 
 
+@pytest.mark.parametrize("key", ["state_dict", "net"])
+def test_weights_beside_the_state_of_an_optimizer(
+    key: str, checkpoint: Make, tmp_path: Path
+) -> None:
+    """As Lightning and PL-BERT save them, here under the name that save_pretrained gave."""
+    folder = checkpoint("feature-extraction")
+    (folder / "model.safetensors").unlink()
+    model = make_model("feature-extraction")
+    weights = {f"module.encoder.{name}": tensor for name, tensor in model.state_dict().items()}
+    state = {0: {"step": torch.tensor(7.0), "exp_avg": torch.ones(2)}}
+    saved = {"optimizer": {"state": state, "param_groups": []}, "iters": 7, "loss": torch.ones(1)}
+    torch.save({key: weights, **saved}, folder / "pytorch_model.bin")
+    report = albert_edge.export(folder, tmp_path / "bundle")
+    assert (report.prefix, report.ignored) == (f"{key}.module.encoder.", ("loss",))
+    assert_equal(ours(tmp_path / "bundle"), theirs(model))
+    torch.save({key: weights, "ema": weights, **saved}, folder / "pytorch_model.bin")
+    with pytest.raises(CheckpointError, match="holds 2 ALBERTs"):
+        albert_edge.export(folder, tmp_path / "bundle", force=True)
+
+
 def test_two_prefixes_are_refused(edited: Make, tmp_path: Path) -> None:
     """A pair of encoders: nothing says which one is meant."""
     folder = edited(

@@ -1,4 +1,8 @@
-"""pytorch_model.bin, of which torch unpickles only plain tensors."""
+"""pytorch_model.bin, of which torch unpickles only plain tensors.
+
+Training loops save the weights in a dictionary beside the state of the optimizer, under a key such
+as "state_dict", "model" or "net". The key then is a prefix of the names.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +27,10 @@ def read_pickle(path: Path) -> list[StoredTensor]:
             path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
         )
         named = {name: value for name, value in tensors.items() if torch.is_tensor(value)}
+        for key, nested in tensors.items():
+            if isinstance(nested, dict):
+                items = ((f"{key}.{name}", value) for name, value in nested.items())
+                named |= {name: value for name, value in items if torch.is_tensor(value)}
         if not all(isinstance(name, str) for name in named):
             raise TypeError("a tensor has no name")
     except Exception as error:  # a malformed pickle can raise any class
