@@ -217,6 +217,11 @@ def _bert_in_sequence(content: Content) -> None:
     content["normalizer"] = {"type": "Sequence", "normalizers": [content["normalizer"]]}
 
 
+def _without_parts(content: Content) -> None:
+    """Leave out what is null, as some programs do."""
+    del content["decoder"], content["truncation"], content["padding"]
+
+
 def _as_on_the_hub(content: Content) -> None:
     """Lay it out as the tokenizer.json of 2020, with WhitespaceSplit and an old Metaspace."""
     metaspace = {"type": "Metaspace", "replacement": "▁", "add_prefix_space": True}
@@ -288,6 +293,13 @@ WORDPIECE = [
         _bert_in_sequence,
         types_in_5=False,
     ),
+    Folder(
+        "no-class",
+        ("wordpiece",),
+        in_4="it takes AlbertTokenizer, and adds its <pad> and <unk>",
+        in_5="it takes AlbertTokenizer, and fails",
+    ),
+    Folder("without-parts", ("wordpiece",), _config(_BERT), _without_parts),
     Folder(
         "not-added",
         ("wordpiece",),

@@ -15,9 +15,6 @@ from tokenizers import AddedToken
 from albert_edge.checkpoint.tokenizer.settings import Settings, Token
 from albert_edge.errors import CheckpointError
 
-SPIECE_FILES = ("spiece.model", "30k-clean.model")  # the latter in Google's archives
-WORDPIECE_FILES = ("vocab.txt", "vocab_chinese.txt")
-
 _ALBERT_TOKENS: dict[str, Token] = {
     "bos_token": "[CLS]",
     "eos_token": "[SEP]",
@@ -42,21 +39,21 @@ class TokenizerClass:
     """What one of transformers' classes implies.
 
     Attributes:
-        files: The names its vocabulary can have; none if it reads only tokenizer.json.
+        file: Its vocabulary, or None if it reads only tokenizer.json.
         special: Its special tokens by role, for those that a checkpoint does not name.
         has_bert_settings: Whether its `do_lower_case`, `strip_accents` and
             `tokenize_chinese_chars` override the normalizer of a tokenizer.json.
         has_token_types: Whether it marks the second text of a pair.
     """
 
-    files: tuple[str, ...] = ()
+    file: str | None = None
     special: Mapping[str, Token] = field(default_factory=dict)
     has_bert_settings: bool = False
     has_token_types: bool = True
 
 
-ALBERT = TokenizerClass(SPIECE_FILES, _ALBERT_TOKENS)
-BERT = TokenizerClass(WORDPIECE_FILES, _BERT_TOKENS, has_bert_settings=True)
+ALBERT = TokenizerClass("spiece.model", _ALBERT_TOKENS)
+BERT = TokenizerClass("vocab.txt", _BERT_TOKENS, has_bert_settings=True)
 GENERIC = TokenizerClass()
 
 _CLASSES = {
@@ -64,7 +61,7 @@ _CLASSES = {
     "BertTokenizer": BERT,
     "ConvBertTokenizer": BERT,
     "DistilBertTokenizer": TokenizerClass(
-        WORDPIECE_FILES, _BERT_TOKENS, has_bert_settings=True, has_token_types=False
+        "vocab.txt", _BERT_TOKENS, has_bert_settings=True, has_token_types=False
     ),
     "ElectraTokenizer": BERT,
     "MobileBertTokenizer": BERT,

@@ -8,8 +8,8 @@ the model sees neither of them as in training.
 from __future__ import annotations
 
 import unicodedata
-from collections import defaultdict
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable
 
 from tokenizers import Tokenizer
 
@@ -21,6 +21,23 @@ _MEANINGS = {
     "keep_accents": {True: "accents are kept", False: "accents are stripped"},
     "lowercase": {True: "texts are lower-cased", False: "case is kept"},
 }
+# Two words of each script that differ in a mark, for vocabularies made from texts without marks.
+_TWO_WORDS = {
+    "ARABIC": ("آن", "ان"),
+    "BENGALI": ("কুল", "কল"),
+    "CYRILLIC": ("мой", "мои"),
+    "DEVANAGARI": ("कुल", "कल"),
+    "GUJARATI": ("કુલ", "કલ"),
+    "GURMUKHI": ("ਕੁਲ", "ਕਲ"),
+    "HIRAGANA": ("が", "か"),
+    "KANNADA": ("ಕುಲ", "ಕಲ"),
+    "KATAKANA": ("パン", "ハン"),
+    "MALAYALAM": ("കുല", "കല"),
+    "TAMIL": ("குடி", "கடி"),
+    "TELUGU": ("కుల", "కల"),
+    "THAI": ("ปู่", "ปู"),
+}
+_SHARE_OF_SCRIPT = 0.1
 # A few odd pieces are in every vocabulary.
 _SHARE_OF_CASED = 0.01
 _FEW = 3
@@ -88,8 +105,8 @@ def find_losses(tokenizer: Tokenizer) -> list[Message]:
     """Find what normalization takes from the words of the vocabulary.
 
     Returns:
-        A warning where distinct words become one because letters lose marks, and one where many
-        words lose their capitals.
+        A warning where distinct words become one because letters lose marks, in the vocabulary or
+        else in its script, and one where many words lose their capitals.
     """
     words = _words(tokenizer)
     # Most words are lower-case ASCII, which nothing changes.
@@ -111,6 +128,8 @@ def find_losses(tokenizer: Tokenizer) -> list[Message]:
                 ".",
             )
         )
+    else:
+        warnings += _losses_of_script(tokenizer, words)
     if len(cased) > max(_FEW, _SHARE_OF_CASED * len(words)):
         warnings.append(
             Message(
@@ -122,6 +141,25 @@ def find_losses(tokenizer: Tokenizer) -> list[Message]:
             )
         )
     return warnings
+
+
+def _losses_of_script(tokenizer: Tokenizer, words: Collection[str]) -> list[Message]:
+    """Find a script of the vocabulary in which two words become one."""
+    scripts = Counter(unicodedata.name(word[0], "").partition(" ")[0] for word in words)
+    for script, (first, second) in _TWO_WORDS.items():
+        form = _normalize(tokenizer, first)
+        is_own = scripts[script] >= _SHARE_OF_SCRIPT * len(words)
+        if is_own and form == _normalize(tokenizer, second):
+            return [
+                Message(
+                    f"The tokenizer strips marks that words of its script differ in: {first} and "
+                    f"{second} both become {form}. If the model was trained with them, export "
+                    "with ",
+                    Argument("keep_accents", True),
+                    ".",
+                )
+            ]
+    return []
 
 
 def _normalize(tokenizer: Tokenizer, text: str) -> str:

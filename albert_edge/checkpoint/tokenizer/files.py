@@ -39,6 +39,7 @@ from albert_edge.errors import Argument, CheckpointError, Message
 from albert_edge.json_fields import JsonObject, parse_object
 
 _UNCHANGED = Overrides()
+_PARTS = ("normalizer", "pre_tokenizer", "post_processor", "decoder")  # transformers.js needs all
 # ConvBertTokenizer of transformers 4 cannot read a tokenizer.json without a normalizer.
 _NOTHING = {"type": "Sequence", "normalizers": []}
 
@@ -129,6 +130,7 @@ def _read(path: Path, overrides: Overrides) -> _Effective:
     if follows:
         normalizer = with_bert_settings(normalizer, settings)
     changed: Mapping[str, Any] = {
+        **dict.fromkeys(_PARTS),
         **content,
         "normalizer": overrides.apply_to_json(normalizer) or _NOTHING,
     }
@@ -148,11 +150,12 @@ def _build(folder: Path, overrides: Overrides) -> _Effective | None:
     """Build a tokenizer from the vocabulary of its class, else from the one that is there."""
     settings = overrides.apply(read_settings(folder))
     named_class = class_of(settings, folder, has_json=False)
-    classes = (named_class or ALBERT, ALBERT, BERT)
-    files = ((kind, folder / name) for kind in classes for name in kind.files)
-    kind, path = next(((kind, path) for kind, path in files if path.is_file()), (None, folder))
-    if kind is None:
+    classes = (named_class or GENERIC, ALBERT, BERT)
+    there = (kind for kind in classes if kind.file and (folder / kind.file).is_file())
+    kind = next(there, None)
+    if kind is None or kind.file is None:
         return None
+    path = folder / kind.file
     special = settings.special(kind.special)
     if kind is ALBERT:
         tokenizer = unigram_tokenizer(path, settings)

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.checkpoints import change_config
 from support.tokenizer_folders import FOLDERS, Folder
 from tokenizers import Tokenizer
 
-from albert_edge.checkpoint.tokenizer import read_tokenizer
+from albert_edge.checkpoint.tokenizer import Overrides, read_tokenizer
 from albert_edge.checkpoint.tokenizer.effects import describe, find_losses
 
 
@@ -40,6 +41,31 @@ def test_published_vocabularies_lose_nothing(name: str, tmp_path: Path) -> None:
     assert find_losses(read(FOLDERS[name].write(tmp_path))) == []
 
 
+def test_settings_that_do_not_count(tmp_path: Path) -> None:
+    files = read_tokenizer(FOLDERS["unigram-keep-beside"].write(tmp_path))
+    assert files is not None
+    assert any(
+        "says that accents are kept, but tokenizer.json does the opposite" in str(warning)
+        and "export with keep_accents=True" in str(warning)
+        for warning in files.warnings
+    )
+    files = read_tokenizer(tmp_path, Overrides(keep_accents=True))
+    assert files is not None
+    assert not any("opposite" in str(warning) for warning in files.warnings)
+
+
+def test_tokens_without_an_embedding(tmp_path: Path) -> None:
+    config = {"tokenizer_class": "BertTokenizer", "additional_special_tokens": ["<new>"]}
+    folder = Folder("", ("words",), {"tokenizer_config": config}).write(tmp_path)
+    vocab_size = len((folder / "vocab.txt").read_text(encoding="utf-8").splitlines())
+    for embeddings, expected in ((vocab_size, True), (vocab_size + 1, False)):
+        change_config(folder, vocab_size=embeddings)
+        files = read_tokenizer(folder)
+        assert files is not None
+        unknown = [str(w) for w in files.warnings if "none for '<new>'" in str(w)]
+        assert bool(unknown) == expected
+
+
 def losses(folder: Path, words: list[str], **config: Any) -> list[str]:
     """The warnings of a WordPiece vocabulary with these words."""
     Folder("", (), {"tokenizer_config": config}).write(folder)
@@ -62,6 +88,15 @@ def test_words_that_become_one(words: list[str], example: str, tmp_path: Path) -
     assert example in warning
     assert "export with keep_accents=True" in warning
     assert losses(tmp_path / "kept", words, strip_accents=False) == []
+
+
+def test_a_vocabulary_that_was_made_without_marks(tmp_path: Path) -> None:
+    """Its own words show nothing, but every text in its script is affected."""
+    words = ["कल", "कम", "घर", "नगर", "सब"]
+    [warning] = losses(tmp_path / "stripped", words)
+    assert "कुल and कल both become कल" in warning
+    assert losses(tmp_path / "kept", words, strip_accents=False) == []
+    assert losses(tmp_path / "latin", ["news", "hotel", "good", "far"]) == []
 
 
 def test_words_that_lose_their_capitals(tmp_path: Path) -> None:

@@ -70,6 +70,9 @@ def test_the_vocabulary_decides_where_no_class_is_named(tmp_path: Path) -> None:
     bert = read(Folder("", ("words",)).write(tmp_path / "words"))
     named = read(FOLDERS["vocab-named"].write(tmp_path / "named"))
     assert ids(bert) == ids(named)
+    bert = read(FOLDERS["wordpiece-no-class"].write(tmp_path / "json"))
+    named = read(FOLDERS["wordpiece-saved"].write(tmp_path / "named-json"))
+    assert bert == named
 
 
 # --- options --------------------------------------------------------------------------------
