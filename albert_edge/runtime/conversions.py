@@ -6,10 +6,12 @@ arguments that take its place.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from albert_edge.errors import UsageError
+from albert_edge.runtime.device import find_devices
 
 Given = Mapping[str, Any]
 
@@ -46,6 +48,23 @@ def precision_of_torch_dtype(value: Any, given: Given) -> dict[str, Any]:
     if given.get("dtype") not in (None, "auto"):
         return {}
     return precision_of_dtype(value, given)
+
+
+def device_of_number(value: Any, given: Given) -> dict[str, Any]:
+    """Choose the device for a number: that GPU or, as in transformers, the CPU if there is none."""
+    if value is None:
+        return {}
+    if not isinstance(value, int) or value < 0:
+        return {"device": value}
+    first = find_devices("auto")[0]
+    if not first.is_cpu:
+        return {"device": f"cuda:{value}"}
+    warnings.warn(
+        f"device is {value}, and {first.note}, so the CPU answers, as in transformers. "
+        f"Pass device='cuda:{value}' to make this an error.",
+        stacklevel=4,  # the caller of albert_edge.pipeline
+    )
+    return {"device": "cpu"}
 
 
 def device_of_map(value: Any, given: Given) -> dict[str, Any]:

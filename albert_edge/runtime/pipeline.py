@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from operator import length_hint
 from types import GeneratorType
@@ -99,7 +100,7 @@ class Pipeline(Closable):
             UsageError: A parameter is invalid.
         """
         given = self._translate(self._task.bind(inputs, parameters))
-        item = given.pop("inputs", None)
+        item = _opened(given.pop("inputs", None))
         checked, options = self._read(given)
         item = self._task.arrange(item, checked)
         if isinstance(item, GeneratorType | list):
@@ -215,6 +216,16 @@ class Pipeline(Closable):
     def close(self) -> None:
         """Cancel the runs in progress and free the memory of the model."""
         self.session.close()
+
+
+def _opened(inputs: Any) -> Any:
+    """Return a generator over the items of a dataset of torch, such as a KeyDataset."""
+    torch_data = sys.modules.get("torch.utils.data")  # whoever has a dataset has imported it
+    if torch_data is None or not isinstance(inputs, torch_data.Dataset):
+        return inputs
+    if isinstance(inputs, torch_data.IterableDataset):
+        return (item for item in inputs)
+    return (inputs[index] for index in range(len(inputs)))
 
 
 def _with_progress(answers: Iterator[Any], progress: Any, total: int | None) -> Iterator[Any]:

@@ -15,6 +15,7 @@ from typing import Any, Literal
 from albert_edge.errors import UsageError
 from albert_edge.runtime.conversions import (
     device_of_map,
+    device_of_number,
     precision_of_dtype,
     precision_of_torch_dtype,
     rename,
@@ -121,7 +122,9 @@ CONSTRUCTION: Table = {
     "framework": _no_effect("answers are Python objects and numpy arrays"),
     **_all(_NO_HUB, "revision", "token", "use_auth_token", "local_files_only", "_commit_hash"),
     "use_fast": _no_effect("tokenizers are always fast"),
-    "device": _used("a name, a number or a torch.device"),
+    "device": _converted(
+        device_of_number, "a name, a torch.device, or the number of a GPU: the CPU if there is none"
+    ),
     "device_map": _converted(device_of_map, "`device`; several devices are refused"),
     "dtype": _converted(precision_of_dtype, "`precision`: float32 is fp32, float16 is fp16"),
     "torch_dtype": _converted(precision_of_torch_dtype, "as dtype, which has precedence"),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import ClassVar
+
 from albert_edge.architecture.precisions import ON_CPU
 from albert_edge.bundle.bundle import Bundle
 from albert_edge.bundle.manifest import Variant
@@ -9,6 +12,14 @@ from albert_edge.errors import BundleError, Call, Message
 from albert_edge.runtime.device import Device
 
 _ELSEWHERE = ("fp16", "fp32")  # other devices have no kernels for integers
+
+
+@dataclass(frozen=True)
+class Fp16:
+    """Stands in messages for `albert_edge.compress.options.Fp16`, which is on a higher floor."""
+
+    target: str = "cuda"
+    name: ClassVar = "fp16"
 
 
 def choose_variant(bundle: Bundle, device: Device, precision: str) -> Variant:
@@ -30,8 +41,9 @@ def choose_variant(bundle: Bundle, device: Device, precision: str) -> Variant:
     known = Message(f"It has: {', '.join(offers) or 'none'}.")
     if precision in ("fp16", *ON_CPU):
         portable = precision == "fp16" and device.provider.target != "cuda"
-        options = {"precision": precision, "target": "portable" if portable else None}
-        known = Message(known, " Make one with: ", Call("quantize", bundle.folder, **options))
+        wanted = Fp16(target="portable") if portable else precision
+        call = Call("quantize", bundle.folder, precision=wanted)
+        known = Message(known, " Make one with: ", call)
     raise BundleError(f"{bundle.folder} has no {precision} variant for {device.name}.", tip=known)
 
 

@@ -422,6 +422,7 @@ def test_a_task_the_bundle_cannot_answer(task: str, told: str, cli: Cli, langid:
     [
         ("top_k=2", {"top_k": 2}),
         ("top_k=null", {"top_k": None}),
+        ("return_all_scores=true", {"return_all_scores": True}),  # of transformers 4
         ("function_to_apply=sigmoid", {"function_to_apply": "sigmoid"}),
         ('function_to_apply="sigmoid"', {"function_to_apply": "sigmoid"}),
         ("truncation=only_first", {"truncation": "only_first"}),
@@ -505,8 +506,11 @@ def test_parameters_that_cannot_be_meant(
 
 
 def test_a_parameter_of_a_type_the_task_does_not_expect(cli: Cli, make: Make) -> None:
+    bundle = make("token-classification", num_labels=3)
+    done = cli("predict", bundle, "a", "--parameter", "offset_mapping=5")
+    assert_error(done, 2, "cannot use", "offset_mapping=5", "JSON")
     done = cli("predict", make("fill-mask"), "[MASK]", "--parameter", "tokenizer_kwargs=5")
-    assert_error(done, 2, "cannot use", "tokenizer_kwargs=5", "JSON")
+    assert_error(done, 2, "tokenizer_kwargs is 5", "dict")
 
 
 def test_a_parameter_that_wants_other_items(cli: Cli, make: Make) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -94,8 +94,9 @@ def reference(model: Both) -> Any:
 def theirs_with(model: Both, **defaults: Any) -> Any:
     """Their pipeline again, on the same model, with other defaults."""
     theirs = reference(model)
+    options = {"device": "cpu", **defaults}
     return REFERENCE.pipeline(
-        theirs.task, model=theirs.model, tokenizer=theirs.tokenizer, device="cpu", **defaults
+        theirs.task, model=theirs.model, tokenizer=theirs.tokenizer, **options
     )
 
 
@@ -276,6 +277,29 @@ def test_squad_examples(models: Models) -> None:
         assert_same(model.ours(given), model.theirs(given))
 
 
+class Iterated(torch.utils.data.IterableDataset[str]):
+    def __iter__(self) -> Iterator[str]:
+        yield from (TEXT, LONG)
+
+
+@pytest.mark.parametrize(
+    "dataset",
+    [
+        import_module("transformers.pipelines.pt_utils").KeyDataset(
+            [{"text": TEXT}, {"text": LONG}], "text"
+        ),
+        Iterated(),
+    ],
+    ids=["KeyDataset", "IterableDataset"],
+)
+@pytest.mark.parametrize("task", [CLASSIFY, TAG])
+def test_datasets_of_torch(models: Models, task: str, dataset: Any) -> None:
+    ours, theirs = models(task).ours(dataset), models(task).theirs(dataset)
+    assert not isinstance(ours, list) and not isinstance(theirs, list)
+    for answer, wanted in zip(ours, theirs, strict=True):
+        same(task, answer, wanted)
+
+
 # Defaults of a pipeline, and then the arguments of a call.
 DEFAULTS: list[tuple[str, Any, dict[str, Any], dict[str, Any]]] = [
     (CLASSIFY, TEXT, {"top_k": 2}, {}),
@@ -445,12 +469,24 @@ def test_devices(classify: Both, options: dict[str, Any], device: str | None) ->
     assert load_pipeline(CLASSIFY, classify.bundle, **options).device == wanted
 
 
-@pytest.mark.parametrize("device", [torch.device("cuda:0"), 0], ids=str)
-def test_a_gpu_is_asked_for_by_its_number(classify: Both, device: Any) -> None:
+def test_a_gpu_by_its_name_is_required(classify: Both) -> None:
     try:
-        assert load_pipeline(CLASSIFY, classify.bundle, device=device).device == "cuda:0"
+        model = load_pipeline(CLASSIFY, classify.bundle, device=torch.device("cuda:0"))
+        assert model.device == "cuda:0"
     except DeviceError as error:  # on a machine without one
         assert "device 'cuda:0'" in str(error)
+
+
+def test_a_gpu_by_its_number_is_the_cpu_where_there_is_none(
+    classify: Both, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("albert_edge.runtime.device.cuda_devices", lambda: 0)
+    with pytest.warns(UserWarning, match="device is 1, and .*, so the CPU answers") as caught:
+        model = load_pipeline(CLASSIFY, classify.bundle, device=1)
+    assert model.device == "cpu" and caught[0].filename == __file__
+    assert model(TEXT) == classify.ours(TEXT)
+    if not torch.cuda.is_available():
+        assert theirs_with(classify, device=1).device.type == "cpu"
 
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
@@ -490,7 +526,8 @@ def test_what_cannot_be_honoured_is_refused(
 def test_a_dtype_that_the_bundle_lacks_says_how_to_make_it(classify: Both) -> None:
     with pytest.raises(BundleError, match="no fp16 variant") as caught:
         load_pipeline(CLASSIFY, classify.bundle, dtype=torch.float16, device="cpu")
-    assert "albert_edge.quantize" in caught.value.tip
+    call = caught.value.tip.partition("Make one with: albert_edge.quantize(")[2]
+    assert call.endswith(", precision=Fp16(target='portable'))")
 
 
 def test_a_model_in_memory_is_refused(classify: Both) -> None:
