@@ -9,7 +9,7 @@ prefix before all names of the body, as wrappers leave them: `module.` (DataPara
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from albert_edge.architecture.weights import find_weight
 
@@ -43,6 +43,25 @@ def find_prefixes(names: Iterable[str]) -> list[str]:
     """
     matches = map(_ENCODER.match, names)
     return sorted({match["prefix"] for match in matches if match})
+
+
+def canonical_names(names: Sequence[str]) -> list[str]:
+    """Return the canonical names of all tensors of a checkpoint, without prefixes.
+
+    Where others begin with `albert.`, an unknown tensor of an `encoder` is a module beside ALBERT.
+
+    >>> canonical_names(["albert.pooler.bias", "encoder.lstm.weight"])
+    ['albert.pooler.bias', 'encoder.lstm.weight']
+    >>> canonical_names(["pooler.bias", "encoder.lstm.weight"])
+    ['albert.pooler.bias', 'albert.encoder.lstm.weight']
+    """
+    canonical = map(canonical_name, names)
+    if not any(name.startswith(BODY) for name in names):
+        return list(canonical)
+    return [
+        current if find_weight(current) or current in BUFFERS else name
+        for name, current in zip(names, canonical, strict=True)
+    ]
 
 
 def canonical_name(name: str) -> str:

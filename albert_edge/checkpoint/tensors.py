@@ -19,7 +19,7 @@ from albert_edge.checkpoint.names import (
     BUFFERS,
     POOLER,
     TIED,
-    canonical_name,
+    canonical_names,
     find_prefixes,
 )
 from albert_edge.errors import Argument, CheckpointError, Message
@@ -222,8 +222,8 @@ def open_checkpoint(folder: Path) -> Checkpoint:
     tensors = read_headers(folder)
     prefix = _find_prefix(folder, tensors)
     stored: dict[str, StoredTensor] = {}
-    for tensor in tensors:
-        name = canonical_name(tensor.name.removeprefix(prefix))
+    names = canonical_names([tensor.name.removeprefix(prefix) for tensor in tensors])
+    for name, tensor in zip(names, tensors, strict=True):
         if name in stored:
             raise CheckpointError(
                 f"{tensor.file}: tensors {stored[name].name} and {tensor.name} are both {name}.",

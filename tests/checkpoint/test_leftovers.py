@@ -30,6 +30,8 @@ QUERY = "encoder.albert_layer_groups.1.albert_layers.0.attention.query.weight"
 LEFTOVERS = {
     "crf.transitions": torch.zeros(2, 2),
     "crf.start_transitions": torch.full((2,), float("nan")),
+    "encoder.lstm.weight_ih_l0": torch.zeros(5, 24),
+    "embeddings.dropout.mask": torch.zeros(3),
     "loss_fct.weight": torch.tensor([0.1, 0.9]),
     "metrics.f1.total": torch.tensor(3),
     "previous_dense.weight": torch.zeros(5, 24),
