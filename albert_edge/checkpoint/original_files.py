@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from albert_edge.checkpoint.formats.base import StoredTensor
-from albert_edge.checkpoint.formats.tensorflow import WORDS
+from albert_edge.checkpoint.formats.tensorflow_names import WORDS
 from albert_edge.errors import CheckpointError
 
 _CONFIGS = "albert_config*.json"

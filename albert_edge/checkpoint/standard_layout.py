@@ -22,7 +22,7 @@ from albert_edge.architecture.weights import find_weight
 from albert_edge.bundle.sentence_layout import MODULES
 from albert_edge.checkpoint.formats import FORMATS, read_headers
 from albert_edge.checkpoint.formats.base import FLOATS, StoredTensor
-from albert_edge.checkpoint.lora import merge, read_adapter
+from albert_edge.checkpoint.lora import ADAPTER_CONFIG, merge, read_adapter
 from albert_edge.checkpoint.names import canonical_name
 from albert_edge.checkpoint.original_files import (
     as_transformers_config,
@@ -31,10 +31,17 @@ from albert_edge.checkpoint.original_files import (
 )
 from albert_edge.checkpoint.source import SMALL_FILES, TOKENIZER_FILES, Source
 from albert_edge.checkpoint.tensors import open_checkpoint
-from albert_edge.errors import AlbertEdgeError, CheckpointError, ConfigError, Message
+from albert_edge.errors import (
+    AlbertEdgeError,
+    CheckpointError,
+    ConfigError,
+    Message,
+)
 from albert_edge.json_fields import read_object
 
 Values = Mapping[str, Any]
+
+_WEIGHTS = "model.safetensors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,19 +71,22 @@ def standard_layout(source: Source) -> Iterator[Source]:
         return
     with tempfile.TemporaryDirectory(prefix="albert-edge-") as scratch:
         folder = Path(scratch)
+        with _contents(source) as contents:
+            _write(folder, contents)
         try:
-            _write(folder, _contents(source))
             yield replace(source, root=_modules_root(source), folder=folder)
         except AlbertEdgeError as error:
-            _rename(error, folder, source.folder)
+            _rename(error, folder, source)
             raise
 
 
-def _contents(source: Source) -> _Contents:
+@contextlib.contextmanager
+def _contents(source: Source) -> Iterator[_Contents]:
     if source.base is None:
-        return _converted(source.folder)
+        yield _converted(source.folder)
+        return
     with standard_layout(source.base) as base:
-        return _merged(source.folder, base.folder)
+        yield _merged(source.folder, base.folder)
 
 
 def _modules_root(source: Source) -> Path:
@@ -86,12 +96,22 @@ def _modules_root(source: Source) -> Path:
     return source.base.root
 
 
-def _rename(error: AlbertEdgeError, folder: Path, original: Path) -> None:
-    """Let an error name the folder that the user knows instead of the temporary one."""
-    parts = (
-        part.replace(str(folder), str(original)) if isinstance(part, str) else part
-        for part in error.message.parts
-    )
+def _weights_of(source: Source) -> str:
+    """Name the weights that a source was made from."""
+    if source.base:
+        return f"{ADAPTER_CONFIG} on {source.base.name}"
+    return next(path.name for row in FORMATS for path in row.files(source.folder))
+
+
+def _rename(error: AlbertEdgeError, folder: Path, source: Source) -> None:
+    """Let an error name what the user knows instead of the temporary folder and its weights."""
+
+    def original(part: str) -> str:
+        if part.startswith(f"{_WEIGHTS}:"):
+            part = _weights_of(source) + part.removeprefix(_WEIGHTS)
+        return part.replace(str(folder), str(source.folder))
+
+    parts = (original(part) if isinstance(part, str) else part for part in error.message.parts)
     error.message = Message(*parts)
     error.args = (str(error.message),)
 
@@ -105,6 +125,9 @@ def _is_standard(folder: Path) -> bool:
 def _converted(folder: Path) -> _Contents:
     """Convert the weights of another framework, with the configuration of their program."""
     tensors = {canonical_name(tensor.name): tensor for tensor in read_headers(folder)}
+    # TFAlbertMLMHead has two biases where transformers has one, and adds the decoder's.
+    if used := tensors.pop("predictions.decoder.bias", None):
+        tensors["predictions.bias"] = used
     files = find_tokenizer_files(folder) | _matching(folder, SMALL_FILES)
     if "config.json" in files:
         return _Contents(tensors, _read_values(files["config.json"]), files)
@@ -168,7 +191,7 @@ def _write(folder: Path, contents: _Contents) -> None:
         for name, tensor in contents.tensors.items()
         if _is_float(name, tensor)
     }
-    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    save_file(tensors, folder / _WEIGHTS, metadata={"format": "pt"})
 
 
 def _is_float(name: str, tensor: StoredTensor) -> bool:

@@ -15,6 +15,7 @@ import torch
 import transformers
 from safetensors.numpy import load_file, save_file
 from support.checkpoints import MODEL_CLASSES, make_model
+from support.paths import DATA
 
 import albert_edge
 from albert_edge.architecture.config import read_config
@@ -172,6 +173,21 @@ def test_half_precision_base(tmp_path: Path) -> None:
     adapted.merged = peft.PeftModel.from_pretrained(model, adapted.adapter).merge_and_unload()
     albert_edge.export(adapted.adapter, tmp_path / "out")
     assert answers_differ_by(adapted, tmp_path / "out", "fill-mask") < 1e-5
+
+
+def test_base_of_tensorflow(tmp_path: Path) -> None:
+    """The base is converted before the adapter is merged into it."""
+    google = DATA / "tensorflow" / "google"
+    with standard_layout(find_source(str(google))) as source:
+        model = transformers.AlbertForPreTraining.from_pretrained(source.folder)
+        config = peft.LoraConfig(r=3, target_modules=ATTENTION, init_lora_weights=False)
+        wrapped = peft.get_peft_model(model, config)
+        wrapped.save_pretrained(tmp_path / "adapter")
+    merged = wrapped.merge_and_unload().state_dict()
+    with standard_layout(find_source(str(tmp_path / "adapter"), base=str(google))) as source:
+        tensors = load_file(source.folder / "model.safetensors")
+    for name, values in tensors.items():
+        np.testing.assert_allclose(values, merged[name].numpy(), rtol=0, atol=1e-6)
 
 
 def test_saved_embeddings_untie_the_decoder(tmp_path: Path) -> None:

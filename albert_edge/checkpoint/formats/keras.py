@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,17 +25,6 @@ def keras_name(variable: str) -> str:
     return pytorch_name((name or variable).split("/"))
 
 
-def with_used_bias(tensors: dict[str, StoredTensor]) -> dict[str, StoredTensor]:
-    """Keep the bias of the vocabulary's scores that TFAlbertMLMHead adds; it has another, unused.
-
-    Args:
-        tensors: Tensors by their name in PyTorch, where the two are one.
-    """
-    if used := tensors.pop("predictions.decoder.bias", None):
-        tensors["predictions.bias"] = replace(used, name="predictions.bias")
-    return tensors
-
-
 def read_keras(path: Path) -> list[StoredTensor]:
     """Read the headers of an .h5 file."""
     try:
@@ -45,20 +33,24 @@ def read_keras(path: Path) -> list[StoredTensor]:
         raise MissingExtraError("h5py", extra="formats", purpose=f"Reading {path.name}") from None
     tensors: dict[str, StoredTensor] = {}
 
-    def visit(where: str, item: Any) -> None:
-        if isinstance(item, h5py.Dataset):
-            # A layer's group, then the name of the variable. What layers share is saved by each.
-            tensor = _stored(path, where.partition("/")[2], item)
-            tensors.setdefault(tensor.name, tensor)
-
     try:
         with h5py.File(path) as file:
+            # A group for each layer, named before the variable; what layers share, each has. The
+            # shards of a model have neither groups nor its name before the variable.
+            has_groups = any("weight_names" in item.attrs for item in file.values())
+
+            def visit(where: str, item: Any) -> None:
+                if isinstance(item, h5py.Dataset):
+                    variable = where.partition("/")[2] if has_groups else f"/{where}"
+                    tensor = _stored(path, variable, item)
+                    tensors.setdefault(tensor.name, tensor)
+
             file.visititems(visit)
     except CheckpointError:
         raise
     except Exception as error:  # a malformed file can raise any class
         raise _damaged(path, error) from error
-    return list(with_used_bias(tensors).values())
+    return list(tensors.values())
 
 
 def _stored(path: Path, variable: str, dataset: Any) -> StoredTensor:

@@ -1,10 +1,12 @@
 """Checkpoints of TensorFlow, whose variables are named by the program that wrote them.
 
-Known are google-research/albert, brightmart/albert_zh and transformers' TensorFlow classes.
+Known are google-research/albert, brightmart/albert_zh, the AlbertEncoder of tensorflow/models, and
+transformers' TensorFlow classes.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,18 +14,18 @@ from pathlib import Path
 import numpy as np
 
 from albert_edge.checkpoint.formats.base import COPY_AGAIN, Format, StoredTensor
-from albert_edge.checkpoint.formats.keras import keras_name, with_used_bias
+from albert_edge.checkpoint.formats.keras import keras_name
 from albert_edge.checkpoint.formats.layout import in_pytorch_layout
 from albert_edge.checkpoint.formats.tensor_bundle import read_tensor_bundle
 from albert_edge.checkpoint.formats.tensorflow_names import (
     FACTOR,
+    WORDS,
     canonical_variable,
     is_of_beam_search,
     is_of_optimizer,
 )
 from albert_edge.errors import CheckpointError
 
-WORDS = "albert.embeddings.word_embeddings.weight"
 _QUERY = ".attention.query.weight"
 MAPPING = "albert.encoder.embedding_hidden_mapping_in"
 
@@ -67,8 +69,7 @@ def read_tensorflow(index: Path) -> list[StoredTensor]:
             "transformers has it.",
             tip="Train with run_squad_v1.py, whose head is that of AlbertForQuestionAnswering.",
         )
-    tensors = with_used_bias({tensor.name: tensor for tensor in map(_renamed, variables)})
-    return list(_mapped(tensors).values())
+    return list(_mapped({tensor.name: tensor for tensor in map(_renamed, variables)}).values())
 
 
 def _mapped(tensors: dict[str, StoredTensor]) -> dict[str, StoredTensor]:
@@ -99,7 +100,20 @@ def _renamed(variable: StoredTensor) -> StoredTensor:
     name = canonical_variable(variable.name)
     if name is None and variable.name.startswith("tf_albert"):
         name = keras_name(variable.name)
-    return in_pytorch_layout(variable, name or variable.name)
+    return in_pytorch_layout(_flat(variable), name or variable.name)
+
+
+def _flat(variable: StoredTensor) -> StoredTensor:
+    """Join the two axes, heads and their size, that AlbertEncoder keeps apart in its attention."""
+    if "self_attention/" not in variable.name or len(variable.shape) < 2:
+        return variable
+    *_, layer, leaf = variable.name.split("/")
+    first, *_, last = variable.shape
+    shape: tuple[int, ...] = (math.prod(variable.shape),)
+    if leaf == "kernel":
+        rows, columns = math.prod(variable.shape[:-1]), math.prod(variable.shape[1:])
+        shape = (rows, last) if layer == "attention_output" else (first, columns)
+    return replace(variable, shape=shape, read=lambda: variable.read().reshape(shape))
 
 
 def _product(words: StoredTensor, factor: StoredTensor, width: int) -> StoredTensor:

@@ -65,6 +65,11 @@ def test_answers_are_those_of_the_framework(
     assert_answers(tmp_path / "out", head, answers)
 
 
+def test_shards(framework: str, answers: dict[str, Any], tmp_path: Path) -> None:
+    albert_edge.export(DATA / framework / "sharded", tmp_path / "out", task="fill-mask")
+    assert_answers(tmp_path / "out", "fill-mask", answers)
+
+
 def test_checkpoint_of_tensorflow_2(tmp_path: Path) -> None:
     """Its keys are a graph of objects, which names the variables."""
     albert_edge.export(DATA / "keras" / "checkpoint", tmp_path / "out", task="fill-mask")

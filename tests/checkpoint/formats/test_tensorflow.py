@@ -28,6 +28,7 @@ HEADS = {
     "classifier": "text-classification",
     "squad1": "question-answering",
     "brightmart": "pretraining",
+    "saved-model": "feature-extraction",
 }
 
 
@@ -81,6 +82,15 @@ def test_a_head_that_was_not_trained(tmp_path: Path) -> None:
     folder = copied("google", tmp_path)
     error = refused(folder, CheckpointError, task="question-answering")
     assert f"{folder}: tensor qa_outputs" in str(error)
+
+
+def test_a_configuration_of_another_model(tmp_path: Path) -> None:
+    folder = copied("google", tmp_path)
+    path = folder / "albert_config.json"
+    config = json.loads(path.read_text("utf-8")) | {"intermediate_size": 24}
+    path.write_text(json.dumps(config), encoding="utf-8")
+    error = refused(folder, CheckpointError)
+    assert str(error).startswith("model.ckpt-best.index: tensor albert.encoder")
 
 
 def test_the_best_of_several(tmp_path: Path) -> None:

@@ -60,6 +60,8 @@ def main() -> None:
         model.params = randomized(model.params)
         shutil.rmtree(HERE / head, ignore_errors=True)
         model.save_pretrained(HERE / head)
+        if head == "fill-mask":
+            model.save_pretrained(HERE / "sharded", max_shard_size="10KB")
         several = head == "multiple-choice"
         inputs = {key: array[:, None] if several else array for key, array in INPUTS.items()}
         for output, values in model(**inputs).items():

@@ -71,6 +71,7 @@ def main() -> None:
             model.save_weights(str(HERE / "checkpoint" / "model.ckpt"), save_format="tf")
             shutil.copy(folder / "config.json", HERE / "checkpoint" / "config.json")
             (HERE / "checkpoint" / "checkpoint").unlink()
+            model.save_pretrained(HERE / "sharded", max_shard_size="10KB")
     np.savez(HERE / "answers.npz", **answers)
 
 

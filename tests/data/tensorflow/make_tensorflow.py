@@ -220,6 +220,47 @@ def predict(values: Values, x: Any) -> Any:
     return logits + values["cls/predictions/output_bias"]
 
 
+# The AlbertEncoder of tensorflow/models keeps heads apart, and has one layer.
+ENCODER = (
+    "transformer/self_attention/",
+    "transformer/self_attention/attention_output",
+    "transformer/self_attention_layer_norm",
+    "transformer/intermediate",
+    "transformer/output",
+    "transformer/output_layer_norm",
+)
+
+
+def make_encoder() -> Maker:
+    maker = Maker()
+    maker.add("word_embeddings/embeddings", VOCABULARY, EMBEDDING)
+    maker.add("position_embedding/embeddings", POSITIONS, EMBEDDING)
+    maker.add("type_embeddings/embeddings", 2, EMBEDDING)
+    maker.norm("embeddings/layer_norm", EMBEDDING)
+    maker.dense("embedding_projection", EMBEDDING, HIDDEN)
+    make_layer(maker, "", ENCODER)
+    maker.dense("pooler_transform", HIDDEN, HIDDEN)
+    return maker
+
+
+def run_encoder(values: Values) -> Any:
+    words = tf.gather(values["word_embeddings/embeddings"], IDS)
+    words += tf.gather(values["type_embeddings/embeddings"], TYPES)
+    words += values["position_embedding/embeddings"][:6]
+    x = dense(values, "embedding_projection", norm(values, "embeddings/layer_norm", words))
+    for _ in range(LAYERS):
+        x = run_layer(values, "", ENCODER, x)
+    return x
+
+
+def by_head(name: str, value: Any) -> Any:
+    if "self_attention/attention_output/kernel" in name:
+        return value.reshape(HEADS, -1, HIDDEN)
+    if "self_attention/" in name and "attention_output" not in name:
+        return value.reshape(*value.shape[:-1], HEADS, -1)
+    return value
+
+
 # Writing.
 
 
@@ -292,6 +333,20 @@ def main() -> None:
     answers["brightmart/sop_logits"] = score(maker.values, "cls/seq_relationship/", pooled)
     save(maker.values, HERE / "brightmart" / "albert_model.ckpt")
     write_config(HERE / "brightmart" / "albert_config_tiny.json", BRIGHTMART_CONFIG)
+
+    maker = make_encoder()
+    x = run_encoder(maker.values)
+    answers["saved-model/last_hidden_state"] = x
+    answers["saved-model/pooler_output"] = tf.tanh(dense(maker.values, "pooler_transform", x[:, 0]))
+    model = tf.Module()
+    model.variables_ = [
+        tf.Variable(by_head(name, value), name=name) for name, value in maker.values.items()
+    ]
+    tf.saved_model.save(model, str(HERE / "saved-model"))
+    for name in ("saved_model.pb", "fingerprint.pb"):
+        (HERE / "saved-model" / name).unlink()
+    (HERE / "saved-model" / "assets").rmdir()
+    write_config(HERE / "saved-model" / "albert_config.json", CONFIG)
 
     np.savez(HERE / "answers.npz", **answers)
 
