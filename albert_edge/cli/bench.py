@@ -5,7 +5,8 @@ from __future__ import annotations
 from importlib.util import find_spec
 from pathlib import Path
 
-from albert_edge.cli.options import BundleFolder, Json, Measurement, Plot, grouped, names
+from albert_edge.cli.grouping import grouped
+from albert_edge.cli.options import BundleFolder, Json, Measurement, Plot, names
 from albert_edge.cli.printing import print_json
 from albert_edge.errors import Argument, Message, MissingExtraError
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
+from albert_edge.cli.grouping import grouped
 from albert_edge.cli.options import (
     Exporter,
     ExportTask,
@@ -14,10 +16,12 @@ from albert_edge.cli.options import (
     Out,
     Source,
     Verify,
-    grouped,
 )
 from albert_edge.cli.printing import megabytes, note, print_json
 from albert_edge.cli.spelling import spell_command_line
+
+if TYPE_CHECKING:
+    from albert_edge.steps.export import ExportReport
 
 # Names in a list; copies of a whole model would fill the screen.
 _MOST = 10
@@ -55,6 +59,11 @@ def export(  # noqa: PLR0913  (each is an option)
     if as_json:
         print_json(report)
         return
+    _describe(report)
+    print(report.bundle)
+
+
+def _describe(report: ExportReport) -> None:
     what = report.task or report.head
     note(f"Exported {report.source} for {what}: {megabytes(report.model_bytes)}.")
     if report.base:
@@ -75,7 +84,6 @@ def export(  # noqa: PLR0913  (each is an option)
         note(f"WARNING: {warning.spell(spell_command_line)}")
     if not report.tokenizer:
         note("The checkpoint has no tokenizer; the bundle takes only token ids.")
-    print(report.bundle)
 
 
 def _shortened(names: Sequence[str]) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from albert_edge.cli.grouping import grouped
 from albert_edge.cli.options import (
     BundleFolder,
     Engine,
@@ -18,7 +19,6 @@ from albert_edge.cli.options import (
     Question,
     Texts,
     Verbose,
-    grouped,
 )
 from albert_edge.cli.print_answers import open_answers
 from albert_edge.cli.printing import note, print_json

@@ -6,7 +6,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from albert_edge.cli.error import ReportedError
-from albert_edge.cli.options import BundleFolder, Compression, Json, QualityGate, grouped
+from albert_edge.cli.grouping import grouped
+from albert_edge.cli.options import BundleFolder, Compression, Json, QualityGate
 from albert_edge.cli.printing import megabytes, note, print_json
 from albert_edge.cli.table import print_table
 from albert_edge.errors import QualityError
