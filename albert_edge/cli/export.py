@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from albert_edge.cli.grouping import grouped
@@ -11,9 +12,8 @@ from albert_edge.cli.options import (
     ExportTask,
     Force,
     Json,
-    Normalization,
-    Origin,
     Out,
+    Reading,
     Source,
     Verify,
 )
@@ -28,13 +28,12 @@ _MOST = 10
 
 
 @grouped
-def export(  # noqa: PLR0913  (each is an option)
+def export(
     source: Source,
     out: Out = None,
     *,
     task: ExportTask = "auto",
-    origin: Origin,
-    normalization: Normalization,
+    reading: Reading,
     exporter: Exporter = "native",
     verify: Verify = False,
     force: Force = False,
@@ -47,10 +46,7 @@ def export(  # noqa: PLR0913  (each is an option)
         source,
         out,
         task=task,
-        revision=origin.revision,
-        base=origin.base,
-        keep_accents=normalization.keep_accents,
-        lowercase=normalization.lowercase,
+        **asdict(reading),
         exporter=exporter,
         verify=verify,
         force=force,

@@ -109,8 +109,8 @@ Plot = Annotated[Path | None, typer.Option(help="Also draw the results: .svg, .p
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Origin:
-    """Which checkpoint `export` reads, besides its name."""
+class Reading:
+    """Which checkpoint `export` reads, and what its files do not say or say wrong."""
 
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit on the hub.")] = None
     base: Annotated[
@@ -120,12 +120,6 @@ class Origin:
             "adapter_config.json names)."
         ),
     ] = None
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Normalization:
-    """What the tokenizer of an exported checkpoint does, where its files do not say it right."""
-
     keep_accents: Annotated[
         bool | None,
         typer.Option(

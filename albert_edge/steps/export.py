@@ -8,7 +8,7 @@ import os
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypedDict, Unpack
 
 from albert_edge.architecture.heads import (
     HEAD_OF_TASK,
@@ -25,6 +25,7 @@ from albert_edge.checkpoint.tokenizer import Overrides, TokenizerFiles, describe
 from albert_edge.choices import require_choice
 from albert_edge.errors import Argument, Message, UsageError
 from albert_edge.progress import Progress, progress_bar
+from albert_edge.runtime.parameters import require_known
 from albert_edge.runtime.tasks import find_task
 from albert_edge.steps.bundle_config import bundle_config
 from albert_edge.steps.exporters import Written, native, optimum
@@ -88,19 +89,33 @@ class ExportReport:
         return f"ExportReport('{self.bundle}': {self.task or self.head}, {size})"
 
 
-def export(  # noqa: PLR0913  (all but two are options, by keyword)
+class Reading(TypedDict, total=False):
+    """How to read a checkpoint that does not say so itself.
+
+    Attributes:
+        base: The checkpoint that the LoRA adapter in the source adapts, in which it is merged; by
+            default the weights beside it, or else the base that its adapter_config.json names.
+        keep_accents: Whether the tokenizer keeps accents, and other marks of letters such as vowel
+            signs; None is as the recipe of a short name says, or else the tokenizer's files.
+        lowercase: Whether the tokenizer lower-cases texts; None means the same.
+    """
+
+    base: str | os.PathLike[str] | None
+    keep_accents: bool | None
+    lowercase: bool | None
+
+
+def export(
     source: str | os.PathLike[str],
     out: str | os.PathLike[str] | None = None,
     *,
     task: str = "auto",
     revision: str | None = None,
-    base: str | os.PathLike[str] | None = None,
-    keep_accents: bool | None = None,
-    lowercase: bool | None = None,
     exporter: Exporter = "native",
     verify: bool = False,
     force: bool = False,
     progress: bool | Progress = False,
+    **reading: Unpack[Reading],
 ) -> ExportReport:
     """Export an ALBERT checkpoint to a bundle.
 
@@ -111,29 +126,27 @@ def export(  # noqa: PLR0913  (all but two are options, by keyword)
             such as "sentence-embeddings", which the bundle then answers by default; or "auto" to
             take it from config.json's architectures or, where it has none, from the weights.
         revision: Branch, tag or commit of the hub.
-        base: The checkpoint that the LoRA adapter in `source` adapts, in which it is merged; by
-            default the weights beside it, or else the base that its adapter_config.json names.
-        keep_accents: Whether the tokenizer keeps accents, and other marks of letters such as vowel
-            signs; None is as the recipe of a short name says, or else the tokenizer's files.
-        lowercase: Whether the tokenizer lower-cases texts; None means the same.
         exporter: "native" writes the graph itself, without torch; "optimum" traces it with
             optimum, for heads that are not one of transformers' own.
         verify: Whether to compare the answers with transformers before the bundle is written.
         force: Whether to replace what the folder `out` holds.
         progress: Whether to show a progress bar, or what to call with ("writing weights", bytes
             written, bytes in all).
+        **reading: `base`, `keep_accents` and `lowercase`, which are those of `Reading`.
 
     Raises:
         AlbertEdgeError: See `albert_edge.errors`; nothing was written then.
     """
     require_choice("exporter", exporter, Exporter)
+    require_known("export", reading, Reading.__annotations__)
+    base = reading.get("base")
     found = find_source(os.fspath(source), revision, None if base is None else os.fspath(base))
     folder = Path(out) if out is not None else Path(found.name.rpartition("/")[2])
     _refuse_to_overwrite(folder, force=force)
     with standard_layout(found) as checkpoint:
         stored = open_checkpoint(checkpoint.folder)
         head, chosen_task = _choose_head(task, stored, checkpoint)
-        overrides = Overrides(keep_accents, lowercase)
+        overrides = Overrides(reading.get("keep_accents"), reading.get("lowercase"))
         if recipe := checkpoint.recipe:
             overrides = overrides.or_else(Overrides(recipe.keep_accents, recipe.lowercase))
         tokenizer = read_tokenizer(checkpoint.folder, overrides)

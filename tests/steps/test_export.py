@@ -125,3 +125,10 @@ def test_reports_are_short_texts(checkpoint: Path, tmp_path: Path) -> None:
     assert repr(inspect(KEPT)).startswith("Inspection(text-classification, ")
     texts = (repr(report) for report in (exported, optimized, inspect(KEPT), open_bundle(folder)))
     assert all(len(text) < 250 for text in texts)
+
+
+def test_an_unknown_option_is_refused_with_the_nearest(tmp_path: Path) -> None:
+    options: Any = {"keep_acents": True}
+    with pytest.raises(TypeError, match=r"no parameter keep_acents\. Did you mean keep_accents\?"):
+        albert_edge.export("langid-tiny", tmp_path / "bundle", **options)
+    assert not (tmp_path / "bundle").exists()
