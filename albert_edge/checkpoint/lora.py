@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from albert_edge.architecture.heads import head_of_class
 from albert_edge.checkpoint.formats.base import FLOATS, Format, StoredTensor
 from albert_edge.checkpoint.formats.pickle import read_pickle
 from albert_edge.checkpoint.formats.safetensors import read_safetensors
@@ -84,10 +85,11 @@ class Adapter:
     @property
     def class_name(self) -> str | None:
         """The class of transformers that was adapted, or None if it is that of the base."""
+        if task_type := self.config.text("task_type", None):
+            return _CLASSES.get(task_type)
         mapping = self.config.object("auto_mapping", None)
-        task_type = self.config.text("task_type", None)
-        trained = mapping.text("base_model_class", None) if mapping else None
-        return _CLASSES.get(task_type or "", trained)
+        name = mapping.text("base_model_class", None) if mapping else None
+        return name if name and head_of_class(name) else None
 
 
 def is_adapter(folder: Path) -> bool:

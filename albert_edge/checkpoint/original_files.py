@@ -13,6 +13,7 @@ from typing import Any
 from albert_edge.checkpoint.formats.base import StoredTensor
 from albert_edge.checkpoint.formats.tensorflow_names import WORDS
 from albert_edge.errors import CheckpointError
+from albert_edge.json_fields import JsonObject
 
 _CONFIGS = "albert_config*.json"
 # Their pattern -> what transformers calls them.
@@ -61,19 +62,23 @@ def _only(folder: Path, pattern: str) -> Path | None:
 
 
 def as_transformers_config(
-    values: Mapping[str, Any], tensors: Mapping[str, StoredTensor]
+    fields: JsonObject, tensors: Mapping[str, StoredTensor]
 ) -> dict[str, Any]:
     """Return the fields of config.json for a configuration of these programs.
 
     Args:
-        values: Its fields.
+        fields: Its fields.
         tensors: The weights that it belongs to, by canonical name.
+
+    Raises:
+        ConfigError: Nothing says which of two programs the weights belong to.
     """
-    config = {**values, "model_type": "albert"}
+    config = {**fields.values, "model_type": "albert"}
     # get_activation() in both programs: their gelu is the approximation by tanh.
     if str(config.setdefault("hidden_act", "gelu")).lower() == "gelu":
         config["hidden_act"] = "gelu_new"
-    if words := tensors.get(WORDS):  # brightmart's are as wide as the hidden states
+    if (words := tensors.get(WORDS)) and words.shape[-1] != config.get("embedding_size"):
+        _require_known_normalization(fields)  # only brightmart's are as wide as hidden states
         config["embedding_size"] = words.shape[-1]
     classifier = tensors.get("classifier.bias")
     # With one class it is STS-B's regression, or RACE's choice; the user knows.
@@ -81,3 +86,18 @@ def as_transformers_config(
         bias = next(filter(tensors.__contains__, _CLASSES), None)
         config["architectures"] = [_CLASSES[bias] if bias else "AlbertModel"]
     return config
+
+
+def _require_known_normalization(fields: JsonObject) -> None:
+    """Refuse brightmart's xlarge, unless ln_type says that its layers normalize as ALBERT's do.
+
+    While it was trained, modeling_preln.py, which normalizes before each layer under the same
+    names of variables, came beside modeling.py; neither its weights nor its configuration say
+    which of them is meant. Everything smaller is of modeling.py.
+    """
+    if fields.values.get("hidden_size") == 2048 and "ln_type" not in fields.values:
+        raise fields.fault(
+            "ln_type",
+            "'postln' or 'preln', since brightmart's xlarge may normalize before each layer",
+            tip='Add "ln_type": "postln" if modeling.py trained it, and not modeling_preln.py.',
+        )

@@ -22,7 +22,7 @@ from albert_edge.architecture.weights import find_weight
 from albert_edge.bundle.sentence_layout import MODULES
 from albert_edge.checkpoint.formats import FORMATS, read_headers
 from albert_edge.checkpoint.formats.base import FLOATS, StoredTensor
-from albert_edge.checkpoint.lora import ADAPTER_CONFIG, merge, read_adapter
+from albert_edge.checkpoint.lora import ADAPTER_CONFIG, Adapter, merge, read_adapter
 from albert_edge.checkpoint.names import canonical_name
 from albert_edge.checkpoint.original_files import (
     as_transformers_config,
@@ -33,11 +33,12 @@ from albert_edge.checkpoint.source import SMALL_FILES, TOKENIZER_FILES, Source
 from albert_edge.checkpoint.tensors import open_checkpoint
 from albert_edge.errors import (
     AlbertEdgeError,
+    Argument,
     CheckpointError,
     ConfigError,
     Message,
 )
-from albert_edge.json_fields import read_object
+from albert_edge.json_fields import JsonObject, read_object
 
 Values = Mapping[str, Any]
 
@@ -130,13 +131,13 @@ def _converted(folder: Path) -> _Contents:
         tensors["predictions.bias"] = used
     files = find_tokenizer_files(folder) | _matching(folder, SMALL_FILES)
     if "config.json" in files:
-        return _Contents(tensors, _read_values(files["config.json"]), files)
+        return _Contents(tensors, _read_config(files["config.json"]).values, files)
     if (original := find_config(folder)) is None:
         raise ConfigError(
             f"{folder} has no config.json and no albert_config.json.",
             tip="Copy the configuration that belongs to the weights into it.",
         )
-    config = as_transformers_config(_read_values(original), tensors)
+    config = as_transformers_config(_read_config(original), tensors)
     if classifier := tensors.get("classifier.bias"):
         _set_classes(config, *classifier.shape)
     return _Contents(tensors, config, files)
@@ -146,18 +147,37 @@ def _merged(folder: Path, base: Path) -> _Contents:
     """Merge an adapter into its base; a configuration and a tokenizer beside it come first."""
     checkpoint = open_checkpoint(base)
     adapter = read_adapter(folder)
+    if base == folder:
+        _refuse_merged(checkpoint.stored, adapter)
     tensors = merge(checkpoint.stored, adapter, tied=checkpoint.config.tie_word_embeddings)
     files = _matching(base, SMALL_FILES)
     if _matching(folder, TOKENIZER_FILES):
         for name in _matching(base, TOKENIZER_FILES):
             del files[name]
     files |= _matching(folder, SMALL_FILES)
-    config = dict(_read_values(files["config.json"]))
+    config = dict(_read_config(files["config.json"]).values)
     if adapter.class_name:
         config["architectures"] = [adapter.class_name]
     if classifier := adapter.replaced.get("classifier.bias"):
         _set_classes(config, *classifier.shape)
     return _Contents(tensors, config, files)
+
+
+def _refuse_merged(beside: Mapping[str, StoredTensor], adapter: Adapter) -> None:
+    """Refuse weights beside an adapter into which it seems to have been merged before."""
+    names = [name for name in adapter.replaced if name in beside]
+    if names and all(_equal(beside[name], adapter.replaced[name]) for name in names):
+        raise CheckpointError(
+            f"{adapter.folder}: the weights beside the adapter have its {', '.join(sorted(names))}"
+            " already, as if it had been merged into them.",
+            tip=Message(
+                f"Remove {ADAPTER_CONFIG} if it was, or name its base with ", Argument("base"), "."
+            ),
+        )
+
+
+def _equal(ours: StoredTensor, theirs: StoredTensor) -> bool:
+    return ours.shape == theirs.shape and bool(np.array_equal(ours.read(), theirs.read()))
 
 
 def _set_classes(config: dict[str, Any], count: int) -> None:
@@ -170,8 +190,8 @@ def _set_classes(config: dict[str, Any], count: int) -> None:
         config.pop("num_labels", None)
 
 
-def _read_values(path: Path) -> dict[str, Any]:
-    return read_object(path, partial(ConfigError, tip="Copy the checkpoint again.")).values
+def _read_config(path: Path) -> JsonObject:
+    return read_object(path, partial(ConfigError, tip="Copy the checkpoint again."))
 
 
 def _matching(folder: Path, patterns: tuple[str, ...]) -> dict[str, Path]:

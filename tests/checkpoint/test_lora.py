@@ -163,6 +163,23 @@ def test_adapter_beside_its_base(tmp_path: Path) -> None:
     assert answers_differ_by(adapted, tmp_path / "out", "question-answering") < 1e-5
 
 
+def test_adapter_beside_what_it_was_merged_into(tmp_path: Path) -> None:
+    """It would be merged a second time."""
+    adapted = Adapted(
+        tmp_path,
+        "text-classification",
+        base_head="pretraining",
+        target_modules=ATTENTION,
+        task_type="SEQ_CLS",
+    )
+    adapted.merged.save_pretrained(adapted.adapter)
+    with pytest.raises(CheckpointError, match="as if it had been merged") as caught:
+        albert_edge.export(adapted.adapter, tmp_path / "out")
+    assert "base" in caught.value.tip
+    albert_edge.export(adapted.adapter, tmp_path / "out", base=adapted.base)
+    assert answers_differ_by(adapted, tmp_path / "out", "text-classification") < 1e-5
+
+
 def test_half_precision_base(tmp_path: Path) -> None:
     """Merged in float32, as peft does in a model that was loaded in float32."""
     adapted = Adapted(tmp_path, "fill-mask", target_modules=ATTENTION)

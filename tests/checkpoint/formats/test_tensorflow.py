@@ -128,6 +128,18 @@ def test_config_json_comes_first(tmp_path: Path) -> None:
     assert written["hidden_act"] == "gelu"
 
 
+@pytest.mark.parametrize(
+    ("fields", "named"), [({}, "ln_type is missing"), ({"ln_type": "preln"}, "normalizes after")]
+)
+def test_xlarge_of_brightmart(fields: dict[str, str], named: str, tmp_path: Path) -> None:
+    folder = copied("brightmart", tmp_path)
+    path = folder / "albert_config_tiny.json"
+    config = json.loads(path.read_text("utf-8")) | {"hidden_size": 2048, "num_attention_heads": 32}
+    del config["ln_type"]
+    path.write_text(json.dumps(config | fields), encoding="utf-8")
+    assert named in str(refused(folder, ConfigError))
+
+
 def test_no_configuration(tmp_path: Path) -> None:
     folder = copied("google", tmp_path)
     (folder / "albert_config.json").unlink()
