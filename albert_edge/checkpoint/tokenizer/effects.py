@@ -78,15 +78,15 @@ def find_contradictions(
 
 def find_unknown(tokenizer: Tokenizer, settings: Settings) -> list[Message]:
     """Find tokens that the model has no embedding for."""
-    size = settings.model.values.get("vocab_size")
+    size = settings.model.number("vocab_size", None)
     added = tokenizer.get_added_tokens_decoder()
-    if not isinstance(size, int) or max(added, default=0) < size:
+    if size is None or max(added, default=0) < size:
         return []
     beyond = [str(token) for at, token in sorted(added.items()) if at >= size]
     return [
         Message(
-            f"The model has {size:,} embeddings, none for {', '.join(map(repr, beyond))}; a text "
-            "with one of these is refused."
+            f"The model has {size:,.0f} embeddings, none for {', '.join(map(repr, beyond))}; a "
+            "text with one of these is refused."
         )
     ]
 
@@ -118,7 +118,7 @@ def find_losses(tokenizer: Tokenizer) -> list[Message]:
     cased = [word for word, form in forms.items() if word != form == word.lower()]
     marked = [word for word, form in forms.items() if form not in (word, word.lower())]
     warnings = []
-    if len(marked) > _FEW:
+    if len(marked) > _FEW and not keeps_accents(tokenizer):
         warnings.append(
             Message(
                 f"The tokenizer strips marks that {len(marked):,} of the {len(words):,} words in "

@@ -25,14 +25,16 @@ from tokenizers import Tokenizer
 from albert_edge.checkpoint.tokenizer.settings import Settings, Token
 
 _POSITIONS = 512
-# Paths of the machine that saved the checkpoint, tokens under another name, and settings that
+# Facts of the machine that saved the checkpoint, tokens under another name, and settings that
 # tokenizer.json decides.
 _DROPPED = frozenset(
     {
         "do_lower_case",
         "extra_special_tokens",
         "fast_tokenizer_files",
+        "is_local",
         "keep_accents",
+        "local_files_only",
         "name_or_path",
         "remove_space",
         "special_tokens_map_file",
@@ -59,7 +61,7 @@ def tokenizer_config(
         settings: The settings of the checkpoint.
         special: The special tokens by role.
     """
-    positions = settings.model.values.get("max_position_embeddings", _POSITIONS)
+    positions = int(settings.model.number("max_position_embeddings", _POSITIONS))
     kept = {name: value for name, value in settings.config.values.items() if name not in _DROPPED}
     config = {
         "model_max_length": settings.config.values.get("max_len", positions),

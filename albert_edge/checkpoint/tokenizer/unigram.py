@@ -14,7 +14,7 @@ word after them. Here a tokenizers.Tokenizer does what the slow class does.
 
 from __future__ import annotations
 
-import sys
+import math
 import unicodedata
 from dataclasses import replace
 from functools import cache
@@ -29,6 +29,7 @@ from albert_edge.errors import CheckpointError
 
 # Python's str.split() also takes the four separators of ASCII for white space.
 _WHITE_SPACE = r"[\s\x1c-\x1f]+"
+_BEYOND_MARKS = 0x20000  # there are ideographs from here on
 _UNMATCHED_PENALTY = 100.0
 # SentencePiece prefers one that a user defined to any other pieces for the same text.
 _USER_DEFINED_SCORE = -0.1
@@ -46,6 +47,8 @@ def unigram_tokenizer(path: Path, settings: Settings) -> Tokenizer:
     """
     spiece = read_spiece(path)
     try:
+        if not all(math.isfinite(piece.score) for piece in spiece.pieces):
+            raise ValueError("a score is not a finite number")
         model = models.Unigram(
             [(piece.text, _score(piece)) for piece in spiece.pieces],
             unk_id=spiece.unk_id,
@@ -118,7 +121,7 @@ def _trim() -> list[normalizers.Normalizer]:
 @cache
 def _combining_marks() -> str:
     """Return a regular expression of the characters that have a combining class."""
-    codes = (code for code in range(sys.maxunicode + 1) if unicodedata.combining(chr(code)))
+    codes = (code for code in range(_BEYOND_MARKS) if unicodedata.combining(chr(code)))
     runs = groupby(enumerate(codes), key=lambda place: place[1] - place[0])
     ranges = ([code for _, code in run] for _, run in runs)
     # Written as they are: escapes beyond four digits differ between implementations.

@@ -159,6 +159,13 @@ def edited_spiece(**changes: Any) -> bytes:
     return bytes(model.SerializeToString())
 
 
+def scored(score: float) -> bytes:
+    """spiece.model with this score of a piece."""
+    model = sentencepiece_model_pb2.ModelProto.FromString(SPIECE)
+    model.pieces[100].score = score
+    return bytes(model.SerializeToString())
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
@@ -170,6 +177,8 @@ def edited_spiece(**changes: Any) -> bytes:
         ("spiece.model", edited_spiece(treat_whitespace_as_suffix=True), "marks the end of a word"),
         ("spiece.model", edited_spiece(unk_id=2), "no unknown piece at id 2"),
         ("spiece.model", edited_spiece(unk_id=-1), "no unknown piece at id -1"),
+        ("spiece.model", scored(float("nan")), "damaged: a score is not a finite number"),
+        ("spiece.model", scored(float("-inf")), "damaged: a score is not a finite number"),
         ("vocab.txt", b"", r"no line \[UNK\]"),
         ("vocab.txt", b"[PAD]\nword\n", r"no line \[UNK\]"),
         ("vocab.txt", b"[UNK]\n\xff\xfe\n", "not readable UTF-8"),
