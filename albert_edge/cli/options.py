@@ -24,7 +24,10 @@ Out = Annotated[
     Path | None, typer.Argument(help="Where to write the bundle (default: the source's name).")
 ]
 ExportTask = Annotated[
-    str, typer.Option(help="A head or a pipeline task; auto reads the head from config.json.")
+    str,
+    typer.Option(
+        help="A head or a pipeline task; auto reads the head from config.json, or from the weights."
+    ),
 ]
 Exporter = Annotated[
     Literal["native", "optimum"],
