@@ -493,7 +493,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"trust_remote_code": True}, "trust_remote_code: albert-edge runs no code"),
     ({"code_revision": "main"}, "code_revision"),
     ({"pipeline_class": object}, "pipeline_class"),
-    ({"args_parser": object()}, "args_parser"),
+    ({"args_parser": dict}, "args_parser"),
     ({"model_kwargs": {"trust_remote_code": True}}, "model_kwargs does not take trust_remote_code"),
     ({"model_kwargs": {"load_in_8bit": True}}, "load_in_8bit: a bundle's variants"),
     ({"model_kwargs": {"subfolder": "onnx"}}, "subfolder: the weights were read at export"),
