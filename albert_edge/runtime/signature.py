@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any, Literal
 
 from albert_edge.errors import UsageError
@@ -28,8 +27,8 @@ Given = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Fate:
-    """What becomes of an argument.
+class Handling:
+    """How an argument is handled.
 
     Attributes:
         outcome: "used" under its own name; "converted" to other arguments; "no effect", if nothing
@@ -45,30 +44,30 @@ class Fate:
     note: str = ""
     tip: str = ""
     convert: Callable[[Any, Given], dict[str, Any]] | None = None
-    entries: Mapping[str, Fate] | None = None
+    entries: Mapping[str, Handling] | None = None
 
 
-Table = Mapping[str, Fate]
+Table = Mapping[str, Handling]
 
 
-def _used(note: str = "", entries: Table | None = None) -> Fate:
-    return Fate("used", note, entries=entries)
+def _used(note: str = "", entries: Table | None = None) -> Handling:
+    return Handling("used", note, entries=entries)
 
 
-def _converted(convert: Callable[[Any, Given], dict[str, Any]], note: str) -> Fate:
-    return Fate("converted", note, convert=convert)
+def _converted(convert: Callable[[Any, Given], dict[str, Any]], note: str) -> Handling:
+    return Handling("converted", note, convert=convert)
 
 
-def _no_effect(note: str) -> Fate:
-    return Fate("no effect", note)
+def _no_effect(note: str) -> Handling:
+    return Handling("no effect", note)
 
 
-def _refused(note: str, tip: str) -> Fate:
-    return Fate("refused", note, tip)
+def _refused(note: str, tip: str) -> Handling:
+    return Handling("refused", note, tip)
 
 
-def _all(fate: Fate, *names: str) -> dict[str, Fate]:
-    return dict.fromkeys(names, fate)
+def _all(handling: Handling, *names: str) -> dict[str, Handling]:
+    return dict.fromkeys(names, handling)
 
 
 _CODE = _refused(
@@ -129,7 +128,7 @@ CONSTRUCTION: Table = {
     "dtype": _converted(precision_of_dtype, "`precision`: float32 is fp32, float16 is fp16"),
     "torch_dtype": _converted(precision_of_torch_dtype, "as dtype, which has precedence"),
     "trust_remote_code": _CODE,
-    "model_kwargs": Fate("converted", "its entries, see below", entries=MODEL_KWARGS),
+    "model_kwargs": Handling("converted", "its entries, see below", entries=MODEL_KWARGS),
     "pipeline_class": _CODE,
     "code_revision": _CODE,
     "args_parser": _CODE,
@@ -170,7 +169,9 @@ _TOKENIZER: Table = {
 }
 TOKENIZER: Table = {
     **_TOKENIZER,
-    "tokenizer_kwargs": Fate("converted", "its entries, which have precedence", entries=_TOKENIZER),
+    "tokenizer_kwargs": Handling(
+        "converted", "its entries, which have precedence", entries=_TOKENIZER
+    ),
 }
 """The arguments of a tokenizer's call, which a pipeline passes on."""
 
@@ -185,7 +186,7 @@ CALLS: Mapping[str, Table] = {
         **_DROPPED,
         "inputs": _INPUTS,
         **_all(_used(), "truncation", "max_length", "return_tensors"),
-        "tokenize_kwargs": Fate("converted", "its entries, see below", entries=TOKENIZER),
+        "tokenize_kwargs": Handling("converted", "its entries, see below", entries=TOKENIZER),
     },
     "fill-mask": {
         "inputs": _INPUTS,
@@ -243,9 +244,7 @@ CALLS: Mapping[str, Table] = {
 """The arguments of a call, by task; tasks that transformers lacks are left out."""
 
 
-def translate(
-    what: str, table: Table, given: Given, beside: Given = MappingProxyType({})
-) -> dict[str, Any]:
+def translate(what: str, table: Table, given: Given, beside: Given | None = None) -> dict[str, Any]:
     """Replace arguments of transformers by those of albert-edge.
 
     Args:
@@ -258,18 +257,19 @@ def translate(
         UnknownArgumentError: A dict of arguments has an entry that is not in its table.
         UsageError: An argument is refused, or contradicts another.
     """
+    every = {**(beside or {}), **given}
     kept: dict[str, Any] = {}
     converted: dict[str, Any] = {}
     for name, value in given.items():
-        fate = table.get(name, _USED)
-        if fate.outcome == "refused" and value is not None and value is not False:
-            raise UsageError(f"{what} does not take {name}: {fate.note}.", tip=fate.tip)
-        if fate.entries is not None:
-            value = _entries(name, value, fate.entries, given)
-        if fate.outcome == "used":
+        handling = table.get(name, _USED)
+        if handling.outcome == "refused" and value is not None and value is not False:
+            raise UsageError(f"{what} does not take {name}: {handling.note}.", tip=handling.tip)
+        if handling.entries is not None:
+            value = _entries(name, value, handling.entries, given)
+        if handling.outcome == "used":
             kept[name] = value
-        elif fate.outcome == "converted":
-            made = value if fate.convert is None else fate.convert(value, {**beside, **given})
+        elif handling.outcome == "converted":
+            made = value if handling.convert is None else handling.convert(value, every)
             _require_agreement(what, converted, made)
             converted |= made
     return kept | converted

@@ -347,12 +347,12 @@ def test_every_pipeline_is_in_the_table_with_its_parameters() -> None:
 def argument_rows() -> Iterator[str]:
     """The rows of transformers' arguments; those that share name and meaning stand elsewhere."""
     tables = {"`pipeline(...)`": CONSTRUCTION, "`model_kwargs`": MODEL_KWARGS}
-    for scope, fates in {**tables, "the tokenizer": TOKENIZER, **CALLS}.items():
+    for scope, handlings in {**tables, "the tokenizer": TOKENIZER, **CALLS}.items():
         alike: dict[tuple[str, str], list[str]] = {}
-        for name, fate in fates.items():
-            passed_on = fates is not TOKENIZER and TOKENIZER.get(name) is fate
-            if not passed_on and (fate.note or fate.outcome != "used"):
-                alike.setdefault((fate.outcome, fate.note), []).append(f"`{name}`")
+        for name, handling in handlings.items():
+            passed_on = handlings is not TOKENIZER and TOKENIZER.get(name) is handling
+            if not passed_on and (handling.note or handling.outcome != "used"):
+                alike.setdefault((handling.outcome, handling.note), []).append(f"`{name}`")
         for (outcome, note), names in alike.items():
             dropped = note == "as in transformers"
             shown = "arguments of the tokenizer" if dropped else ", ".join(names)

@@ -77,8 +77,8 @@ def test_positional_arguments_have_the_order_of_transformers() -> None:
     theirs = [name for name in inspect.signature(REFERENCE.pipeline).parameters if name != "kwargs"]
     assert FIVE or theirs == list(POSITIONAL)
     for name, their_name in zip(POSITIONAL, theirs, strict=True):
-        fates = {CONSTRUCTION[name].outcome, CONSTRUCTION[their_name].outcome}
-        assert name == their_name or fates == {"no effect"}
+        handlings = {CONSTRUCTION[name].outcome, CONSTRUCTION[their_name].outcome}
+        assert name == their_name or handlings == {"no effect"}
 
 
 def test_every_entry_of_model_kwargs_is_known() -> None:
@@ -115,7 +115,7 @@ def test_every_argument_of_a_call_is_known(task: str) -> None:
 
 @pytest.mark.parametrize("task", CALLS)
 def test_what_the_table_calls_used_is_a_parameter(task: str) -> None:
-    used = {name for name, fate in CALLS[task].items() if fate.outcome == "used"}
+    used = {name for name, handling in CALLS[task].items() if handling.outcome == "used"}
     typed = {*pipeline_class(task).kind.parameter_names(), *CALL_OPTIONS}
     assert used - {"inputs"} <= typed
     own = {"truncation", "max_length", "padding"}  # which some calls of transformers lack
@@ -128,13 +128,13 @@ def test_what_the_other_tables_call_used_is_an_argument() -> None:
         (TOKENIZER, {*Tokenizing.__annotations__}),
         (MODEL_KWARGS, set()),
     ):
-        assert {name for name, fate in table.items() if fate.outcome == "used"} <= known
+        assert {name for name, handling in table.items() if handling.outcome == "used"} <= known
 
 
 @pytest.mark.parametrize("table", [CONSTRUCTION, MODEL_KWARGS, TOKENIZER, *CALLS.values()], ids=len)
-def test_a_fate_has_what_its_outcome_needs(table: Table) -> None:
-    for name, fate in table.items():
-        converts = fate.convert is not None or fate.entries is not None
-        assert converts or fate.outcome != "converted", name
-        assert fate.outcome == "used" or fate.note, name
-        assert bool(fate.tip) == (fate.outcome == "refused"), name
+def test_a_handling_has_what_its_outcome_needs(table: Table) -> None:
+    for name, handling in table.items():
+        converts = handling.convert is not None or handling.entries is not None
+        assert converts or handling.outcome != "converted", name
+        assert handling.outcome == "used" or handling.note, name
+        assert bool(handling.tip) == (handling.outcome == "refused"), name
