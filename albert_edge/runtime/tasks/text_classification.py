@@ -27,8 +27,10 @@ from albert_edge.runtime.parameters import (
     Tokenizing,
     read_choice,
     read_tokenization,
+    require_known,
 )
 from albert_edge.runtime.pipeline import Pipeline
+from albert_edge.runtime.signature import TOKENIZER, translate
 from albert_edge.runtime.task import Items, Task, WindowOutputs, Windows
 from albert_edge.runtime.tasks import ranked
 from albert_edge.runtime.tasks.ranked import Best, K
@@ -69,11 +71,12 @@ class Parameters(Given, ranked.Parameters, total=False):
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """The checked parameters of a call."""
+    """The checked parameters of a call, and those that were given."""
 
     best: Best
     function: str
     tokenization: Tokenization
+    given: Mapping[str, Any]
 
 
 class TextClassification(Task):
@@ -102,17 +105,25 @@ class TextClassification(Task):
         elif every is not None:
             best = Best(1, bare=not _has_top_k(given))
         function = read_choice(given, "function_to_apply", self.default_function, _FUNCTIONS)
-        return Checked(best, function, read_tokenization(given))
+        return Checked(best, function, read_tokenization(given), given)
 
     def encode(self, encoder: TextEncoder, item: Any, parameters: Checked) -> Windows:
-        """Tokenize a text, or a {"text": ..., "text_pair": ...} pair."""
-        text, pair = item, None
+        """Tokenize a text, or a {"text": ..., "text_pair": ...} pair.
+
+        As in transformers, other keys of the pair are arguments of the tokenizer.
+        """
+        text, pair, how = item, None, parameters.tokenization
         if isinstance(item, dict):
-            text, pair = item.get("text"), item.get("text_pair")
+            own = dict(item)
+            text, pair = own.pop("text", None), own.pop("text_pair", None)
+            if own:
+                require_known("an item", own, TOKENIZER)
+                own = translate("an item", TOKENIZER, own)
+                how = read_tokenization({**parameters.given, **own})
         elif _is_nested_pair(item):
             text, pair = item[0]
         # As in transformers, an empty second text is left out.
-        return Windows((encoder.tokenize(text, pair or None, parameters.tokenization),))
+        return Windows((encoder.tokenize(text, pair or None, how),))
 
     def answer(self, outputs: WindowOutputs, parameters: Checked) -> Any:
         """Map logits, (1, num_labels), to labels with scores."""

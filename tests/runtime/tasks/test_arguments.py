@@ -133,6 +133,8 @@ BOTH_VERSIONS: list[Call] = [
     (CLASSIFY, (PAIR,), {"return_token_type_ids": False, "top_k": None}),
     (CLASSIFY, (PAIR,), {"return_token_type_ids": None, "return_attention_mask": None}),
     (CLASSIFY, (TEXT,), {"text_pair": "Where?", "top_k": None}),
+    (CLASSIFY, ({**PAIR, "max_length": 8, "add_special_tokens": False},), {"top_k": None}),
+    (CLASSIFY, ([{**PAIR, "max_length": 8}, TEXT],), {"return_token_type_ids": False}),
     (CLASSIFY, ([TEXT, LONG],), {"text_pair": "Where?", "top_k": None}),
     (CLASSIFY, ({"text": TEXT.split()},), {"is_split_into_words": True, "top_k": None}),
     (
@@ -561,6 +563,8 @@ def test_an_unknown_argument_of_a_call_is_a_type_error(models: Models) -> None:
         models(SORT).ours(TEXT, ["a"], multi_lable=True)
     with pytest.raises(TypeError, match=r"tokenize_kwargs has no parameter max_lenth. .* max_leng"):
         models(EXTRACT).ours(TEXT, tokenize_kwargs={"max_lenth": 3})
+    with pytest.raises(TypeError, match=r"an item has no parameter pair. Did you mean text_pair\?"):
+        models(CLASSIFY).ours({"text": TEXT, "pair": TEXT})
     with pytest.raises(TypeError, match="2 positional arguments"):
         models(CLASSIFY).ours(TEXT, TEXT)
     with pytest.raises(TypeError, match="candidate_labels is given twice"):
