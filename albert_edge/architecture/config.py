@@ -20,6 +20,7 @@ LabelName = str | int | float | bool | None
 ProblemType = Literal["regression", "single_label_classification", "multi_label_classification"]
 
 REMOTE_CODE_FIELDS = ("auto_map", "custom_pipelines", "trust_remote_code")
+MOST_LABELS = 100_000
 PROBLEM_TYPES: tuple[ProblemType, ...] = get_args(ProblemType)
 
 _POST_NORM = "postln"
@@ -218,4 +219,4 @@ def _read_labels(fields: JsonObject) -> tuple[LabelName, ...]:
 
 
 def _read_num_labels(fields: JsonObject) -> int | None:
-    return fields.integer("num_labels", None, low=1, high=100_000)
+    return fields.integer("num_labels", None, low=1, high=MOST_LABELS)

@@ -205,6 +205,8 @@ def _with_update(
     a, b = factors.get(f"{kind}A"), factors.get(f"{kind}B")
     if a is None or b is None:
         raise misfit("one of lora_A and lora_B is missing")
+    if len(base.shape) != 2:
+        raise misfit(f"the base has {base.name} of shape {base.shape}, which is not a matrix")
     rows, columns = reversed(base.shape) if kind else base.shape
     for tensor, shape in ((a, (scale.rank, columns)), (b, (rows, scale.rank))):
         if tensor.shape != shape or tensor.dtype not in FLOATS:

@@ -77,9 +77,10 @@ def as_transformers_config(
     # get_activation() in both programs: their gelu is the approximation by tanh.
     if str(config.setdefault("hidden_act", "gelu")).lower() == "gelu":
         config["hidden_act"] = "gelu_new"
-    if (words := tensors.get(WORDS)) and words.shape[-1] != config.get("embedding_size"):
+    words = tensors.get(WORDS)
+    if words and len(words.shape) == 2 and words.shape[1] != config.get("embedding_size"):
         _require_known_normalization(fields)  # only brightmart's are as wide as hidden states
-        config["embedding_size"] = words.shape[-1]
+        config["embedding_size"] = words.shape[1]
     classifier = tensors.get("classifier.bias")
     # With one class it is STS-B's regression, or RACE's choice; the user knows.
     if classifier is None or classifier.shape != (1,):

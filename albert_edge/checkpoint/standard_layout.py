@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from albert_edge.architecture.config import MOST_LABELS, default_labels
 from albert_edge.architecture.weights import find_weight
 from albert_edge.bundle.sentence_layout import MODULES
 from albert_edge.checkpoint.formats import FORMATS, read_headers
@@ -138,8 +139,7 @@ def _converted(folder: Path) -> _Contents:
             tip="Copy the configuration that belongs to the weights into it.",
         )
     config = as_transformers_config(_read_config(original), tensors)
-    if classifier := tensors.get("classifier.bias"):
-        _set_classes(config, *classifier.shape)
+    _set_classes(config, tensors.get("classifier.bias"))
     return _Contents(tensors, config, files)
 
 
@@ -158,8 +158,7 @@ def _merged(folder: Path, base: Path) -> _Contents:
     config = dict(_read_config(files["config.json"]).values)
     if adapter.class_name:
         config["architectures"] = [adapter.class_name]
-    if classifier := adapter.replaced.get("classifier.bias"):
-        _set_classes(config, *classifier.shape)
+    _set_classes(config, adapter.replaced.get("classifier.bias"))
     return _Contents(tensors, config, files)
 
 
@@ -180,11 +179,13 @@ def _equal(ours: StoredTensor, theirs: StoredTensor) -> bool:
     return ours.shape == theirs.shape and bool(np.array_equal(ours.read(), theirs.read()))
 
 
-def _set_classes(config: dict[str, Any], count: int) -> None:
-    """Number the classes, unless the configuration names as many."""
-    labels = config.get("id2label")
+def _set_classes(config: dict[str, Any], bias: StoredTensor | None) -> None:
+    """Number the classes of a classifier, unless the configuration names as many."""
+    if bias is None or len(bias.shape) != 1 or not 0 < bias.shape[0] <= MOST_LABELS:
+        return
+    labels, (count,) = config.get("id2label"), bias.shape
     if count != (len(labels) if isinstance(labels, dict) else config.get("num_labels", 2)):
-        names = [f"LABEL_{index}" for index in range(count)]
+        names = default_labels(count)
         config["id2label"] = {str(index): name for index, name in enumerate(names)}
         config["label2id"] = {name: index for index, name in enumerate(names)}
         config.pop("num_labels", None)

@@ -81,18 +81,15 @@ def _mapped(tensors: dict[str, StoredTensor]) -> dict[str, StoredTensor]:
     """
     words, factor = tensors.get(WORDS), tensors.pop(FACTOR, None)
     query = next((item for name, item in tensors.items() if name.endswith(_QUERY)), None)
-    if words is None or query is None:
+    if words is None or query is None or not len(words.shape) == len(query.shape) == 2:
         return tensors
     if factor:
         words = tensors[WORDS] = _product(words, factor, query.shape[0])
     width = words.shape[-1]
     if f"{MAPPING}.weight" not in tensors and query.shape == (width, width):
-        for leaf, shape in ("weight", (width, width)), ("bias", (width,)):
-            name, read = (
-                f"{MAPPING}.{leaf}",
-                partial(np.eye if leaf == "weight" else np.zeros, width),
-            )
-            tensors[name] = StoredTensor(words.file, name, "F32", shape, read)
+        for leaf, shape, make in ("weight", (width, width), np.eye), ("bias", (width,), np.zeros):
+            name = f"{MAPPING}.{leaf}"
+            tensors[name] = StoredTensor(words.file, name, "F32", shape, partial(make, width))
     return tensors
 
 

@@ -126,6 +126,16 @@ def array(shape: Any, values: bytes, name: str = "float32", kind: int = 1) -> ms
     return msgpack.ExtType(kind, msgpack.packb((shape, name, values)))
 
 
+def test_bfloat16(tmp_path: Path) -> None:
+    """The upper half of float32: 1, -2 and 0.5."""
+    values = bytes.fromhex("803f 00c0 003f")
+    tree = {"albert": {"pooler": {"bias": array((3,), values, "bfloat16")}}}
+    (tmp_path / "flax_model.msgpack").write_bytes(msgpack.packb(tree))
+    (tensor,) = read_headers(tmp_path)
+    assert (tensor.name, tensor.dtype) == ("albert.pooler.bias", "BF16")
+    assert tensor.read().astype("f4").tolist() == [1, -2, 0.5]
+
+
 @pytest.mark.parametrize(
     "tree",
     [

@@ -304,6 +304,30 @@ def test_the_index_that_hostile_ones_are_made_from_is_read(tmp_path: Path) -> No
     assert tensors_of(tmp_path) == {"classifier.bias": bytes(8)}
 
 
+@pytest.mark.parametrize("words", [(), (8,), (2, 2, 2)])
+@pytest.mark.parametrize("query", [(), (8,), (2, 2, 2)])
+def test_shapes_of_no_matrix(
+    words: tuple[int, ...], query: tuple[int, ...], tmp_path: Path
+) -> None:
+    folder = copied("brightmart", tmp_path)
+    for path in folder.glob("albert_model.*"):
+        path.unlink()
+    layer = b"bert/encoder/layer_shared/attention/self/query/kernel"
+    rows = [
+        entry(name, shape=shape, size=4 * int(np.prod(shape)))
+        for name, shape in (
+            (b"bert/embeddings/word_embeddings", words),
+            (b"bert/embeddings/word_embeddings_2", (8, 12)),
+            (layer, query),
+            (b"output_bias", words),
+        )
+    ]
+    (folder / "model.ckpt.index").write_bytes(table(block(HEADER, *rows)))
+    data = bytes(384)
+    (folder / "model.ckpt.data-00000-of-00001").write_bytes(data)
+    refused(folder, CheckpointError, task="fill-mask")
+
+
 @pytest.mark.parametrize("factor", [(8, 11), (7, 12), (8,)])
 def test_factors_without_a_product(factor: tuple[int, ...], tmp_path: Path) -> None:
     size = 4 * int(np.prod(factor))
