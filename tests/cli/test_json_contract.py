@@ -27,6 +27,7 @@ ADDED: tuple[tuple[str, str], ...] = (
     ("quantize", "error"),
     ("export|inspect", "task"),
     ("inspect", "unknown_fields"),
+    ("export", "base"),
     ("export", "ignored"),
     ("export", "prefix"),
     ("export", "lacks_pooler"),
