@@ -72,6 +72,11 @@ PLAIN: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "gaussian": ("fill-mask", {"target_modules": ATTENTION, "init_lora_weights": "gaussian"}),
     "body": ("feature-extraction", {"target_modules": ATTENTION}),
+    "pretraining": ("pretraining", {"target_modules": ["query", "pooler", "dense"]}),
+    "multiple-choice": (
+        "multiple-choice",
+        {"target_modules": ["query"], "modules_to_save": ["classifier"]},
+    ),
     "task-type": ("text-classification", {"target_modules": ATTENTION, "task_type": "SEQ_CLS"}),
 }
 

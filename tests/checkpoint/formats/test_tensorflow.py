@@ -18,7 +18,13 @@ from support.paths import DATA
 import albert_edge
 from albert_edge.check.parity import TOLERANCE
 from albert_edge.checkpoint.formats import read_headers
-from albert_edge.errors import AlbertEdgeError, CheckpointError, ConfigError, MissingExtraError
+from albert_edge.errors import (
+    AlbertEdgeError,
+    CheckpointError,
+    ConfigError,
+    MissingExtraError,
+    UsageError,
+)
 from albert_edge.onnx_format.wire_format import content_field, number_field
 
 FIXTURES = DATA / "tensorflow"
@@ -110,10 +116,19 @@ def test_safetensors_come_first(tmp_path: Path, checkpoint: Callable[..., Path])
     assert albert_edge.export(folder, tmp_path / "out").head == "fill-mask"
 
 
-def test_one_class_is_a_regression_or_a_choice(tmp_path: Path) -> None:
-    """The user decides. Of the classifier here, the shape alone counts."""
-    folder = copied("classifier", tmp_path)
-    assert albert_edge.export(folder, tmp_path / "out", task="token-classification")
+def test_one_class_is_a_regression_or_a_choice(answers: dict[str, Any], tmp_path: Path) -> None:
+    """STS-B's classifier has the names and shapes of RACE's, so the user decides."""
+    folder = copied("race", tmp_path)
+    assert "multiple-choice" in str(refused(folder, UsageError))
+    albert_edge.export(folder, tmp_path / "out", task="multiple-choice")
+    arrays = {"input_ids": "ids", "attention_mask": "mask", "token_type_ids": "types"}
+    with albert_edge.Session(tmp_path / "out") as session:
+        outputs = session.run({name: answers[array][None] for name, array in arrays.items()})
+    np.testing.assert_allclose(outputs["logits"], answers["race/logits"], rtol=0, atol=TOLERANCE)
+    report = albert_edge.export(folder, tmp_path / "regression", task="text-classification")
+    assert json.loads((report.bundle / "config.json").read_text("utf-8"))["id2label"] == {
+        "0": "LABEL_0"
+    }
 
 
 def test_config_json_comes_first(tmp_path: Path) -> None:

@@ -309,6 +309,13 @@ def main() -> None:
     write_config(HERE / "classifier" / "albert_config.json", GOOGLE_CONFIG)
 
     maker = make_google()
+    maker.output("", 1)
+    # run_race.py: two choices of one question, whose scores stand side by side.
+    answers["race/logits"] = tf.reshape(score(maker.values, "", pool(maker.values, x)), (1, 2))
+    save(maker.values, HERE / "race" / "model.ckpt-best")
+    write_config(HERE / "race" / "albert_config.json", GOOGLE_CONFIG)
+
+    maker = make_google()
     maker.output("cls/squad/", 2)
     logits = score(maker.values, "cls/squad/", x)
     answers["squad1/start_logits"], answers["squad1/end_logits"] = logits[..., 0], logits[..., 1]
