@@ -380,6 +380,20 @@ WORDPIECE = [
         ("wordpiece",),
         _config(_BERT) | {"special_tokens_map": {"mask_token": _token("[MASK]", rstrip=True)}},
     ),
+    Folder(
+        "additional-twice",
+        ("wordpiece",),
+        _config(_BERT, additional_special_tokens=["<new>"])
+        | {"special_tokens_map": {"additional_special_tokens": ["<ent>", "<new>"]}},
+        in_5="it reads the list of one file only",
+    ),
+    Folder(
+        "settings-beside-a-sequence",
+        ("wordpiece",),
+        _config(_BERT, do_lower_case=False),
+        _bert_in_sequence,
+        in_5="it builds BERT's normalizer",
+    ),
     Folder("no-types", ("wordpiece",), _config(_BERT, model_input_names=["input_ids"])),
 ]
 UNIGRAM = [
@@ -414,6 +428,19 @@ UNIGRAM = [
         ("unigram",),
         _config(_ALBERT, mask_token="[MASK]"),
         _flags("[MASK]", lstrip=False, rstrip=True),
+        in_5=_REBUILDS,
+    ),
+    Folder(
+        "flags-of-the-class",
+        ("unigram",),
+        _config(_ALBERT),
+        _flags("[MASK]", lstrip=False),
+        in_5=_REBUILDS,
+    ),
+    Folder(
+        "flags-in-decoder",
+        ("unigram",),
+        _config(_ALBERT, added_tokens_decoder={"4": _token("[MASK]", rstrip=True, special=True)}),
         in_5=_REBUILDS,
     ),
     Folder(

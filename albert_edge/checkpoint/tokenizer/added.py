@@ -25,17 +25,23 @@ def add_tokens(
     Raises:
         CheckpointError: A token has no place at the id that the checkpoint gives it.
     """
-    present = {str(token) for token in tokenizer.get_added_tokens_decoder().values()}
-    texts = {str(token) for token in (*special.values(), *settings.extra)}
-    tokens = {str(token): token for _, token in sorted(settings.added.items())}
-    for token in (*special.values(), *settings.extra):
+    present = {str(token): token for token in tokenizer.get_added_tokens_decoder().values()}
+    tokens = [
+        token
+        for _, token in sorted(settings.added.items())
+        if not _is_same(token, present.get(str(token)))
+    ]
+    texts = {*present, *map(str, tokens)}
+    named = _named(settings, special)
+    for token in named:
         if isinstance(token, AddedToken):
-            tokens[str(token)] = token
-        elif token not in present:
-            tokens.setdefault(token, AddedToken(token, special=True))
-    for token in tokens.values():
-        token.special = token.special or str(token) in texts
-    tokenizer.add_tokens(list(tokens.values()))
+            tokens.append(token)  # the library ignores one that is there with the same flags
+        elif token not in texts:
+            tokens.append(AddedToken(token, special=True))
+    names = set(map(str, named))
+    for token in tokens:
+        token.special = token.special or str(token) in names
+    tokenizer.add_tokens(tokens)
     for token_id, token in settings.added.items():
         actual = tokenizer.token_to_id(str(token))
         # tokenizer.json is decisive for its own tokens.
@@ -45,6 +51,18 @@ def add_tokens(
                 f"vocabulary gives it {actual}.",
                 tip="The vocabulary is not the one the tokenizer was saved with; copy it again.",
             )
+
+
+def _named(settings: Settings, special: Mapping[str, Token]) -> list[Token]:
+    """Return the special tokens, in the order in which missing ones get their ids."""
+    roles: dict[str, Token] = {}
+    for token in special.values():
+        roles.setdefault(str(token), token)
+    return [*roles.values(), *(token for token in settings.extra if str(token) not in roles)]
+
+
+def _is_same(token: AddedToken, other: AddedToken | None) -> bool:
+    return other is not None and token.__getstate__() == other.__getstate__()
 
 
 def set_template(

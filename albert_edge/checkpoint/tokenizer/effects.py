@@ -58,7 +58,7 @@ def find_contradictions(
 ) -> list[Message]:
     """Find settings that do not say what a tokenizer does, and that no option corrects.
 
-    transformers 4 ignores them beside a tokenizer.json, except for BERT's classes.
+    transformers 4 ignores them beside a tokenizer.json, unless its class and normalizer are BERT's.
     """
     said = {
         "keep_accents": (settings.config.flag("keep_accents", None), keeps_accents(tokenizer)),

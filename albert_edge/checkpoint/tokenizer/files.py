@@ -31,7 +31,7 @@ from albert_edge.checkpoint.tokenizer.layout import (
     tokenizer_config,
     without_token_types,
 )
-from albert_edge.checkpoint.tokenizer.normalization import Overrides, with_bert_settings
+from albert_edge.checkpoint.tokenizer.normalization import Overrides, is_bert, with_bert_settings
 from albert_edge.checkpoint.tokenizer.settings import Settings, Token, read_settings
 from albert_edge.checkpoint.tokenizer.unigram import matching_raw_text, unigram_tokenizer
 from albert_edge.checkpoint.tokenizer.wordpiece import wordpiece_tokenizer
@@ -125,9 +125,11 @@ def _read(path: Path, overrides: Overrides) -> _Effective:
     folder = path.parent
     settings = read_settings(folder, tokenizer.get_added_tokens_decoder())
     named_class = class_of(settings, folder, has_json=True)
-    follows = named_class is not None and named_class.has_bert_settings
     normalizer = content.get("normalizer")
-    if follows:
+    follows_settings = (
+        named_class is not None and named_class.has_bert_settings and is_bert(normalizer)
+    )
+    if follows_settings:
         normalizer = with_bert_settings(normalizer, settings)
     changed: Mapping[str, Any] = {
         **dict.fromkeys(_PARTS),
@@ -142,7 +144,7 @@ def _read(path: Path, overrides: Overrides) -> _Effective:
     special = _special_tokens(tokenizer, settings, named_class)
     add_tokens(tokenizer, settings, special, folder)
     kept = text if changed == content and _states(tokenizer) == before else None
-    warnings = () if follows else find_contradictions(tokenizer, settings, overrides)
+    warnings = () if follows_settings else find_contradictions(tokenizer, settings, overrides)
     return _Effective(tokenizer, settings, special, kept, warnings)
 
 
@@ -156,10 +158,11 @@ def _build(folder: Path, overrides: Overrides) -> _Effective | None:
     if kind is None or kind.file is None:
         return None
     path = folder / kind.file
+    if kind is ALBERT:
+        settings = matching_raw_text(settings)
     special = settings.special(kind.special)
     if kind is ALBERT:
         tokenizer = unigram_tokenizer(path, settings)
-        settings = matching_raw_text(settings)
     else:
         tokenizer = wordpiece_tokenizer(path, settings, str(special.get("unk_token")))
     add_tokens(tokenizer, settings, special, folder)

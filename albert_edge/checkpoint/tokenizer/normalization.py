@@ -60,19 +60,22 @@ class Overrides:
         return steps[0] if is_one else {"type": "Sequence", "normalizers": steps}
 
     def _apply_to_bert(self, step: Step) -> Step:
-        if step.get("type") != "BertNormalizer":
+        if not is_bert(step):
             return step
         strips = None if self.keep_accents is None else not self.keep_accents
         wanted = {"strip_accents": strips, "lowercase": self.lowercase}
         return {**step, **{name: value for name, value in wanted.items() if value is not None}}
 
 
-def with_bert_settings(normalizer: Step | None, settings: Settings) -> Step | None:
-    """Return a normalizer as BertTokenizer sets it: its own values win, or else its defaults."""
-    if normalizer is None or normalizer.get("type") != "BertNormalizer":
-        return normalizer
+def is_bert(step: Step | None) -> bool:
+    """Return whether a normalizer, or a step of one, is BERT's."""
+    return step is not None and step.get("type") == "BertNormalizer"
+
+
+def with_bert_settings(normalizer: Step | None, settings: Settings) -> Step:
+    """Return BERT's normalizer as BertTokenizer sets it from its settings and their defaults."""
     return {
-        **normalizer,
+        **(normalizer or {}),
         "lowercase": settings.config.flag("do_lower_case", True),
         "strip_accents": settings.config.flag("strip_accents", None),
         "handle_chinese_chars": settings.config.flag("tokenize_chinese_chars", True),
@@ -97,7 +100,7 @@ def _without_stripping(steps: list[Step]) -> list[Step]:
 
 
 def _strips(step: Step) -> bool:
-    if step.get("type") == "BertNormalizer":
+    if is_bert(step):
         strips = step.get("strip_accents")
         return bool(step["lowercase"] if strips is None else strips)
     if step.get("type") == "Replace":
@@ -106,7 +109,7 @@ def _strips(step: Step) -> bool:
 
 
 def _lowers(step: Step) -> bool:
-    if step.get("type") == "BertNormalizer":
+    if is_bert(step):
         return bool(step["lowercase"])
     return step.get("type") == "Lowercase"
 

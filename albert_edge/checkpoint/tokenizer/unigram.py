@@ -21,9 +21,9 @@ from functools import cache
 from itertools import groupby
 from pathlib import Path
 
-from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 
-from albert_edge.checkpoint.tokenizer.settings import Settings, changed
+from albert_edge.checkpoint.tokenizer.settings import Settings, Token, changed
 from albert_edge.checkpoint.tokenizer.spiece import Piece, PieceType, Spiece, read_spiece
 from albert_edge.errors import CheckpointError
 
@@ -72,9 +72,17 @@ def unigram_tokenizer(path: Path, settings: Settings) -> Tokenizer:
 
 
 def matching_raw_text(settings: Settings) -> Settings:
-    """Return the settings with added tokens as the slow class finds them: before it normalizes."""
-    added = {at: changed(token, normalized=False) for at, token in settings.added.items()}
-    return replace(settings, added=added)
+    """Return the settings with tokens as the slow class finds them: before it normalizes."""
+
+    def raw(token: Token) -> Token:
+        return changed(token, normalized=False) if isinstance(token, AddedToken) else token
+
+    return replace(
+        settings,
+        named={role: token and raw(token) for role, token in settings.named.items()},
+        extra=tuple(map(raw, settings.extra)),
+        added={at: changed(token, normalized=False) for at, token in settings.added.items()},
+    )
 
 
 def _is_matched(piece: Piece) -> bool:
