@@ -16,6 +16,8 @@ import transformers
 from safetensors.numpy import load_file, save_file
 from support.checkpoints import MODEL_CLASSES, make_model
 from support.paths import DATA
+from support.pipelines import SENTENCES, checkpoint
+from support.sentence_folders import HIDDEN, KINDS, REFERENCE
 
 import albert_edge
 from albert_edge.architecture.config import read_config
@@ -210,6 +212,32 @@ def test_base_of_tensorflow(tmp_path: Path) -> None:
         tensors = load_file(source.folder / "model.safetensors")
     for name, values in tensors.items():
         np.testing.assert_allclose(values, merged[name].numpy(), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("saved_by", ["sentence-transformers", "peft"])
+def test_sentence_transformers(saved_by: str, tmp_path: Path) -> None:
+    """Modules after the model are those beside the adapter, or else those of the base."""
+    encoder = checkpoint(tmp_path / "encoder", "feature-extraction", "spiece.model")
+    layers = [KINDS.Transformer(str(encoder)), KINDS.Pooling(HIDDEN, "max")]
+    REFERENCE.SentenceTransformer(modules=layers).save(str(tmp_path / "base"))
+    config = peft.LoraConfig(
+        r=3, target_modules=ATTENTION, task_type="FEATURE_EXTRACTION", init_lora_weights=False
+    )
+    adapted = REFERENCE.SentenceTransformer(str(tmp_path / "base"))
+    adapted.add_adapter(config)
+    adapted.save(str(tmp_path / "adapter"))
+    adapter = tmp_path / "adapter"
+    if saved_by == "peft":
+        adapter = tmp_path / "plain"
+        adapter.mkdir()
+        for name in ("adapter_config.json", "adapter_model.safetensors"):
+            shutil.copy(tmp_path / "adapter" / name, adapter)
+    albert_edge.export(
+        adapter, tmp_path / "out", base=tmp_path / "base", task="sentence-embeddings"
+    )
+    with albert_edge.pipeline("sentence-embeddings", model=tmp_path / "out") as embed:
+        ours = embed(SENTENCES[:3])
+    np.testing.assert_allclose(ours, adapted.encode(SENTENCES[:3]), rtol=0, atol=1e-5)
 
 
 def test_saved_embeddings_untie_the_decoder(tmp_path: Path) -> None:

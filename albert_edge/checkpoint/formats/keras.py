@@ -37,7 +37,10 @@ def read_keras(path: Path) -> list[StoredTensor]:
         with h5py.File(path) as file:
             # A group for each layer, named before the variable; what layers share, each has. The
             # shards of a model have neither groups nor its name before the variable.
-            has_groups = any("weight_names" in item.attrs for item in file.values())
+            groups = (
+                name for name in file if isinstance(file.get(name, getlink=True), h5py.HardLink)
+            )
+            has_groups = any("weight_names" in file[name].attrs for name in groups)
 
             def visit(where: str, item: Any) -> None:
                 if isinstance(item, h5py.Dataset):

@@ -192,9 +192,10 @@ def test_values_that_are_not_in_the_file(
     assert time.monotonic() - started < 2
 
 
-def test_links_are_not_followed(tmp_path: Path) -> None:
-    with h5py.File(tmp_path / "elsewhere.h5", "w") as file:
-        file["a/b/c"] = np.ones(3, "f4")
-    with h5py.File(tmp_path / "tf_model.h5", "w") as file:
-        file["a"] = h5py.ExternalLink("elsewhere.h5", "/a")
+@pytest.mark.parametrize("file", ["elsewhere.h5", "missing.h5"])
+def test_links_are_not_followed(file: str, tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "elsewhere.h5", "w") as elsewhere:
+        elsewhere["a/b/c"] = np.ones(3, "f4")
+    with h5py.File(tmp_path / "tf_model.h5", "w") as weights:
+        weights["a"] = h5py.ExternalLink(file, "/a")
     assert read_headers(tmp_path) == []
