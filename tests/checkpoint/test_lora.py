@@ -26,7 +26,7 @@ from albert_edge.checkpoint.source import find_source
 from albert_edge.checkpoint.standard_layout import standard_layout
 from albert_edge.errors import AlbertEdgeError, CheckpointError, UsageError
 
-pytestmark = pytest.mark.reference
+pytestmark = [pytest.mark.reference, pytest.mark.slow]
 
 ATTENTION = ["query", "value"]
 
