@@ -128,10 +128,7 @@ class SentenceEmbeddings(Task):
         if pooling is not None and pooling not in _MODES:
             raise invalid("pooling", pooling, f"It is one of: {', '.join(_MODES)}.")
         if pooling == POOLER and not self._has_pooler:
-            raise UsageError(
-                "pooling is 'pooler', but the checkpoint has no pooler.",
-                tip=f"Choose one of: {', '.join(POOLINGS)}.",
-            )
+            raise _no_pooler("the checkpoint has no pooler")
         if normalize not in (None, True, False):
             raise invalid("normalize", normalize, "It is a bool, or left out.")
         output_value = given.get("output_value", EMBEDDING)
@@ -181,8 +178,10 @@ class SentenceEmbeddings(Task):
         inputs, skipped = outputs.context
         run = outputs.only
         features: Features = {TOKENS: run["last_hidden_state"][0]}
-        if self._has_pooler:
+        if "pooler_output" in run:  # optimum writes none
             features[POOLER] = run["pooler_output"][0]
+        elif any(isinstance(step, Pooling) and POOLER in step.modes for step in parameters.steps):
+            raise _no_pooler("the model has no pooler_output")
         for step in parameters.steps:
             step(features, skipped)
         if parameters.output_value == TOKENS:
@@ -193,6 +192,12 @@ class SentenceEmbeddings(Task):
             return {name: ids[0] for name, ids in inputs.items()} | features | {EMBEDDING: vector}
         # As in sentence-transformers, what a call asks for applies after truncate_dim.
         return unit(vector) if parameters.normalize else vector
+
+
+def _no_pooler(reason: str) -> UsageError:
+    return UsageError(
+        f"pooling is {POOLER!r}, but {reason}.", tip=f"Choose one of: {', '.join(POOLINGS)}."
+    )
 
 
 def _prompt_length(encoder: TextEncoder, prompt: str, limits: Cut) -> int:

@@ -572,6 +572,8 @@ def test_the_other_exporter(base: Base, tmp_path: Path, layout: str) -> None:
     ours = embeddings(tmp_path / "out")
     theirs = REFERENCE.SentenceTransformer(str(source), device="cpu")
     assert_same(ours.encode(TEXTS), theirs.encode(TEXTS))
+    with pytest.raises(UsageError, match="the model has no pooler_output"):
+        ours.encode(TEXTS, pooling="pooler")
 
 
 @pytest.mark.parametrize("name", ["sentence_bert_config.json", "sentence_albert_config.json"])
