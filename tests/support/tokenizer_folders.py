@@ -222,8 +222,8 @@ def _without_parts(content: Content) -> None:
     del content["decoder"], content["truncation"], content["padding"]
 
 
-def _as_on_the_hub(content: Content) -> None:
-    """Lay it out as the tokenizer.json of 2020, with WhitespaceSplit and an old Metaspace."""
+def _as_older_versions(content: Content) -> None:
+    """Lay it out as older versions did, with WhitespaceSplit and a Metaspace of other fields."""
     metaspace = {"type": "Metaspace", "replacement": "▁", "add_prefix_space": True}
     split = {"type": "WhitespaceSplit"}
     content["pre_tokenizer"] = {"type": "Sequence", "pretokenizers": [split, metaspace]}
@@ -406,12 +406,14 @@ UNIGRAM = [
         types_in_5=False,
     ),
     Folder("of-5", ("unigram",), _config("TokenizersBackend", **_SPECIAL), in_4="unknown to it"),
-    Folder("as-on-the-hub", ("unigram",), _config(_ALBERT), _as_on_the_hub, types_in_5=False),
+    Folder(
+        "of-older-versions", ("unigram",), _config(_ALBERT), _as_older_versions, types_in_5=False
+    ),
     Folder(
         "saved-by-5",
         ("unigram",),
         _config(_ALBERT, backend="tokenizers", extra_special_tokens=["<new>"], keep_accents=False),
-        _as_on_the_hub,
+        _as_older_versions,
         in_4=_LIST,
     ),
     Folder("cased-beside", ("unigram",), _config(_ALBERT, do_lower_case=False), in_5=_REBUILDS),

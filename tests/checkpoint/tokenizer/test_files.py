@@ -28,7 +28,7 @@ def ids(files: TokenizerFiles) -> list[list[int]]:
 
 
 UNCHANGED = ["wordpiece-saved", "wordpiece-generic", "unigram-saved", "unigram-no-class"]
-UNCHANGED += ["unigram-keep-beside", "unigram-cased-beside", "unigram-as-on-the-hub"]
+UNCHANGED += ["unigram-keep-beside", "unigram-cased-beside", "unigram-of-older-versions"]
 
 
 @pytest.mark.parametrize("name", UNCHANGED)
@@ -104,7 +104,7 @@ def test_options_are_as_if_the_checkpoint_said_so(base: str, tmp_path: Path) -> 
     assert len({str(ids(read(plain, **options))) for options, _ in cases}) >= 3
 
 
-@pytest.mark.parametrize("name", ["unigram-saved", "unigram-as-on-the-hub"])
+@pytest.mark.parametrize("name", ["unigram-saved", "unigram-of-older-versions"])
 def test_options_change_a_unigram_tokenizer_json(name: str, tmp_path: Path) -> None:
     folder = FOLDERS[name].write(tmp_path)
     normalizers = {
