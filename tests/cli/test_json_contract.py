@@ -31,6 +31,8 @@ ADDED: tuple[tuple[str, str], ...] = (
     ("export", "ignored"),
     ("export", "prefix"),
     ("export", "lacks_pooler"),
+    ("export", "normalization"),
+    ("export", "warnings"),
     ("inspect|bench", "geometry.add_pooling_layer"),
 )
 

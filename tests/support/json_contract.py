@@ -138,10 +138,13 @@ def run_script() -> list[dict[str, Any]]:
 
 
 def _make_checkpoints(folder: Path) -> Iterator[tuple[str, str]]:
+    from transformers import AlbertTokenizerFast
+
     for name, head in HEADS.items():
         path = folder / "checkpoints" / name
         make_model(head, vocab_size=30_000).save_pretrained(path)
-        (path / "spiece.model").write_bytes((DATA / "tokenizers" / "spiece.model").read_bytes())
+        # The fast tokenizer, as which a spiece.model alone was read before.
+        AlbertTokenizerFast(str(DATA / "tokenizers" / "spiece.model")).save_pretrained(path)
         yield name, str(path)
 
 
