@@ -66,7 +66,7 @@ class Source:
         folder: The folder in it that holds config.json, weights and tokenizer.
         name: The hub id, the short name of an included model, or the name of the folder.
         revision: The commit of the hub, or None for a folder.
-        recipe: Its recipe, if a short name was given.
+        recipe: Its recipe, if the short name or the hub id of one was given.
         base: What was adapted, if `folder` holds an adapter.
     """
 
@@ -133,7 +133,8 @@ def _find_base(adapter: Source, name: str | None) -> Source:
 def _find(source: str, revision: str | None) -> Source:
     if not source:
         raise UsageError("The source is empty.", tip="Name a folder, a short name or a hub id.")
-    recipe = read_recipes().get(source)
+    recipes = read_recipes()
+    recipe = recipes.get(source)
     if local := _local_source(source, recipe):
         if revision is not None:
             raise UsageError(
@@ -153,6 +154,8 @@ def _find(source: str, revision: str | None) -> Source:
     folder = transformer_folder(root)
     if recipe:
         recipe.check(folder)
+    else:  # the full id is for whoever trusts a checkpoint of other sizes
+        recipe = next((r for r in recipes.values() if r.source == name), None)
     return Source(root, folder, name, revision=root.name, recipe=recipe)
 
 

@@ -96,7 +96,7 @@ class Reading(TypedDict, total=False):
         base: The checkpoint that the LoRA adapter in the source adapts, in which it is merged; by
             default the weights beside it, or else the base that its adapter_config.json names.
         keep_accents: Whether the tokenizer keeps accents, and other marks of letters such as vowel
-            signs; None is as the recipe of a short name says, or else the tokenizer's files.
+            signs; None is as the recipe of a known checkpoint says, or else the tokenizer's files.
         lowercase: Whether the tokenizer lower-cases texts; None means the same.
     """
 

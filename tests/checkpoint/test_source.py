@@ -239,12 +239,13 @@ def test_checkpoint_is_not_what_the_recipe_describes(
         albert_edge.export("short", tmp_path / "out")
     assert "owner/name" in caught.value.tip
     assert not (tmp_path / "out").exists()
+    assert albert_edge.export("owner/name", tmp_path / "out").head == "fill-mask"
 
 
 def test_a_recipe_corrects_the_tokenizer(
     recipe: Callable[..., None], cache: Callable[..., Path], tmp_path: Path
 ) -> None:
-    """An option of the call goes first, and the full id knows no recipe."""
+    """An option of the call goes first, and the full id has the recipe too."""
     vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "one", "två", "Två"]
     (cache() / "vocab.txt").write_text("\n".join(vocabulary), encoding="utf-8")
     recipe(keep_accents=True, lowercase=False)
@@ -256,6 +257,8 @@ def test_a_recipe_corrects_the_tokenizer(
     assert normalization("short") == "keeps case, keeps accents"
     assert normalization("short", lowercase=True) == "lower-cases, keeps accents"
     assert normalization("short", keep_accents=False) == "keeps case, strips accents"
+    assert normalization("owner/name") == "keeps case, keeps accents"
+    (tmp_path / "models" / "short.toml").unlink()
     assert normalization("owner/name") == "lower-cases, strips accents"
 
 
