@@ -2,7 +2,7 @@
 
     AlbertEdgeError                 exit code 1
     ├── UsageError                  2   an invalid argument or combination of arguments
-    │   └── UnknownArgumentError (TypeError)  an argument that nothing knows by this name
+    │   └── UnknownArgumentError (TypeError)  an argument of an unknown name
     ├── ConfigError                 1   config.json is not an ALBERT that this package can build
     ├── CheckpointError             1   tensors or tokenizer files that do not fit the configuration
     ├── BundleError                 1   a missing, damaged or concurrently changed bundle

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from albert_edge.errors import ConfigError
-from albert_edge.json_fields import JsonObject, read_object
+from albert_edge.json_fields import JsonObject, Scalar, read_object
 
 # config.json gives a class any of these as its name, and answers carry it unchanged.
-LabelName = str | int | float | bool | None
+LabelName = Scalar
 ProblemType = Literal["regression", "single_label_classification", "multi_label_classification"]
 
 REMOTE_CODE_FIELDS = ("auto_map", "custom_pipelines", "trust_remote_code")

@@ -267,8 +267,9 @@ _SLOW = re.compile(r"\)[*+{]|(?:[*+{].*){5}", re.DOTALL)
 def _by_pattern(values: JsonObject | None, read: Any) -> dict[re.Pattern[str], float]:
     """Compile the keys of a pattern option, which match the end of a module's name."""
     compiled: dict[re.Pattern[str], float] = {}
-    for key in values.values if values else ():
-        assert values is not None
+    if values is None:
+        return compiled
+    for key in values.values:
         try:
             if _SLOW.search(key):
                 raise re.error("it repeats a group, or has more than four repetitions")

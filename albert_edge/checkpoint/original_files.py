@@ -52,7 +52,8 @@ def find_tokenizer_files(folder: Path) -> dict[str, Path]:
 
 
 def _only(folder: Path, pattern: str) -> Path | None:
-    found = [path for place in (folder, folder / "assets") for path in place.glob(pattern)]
+    places = (folder, folder / "assets")
+    found = sorted(path for place in places for path in place.glob(pattern))
     if len(found) > 1:
         raise CheckpointError(
             f"{folder} has several files {pattern}: {', '.join(path.name for path in found)}.",

@@ -49,7 +49,7 @@ SMALL_FILES = (
     *(f"[1-9]*_*/{row.file}" for row in FORMATS if row.is_standard),
 )
 # Of adapters, and of the programs that ALBERT was published with.
-_ORIGINAL_FILES = (
+_OTHER_FILES = (
     ADAPTER_CONFIG,
     *(row.file for row in ADAPTER_FORMATS),
     *(f"{place}{pattern}" for place in ("", "assets/") for pattern in ORIGINAL_FILES),
@@ -193,7 +193,7 @@ def _download(name: str, revision: str | None) -> Path:
     try:
         for row in FORMATS:
             in_module = (f"0_*/{pattern}" for pattern in row.patterns)
-            folder = fetch(*SMALL_FILES, *_ORIGINAL_FILES, *row.patterns, *in_module)
+            folder = fetch(*SMALL_FILES, *_OTHER_FILES, *row.patterns, *in_module)
             if row.files(transformer_folder(folder)):
                 break
     except HFValidationError as error:

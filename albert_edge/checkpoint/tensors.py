@@ -207,15 +207,15 @@ def open_checkpoint(folder: Path) -> Checkpoint:
     """Read the headers of a checkpoint folder.
 
     Args:
-        folder: Holds config.json and model.safetensors, its sharded form with an index, or
-            pytorch_model.bin (read through torch, weights only).
+        folder: Holds config.json, and weights in one of `FORMATS`.
 
     Returns:
         The checkpoint.
 
     Raises:
         ConfigError: config.json is missing or bad.
-        CheckpointError: No weights, or a damaged or hostile file.
+        CheckpointError: No weights, those of several models, two tensors of one name, or a
+            damaged or hostile file.
         MissingExtraError: Reading the weights needs a package that is not installed.
     """
     config = read_config(folder / "config.json")

@@ -41,6 +41,8 @@ class LoadOptions(TypedDict, total=False):
     tokenizer: Any
 
 
+_SESSION_OPTIONS = frozenset(LoadOptions.__annotations__) - {"workers", "tokenizer"}
+
 if TYPE_CHECKING:
     # For the overloads; at run time the module of a task is imported when it is first used.
     from albert_edge.runtime.tasks import (
@@ -192,8 +194,6 @@ def pipeline(
     loading = {name: options.pop(name) for name in _SESSION_OPTIONS & options.keys()}
     return kind(Session(bundle, **loading), encoder=encoder, **options)
 
-
-_SESSION_OPTIONS = frozenset(LoadOptions.__annotations__) - {"workers", "tokenizer"}
 
 load_pipeline = cast(Callable[..., Pipeline], pipeline)
 """`pipeline` without overloads, for a task whose name is known at run time only."""

@@ -42,7 +42,7 @@ class Truncation(CallOptions, total=False):
         truncation: False (the default) makes such a text an error. True and "longest_first" cut
             the longer of two segments, "only_first" and "only_second" one of them.
         max_length: A limit below the model's own, in tokens.
-        padding: Accepted, without effect: answers do not depend on padding.
+        padding: Accepted as in transformers; it has an effect only where an answer depends on it.
     """
 
     truncation: bool | str | None

@@ -219,7 +219,7 @@ class Pipeline(Closable):
 
 
 def _opened(inputs: Any) -> Any:
-    """Return a generator over the items of a dataset of torch, such as a KeyDataset."""
+    """Turn a dataset of torch, such as a KeyDataset, into a generator of its items."""
     torch_data = sys.modules.get("torch.utils.data")  # whoever has a dataset has imported it
     if torch_data is None or not isinstance(inputs, torch_data.Dataset):
         return inputs

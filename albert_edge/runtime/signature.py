@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from albert_edge.errors import UsageError
 from albert_edge.runtime.conversions import (
+    Given,
     device_of_map,
     device_of_number,
     precision_of_dtype,
@@ -22,8 +23,6 @@ from albert_edge.runtime.conversions import (
     strategy_of_groups,
 )
 from albert_edge.runtime.parameters import require_known
-
-Given = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +69,7 @@ def _all(handling: Handling, *names: str) -> dict[str, Handling]:
     return dict.fromkeys(names, handling)
 
 
+_USED = _used()
 _CODE = _refused(
     "albert-edge runs no code of a model repository or of transformers", "Leave it out."
 )
@@ -273,9 +273,6 @@ def translate(what: str, table: Table, given: Given, beside: Given | None = None
             _require_agreement(what, converted, made)
             converted |= made
     return kept | converted
-
-
-_USED = _used()
 
 
 def _entries(name: str, value: Any, table: Table, beside: Given) -> dict[str, Any]:

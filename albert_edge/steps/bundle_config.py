@@ -13,11 +13,11 @@ from albert_edge.json_fields import read_object
 
 
 def bundle_config(path: Path, head: str, config: AlbertConfig, *, has_pooler: bool) -> bytes:
-    """Return a config.json in which nothing is left to guess; byte for byte the same where it can.
+    """Return a config.json that leaves nothing to guess; the bytes of one that does not already.
 
-    The type of model and its class are named, sizes are integers, class ids are spelled "0", "1",
-    "2", num_labels is not another number than theirs, problem_type is known, and a body without a
-    pooler says so.
+    It names the type of model and its class; sizes are integers, and class ids "0", "1", "2";
+    num_labels, if given, is their number; problem_type is one of transformers'; and a body without
+    a pooler says so.
 
     Args:
         path: The checkpoint's config.json, which `read_config` accepts.

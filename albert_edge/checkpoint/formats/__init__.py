@@ -18,7 +18,7 @@ FORMATS = (
     Format("pytorch_model.bin", read_pickle),
     Format("tf_model.h5", read_keras, is_standard=False),
     Format("flax_model.msgpack", read_flax, is_standard=False),
-    TensorFlowFormat("*.ckpt*.index", read_tensorflow, is_standard=False),
+    TensorFlowFormat("*.index", read_tensorflow, is_standard=False),
 )
 
 

@@ -178,7 +178,7 @@ class SentenceEmbeddings(Task):
         inputs, skipped = outputs.context
         run = outputs.only
         features: Features = {TOKENS: run["last_hidden_state"][0]}
-        if "pooler_output" in run:  # optimum writes none
+        if "pooler_output" in run:  # not without a pooler, nor from optimum
             features[POOLER] = run["pooler_output"][0]
         elif any(isinstance(step, Pooling) and POOLER in step.modes for step in parameters.steps):
             raise _no_pooler("the model has no pooler_output")
