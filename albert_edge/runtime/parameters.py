@@ -234,7 +234,7 @@ def bind(
         TypeError: There are too many, or one is also given by name.
     """
     if len(arguments) > len(names):
-        raise TypeError(f"{len(arguments)} positional arguments, but only {', '.join(names)}")
+        raise TypeError(f"at most {len(names)} positional arguments: {', '.join(names)}")
     given = dict(zip(names, arguments, strict=False))
     for name in given.keys() & named.keys():
         raise TypeError(f"{name} is given twice, once by position")

@@ -126,8 +126,8 @@ def export(
             such as "sentence-embeddings", which the bundle then answers by default; or "auto" to
             take it from config.json's architectures or, where it has none, from the weights.
         revision: Branch, tag or commit of the hub.
-        exporter: "native" writes the graph itself, without torch; "optimum" traces it with
-            optimum, for heads that are not one of transformers' own.
+        exporter: "native" writes the graph itself, without torch; "optimum" traces the model of
+            transformers with torch.
         verify: Whether to compare the answers with transformers before the bundle is written.
         force: Whether to replace what the folder `out` holds.
         progress: Whether to show a progress bar, or what to call with ("writing weights", bytes

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, TypedDict, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -19,9 +19,10 @@ from albert_edge.runtime.tasks.pooling import EMBEDDING, Vector
 
 Texts = str | Iterable[str]
 
-PRECISIONS = ("float32", "int8", "uint8", "binary", "ubinary")
+Precision = Literal["float32", "int8", "uint8", "binary", "ubinary"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 # The order in which sentence-transformers takes arguments without names.
-_POSITIONAL = (
+POSITIONAL = (
     "texts",
     "prompt_name",
     "prompt",
@@ -62,7 +63,7 @@ class EncodeForm(TypedDict, total=False):
     texts: Texts
     sentences: Texts
     inputs: Texts
-    precision: Literal["float32", "int8", "uint8", "binary", "ubinary"] | None
+    precision: Precision | None
     convert_to_numpy: bool
     convert_to_tensor: bool
     normalize_embeddings: bool
@@ -71,20 +72,6 @@ class EncodeForm(TypedDict, total=False):
     pool: Any
     chunk_size: int | None
     task: str | None
-
-
-def named(positional: tuple[Any, ...], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments of `encode` by name.
-
-    Raises:
-        TypeError: There are too many, or one is given twice.
-    """
-    if len(positional) > len(_POSITIONAL):
-        raise TypeError(f"encode takes at most {len(_POSITIONAL)} arguments without names")
-    by_position = dict(zip(_POSITIONAL, positional, strict=False))
-    if twice := by_position.keys() & given.keys():
-        raise TypeError(f"encode got more than one value for {', '.join(sorted(twice))}")
-    return {**by_position, **given}
 
 
 def read_texts(given: Mapping[str, Any]) -> Any:

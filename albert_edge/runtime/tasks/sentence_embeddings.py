@@ -16,6 +16,7 @@ from albert_edge.errors import InputError, UsageError
 from albert_edge.runtime.parameters import (
     Cut,
     Truncation,
+    bind,
     invalid,
     read_count,
     read_cut,
@@ -24,10 +25,10 @@ from albert_edge.runtime.parameters import (
 from albert_edge.runtime.pipeline import Pipeline
 from albert_edge.runtime.task import Items, Many, Task, WindowOutputs, Windows
 from albert_edge.runtime.tasks.encode import (
+    POSITIONAL,
     EncodeForm,
     Texts,
     call_parameters,
-    named,
     read_results,
     read_texts,
     require_device,
@@ -253,7 +254,7 @@ class SentenceEmbeddingsPipeline(Pipeline):
             TypeError: A text is not a string.
             UsageError: An argument is invalid for this checkpoint, or names another device.
         """
-        given = named(positional, given)
+        given = bind(POSITIONAL, positional, given)
         require_known("encode", given, tuple(EncodeArguments.__annotations__))
         require_device(given, self.device)
         texts, parameters = read_texts(given), call_parameters(given)
@@ -281,7 +282,7 @@ class SentenceEmbeddingsPipeline(Pipeline):
         self, names: tuple[str, ...], positional: tuple[Any, ...], given: dict[str, Any]
     ) -> Any:
         """Encode with the first prompt of these names, unless the call chooses one."""
-        given = named(positional, given)
+        given = bind(POSITIONAL, positional, given)
         known = [name for name in names if name in self._task.modules.prompts.texts]
         if known and given.get("prompt") is None and given.get("prompt_name") is None:
             given["prompt_name"] = known[0]
