@@ -234,7 +234,9 @@ def bind(
         TypeError: There are too many, or one is also given by name.
     """
     if len(arguments) > len(names):
-        raise TypeError(f"at most {len(names)} positional arguments: {', '.join(names)}")
+        raise TypeError(
+            f"{len(arguments)} positional arguments, of at most {len(names)}: {', '.join(names)}"
+        )
     given = dict(zip(names, arguments, strict=False))
     for name in given.keys() & named.keys():
         raise TypeError(f"{name} is given twice, once by position")
