@@ -21,6 +21,7 @@ ProblemType = Literal["regression", "single_label_classification", "multi_label_
 
 REMOTE_CODE_FIELDS = ("auto_map", "custom_pipelines", "trust_remote_code")
 MOST_LABELS = 100_000
+DEFAULT_NUM_LABELS = 2  # of transformers
 PROBLEM_TYPES: tuple[ProblemType, ...] = get_args(ProblemType)
 
 _POST_NORM = "postln"
@@ -207,7 +208,7 @@ def _read_problem_type(fields: JsonObject) -> ProblemType | None:
 def _read_labels(fields: JsonObject) -> tuple[LabelName, ...]:
     by_id = fields.object("id2label", None)
     if by_id is None:
-        return default_labels(_read_num_labels(fields) or 2)
+        return default_labels(_read_num_labels(fields) or DEFAULT_NUM_LABELS)
     keys = class_ids(by_id.values)
     if not keys:
         raise fields.fault(

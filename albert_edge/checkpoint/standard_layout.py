@@ -18,11 +18,11 @@ from typing import Any
 
 import numpy as np
 
-from albert_edge.architecture.config import MOST_LABELS, default_labels
+from albert_edge.architecture.config import DEFAULT_NUM_LABELS, MOST_LABELS, default_labels
 from albert_edge.architecture.weights import find_weight
 from albert_edge.bundle.sentence_layout import MODULES
 from albert_edge.checkpoint.formats import FORMATS, read_headers
-from albert_edge.checkpoint.formats.base import FLOATS, StoredTensor
+from albert_edge.checkpoint.formats.base import BEFORE_QUANTIZING, FLOATS, StoredTensor
 from albert_edge.checkpoint.lora import ADAPTER_CONFIG, Adapter, merge, read_adapter
 from albert_edge.checkpoint.names import canonical_name
 from albert_edge.checkpoint.original_files import (
@@ -115,6 +115,7 @@ def _rename(error: AlbertEdgeError, folder: Path, source: Source) -> None:
 
     parts = (original(part) if isinstance(part, str) else part for part in error.message.parts)
     error.message = Message(*parts)
+    error.where = error.where and original(error.where)
     error.args = (str(error.message),)
 
 
@@ -184,7 +185,9 @@ def _set_classes(config: dict[str, Any], bias: StoredTensor | None) -> None:
     if bias is None or len(bias.shape) != 1 or not 0 < bias.shape[0] <= MOST_LABELS:
         return
     labels, (count,) = config.get("id2label"), bias.shape
-    if count != (len(labels) if isinstance(labels, dict) else config.get("num_labels", 2)):
+    if count != (
+        len(labels) if isinstance(labels, dict) else config.get("num_labels", DEFAULT_NUM_LABELS)
+    ):
         names = default_labels(count)
         config["id2label"] = {str(index): name for index, name in enumerate(names)}
         config["label2id"] = {name: index for index, name in enumerate(names)}
@@ -216,9 +219,10 @@ def _write(folder: Path, contents: _Contents) -> None:
 
 
 def _is_float(name: str, tensor: StoredTensor) -> bool:
+    """Return whether a tensor holds floats; one of an ALBERT that does not is refused."""
     if tensor.dtype not in FLOATS and find_weight(name):
         raise CheckpointError(
             f"{tensor.file}: tensor {tensor.name} holds {tensor.dtype} values; expected floats.",
-            tip="Save the checkpoint before quantizing it; albert-edge compresses it for you.",
+            tip=BEFORE_QUANTIZING,
         )
     return tensor.dtype in FLOATS

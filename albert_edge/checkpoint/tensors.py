@@ -13,7 +13,7 @@ from albert_edge.architecture.config import AlbertConfig, default_labels, read_c
 from albert_edge.architecture.heads import has_row_per_class
 from albert_edge.architecture.weights import belongs_to_head, find_weight
 from albert_edge.checkpoint.formats import read_headers
-from albert_edge.checkpoint.formats.base import FLOATS, Shape, StoredTensor
+from albert_edge.checkpoint.formats.base import BEFORE_QUANTIZING, FLOATS, Shape, StoredTensor
 from albert_edge.checkpoint.names import (
     BODY,
     BUFFERS,
@@ -173,7 +173,7 @@ class Checkpoint:
             raise CheckpointError(
                 f"{stored.file}: tensor {stored.name} holds {stored.dtype} values of shape "
                 f"{_show(stored.shape)}; expected F32, F16 or BF16 of shape {_show(shape)}.",
-                tip="Save the checkpoint before quantizing it; albert-edge compresses it for you.",
+                tip=BEFORE_QUANTIZING,
             )
         if stored.shape != shape:
             raise self._mis_shaped(name, stored, shape)

@@ -284,7 +284,8 @@ def refused(good: Adapted, tmp_path: Path) -> Callable[..., AlbertEdgeError]:
             albert_edge.export(folder, tmp_path / "out", **options)
         assert caught.value.tip
         assert not (tmp_path / "out").exists()
-        assert "albert-edge-" not in str(caught.value), "a temporary folder"
+        shown = f"{caught.value} {caught.value.where}"
+        assert "albert-edge-" not in shown, "a temporary folder"
         return caught.value
 
     return check

@@ -19,6 +19,7 @@ Shape = tuple[int, ...]
 FLOATS = frozenset({"F16", "BF16", "F32", "F64"})
 
 COPY_AGAIN = "Copy or download the checkpoint again."
+BEFORE_QUANTIZING = "Save the checkpoint before quantizing it; albert-edge compresses it for you."
 
 
 @dataclass(frozen=True, slots=True)

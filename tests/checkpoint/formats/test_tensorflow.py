@@ -73,7 +73,8 @@ def refused(folder: Path, error: type[AlbertEdgeError], **options: Any) -> Alber
     with pytest.raises(error) as caught:
         albert_edge.export(folder, folder.parent / "out", **options)
     assert caught.value.tip
-    assert "albert-edge-" not in str(caught.value), "a temporary folder"
+    shown = f"{caught.value} {caught.value.where}"
+    assert "albert-edge-" not in shown, "a temporary folder"
     assert not (folder.parent / "out").exists()
     return caught.value
 
@@ -119,7 +120,9 @@ def test_safetensors_come_first(tmp_path: Path, checkpoint: Callable[..., Path])
 def test_one_class_is_a_regression_or_a_choice(answers: dict[str, Any], tmp_path: Path) -> None:
     """STS-B's classifier has the names and shapes of RACE's, so the user decides."""
     folder = copied("race", tmp_path)
-    assert "multiple-choice" in str(refused(folder, UsageError))
+    error = refused(folder, UsageError)
+    assert "multiple-choice" in str(error)
+    assert error.where == str(folder)
     albert_edge.export(folder, tmp_path / "out", task="multiple-choice")
     arrays = {"input_ids": "ids", "attention_mask": "mask", "token_type_ids": "types"}
     with albert_edge.Session(tmp_path / "out") as session:
