@@ -147,8 +147,8 @@ def _tensors(folder: Path) -> list[StoredTensor]:
 
 
 def _require_plain(config: JsonObject) -> None:
-    if (kind := config.text("peft_type")) != "LORA":
-        raise config.fault("peft_type", f"'LORA', not another method such as {kind}")
+    if config.text("peft_type") != "LORA":
+        raise config.fault("peft_type", "'LORA', the only method that is merged")
     for name, value in config.values.items():
         if value and name not in _PLAIN:
             raise config.fault(name, "absent: plain LoRA is merged, without this option")

@@ -23,8 +23,8 @@ class Recipe:
         geometry: Fields of config.json that distinguish it from other checkpoints.
         source: Its hub id, or None if its weights are included.
         ships: Whether its weights are included in this package.
-        keep_accents: Whether its tokenizer keeps accents, whatever its files say; None is as they
-            say.
+        keep_accents: Whether its tokenizer keeps accents, whatever its files say; None leaves it
+            to them.
         lowercase: Whether its tokenizer lower-cases texts, in the same way.
     """
 

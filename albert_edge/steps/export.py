@@ -143,16 +143,16 @@ def export(
     found = find_source(os.fspath(source), revision, None if base is None else os.fspath(base))
     folder = Path(out) if out is not None else Path(found.name.rpartition("/")[2])
     _refuse_to_overwrite(folder, force=force)
-    with standard_layout(found) as checkpoint:
-        stored = open_checkpoint(checkpoint.folder)
-        head, chosen_task = _choose_head(task, stored, checkpoint)
+    with standard_layout(found) as converted:
+        checkpoint = open_checkpoint(converted.folder)
+        head, chosen_task = _choose_head(task, checkpoint, converted)
         overrides = Overrides(reading.get("keep_accents"), reading.get("lowercase"))
-        if recipe := checkpoint.recipe:
+        if recipe := converted.recipe:
             overrides = overrides.or_else(Overrides(recipe.keep_accents, recipe.lowercase))
-        tokenizer = read_tokenizer(checkpoint.folder, overrides)
-        write_model = _EXPORTERS[exporter].prepare(stored, head)
+        tokenizer = read_tokenizer(converted.folder, overrides)
+        write_model = _EXPORTERS[exporter].prepare(checkpoint, head)
         job = _Export(
-            checkpoint, stored, head, chosen_task, exporter, tokenizer, only_head=task == head
+            converted, checkpoint, head, chosen_task, exporter, tokenizer, only_head=task == head
         )
         with change(folder) as pending, progress_bar(progress, unit="bytes") as report:
             neighbours = job.write_neighbours(pending)

@@ -34,7 +34,10 @@ _BEST = "model.ckpt-best.index"
 
 
 class TensorFlowFormat(Format):
-    """A checkpoint in a folder, or the variables of a SavedModel or a TF-Hub module in it."""
+    """A checkpoint in a folder, or the variables of a SavedModel or a TF-Hub module in it.
+
+    Its `file` is a pattern, as every program names its files otherwise.
+    """
 
     @property
     def patterns(self) -> tuple[str, ...]:
