@@ -149,8 +149,8 @@ class QuestionAnswering(Task):
         """Tokenize a {"question": ..., "context": ...}.
 
         Raises:
-            TypeError: It is not a dict with these two strings, whose other keys are ignored, and
-                not a `transformers.SquadExample`.
+            TypeError: It is neither a dict with these two strings, whose other keys are ignored,
+                nor a `transformers.SquadExample`.
             InputError: The question or the context is empty or not valid Unicode, or the question
                 leaves the windows of a long context no room.
             UsageError: doc_stride is not less than the room in a window, or the call gives
