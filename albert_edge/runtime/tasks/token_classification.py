@@ -159,10 +159,15 @@ def _read_offsets(given: Any, stride: int | None) -> Offsets | None:
     """Check offset_mapping: the offsets of a text, or a list with those of one text."""
     if not given:
         return None
-    offsets = given if isinstance(given[0], tuple) else given[0]
-    if stride is not None or not all(len(pair) == 2 for pair in offsets):
-        raise invalid("offset_mapping", given, "Give a (start, end) for each token, no stride.")
-    return [(int(start), int(end)) for start, end in offsets]
+    tip = "Give a (start, end) for each token, and no stride."
+    try:
+        offsets = given if isinstance(given[0], tuple) else given[0]
+        pairs = [(int(start), int(end)) for start, end in offsets]
+    except (LookupError, TypeError, ValueError):
+        raise invalid("offset_mapping", given, tip) from None
+    if stride is not None:
+        raise invalid("offset_mapping", given, tip)
+    return pairs
 
 
 def _tokens(

@@ -342,6 +342,10 @@ def test_words_as_a_default(english: Both) -> None:
         {"stride": POSITIONS, "aggregation_strategy": "simple"},
         {"stride": 1, "max_length": 2, "aggregation_strategy": "simple"},
         {"truncation": "sometimes"},
+        {"offset_mapping": 3},
+        {"offset_mapping": [[0, 2], [2, 4]]},
+        {"offset_mapping": [(0, 2), (2,)]},
+        {"offset_mapping": [(0, 2)], "stride": 1, "aggregation_strategy": "simple"},
     ],
     ids=str,
 )
