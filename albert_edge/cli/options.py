@@ -127,14 +127,15 @@ class Reading:
         bool | None,
         typer.Option(
             "--keep-accents/--strip-accents",
-            help="Whether the tokenizer keeps accents and vowel signs (default: as its files say).",
+            help="Whether the tokenizer keeps accents and vowel signs (default: as its recipe or "
+            "files say).",
         ),
     ] = None
     lowercase: Annotated[
         bool | None,
         typer.Option(
             "--lowercase/--cased",
-            help="Whether the tokenizer lower-cases texts (default: as its files say).",
+            help="Whether the tokenizer lower-cases texts (default: as its recipe or files say).",
         ),
     ] = None
 
