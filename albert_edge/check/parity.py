@@ -113,6 +113,7 @@ def transformers_run(folder: Path, head: str) -> Run:
     Raises:
         MissingExtraError: torch or transformers is not installed.
     """
+    _require_transformers()  # before what reads the checkpoint is asked for its packages
     checkpoint = open_checkpoint(folder)
     if not checkpoint.prefix:
         return torch_run(transformers_model(folder, head))
@@ -141,15 +142,21 @@ def transformers_model(folder: Path, head: str, **options: Any) -> Any:
     Raises:
         MissingExtraError: torch or transformers is not installed.
     """
+    _require_transformers()
+    import transformers
+
+    model_class = getattr(transformers, HEADS[head].class_name)
+    return model_class.from_pretrained(folder, local_files_only=True, **options).float().eval()
+
+
+def _require_transformers() -> None:
     try:
         import torch  # noqa: F401
-        import transformers
+        import transformers  # noqa: F401
     except ImportError as error:
         raise MissingExtraError(
             error.name or "torch", extra="reference", purpose="Comparing with the checkpoint"
         ) from None
-    model_class = getattr(transformers, HEADS[head].class_name)
-    return model_class.from_pretrained(folder, local_files_only=True, **options).float().eval()
 
 
 def torch_run(model: Any) -> Run:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from albert_edge.architecture.heads import HEADS, heads_with_biases
 from albert_edge.checkpoint.formats.base import StoredTensor
 from albert_edge.checkpoint.formats.tensorflow_names import WORDS
 from albert_edge.errors import CheckpointError
@@ -18,13 +19,6 @@ from albert_edge.json_fields import JsonObject
 _CONFIGS = "albert_config*.json"
 # Their pattern -> what transformers calls them.
 _TOKENIZERS = {"*.model": "spiece.model", "vocab*.txt": "vocab.txt"}
-# The bias of a head -> transformers' class with this head.
-_CLASSES = {
-    "qa_outputs.bias": "AlbertForQuestionAnswering",
-    "classifier.bias": "AlbertForSequenceClassification",
-    "sop_classifier.classifier.bias": "AlbertForPreTraining",
-    "predictions.bias": "AlbertForMaskedLM",
-}
 ORIGINAL_FILES = (_CONFIGS, *_TOKENIZERS)
 
 
@@ -85,8 +79,9 @@ def as_transformers_config(
     classifier = tensors.get("classifier.bias")
     # With one class it is STS-B's regression, or RACE's choice; the user knows.
     if classifier is None or classifier.shape != (1,):
-        bias = next(filter(tensors.__contains__, _CLASSES), None)
-        config["architectures"] = [_CLASSES[bias] if bias else "AlbertModel"]
+        # Of the heads with the same classifier, these programs train that of whole texts.
+        head, *_ = heads_with_biases(tensors)
+        config["architectures"] = [HEADS[head].class_name]
     return config
 
 

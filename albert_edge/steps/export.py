@@ -139,6 +139,7 @@ def export(
     """
     require_choice("exporter", exporter, Exporter)
     require_known("export", reading, Reading.__annotations__)
+    _EXPORTERS[exporter].require_packages()
     base = reading.get("base")
     found = find_source(os.fspath(source), revision, None if base is None else os.fspath(base))
     folder = Path(out) if out is not None else Path(found.name.rpartition("/")[2])

@@ -75,8 +75,15 @@ class EncodeForm(TypedDict, total=False):
 
 
 def read_texts(given: Mapping[str, Any]) -> Any:
-    """Return the texts among the arguments of `encode`, or None."""
-    return next((given[name] for name in _TEXTS if name in given), None)
+    """Return the texts among the arguments of `encode`, or None.
+
+    Raises:
+        TypeError: They are given under two names.
+    """
+    found = [given[name] for name in _TEXTS if name in given]
+    if len(found) > 1:
+        raise TypeError(f"encode takes texts under one of the names {', '.join(_TEXTS)}")
+    return found[0] if found else None
 
 
 def call_parameters(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,15 @@ from albert_edge.checkpoint.tensors import Array, Checkpoint
 from albert_edge.steps.exporters import Report, Writer, Written
 
 
+def require_packages() -> None:
+    """Check that the packages that author graphs are installed.
+
+    Raises:
+        MissingExtraError: onnx or onnxscript is not.
+    """
+    require_onnx("Exporting")
+
+
 def prepare(checkpoint: Checkpoint, head: str) -> Writer:
     """Check a checkpoint against a head.
 
@@ -23,10 +32,8 @@ def prepare(checkpoint: Checkpoint, head: str) -> Writer:
     Raises:
         ConfigError: config.json is bad.
         CheckpointError: The tensors do not fit.
-        MissingExtraError: onnx or onnxscript is not installed.
     """
     checkpoint.check_depth()
-    require_onnx("Exporting")
     from albert_edge.graph.build import author
     from albert_edge.graph.plan import Plan
     from albert_edge.graph.writer import write_model

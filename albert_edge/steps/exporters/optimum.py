@@ -16,8 +16,24 @@ OPSET = 17
 _NATIVE = Message("Use ", Argument("exporter", "native"), ".")
 
 
+def require_packages() -> None:
+    """Check that optimum is installed.
+
+    Raises:
+        MissingExtraError: It is not.
+    """
+    try:
+        import optimum.exporters.onnx  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError(
+            error.name or "optimum",
+            extra="optimum",
+            purpose=Message(Argument("exporter", "optimum")),
+        ) from None
+
+
 def prepare(checkpoint: Checkpoint, head: str) -> Writer:
-    """Check that optimum is installed and can export the head.
+    """Check that optimum can export the head.
 
     Args:
         checkpoint: The checkpoint.
@@ -27,19 +43,12 @@ def prepare(checkpoint: Checkpoint, head: str) -> Writer:
         The function that writes the traced model to a path.
 
     Raises:
-        MissingExtraError: optimum is not installed.
         UsageError: optimum cannot export the head.
         CheckpointError: Weights of the head or the last layer are missing, or names have a prefix,
             which transformers does not take off: optimum would trace random weights.
     """
-    try:
-        from optimum.exporters.onnx import main_export
-    except ImportError as error:
-        raise MissingExtraError(
-            error.name or "optimum",
-            extra="optimum",
-            purpose=Message(Argument("exporter", "optimum")),
-        ) from None
+    from optimum.exporters.onnx import main_export
+
     if head == "pretraining":
         raise UsageError("optimum cannot export pretraining.", tip=_NATIVE)
     folder = checkpoint.folder

@@ -159,6 +159,8 @@ def test_arguments_without_names(both: Both) -> None:
         both.ours.encode(texts, *arguments, None)
     with pytest.raises(TypeError, match="prompt_name is given twice"):
         both.ours.encode(texts, "query", prompt_name="query")
+    with pytest.raises(TypeError, match="one of the names texts, sentences, inputs"):
+        both.ours.encode(texts, sentences=texts)
 
 
 def test_no_argument_is_missing(both: Both) -> None:
