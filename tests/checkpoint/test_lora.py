@@ -92,7 +92,7 @@ class Adapted:
         kind = getattr(transformers, MODEL_CLASSES[head])
         labels = {"num_labels": 4} if base_head else {}
         model = kind.from_pretrained(self.base, dtype=torch.float32, **labels)
-        wrapped = peft.get_peft_model(model, peft.LoraConfig(r=3, lora_alpha=5, **options))
+        wrapped: Any = peft.get_peft_model(model, peft.LoraConfig(r=3, lora_alpha=5, **options))
         torch.manual_seed(1)
         with torch.no_grad():
             for parameter in wrapped.parameters():
@@ -205,7 +205,7 @@ def test_base_of_tensorflow(tmp_path: Path) -> None:
     with standard_layout(find_source(str(google))) as source:
         model = transformers.AlbertForPreTraining.from_pretrained(source.folder)
         config = peft.LoraConfig(r=3, target_modules=ATTENTION, init_lora_weights=False)
-        wrapped = peft.get_peft_model(model, config)
+        wrapped: Any = peft.get_peft_model(model, config)
         wrapped.save_pretrained(tmp_path / "adapter")
     merged = wrapped.merge_and_unload().state_dict()
     with standard_layout(find_source(str(tmp_path / "adapter"), base=str(google))) as source:
