@@ -113,7 +113,6 @@ def transformers_run(folder: Path, head: str) -> Run:
     Raises:
         MissingExtraError: torch or transformers is not installed.
     """
-    _require_transformers()  # before what reads the checkpoint is asked for its packages
     checkpoint = open_checkpoint(folder)
     if not checkpoint.prefix:
         return torch_run(transformers_model(folder, head))
@@ -142,14 +141,19 @@ def transformers_model(folder: Path, head: str, **options: Any) -> Any:
     Raises:
         MissingExtraError: torch or transformers is not installed.
     """
-    _require_transformers()
+    require_transformers()
     import transformers
 
     model_class = getattr(transformers, HEADS[head].class_name)
     return model_class.from_pretrained(folder, local_files_only=True, **options).float().eval()
 
 
-def _require_transformers() -> None:
+def require_transformers() -> None:
+    """Require the packages of the reference.
+
+    Raises:
+        MissingExtraError: torch or transformers is not installed.
+    """
     try:
         import torch  # noqa: F401
         import transformers  # noqa: F401

@@ -174,20 +174,13 @@ def _load(task: str, bundle: Bundle, parameters: Mapping[str, Any], engine: Engi
         _pair("provider_option", option, example="device_type=GPU")
         for option in engine.provider_option or []
     )
-    try:
-        return load_pipeline(
-            task,
-            bundle,
-            device=engine.device,
-            provider_options=dict(pairs),
-            precision=engine.precision,
-            threads=engine.threads,
-            workers=engine.workers,
-            **parameters,
-        )
-    except (TypeError, AttributeError) as error:  # a value is of a type the task does not expect
-        given = ", ".join(f"{name}={json.dumps(value)}" for name, value in parameters.items())
-        raise UsageError(
-            f"{task} cannot use {given}: {error}.",
-            tip="Write numbers, true, false, null and lists as in JSON; anything else is a text.",
-        ) from error
+    return load_pipeline(
+        task,
+        bundle,
+        device=engine.device,
+        provider_options=dict(pairs),
+        precision=engine.precision,
+        threads=engine.threads,
+        workers=engine.workers,
+        **parameters,
+    )

@@ -10,7 +10,12 @@ from pathlib import Path
 
 from albert_edge.architecture.config import AlbertConfig, read_config
 from albert_edge.bundle.bundle import Bundle, open_bundle
-from albert_edge.check.parity import compare, sample_inputs, transformers_run
+from albert_edge.check.parity import (
+    compare,
+    require_transformers,
+    sample_inputs,
+    transformers_run,
+)
 from albert_edge.checkpoint.source import find_source
 from albert_edge.checkpoint.standard_layout import standard_layout
 from albert_edge.checkpoint.tensors import open_checkpoint
@@ -80,6 +85,7 @@ def _require_same_geometry(bundle: AlbertConfig, checkpoint: AlbertConfig, again
 
 
 def _compare(bundle: Bundle, against: str, report: Progress) -> dict[str, float]:
+    require_transformers()  # before the checkpoint is read, which needs other packages
     head = bundle.manifest.head
     config = read_config(bundle.listed("config.json"))
     inputs = sample_inputs(config, head)
