@@ -19,6 +19,8 @@ from support.paths import ROOT
 
 import albert_edge
 
+pytestmark = pytest.mark.slow  # `make check` does not build the wheel again
+
 VENV = ROOT / ".venv/wheel"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 TEXTS = ["Where is the station?", "Wo ist der Bahnhof?", "", "车站在哪里?", "s'il vous plaît"]
