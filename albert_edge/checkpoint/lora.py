@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from albert_edge.architecture.heads import head_of_class
+from albert_edge.architecture.heads import HEADS, head_of_class
 from albert_edge.checkpoint.formats.base import FLOATS, Format, StoredTensor
 from albert_edge.checkpoint.formats.pickle import read_pickle
 from albert_edge.checkpoint.formats.safetensors import read_safetensors
@@ -33,12 +33,12 @@ ADAPTER_FORMATS = (
     Format("adapter_model.bin", read_pickle),
 )
 
-# transformers' class for each task_type of peft that ALBERT has one for.
-_CLASSES = {
-    "SEQ_CLS": "AlbertForSequenceClassification",
-    "TOKEN_CLS": "AlbertForTokenClassification",
-    "QUESTION_ANS": "AlbertForQuestionAnswering",
-    "FEATURE_EXTRACTION": "AlbertModel",
+# The head for each task_type of peft that ALBERT has one for.
+_HEADS = {
+    "SEQ_CLS": "text-classification",
+    "TOKEN_CLS": "token-classification",
+    "QUESTION_ANS": "question-answering",
+    "FEATURE_EXTRACTION": "feature-extraction",
 }
 
 # Fields whose values do not change how an adapter is merged, or that are read below. What peft
@@ -86,7 +86,8 @@ class Adapter:
     def class_name(self) -> str | None:
         """The class of transformers that was adapted, or None if it is that of the base."""
         if task_type := self.config.text("task_type", None):
-            return _CLASSES.get(task_type)
+            head = _HEADS.get(task_type)
+            return HEADS[head].class_name if head else None
         mapping = self.config.object("auto_mapping", None)
         name = mapping.text("base_model_class", None) if mapping else None
         return name if name and head_of_class(name) else None

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from support.checkpoints import TINY, make_model
+from support.checkpoints import TINY, make_model, save_tensors
 
 import albert_edge
 from albert_edge.checkpoint.tensors import Checkpoint, open_checkpoint
@@ -45,11 +45,7 @@ def edited(checkpoint: Callable[..., Path]) -> Callable[..., Path]:
         path = folder / "model.safetensors"
         tensors = load_file(path)
         edit(tensors)
-        save_file(
-            {name: tensor.contiguous() for name, tensor in tensors.items()},
-            path,
-            metadata={"format": "pt"},
-        )
+        save_tensors(path, tensors)
         return folder
 
     return make

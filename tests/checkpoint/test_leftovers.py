@@ -12,8 +12,15 @@ import numpy.typing as npt
 import pytest
 import torch
 import transformers
-from safetensors.torch import load_file, save_file
-from support.checkpoints import MODEL_CLASSES, TINY, change_config, drop_fields, make_model
+from safetensors.torch import load_file
+from support.checkpoints import (
+    MODEL_CLASSES,
+    TINY,
+    change_config,
+    drop_fields,
+    make_model,
+    save_tensors,
+)
 
 import albert_edge
 from albert_edge.bundle.bundle import open_bundle
@@ -62,11 +69,7 @@ def edited(checkpoint: Make) -> Make:
         folder = checkpoint(task, **config)
         path = folder / "model.safetensors"
         tensors = edit(load_file(path))
-        save_file(
-            {name: tensor.contiguous() for name, tensor in tensors.items()},
-            path,
-            metadata={"format": "pt"},
-        )
+        save_tensors(path, tensors)
         return folder
 
     return make

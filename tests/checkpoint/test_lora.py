@@ -132,15 +132,19 @@ def answers_differ_by(adapted: Adapted, bundle: Path, head: str) -> float:
         return compare(list(map(torch_run(adapted.merged), inputs)), session.run, inputs).largest
 
 
-def test_new_classifier_on_a_pretrained_base(tmp_path: Path) -> None:
+def new_classifier(folder: Path) -> Adapted:
     """As adapters are trained: the base is pretrained, the adapter brings four classes."""
-    adapted = Adapted(
-        tmp_path,
+    return Adapted(
+        folder,
         "text-classification",
         base_head="pretraining",
         target_modules=ATTENTION,
         task_type="SEQ_CLS",
     )
+
+
+def test_new_classifier_on_a_pretrained_base(tmp_path: Path) -> None:
+    adapted = new_classifier(tmp_path)
     report = albert_edge.export(adapted.adapter, tmp_path / "out", verify=True)
     assert (report.head, report.source, report.base) == ("text-classification", "adapter", "base")
     assert read_config(tmp_path / "out" / "config.json").num_labels == 4
@@ -172,13 +176,7 @@ def test_adapter_beside_its_base(tmp_path: Path) -> None:
 
 def test_adapter_beside_what_it_was_merged_into(tmp_path: Path) -> None:
     """It would be merged a second time."""
-    adapted = Adapted(
-        tmp_path,
-        "text-classification",
-        base_head="pretraining",
-        target_modules=ATTENTION,
-        task_type="SEQ_CLS",
-    )
+    adapted = new_classifier(tmp_path)
     adapted.merged.save_pretrained(adapted.adapter)
     with pytest.raises(CheckpointError, match="as if it had been merged") as caught:
         albert_edge.export(adapted.adapter, tmp_path / "out")

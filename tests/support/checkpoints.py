@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,14 @@ def make_model(task: str, seed: int = 0, **config: Any) -> Any:
             elif "activation" not in name:
                 parameter.normal_(0.0, 0.3 if parameter.shape[-1] < 100 else 0.05)
     return model
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Any]) -> None:
+    """Write tensors of torch as transformers writes model.safetensors."""
+    from safetensors.torch import save_file
+
+    contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    save_file(contiguous, path, metadata={"format": "pt"})
 
 
 def change_config(folder: Path, **fields: Any) -> None:
