@@ -111,7 +111,7 @@ def read_config(path: Path) -> AlbertConfig:
             f"{path} does not exist.",
             tip="Point at the folder that save_pretrained wrote; it holds config.json.",
         )
-    fields = read_object(path, partial(ConfigError, tip="Copy the checkpoint again."))
+    fields = read_fields(path)
     fields = replace(fields, values=with_whole_sizes(fields.values))
     _refuse_other_models(fields)
     sizes = {
@@ -141,6 +141,15 @@ def read_config(path: Path) -> AlbertConfig:
         other_num_labels=None if num_labels in (len(labels), None) else num_labels,
         problem_type=_read_problem_type(fields),
     )
+
+
+def read_fields(path: Path) -> JsonObject:
+    """Read the fields of a config.json, without a check of any of them.
+
+    Raises:
+        ConfigError: The file cannot be read, or is not a JSON object.
+    """
+    return read_object(path, partial(ConfigError, tip="Copy the checkpoint again."))
 
 
 def with_whole_sizes(values: Mapping[str, Any]) -> dict[str, Any]:

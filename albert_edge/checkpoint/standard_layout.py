@@ -12,13 +12,17 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from albert_edge.architecture.config import DEFAULT_NUM_LABELS, MOST_LABELS, default_labels
+from albert_edge.architecture.config import (
+    DEFAULT_NUM_LABELS,
+    MOST_LABELS,
+    default_labels,
+    read_fields,
+)
 from albert_edge.architecture.weights import find_weight
 from albert_edge.bundle.sentence_layout import MODULES
 from albert_edge.checkpoint.formats import FORMATS, read_headers
@@ -39,7 +43,6 @@ from albert_edge.errors import (
     ConfigError,
     Message,
 )
-from albert_edge.json_fields import JsonObject, read_object
 
 Values = Mapping[str, Any]
 
@@ -133,13 +136,13 @@ def _converted(folder: Path) -> _Contents:
         tensors["predictions.bias"] = used
     files = find_tokenizer_files(folder) | _matching(folder, SMALL_FILES)
     if "config.json" in files:
-        return _Contents(tensors, _read_config(files["config.json"]).values, files)
+        return _Contents(tensors, read_fields(files["config.json"]).values, files)
     if (original := find_config(folder)) is None:
         raise ConfigError(
             f"{folder} has no config.json and no albert_config.json.",
             tip="Copy the configuration that belongs to the weights into it.",
         )
-    config = as_transformers_config(_read_config(original), tensors)
+    config = as_transformers_config(read_fields(original), tensors)
     _set_classes(config, tensors.get("classifier.bias"))
     return _Contents(tensors, config, files)
 
@@ -156,7 +159,7 @@ def _merged(folder: Path, base: Path) -> _Contents:
         for name in _matching(base, TOKENIZER_FILES):
             del files[name]
     files |= _matching(folder, SMALL_FILES)
-    config = dict(_read_config(files["config.json"]).values)
+    config = dict(read_fields(files["config.json"]).values)
     if adapter.class_name:
         config["architectures"] = [adapter.class_name]
     _set_classes(config, adapter.replaced.get("classifier.bias"))
@@ -192,10 +195,6 @@ def _set_classes(config: dict[str, Any], bias: StoredTensor | None) -> None:
         config["id2label"] = {str(index): name for index, name in enumerate(names)}
         config["label2id"] = {name: index for index, name in enumerate(names)}
         config.pop("num_labels", None)
-
-
-def _read_config(path: Path) -> JsonObject:
-    return read_object(path, partial(ConfigError, tip="Copy the checkpoint again."))
 
 
 def _matching(folder: Path, patterns: tuple[str, ...]) -> dict[str, Path]:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-from functools import partial
 from pathlib import Path
 
-from albert_edge.architecture.config import AlbertConfig, with_whole_sizes
+from albert_edge.architecture.config import AlbertConfig, read_fields, with_whole_sizes
 from albert_edge.architecture.heads import HEADS
-from albert_edge.errors import ConfigError
-from albert_edge.json_fields import read_object
 
 
 def bundle_config(path: Path, head: str, config: AlbertConfig, *, has_pooler: bool) -> bytes:
@@ -25,7 +22,7 @@ def bundle_config(path: Path, head: str, config: AlbertConfig, *, has_pooler: bo
         config: What was read from it, completed by the tensors.
         has_pooler: Whether the model has a pooler, or a head that needs none.
     """
-    values = read_object(path, partial(ConfigError, tip="Copy the checkpoint again.")).values
+    values = read_fields(path).values
     fields = with_whole_sizes(values)
     fields.setdefault("model_type", "albert")
     if not fields.get("architectures"):
