@@ -30,6 +30,9 @@ PORTABLE = "model"
 # The role of the one model of an encoder. A model in several parts has a role for each.
 MODEL = "model"
 
+# What earlier versions called a variant that a new one of the same precision replaces.
+_FORMER_NAMES = {"model_quantized": "model_int8"}
+
 _INPUT_TYPES = ("int64", "int32", "float32", "float16", "bool")
 
 
@@ -133,8 +136,9 @@ class Manifest:
             yield from variant.records
 
     def with_variant(self, variant: Variant) -> Manifest:
-        """Return a copy with a variant added, or replaced if there is one of that name."""
-        others = tuple(v for v in self.variants if v.name != variant.name)
+        """Return a copy with a variant added, in place of one of its name or its former name."""
+        replaced = {variant.name, _FORMER_NAMES.get(variant.name)}
+        others = tuple(v for v in self.variants if v.name not in replaced)
         return dataclasses.replace(self, variants=(*others, variant))
 
     def to_json(self) -> str:

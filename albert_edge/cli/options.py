@@ -97,7 +97,9 @@ Disagreements = Annotated[
 OtherBundle = Annotated[
     Path | None, typer.Option(metavar="BUNDLE", help="Show the differences from this bundle.")
 ]
-Variant = Annotated[str | None, typer.Option(help="Compare only this variant, such as model_int8.")]
+Variant = Annotated[
+    str | None, typer.Option(help="Compare only this variant, such as model_quantized.")
+]
 OtherVariant = Annotated[
     str | None,
     typer.Option(help="The variant to compare it with, in the bundle of --diff if given."),

@@ -73,7 +73,7 @@ class Int8(Compression):
     activations: Activations = "per-token"
 
     name: ClassVar = "int8"
-    file_name: ClassVar = "model_int8"
+    file_name: ClassVar = "model_quantized"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -509,7 +509,7 @@ def test_time_and_memory_are_those_of_the_runtime(odd: Any, langid: Path) -> Non
 def test_a_variant_that_cannot_be_run_is_an_error(langid: Path, tmp_path: Path) -> None:
     bundle = tmp_path / "damaged"
     subprocess.run(["cp", "-r", langid, bundle], check=True)
-    (bundle / "onnx/model_int8.onnx").write_bytes(b"no model")
+    (bundle / "onnx/model_quantized.onnx").write_bytes(b"no model")
     with pytest.raises(BundleError, match=r"albert-edge int8 .* not the file") as caught:
         bench(bundle, shapes=[(1, 8)], threads=[1], rounds=1)
     assert "albert_edge.verify(" in caught.value.tip

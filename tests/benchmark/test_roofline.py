@@ -219,7 +219,7 @@ def test_sizes_and_repeats_count(bundles: Bundles) -> None:
 
 
 @pytest.mark.parametrize(
-    ("precision", "variant", "fine"), [("int8", "model_int8", 2), ("int4", "model_q4", 1)]
+    ("precision", "variant", "fine"), [("int8", "model_quantized", 2), ("int4", "model_q4", 1)]
 )
 @pytest.mark.parametrize("task", ["text-classification", "fill-mask"])
 def test_compressed_is_what_the_formula_says(
@@ -245,7 +245,7 @@ def test_bytes_of_products_are_what_the_formula_says(bundles: Bundles) -> None:
     )
     layer = [(hidden, hidden)] * 4 + [(hidden, inner), (inner, hidden)]
     once = [(embedding, hidden), *layer * 8]
-    for variant, value, extra, head in (("model", 4, 0, 1), ("model_int8", 1, 6, 2)):
+    for variant, value, extra, head in (("model", 4, 0, 1), ("model_quantized", 1, 6, 2)):
         matrices: list[Any] = [*once, *[(hidden, 2)] * head]
         expected = sum(
             value * (tokens * k + k * n) + 4 * tokens * n + (extra and 4 * n + extra)
@@ -387,7 +387,7 @@ def test_a_bundle_against_the_machine(bundles: Bundles, known_rates: Rates) -> N
         assert sum(part.bytes for part in one.operators) == one.bytes
         ranked = [part.share for part in one.operators]
         assert ranked == sorted(ranked, reverse=True)
-    assert {one.variant for one in found} == {"model_int8", "model_optimized"}
+    assert {one.variant for one in found} == {"model_quantized", "model_optimized"}
 
 
 def test_bound_by_memory_where_a_copy_is_slow(
@@ -416,7 +416,7 @@ def test_it_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     ]
     one = Roofline(
         precision="int8",
-        variant="model_int8",
+        variant="model_quantized",
         batch=1,
         length=8,
         threads=2,

@@ -422,14 +422,14 @@ def test_a_damaged_configuration_is_named(folder: Path, damage: Callable[[Path],
 
 def test_unlisted_files_do_not_exist(folder: Path) -> None:
     (folder / "tokenizer.json").write_text("not JSON")
-    (folder / "onnx" / "model_int8.onnx").write_text("not a model")
+    (folder / "onnx" / "model_quantized.onnx").write_text("not a model")
     opened = open_bundle(folder)
     assert opened.read_text("tokenizer.json") is None
     with pytest.raises(BundleError, match=r"no tokenizer\.json"):
         opened.listed("tokenizer.json")
     assert {record.file for record in opened.check_all()} == set(OLD)
-    with pytest.raises(BundleError, match="model_int8") as caught:
-        opened.variant("model_int8")
+    with pytest.raises(BundleError, match="model_quantized") as caught:
+        opened.variant("model_quantized")
     assert "model, model_optimized" in caught.value.tip
 
 
@@ -486,12 +486,16 @@ def test_replaced_variants_are_deleted_and_user_files_kept(folder: Path) -> None
 def test_a_variant_added_keeps_the_others(folder: Path) -> None:
     before = open_bundle(folder).manifest
     with change(folder) as pending:
-        path = pending.path("onnx/model_int8.onnx")
+        path = pending.path("onnx/model_quantized.onnx")
         path.write_bytes(b"int8")
-        pending.manifest = before.with_variant(variant("model_int8", pending.record(path)))
+        pending.manifest = before.with_variant(variant("model_quantized", pending.record(path)))
     after = open_bundle(folder)
-    assert [v.name for v in after.manifest.variants] == ["model", "model_optimized", "model_int8"]
-    assert visible_files(folder) == {**OLD, NOTES: b"mine", "onnx/model_int8.onnx": b"int8"}
+    assert [v.name for v in after.manifest.variants] == [
+        "model",
+        "model_optimized",
+        "model_quantized",
+    ]
+    assert visible_files(folder) == {**OLD, NOTES: b"mine", "onnx/model_quantized.onnx": b"int8"}
     assert len(after.check_all()) == len(OLD) + 1
 
 

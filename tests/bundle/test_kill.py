@@ -133,7 +133,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
         assert time.monotonic() < deadline, "the child changes nothing"
 
 
-VARIANT_FILES = ["onnx/model.onnx", "onnx/model_optimized.onnx", "onnx/model_int8.onnx"]
+VARIANT_FILES = ["onnx/model.onnx", "onnx/model_optimized.onnx", "onnx/model_quantized.onnx"]
 WAITS: dict[str, Callable[[Path], None]] = {
     "any": lambda out: None,
     "writing": wait_until_writing,

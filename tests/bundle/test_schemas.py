@@ -71,6 +71,16 @@ def test_a_kept_bundle_can_be_changed(kept: Path, tmp_path: Path) -> None:
     assert json.loads((folder / MANIFEST).read_text())["schema_version"] == SCHEMA_VERSION
 
 
+@every_schema
+def test_int8_of_today_replaces_that_of_a_kept_bundle(kept: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "bundle"
+    shutil.copytree(kept, folder)
+    albert_edge.quantize(folder, precision="int8")
+    names = [variant.name for variant in open_bundle(folder).manifest.variants]
+    assert names == ["model", "model_optimized", "model_quantized"]
+    assert not (folder / "onnx/model_int8.onnx").exists()
+
+
 @pytest.fixture
 def newer(tmp_path: Path) -> Path:
     """A bundle with optional fields that no version knows yet, at every level."""

@@ -612,7 +612,7 @@ def compressed(langid: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize(
     ("precision", "variant"),
-    [("fp32", "model_optimized"), ("int8", "model_int8"), ("int4", "model_q4")],
+    [("fp32", "model_optimized"), ("int8", "model_quantized"), ("int4", "model_q4")],
 )
 def test_precision(
     precision: str, variant: str, cli: Cli, compressed: Path, classify: Callable[..., Any]

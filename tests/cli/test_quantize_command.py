@@ -47,9 +47,9 @@ MATRICES = [
 def test_quantize_prints_the_path_and_tells_the_rest(cli: Cli, own: Path) -> None:
     before = contents(own)
     done = cli("quantize", own)
-    assert (done.code, done.out) == (0, f"{own / 'onnx/model_int8.onnx'}\n")
+    assert (done.code, done.out) == (0, f"{own / 'onnx/model_quantized.onnx'}\n")
     after = contents(own)
-    added = after.pop("onnx/model_int8.onnx")
+    added = after.pop("onnx/model_quantized.onnx")
     assert {name: before[name] for name in before if name != MANIFEST} == {
         name: after[name] for name in after if name != MANIFEST
     }
@@ -72,7 +72,7 @@ def test_quantize_json(cli: Cli, own: Path) -> None:
     done = cli("quantize", own, "--texts", texts, "--json")
     assert (done.code, done.err) == (0, "")
     document = strict_json(done.out)
-    size = (own / "onnx/model_int8.onnx").stat().st_size
+    size = (own / "onnx/model_quantized.onnx").stat().st_size
     expected: dict[str, Any] = {
         "schema_version": 1,
         "bundle": str(own),
@@ -89,10 +89,10 @@ def test_quantize_json(cli: Cli, own: Path) -> None:
     }
     assert {name: document[name] for name in expected} == expected
     variant = document["variant"]
-    assert (variant["name"], variant["precision"]) == ("model_int8", "int8")
+    assert (variant["name"], variant["precision"]) == ("model_quantized", "int8")
     assert (variant["layout"], variant["activations"]) == ("loop", "per-token")
     assert [(file["file"], file["bytes"]) for file in variant["files"]["model"]] == [
-        ("onnx/model_int8.onnx", size)
+        ("onnx/model_quantized.onnx", size)
     ]
     assert variant == json.loads((own / MANIFEST).read_text(encoding="utf-8"))["variants"][-1]
 

@@ -44,7 +44,7 @@ def test_verify_names_a_missing_file(cli: Cli, own: Path) -> None:
 
 
 def test_verify_ignores_a_file_the_manifest_does_not_list(cli: Cli, own: Path) -> None:
-    (own / "onnx/model_int8.onnx").write_bytes(b"not ours")
+    (own / "onnx/model_quantized.onnx").write_bytes(b"not ours")
     assert cli("verify", own).code == 0
 
 

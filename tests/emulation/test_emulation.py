@@ -28,7 +28,7 @@ EMULATION = ROOT / ".venv" / "emulation"
 FORWARD = ROOT / "tests" / "emulation" / "forward.py"
 PRECISIONS = {  # and the variant that is to be chosen for it
     "fp32": "model_optimized",
-    "int8": "model_int8",
+    "int8": "model_quantized",
     "int8-block": "model_int8_block",
     "int4": "model_q4",
 }

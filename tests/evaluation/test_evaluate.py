@@ -36,7 +36,7 @@ def test_all_precisions_beside_the_first(shipped: Path, tmp_path: Path) -> None:
     told: list[tuple[str, int, int | None]] = []
     report = evaluate(shipped, data, progress=lambda *state: told.append(state))
     assert [each.precision for each in report.precisions] == ["fp32", "int8", "int4"]
-    assert [each.variant for each in report.precisions] == ["model", "model_int8", "model_q4"]
+    assert [each.variant for each in report.precisions] == ["model", "model_quantized", "model_q4"]
     first, *others = report.precisions
     assert first.differences == []
     for other in others:

@@ -95,7 +95,7 @@ def test_numbers_farthest_apart(
     subject = Numbers(open_bundle(shipped))
     answered = [
         PrecisionAnswers("fp32", "model", "cpu", [0.5, 1.0, 2.0, 3.0]),
-        PrecisionAnswers("int8", "model_int8", "cpu", [0.5, 1.25, 2.0, 2.5]),
+        PrecisionAnswers("int8", "model_quantized", "cpu", [0.5, 1.25, 2.0, 2.5]),
     ]
     examples = [Example(f"text {place}", float(place), f"text {place}\nb") for place in range(4)]
     count, found = find_disagreements(subject, answered, iter(examples), 3)

@@ -89,7 +89,7 @@ def test_a_copy_without_a_variant_is_not(root: Path, export_changed: Callable[..
     assert not report.equal
     assert [one.first for one in report.variants] == ["model"]
     assert report.only_first == []
-    assert {"model_optimized", "model_int8", "model_q4"} <= {*report.only_second}
+    assert {"model_optimized", "model_quantized", "model_q4"} <= {*report.only_second}
 
 
 # --- weights --------------------------------------------------------------------------------
@@ -168,9 +168,9 @@ def test_blocks_are_the_numbers_they_stand_for(variant: str, bits: int, root: Pa
 
 def test_columns_are_the_numbers_they_stand_for(root: Path) -> None:
     bundle = open_bundle(root / "bundle")
-    model = onnx.load(bundle.model_file(bundle.variant("model_int8")))
+    model = onnx.load(bundle.model_file(bundle.variant("model_quantized")))
     tensors = {one.name: onnx.numpy_helper.to_array(one) for one in model.graph.initializer}
-    weights = Weights(bundle, bundle.variant("model_int8"))
+    weights = Weights(bundle, bundle.variant("model_quantized"))
     ffn = f"{LAYER}.ffn.weight"
     expected = (
         tensors[ffn].astype(np.float64)
@@ -182,7 +182,8 @@ def test_columns_are_the_numbers_they_stand_for(root: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("variant", "least"), [("model_int8", 0.999), ("model_int8_block", 0.999), ("model_q4", 0.95)]
+    ("variant", "least"),
+    [("model_quantized", 0.999), ("model_int8_block", 0.999), ("model_q4", 0.95)],
 )
 def test_compressed_weights_are_near_what_they_were(variant: str, least: float, root: Path) -> None:
     """Read wrong by a nibble, a transpose or a scale, none would point the same way."""
@@ -206,7 +207,7 @@ def pair(root: Path, variant: str) -> tuple[Any, Any]:
 
 
 def test_what_a_rewrite_scaled_is_not_compared(root: Path) -> None:
-    (one,) = between(root, "model", "model_int8").variants
+    (one,) = between(root, "model", "model_quantized").variants
     assert one.weights is not None
     why = one.weights.incomparable
     for name in ("attention.value.weight", "attention.dense.weight"):
@@ -220,7 +221,7 @@ def test_what_a_rewrite_scaled_is_not_compared(root: Path) -> None:
 
 
 def test_what_both_scaled_is_compared(root: Path) -> None:
-    (one,) = between(root, "model_int8", "model_int8_block").variants
+    (one,) = between(root, "model_quantized", "model_int8_block").variants
     assert one.weights is not None
     found = {weight.name: weight for weight in one.weights.shared}
     assert found[f"{LAYER}.attention.value.weight"].cosine > 0.999
@@ -289,7 +290,7 @@ def test_answers_are_what_sessions_give(root: Path, export_changed: Callable[...
 def test_answers_to_texts_where_there_is_a_tokenizer(tmp_path: Path) -> None:
     albert_edge.export("langid-tiny", tmp_path / "langid")
     albert_edge.quantize(tmp_path / "langid")
-    report = diff(tmp_path / "langid", variant="model", second_variant="model_int8")
+    report = diff(tmp_path / "langid", variant="model", second_variant="model_quantized")
     (one,) = report.variants
     assert one.answers is not None
     assert one.answers.sample == "40 of the built-in sample"
@@ -302,7 +303,7 @@ def test_without_onnxruntime_the_rest_is_there(root: Path, monkeypatch: pytest.M
         raise MissingExtraError("onnxruntime", extra="cpu", purpose="Running a model")
 
     monkeypatch.setattr(diff_answers, "Session", missing)
-    (one,) = between(root, "model", "model_int8").variants
+    (one,) = between(root, "model", "model_quantized").variants
     assert one.answers is None
     assert one.no_answers is not None and "pip install 'albert-edge[cpu]'" in one.no_answers
     assert one.weights is not None and one.weights.shared
@@ -362,11 +363,11 @@ def test_one_thing_is_not_two(arguments: dict[str, str], message: str, root: Pat
 def test_what_is_not_there(root: Path, tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="no variant 'model_int9'") as refused:
         between(root, "model", "model_int9")
-    assert "model_int8" in refused.value.tip
+    assert "model_quantized" in refused.value.tip
     with pytest.raises(BundleError, match="not an albert-edge bundle"):
         diff(root / "bundle", tmp_path)
     copy = shutil.copytree(root / "bundle", tmp_path / "copy")
-    path = copy / "onnx/model_int8.onnx"
+    path = copy / "onnx/model_quantized.onnx"
     path.write_bytes(path.read_bytes()[:-1] + b"!")
     with pytest.raises(BundleError, match="sha256"):
         diff(root / "bundle", copy)
@@ -414,7 +415,7 @@ def test_the_command_says_that_nothing_differs(root: Path, tmp_path: Path, cli: 
 
 
 def test_the_command_compares_variants(root: Path, cli: Cli) -> None:
-    chosen = ("--variant", "model", "--diff-variant", "model_int8")
+    chosen = ("--variant", "model", "--diff-variant", "model_quantized")
     code, out, err = cli(root / "bundle", *chosen)
     assert (code, err) == (0, "")
     assert "cannot be compared" in out and "balanced-values" in out
@@ -422,7 +423,7 @@ def test_the_command_compares_variants(root: Path, cli: Cli) -> None:
     code, out, _ = cli(root / "bundle", *chosen, "--json")
     report = json.loads(out)
     (one,) = report["variants"]
-    assert (one["first"], one["second"], one["identical"]) == ("model", "model_int8", False)
+    assert (one["first"], one["second"], one["identical"]) == ("model", "model_quantized", False)
     assert {"name", "first", "second", "largest", "relative", "cosine"} == {
         *one["weights"]["shared"][0]
     }
@@ -437,5 +438,5 @@ def test_the_command_refuses_one_variant(root: Path, cli: Cli) -> None:
 
 def test_a_report_is_a_short_text(root: Path) -> None:
     bundle = root / "bundle"
-    report = diff(bundle, variant="model", second_variant="model_int8")
+    report = diff(bundle, variant="model", second_variant="model_quantized")
     assert repr(report) == f"DiffReport('{bundle}', '{bundle}': 1 pairs of variants compared)"

@@ -121,8 +121,8 @@ def test_quality_is_what_the_manifest_says(page: Path, quantized: Path) -> None:
         "Answers compared with the reference"
     ]}  # fmt: skip
     measured = open_bundle(quantized).manifest.variants[-1].measured
-    assert rows["model_int8"][0] == f"fp32, {measured['sample']}"
-    assert rows["model_int8"][1:4] == [
+    assert rows["model_quantized"][0] == f"fp32, {measured['sample']}"
+    assert rows["model_quantized"][1:4] == [
         f"{measured['texts']}",
         f"{measured['cosine']:.5f}",
         f"{measured['worst_cosine']:.5f}",

@@ -214,7 +214,7 @@ def test_the_device_does_the_work(variant: str, bundles: dict[str, Path], tmp_pa
 def test_the_best_variant_for_the_device_is_taken(shipped: Path, tmp_path: Path) -> None:
     assert Session(shipped, device=DEVICE).variant.name == "model_fp16_cuda"
     assert Session(shipped, device=DEVICE, precision="fp32").variant.name == "model_optimized_cuda"
-    assert Session(shipped, device="cpu").variant.name == "model_int8"
+    assert Session(shipped, device="cpu").variant.name == "model_quantized"
     albert_edge.export(models_folder() / "langid-tiny", tmp_path / "other")
     quantize(tmp_path / "other", precision="int8", **ANYTHING)
     assert Session(tmp_path / "other", device=DEVICE).variant.name == "model"
@@ -255,7 +255,7 @@ def test_variants_for_a_gpu_are_preferred_there(shipped: Path) -> None:
         assert choose_variant(bundle, gpu, precision).name == name
     with pytest.raises(BundleError, match="int8"):
         choose_variant(bundle, gpu, "int8")
-    for precision, name in (("fp32", "model"), ("fp16", "model_fp16"), ("int8", "model_int8")):
+    for precision, name in (("fp32", "model"), ("fp16", "model_fp16"), ("int8", "model_quantized")):
         assert choose_variant(bundle, CPU, precision).name == name
 
 

@@ -288,8 +288,8 @@ def test_masked_logits_are_never_chosen_unasked(
 
 
 def test_an_unknown_variant_or_precision_lists_what_there_is(bundle: Bundle) -> None:
-    with pytest.raises(BundleError, match="model_int8") as caught:
-        Session(bundle, variant="model_int8")
+    with pytest.raises(BundleError, match="model_quantized") as caught:
+        Session(bundle, variant="model_quantized")
     assert "model, model_optimized" in caught.value.tip
     with pytest.raises(BundleError, match="int8") as caught:
         Session(bundle, precision="int8")

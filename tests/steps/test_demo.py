@@ -24,7 +24,7 @@ pytestmark = pytest.mark.slow
 
 SHIPPED = models_folder() / "langid-tiny"
 LABELS = ("en", "de", "fr", "es", "zh")
-VARIANTS = ["model", "model_optimized", "model_int8"]
+VARIANTS = ["model", "model_optimized", "model_quantized"]
 
 HEADER, *LINES = (SHIPPED / "test.tsv").read_text(encoding="utf-8").splitlines()
 EXAMPLES = [tuple(line.split("\t")) for line in LINES]

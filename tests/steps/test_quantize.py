@@ -43,7 +43,7 @@ Arrays = dict[str, Array]
 Outputs = Mapping[str, Array]
 
 FILES = {
-    "int8": "model_int8",
+    "int8": "model_quantized",
     "int8-block": "model_int8_block",
     "int4": "model_q4",
     "fp16": "model_fp16_cuda",
@@ -196,7 +196,7 @@ def test_models_of_all_kinds(config: dict[str, Any], scheme: Any, bundle: Any) -
     expected = Session(folder, variant="model").run(arrays)
     layout: Any = "loop" if scheme == "per-token" else "unrolled"
     quantize(folder, precision=Int8(activations=scheme, layout=layout), texts=TEXTS, **ANYTHING)
-    variant = open_bundle(folder).variant("model_int8")
+    variant = open_bundle(folder).variant("model_quantized")
     assert (variant.activations, variant.layout) == (scheme, layout)
     assert overall(Session(folder).run(arrays), expected) >= 0.99
 
@@ -521,7 +521,7 @@ def test_what_the_manifest_says(tiny: dict[str, Path]) -> None:
         target = {"model_fp16": "portable", "model_fp16_cuda": "cuda"}.get(variant.name, "cpu")
         assert variant.target == target
         assert variant.layout == ("unrolled" if precision == "fp16" else "loop")
-    assert found.variant("model_int8").activations == "per-token"
+    assert found.variant("model_quantized").activations == "per-token"
     assert {found.variant("model_q4").activations, found.variant("model_fp16").activations} == {""}
 
 
@@ -616,7 +616,7 @@ def test_unsigned_weights_stand_for_the_same_numbers(
     """Evaluated by ONNX's and our own definitions of the operators: no kernel has a say."""
     folder = bundle("token-classification")
     quantize(folder, precision=Int8(activations=scheme, layout=layout), texts=TEXTS, **ANYTHING)
-    path = folder / "onnx" / "model_int8.onnx"
+    path = folder / "onnx" / "model_quantized.onnx"
     signed, unsigned = onnx.load(path), onnx.load_from_string(with_unsigned_weights(path))
     onnx.checker.check_model(unsigned)
     turned = 0
@@ -636,7 +636,7 @@ def test_unsigned_weights_stand_for_the_same_numbers(
 def test_int8_is_the_type_of_nothing_but_weights_and_their_zero_point(
     task: str, tiny: dict[str, Path]
 ) -> None:
-    graph = onnx.load(tiny[task] / "onnx" / "model_int8.onnx").graph
+    graph = onnx.load(tiny[task] / "onnx" / "model_quantized.onnx").graph
     signed = {one.name for one in graph.initializer if one.data_type == onnx.TensorProto.INT8}
     assert "weight_zero_point" in signed and len(signed) > 5
     readers = [
@@ -995,14 +995,14 @@ def test_quantizing_again_replaces_the_variant(copied: Path) -> None:
     manifest = open_bundle(copied).manifest
     assert [(v.name, v.layout) for v in manifest.variants] == [
         ("model", "unrolled"),
-        ("model_int8", "loop"),
+        ("model_quantized", "loop"),
     ]
     open_bundle(copied).check_all()
     assert snapshot(copied).keys() == first.keys()
     again = snapshot(copied)
     quantize(copied, precision="int8", texts=TEXTS, **ANYTHING)
     # The same from the same: weights and graph do not depend on the day.
-    assert snapshot(copied)["onnx/model_int8.onnx"] == again["onnx/model_int8.onnx"]
+    assert snapshot(copied)["onnx/model_quantized.onnx"] == again["onnx/model_quantized.onnx"]
 
 
 # Data
@@ -1048,7 +1048,7 @@ def test_precisions_are_chosen_by_name(tiny: dict[str, Path]) -> None:
         if precision not in ("mixed", "fp16"):
             assert Session(folder, precision=precision).variant.name == name
     assert Session(folder, precision="fp16").variant.name == "model_fp16"  # as it is on a CPU
-    assert Session(folder).variant.name == "model_int8"
+    assert Session(folder).variant.name == "model_quantized"
     classify = albert_edge.pipeline("text-classification", model=str(folder), precision="auto")
     by_name = albert_edge.pipeline("text-classification", model=str(folder), precision="int8")
     assert classify("1 2 3") == by_name("1 2 3")

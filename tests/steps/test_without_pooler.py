@@ -161,5 +161,5 @@ def test_sentence_embeddings(bundle: Path, states: dict[str, Any], tmp_path: Pat
 
 def test_verify_and_diff(bundle: Path, source: Path) -> None:
     assert albert_edge.verify(bundle, against=source).differences["model_optimized"] < 1e-5
-    (pair,) = diff(bundle, variant="model", second_variant="model_int8").variants
+    (pair,) = diff(bundle, variant="model", second_variant="model_quantized").variants
     assert pair.answers is not None and pair.answers.quality.cosine > 0.9

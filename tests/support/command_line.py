@@ -122,7 +122,7 @@ def logits(bundle: Path, variant: str, texts: list[str]) -> Any:
     path = bundle / "onnx" / f"{variant}.onnx"
     session = ort.InferenceSession(path)
     unsigned = not adds_signed_weights_exactly()
-    integers = variant in ("model_int8", "model_int8_block")  # of the latter, the head's
+    integers = variant in ("model_quantized", "model_int8_block")  # of the latter, the head's
     in_int8 = run_file(path, unsigned_weights=unsigned) if integers else None
     rows = []
     for text in texts:

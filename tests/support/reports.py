@@ -36,7 +36,7 @@ EVALUATION = EvaluateReport(
         PrecisionResult("fp32", "model", {"accuracy": 0.9812, "f1": None}, {"f1": "why"}, []),
         PrecisionResult(
             "int8",
-            "model_int8",
+            "model_quantized",
             {"accuracy": 0.9799, "f1": 0.9687},
             {},
             [Difference("accuracy", -0.0013, -0.0041, 0.0015, 0.5)],
