@@ -16,7 +16,8 @@ from albert_edge.architecture.config import AlbertConfig
 from albert_edge.architecture.heads import HEADS
 from albert_edge.bundle.bundle import Bundle
 from albert_edge.errors import Argument, BundleError, InputError, Message, UsageError
-from albert_edge.records import find_label, read_records
+from albert_edge.records.inputs import read_records
+from albert_edge.records.labels import find_label
 from albert_edge.runtime.parameters import Cut
 from albert_edge.runtime.text import TextEncoder, load_text_encoder
 
@@ -99,7 +100,7 @@ def _records(texts: Texts | None, data: File | None) -> tuple[list[dict[str, Any
         return [{"text": line} for line in lines], "the built-in sample"
     path = data if data is not None else texts
     if isinstance(path, str | os.PathLike):
-        with read_records(Path(path), []) as records:
+        with read_records(Path(path)) as records:
             return list(records), str(path)
     return [{"text": text} for text in path or ()], "the texts given"
 

@@ -24,7 +24,8 @@ from albert_edge.cli.print_answers import open_answers
 from albert_edge.cli.printing import note, print_json
 from albert_edge.errors import Argument, Call, InputError, Message, RecordError, UsageError
 from albert_edge.progress import progress_bar
-from albert_edge.records import Fields, Record, read_records
+from albert_edge.records.fields import Fields, Record
+from albert_edge.records.inputs import given_inputs, open_inputs, valid_records
 
 if TYPE_CHECKING:
     from albert_edge.bundle.bundle import Bundle
@@ -63,7 +64,11 @@ def predict(
     pipeline.require_known(parameters)
     fields = pipeline.kind.fields
     with contextlib.ExitStack() as stack:
-        records = stack.enter_context(read_records(files.input_file, texts or [], fields))
+        if files.input_file is None:
+            inputs = given_inputs(texts or [], fields)
+        else:
+            inputs = stack.enter_context(open_inputs([files.input_file], fields))
+        records = valid_records(inputs.rows())
         model = stack.enter_context(_load(task, opened, parameters, engine))
         about = _about(model, verbose)
         write = stack.enter_context(

@@ -13,7 +13,8 @@ from typing import Any, TextIO
 from albert_edge.cli.error import ReportedError
 from albert_edge.cli.printing import SCHEMA_VERSION, error_fields
 from albert_edge.errors import AlbertEdgeError, InputError, UsageError
-from albert_edge.records import TSV, Record
+from albert_edge.records.fields import Record
+from albert_edge.records.inputs import TSV
 
 Write = Callable[[Record, Any], None]
 

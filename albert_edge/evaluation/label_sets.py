@@ -12,7 +12,7 @@ from albert_edge.errors import RecordError
 from albert_edge.evaluation.metrics import f1, macro_f1, of_sums
 from albert_edge.evaluation.scorer import Example, Floats, Measure
 from albert_edge.evaluation.texts import TextScorer, read_label
-from albert_edge.records import Record
+from albert_edge.records.fields import Record
 from albert_edge.runtime.session import Session
 from albert_edge.runtime.tasks.text_classification import Label, TextClassificationPipeline
 

@@ -13,7 +13,7 @@ from albert_edge.bundle.bundle import Bundle
 from albert_edge.evaluation.metrics import pearson, spearman
 from albert_edge.evaluation.scorer import Example, Measure
 from albert_edge.evaluation.texts import TextScorer, is_over, joined, read_number, read_tables
-from albert_edge.records import Fields
+from albert_edge.records.fields import Fields
 from albert_edge.runtime.session import Session
 from albert_edge.runtime.tasks.sentence_embeddings import (
     SentenceEmbeddings,

@@ -9,7 +9,9 @@ from typing import Any, ClassVar
 
 from albert_edge.errors import RecordError, UsageError
 from albert_edge.evaluation.scorer import Scorer
-from albert_edge.records import Fields, Record, find_label, read_records
+from albert_edge.records.fields import Fields, Record
+from albert_edge.records.inputs import read_records
+from albert_edge.records.labels import find_label
 from albert_edge.runtime.tasks.text_classification import TextClassification
 from albert_edge.runtime.text import TextEncoder
 
@@ -47,7 +49,7 @@ def read_tables(
             f"{path}: unsupported file format for this task.",
             tip=f"Give {' or '.join(suffixes)}, with a record such as {fields.example}",
         )
-    with read_records(path, [], fields) as records:
+    with read_records(path, fields) as records:
         yield from enumerate(records, 1)
 
 

@@ -15,7 +15,7 @@ from albert_edge.evaluation.metrics import divide, entities, f1, macro_f1, of_su
 from albert_edge.evaluation.scorer import Example, Floats, Measure, Scorer
 from albert_edge.evaluation.texts import unknown_label
 from albert_edge.evaluation.word_pipeline import WordPipeline
-from albert_edge.records import find_label
+from albert_edge.records.labels import find_label
 from albert_edge.runtime.session import Session
 from albert_edge.runtime.text import TextEncoder
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, TypeVar
 import numpy.typing as npt
 
 from albert_edge.bundle.bundle import Bundle
-from albert_edge.records import TEXT, Fields
+from albert_edge.records.fields import TEXT, Fields
 from albert_edge.runtime.parameters import CALL_OPTIONS, Truncation, bind
 from albert_edge.runtime.text import Arrays, TextEncoder
 

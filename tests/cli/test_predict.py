@@ -30,7 +30,8 @@ from support.command_line import (
 import albert_edge
 from albert_edge.cli.print_answers import open_answers
 from albert_edge.errors import UsageError
-from albert_edge.records import TEXT, TEXT_OR_PAIR, Fields, read_records
+from albert_edge.records.fields import TEXT, TEXT_OR_PAIR, Fields
+from albert_edge.records.inputs import read_records
 from albert_edge.runtime.load import load_pipeline
 
 pytestmark = pytest.mark.slow
@@ -338,7 +339,7 @@ def test_an_item_of_a_record(
     fields: Fields, record: dict[str, Any], item: Any, tmp_path: Path
 ) -> None:
     source = json_lines(tmp_path / "in.jsonl", [record])
-    with read_records(source, [], fields) as records:
+    with read_records(source, fields) as records:
         assert list(records) == [record]
     assert fields.item(record) == item
 

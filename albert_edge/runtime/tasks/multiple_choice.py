@@ -7,7 +7,7 @@ from typing import Any, TypedDict, TypeVar
 import numpy as np
 
 from albert_edge.errors import InputError
-from albert_edge.records import Fields
+from albert_edge.records.fields import Fields
 from albert_edge.runtime.parameters import Cut
 from albert_edge.runtime.task import WindowOutputs, Windows
 from albert_edge.runtime.tasks.ranked import Checked, RankedPipeline, RankedTask

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypedDict, TypeVar, Unpack, overload
 
 from albert_edge.errors import InputError, UsageError
-from albert_edge.records import Fields
+from albert_edge.records.fields import Fields
 from albert_edge.runtime.parameters import CallOptions, Cut, bind, read_count, read_padding
 from albert_edge.runtime.pipeline import Pipeline
 from albert_edge.runtime.task import Items, Many, Task, WindowOutputs, Windows

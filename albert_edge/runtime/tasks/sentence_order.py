@@ -6,7 +6,7 @@ from typing import Any, TypedDict, TypeVar
 
 from albert_edge.bundle.bundle import Bundle
 from albert_edge.errors import BundleError, InputError
-from albert_edge.records import Fields
+from albert_edge.records.fields import Fields
 from albert_edge.runtime.task import WindowOutputs, Windows
 from albert_edge.runtime.tasks.ranked import Checked, RankedPipeline, RankedTask
 from albert_edge.runtime.text import TextEncoder

@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from albert_edge.bundle.bundle import Bundle
 from albert_edge.bundle.manifest import Manifest
-from albert_edge.records import TEXT_OR_PAIR
+from albert_edge.records.fields import TEXT_OR_PAIR
 from albert_edge.runtime.parameters import (
     Tokenization,
     Tokenizing,

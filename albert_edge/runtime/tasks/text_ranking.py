@@ -11,7 +11,7 @@ from albert_edge.architecture.config import read_config
 from albert_edge.bundle.bundle import Bundle
 from albert_edge.bundle.sentence_layout import bundle_files
 from albert_edge.errors import UsageError
-from albert_edge.records import Fields
+from albert_edge.records.fields import Fields
 from albert_edge.runtime.parameters import Cut, Truncation, invalid, read_count, read_cut
 from albert_edge.runtime.pipeline import Pipeline
 from albert_edge.runtime.task import Items, Task, WindowOutputs, Windows
