@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 from dataclasses import dataclass
 
+from albert_edge.machine.board import Board, describe_board
 from albert_edge.machine.extras import Extra, installed_extras
 from albert_edge.machine.findings import (
     TELEMETRY,
     Finding,
+    check_board,
     check_cpu,
     check_extras,
     check_memory,
@@ -21,7 +24,10 @@ from albert_edge.machine.findings import (
     check_processors,
     check_products,
     check_provider,
+    check_swap,
     check_telemetry,
+    check_throttling,
+    check_word_size,
 )
 from albert_edge.machine.machine import Machine, describe_machine
 from albert_edge.machine.memory import Memory, describe_memory
@@ -31,6 +37,7 @@ from albert_edge.machine.probe import (
     probe_onnxruntime,
     probe_provider,
 )
+from albert_edge.machine.throttling import Throttling, describe_throttling
 from albert_edge.runtime.cpus import cpu_affinity, cpu_quota
 
 
@@ -40,6 +47,9 @@ class DoctorReport:
 
     Attributes:
         machine: CPU, system and packages.
+        bits: Size of an address in this Python, 64 or 32.
+        board: The single-board computer this is, or None.
+        throttling: Temperature, and what slows the processor down.
         affinity: Processors this process may run on.
         quota: CPUs granted by control groups, or None without a limit.
         memory: Memory in bytes; None where it is unknown.
@@ -51,6 +61,9 @@ class DoctorReport:
     """
 
     machine: Machine
+    bits: int
+    board: Board | None
+    throttling: Throttling
     affinity: int
     quota: float | None
     memory: Memory
@@ -68,11 +81,17 @@ def examine() -> DoctorReport:
     providers = [probe_provider(name) for name in runtime.providers]
     machine, memory, extras = describe_machine(), describe_memory(), installed_extras()
     affinity, quota = cpu_affinity(), cpu_quota()
+    bits = 64 if sys.maxsize > 2**32 else 32
+    board, throttling = describe_board(), describe_throttling()
     findings = [
         check_cpu(machine),
+        *check_board(board),
+        check_word_size(bits, machine.architecture, board),
+        *check_throttling(throttling, board),
         check_processors(machine, affinity, quota),
         check_memory(memory),
-        check_onnxruntime(runtime, machine.packages),
+        *check_swap(memory),
+        check_onnxruntime(runtime, machine.packages, bits),
         *(check_provider(check) for check in providers),
         check_products(runtime),
         check_telemetry(telemetry),
@@ -80,6 +99,9 @@ def examine() -> DoctorReport:
     ]
     return DoctorReport(
         machine=machine,
+        bits=bits,
+        board=board,
+        throttling=throttling,
         affinity=affinity,
         quota=None if math.isinf(quota) else quota,
         memory=memory,

@@ -7,10 +7,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from albert_edge.errors import Argument, Call, Message
+from albert_edge.machine.board import Board
 from albert_edge.machine.extras import Extra
 from albert_edge.machine.machine import Machine
 from albert_edge.machine.memory import Memory
 from albert_edge.machine.probe import OnnxRuntime, ProviderCheck
+from albert_edge.machine.throttling import Throttling
 
 TELEMETRY = "ORT_DISABLE_TELEMETRY"
 _EXCLUSIVE = {"cpu", "gpu"}  # extras of which only one can be installed
@@ -21,6 +23,10 @@ _PLENTY = 4e9
 # Python with the libraries and a tokenizer, without a model.
 _LIBRARIES = 100e6
 _SMALLEST_BASE = 7.4e6  # in int4
+# Machines with less are small enough for an update of the system to fill their memory.
+_NEEDS_SWAP = 2.2e9
+# From here on a Raspberry Pi lowers its clock.
+_HOT = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +65,70 @@ def _cpu_advice(machine: Machine) -> str | Message:
     return Message("It is not known to multiply bytes fast. Compare: ", Call("bench", "BUNDLE"))
 
 
+def check_board(board: Board | None) -> Iterator[Finding]:
+    """Name a single-board computer; nothing on other machines."""
+    if board is None:
+        return
+    if not board.model:
+        found = f"unnamed by the system; its CPU cores are those of a {board.similar}"
+        yield Finding("board", found, "Nothing.")
+    elif board.is_raspberry_pi and board.has_64_bits:
+        advice = "See examples/raspberry_pi for what to install, and how to measure it."
+        yield Finding("board", board.model, advice)
+    else:
+        yield Finding("board", board.model, "Nothing.")
+
+
+def check_word_size(bits: int, architecture: str, board: Board | None) -> Finding:
+    """Say whether onnxruntime has wheels for this system: on Linux they are for 64 bits only.
+
+    Args:
+        bits: Size of an address in this Python.
+        architecture: That of the kernel, such as "aarch64" or "armv7l".
+        board: The board this is, if it is one.
+    """
+    if bits == 64:
+        return Finding("word size", f"64 bits, {architecture}", "Nothing.")
+    found = f"32 bits, {architecture}"
+    if architecture in ("aarch64", "x86_64"):
+        found = f"a 32-bit Python on a 64-bit kernel ({architecture})"
+    remedy = "use a 64-bit system"
+    if board and board.is_raspberry_pi:
+        later = "use a Raspberry Pi 3, Zero 2 or later"
+        remedy = "install 64-bit Raspberry Pi OS" if board.has_64_bits else later
+    return Finding("word size", found, f"onnxruntime has no wheel for 32 bits; {remedy}.")
+
+
+def check_throttling(throttling: Throttling, board: Board | None) -> Iterator[Finding]:
+    """Say whether heat or the power supply slows a board down; nothing on other machines."""
+    temperature = throttling.temperature
+    if not (throttling.is_known or (board and temperature is not None)):
+        return
+    parts = [] if temperature is None else [f"{temperature:.0f} °C"]
+    if throttling.is_known:
+        earlier = [name for name in throttling.occurred if name not in throttling.now]
+        parts += [f"now: {', '.join(throttling.now)}"] if throttling.now else []
+        parts += [f"earlier: {', '.join(earlier)}"] if earlier else []
+        parts += [] if throttling.now or earlier else ["never throttled since the start"]
+    else:
+        parts += ["throttling is not reported"]
+    yield Finding("throttling", "; ".join(parts), _throttling_advice(throttling))
+
+
+def _throttling_advice(throttling: Throttling) -> str:
+    flags = {*throttling.now, *throttling.occurred}
+    is_hot = throttling.temperature is not None and throttling.temperature >= _HOT
+    remedies = []
+    if "under-voltage" in flags:
+        remedies += ["use the power supply that is made for this board, and a short cable"]
+    if is_hot or "soft temperature limit" in flags or flags == {"throttled"}:
+        remedies += ["cool it with a heat sink or a fan"]
+    if not flags and not is_hot:
+        return "Nothing."
+    measured = "Latency measured like this is too high"
+    return f"{measured}: {'; '.join(remedies)}." if remedies else f"{measured}."
+
+
 def check_processors(machine: Machine, affinity: int, quota: float) -> Finding:
     """Say how many processors this process may use."""
     granted = "no quota" if math.isinf(quota) else f"a quota of {quota:g}"
@@ -91,11 +161,22 @@ def check_memory(memory: Memory) -> Finding:
     return Finding("memory", found, advice)
 
 
+def check_swap(memory: Memory) -> Iterator[Finding]:
+    """Say whether a small machine has swap space; nothing where it is unknown."""
+    if memory.swap is None:
+        return
+    found = _gigabytes(memory.swap) if memory.swap else "none"
+    advice = "Nothing."
+    if not memory.swap and memory.total is not None and memory.total < _NEEDS_SWAP:
+        advice = "Add 1 GB (mkswap, swapon): Linux kills programs once so little memory is full."
+    yield Finding("swap", found, advice)
+
+
 def _gigabytes(size: int | None) -> str:
     return "unknown" if size is None else f"{size / 1e9:.1f} GB"
 
 
-def check_onnxruntime(runtime: OnnxRuntime, packages: Mapping[str, str]) -> Finding:
+def check_onnxruntime(runtime: OnnxRuntime, packages: Mapping[str, str], bits: int) -> Finding:
     """Advise on the installation of onnxruntime."""
     installed = [name for name in packages if name.startswith("onnxruntime")]
     found = runtime.version or f"does not load: {runtime.fault}"
@@ -106,6 +187,8 @@ def check_onnxruntime(runtime: OnnxRuntime, packages: Mapping[str, str]) -> Find
         return Finding("onnxruntime", found, "Nothing: it is here, and loads.")
     if installed:
         return Finding("onnxruntime", found, f"pip install --force-reinstall {installed[0]}")
+    if bits == 32:
+        return Finding("onnxruntime", found, "It has no wheel for 32 bits, see word size.")
     return Finding("onnxruntime", found, "pip install 'albert-edge[cpu]'")
 
 

@@ -22,30 +22,32 @@ class Memory:
         total: Of the machine.
         available: What new programs can use without swapping.
         limit: What control groups allow this process; None is no limit.
+        swap: Size of the swap space; read on Linux only.
     """
 
     total: int | None
     available: int | None
     limit: int | None
+    swap: int | None = None
 
 
 def describe_memory() -> Memory:
     """Describe the memory of this machine, as far as its system reports it."""
     if sys.platform == "win32":
         return _ask_windows()
-    total, available = read_meminfo(_MEMINFO)
-    return Memory(total or _physical(), available, memory_limit(total))
+    total, available, swap = read_meminfo(_MEMINFO)
+    return Memory(total or _physical(), available, memory_limit(total), swap)
 
 
-def read_meminfo(path: Path) -> tuple[int | None, int | None]:
-    """Read total and available memory in bytes from Linux's /proc/meminfo."""
+def read_meminfo(path: Path) -> tuple[int | None, int | None, int | None]:
+    """Read total memory, available memory and swap space in bytes from Linux's /proc/meminfo."""
     try:
         text = path.read_text()
     except OSError:
-        return None, None
-    sizes = dict(re.findall(r"^(\w+): +(\d+) kB$", text, re.MULTILINE))
-    total, available = (sizes.get(name) for name in ("MemTotal", "MemAvailable"))
-    return (int(total) * 1024 if total else None), (int(available) * 1024 if available else None)
+        return None, None, None
+    lines = re.findall(r"^(\w+): +(\d+) kB$", text, re.MULTILINE)
+    sizes = {name: int(kilobytes) * 1024 for name, kilobytes in lines}
+    return sizes.get("MemTotal"), sizes.get("MemAvailable"), sizes.get("SwapTotal")
 
 
 def memory_limit(

@@ -34,6 +34,10 @@ ADDED: tuple[tuple[str, str], ...] = (
     ("export", "normalization"),
     ("export", "warnings"),
     ("inspect|bench", "geometry.add_pooling_layer"),
+    ("doctor", "bits"),
+    ("doctor", "board"),
+    ("doctor", "throttling"),
+    ("doctor", "memory.swap"),
 )
 
 # (pattern of calls, path) of fields whose value is another: a text reworded, a rule changed.

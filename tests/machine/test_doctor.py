@@ -273,7 +273,7 @@ def test_advice_on_memory(memory: Memory, advice: str) -> None:
     ],
 )
 def test_advice_on_onnxruntime(runtime: OnnxRuntime, packages: dict[str, str], advice: str) -> None:
-    assert advice in str(findings.check_onnxruntime(runtime, packages).advice)
+    assert advice in str(findings.check_onnxruntime(runtime, packages, 64).advice)
 
 
 def test_advice_on_extras_that_exclude_each_other() -> None:
@@ -320,7 +320,11 @@ def test_the_command_prints_a_line_of_advice_each(
         assert set(finding) == {"subject", "found", "advice"}
         assert finding["advice"] and "\n" not in finding["advice"]
     subjects = [finding["subject"] for finding in report["findings"]]
-    assert {"cpu", "processors", "memory", "onnxruntime", "int8", "telemetry"} <= {*subjects}
+    assert {"cpu", "word size", "processors", "memory", "swap", "onnxruntime"} <= {*subjects}
+    assert {"int8", "telemetry"} <= {*subjects}
+    assert report["bits"] == 64 and report["throttling"].keys() == {
+        *("temperature", "is_known", "now", "occurred")
+    }
     assert {"provider cpu", "extra cpu", "extra export"} <= {*subjects}
     assert run_here(monkeypatch=monkeypatch) == 0
     told = capsys.readouterr()

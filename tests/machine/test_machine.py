@@ -280,14 +280,14 @@ def test_memory_limit_where_the_total_is_unknown(tmp_path: Path) -> None:
     ("text", "wanted"),
     [
         (
-            "MemTotal:        8000 kB\nMemFree: 10 kB\nMemAvailable:    500 kB\n",
-            (8192000, 512000),
+            "MemTotal:        8000 kB\nMemAvailable:    500 kB\nSwapTotal:      100 kB\n",
+            (8192000, 512000, 102400),
         ),
-        ("MemTotal:        8000 kB\nMemFree: 10 kB\n", (8192000, None)),  # before Linux 3.14
-        ("", (None, None)),
+        ("MemTotal:        8000 kB\nSwapTotal: 0 kB\n", (8192000, None, 0)),  # before Linux 3.14
+        ("", (None, None, None)),
     ],
 )
-def test_meminfo(tmp_path: Path, text: str, wanted: tuple[int | None, int | None]) -> None:
+def test_meminfo(tmp_path: Path, text: str, wanted: tuple[int | None, ...]) -> None:
     (tmp_path / "meminfo").write_text(text)
     assert memory.read_meminfo(tmp_path / "meminfo") == wanted
 
@@ -296,6 +296,7 @@ def test_memory_is_what_psutil_finds() -> None:
     found, known = memory.describe_memory(), psutil.virtual_memory()
     assert found.total == known.total
     assert found.available is not None
+    assert found.swap == psutil.swap_memory().total
     assert math.isclose(found.available, known.available, rel_tol=0.1)
 
 
