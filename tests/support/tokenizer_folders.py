@@ -222,6 +222,12 @@ def _without_parts(content: Content) -> None:
     del content["decoder"], content["truncation"], content["padding"]
 
 
+def _with_nmt(content: Content) -> None:
+    """Normalize as SentencePieceUnigramTokenizer of the tokenizers library does."""
+    steps = content["normalizer"]["normalizers"]
+    content["normalizer"]["normalizers"] = [{"type": "Nmt"}, {"type": "NFKC"}, *steps[4:]]
+
+
 def _as_older_versions(content: Content) -> None:
     """Lay it out as older versions did, with WhitespaceSplit and a Metaspace of other fields."""
     metaspace = {"type": "Metaspace", "replacement": "▁", "add_prefix_space": True}
@@ -406,6 +412,13 @@ UNIGRAM = [
         types_in_5=False,
     ),
     Folder("of-5", ("unigram",), _config("TokenizersBackend", **_SPECIAL), in_4="unknown to it"),
+    Folder(
+        "nmt",
+        ("unigram",),
+        _config("PreTrainedTokenizerFast", **_SPECIAL),
+        _with_nmt,
+        types_in_5=False,
+    ),
     Folder(
         "of-older-versions", ("unigram",), _config(_ALBERT), _as_older_versions, types_in_5=False
     ),

@@ -31,7 +31,12 @@ from albert_edge.checkpoint.tokenizer.layout import (
     tokenizer_config,
     without_token_types,
 )
-from albert_edge.checkpoint.tokenizer.normalization import Overrides, is_bert, with_bert_settings
+from albert_edge.checkpoint.tokenizer.normalization import (
+    Overrides,
+    is_bert,
+    with_bert_settings,
+    without_nmt,
+)
 from albert_edge.checkpoint.tokenizer.settings import Settings, Token, read_settings
 from albert_edge.checkpoint.tokenizer.unigram import matching_raw_text, unigram_tokenizer
 from albert_edge.checkpoint.tokenizer.wordpiece import wordpiece_tokenizer
@@ -134,7 +139,7 @@ def _read(path: Path, overrides: Overrides) -> _Effective:
     changed: Mapping[str, Any] = {
         **dict.fromkeys(_PARTS),
         **content,
-        "normalizer": overrides.apply_to_json(normalizer) or _NOTHING,
+        "normalizer": without_nmt(overrides.apply_to_json(normalizer)) or _NOTHING,
     }
     if not _has_token_types(settings, named_class):
         changed = without_token_types(changed)

@@ -13,6 +13,21 @@ Step: TypeAlias = Mapping[str, Any]
 
 _BEFORE_CASE = ("Lowercase", "Precompiled")
 
+# What the step "Nmt" of the tokenizers library does: it removes control characters, and makes
+# spaces of other white space and of characters without a width.
+_NMT: tuple[Step, ...] = (
+    {
+        "type": "Replace",
+        "pattern": {"Regex": "[\u0001-\u0008\u000b\u000e-\u001f\u007f\u008f\u009f]"},
+        "content": "",
+    },
+    {
+        "type": "Replace",
+        "pattern": {"Regex": "[\t\n\f\r\u1680\u200b-\u200f\u2028\u2029\u2581\ufeff\ufffd]"},
+        "content": " ",
+    },
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Overrides:
@@ -80,6 +95,15 @@ def with_bert_settings(normalizer: Step | None, settings: Settings) -> Step:
         "strip_accents": settings.config.flag("strip_accents", None),
         "handle_chinese_chars": settings.config.flag("tokenize_chinese_chars", True),
     }
+
+
+def without_nmt(normalizer: Step | None) -> Step | None:
+    """Return a normalizer with other steps in place of "Nmt", which transformers.js lacks."""
+    steps = _steps(normalizer)
+    if not any(step.get("type") == "Nmt" for step in steps):
+        return normalizer
+    spelled = [part for step in steps for part in (_NMT if step["type"] == "Nmt" else (step,))]
+    return {"type": "Sequence", "normalizers": spelled}
 
 
 def _steps(normalizer: Step | None) -> list[Step]:

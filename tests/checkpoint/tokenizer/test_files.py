@@ -10,6 +10,7 @@ import pytest
 from sentencepiece import sentencepiece_model_pb2
 from support import paths
 from support.tokenizer_folders import FOLDERS, TEXTS, Folder
+from tokenizers import Tokenizer
 
 from albert_edge.checkpoint.tokenizer import Overrides, TokenizerFiles, read_tokenizer
 from albert_edge.errors import CheckpointError
@@ -43,6 +44,17 @@ def test_what_needs_no_change_is_kept_byte_for_byte(name: str, tmp_path: Path) -
 def test_what_the_settings_change_is_written(name: str, tmp_path: Path) -> None:
     path = FOLDERS[name].write(tmp_path) / "tokenizer.json"
     assert read(tmp_path).tokenizer_json != path.read_text(encoding="utf-8")
+
+
+def test_what_transformers_js_lacks_is_replaced_by_the_same(tmp_path: Path) -> None:
+    path = FOLDERS["unigram-nmt"].write(tmp_path) / "tokenizer.json"
+    ours, theirs = read(tmp_path), Tokenizer.from_file(str(path))
+    assert '"Nmt"' not in ours.tokenizer_json and '"Nmt"' in path.read_text(encoding="utf-8")
+    characters = map(chr, (*range(0x3000), *range(0xF900, 0x10000), *range(0x1F300, 0x1F700)))
+    texts = [f"a {character}b" for character in characters]
+    found = ours.tokenizer.encode_batch(texts)
+    for text, one, other in zip(texts, found, theirs.encode_batch(texts), strict=True):
+        assert (one.ids, one.offsets) == (other.ids, other.offsets), text.encode()
 
 
 def test_settings_beside_it_are_kept(tmp_path: Path) -> None:
