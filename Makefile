@@ -35,7 +35,7 @@ lint: $(VENVS)/test/ready
 types: $(VENVS)/test/ready
 	$(VENVS)/test/bin/mypy
 
-unit: $(VENVS)/test/ready $(VENVS)/wheel/ready emulators browser node
+unit: $(VENVS)/test/ready $(VENVS)/wheel/ready $(VENVS)/freeze/ready emulators browser node screen
 	OMP_NUM_THREADS=1 $(VENVS)/test/bin/python $(PYTEST)
 
 # The tests that compare with transformers, once more against its newest version.
@@ -67,6 +67,12 @@ $(VENVS)/wheel/ready: $(ENVIRONMENT) LICENSE README.md $(shell find albert_edge 
 	$(VENVS)/wheel/bin/python -m pip --disable-pip-version-check wheel --quiet --no-deps \
 		--wheel-dir $(VENVS)/wheel/dist .
 	$(VENVS)/wheel/bin/python $(PIP) $(PINNED) "$$(echo $(VENVS)/wheel/dist/*.whl)[cpu]"
+	touch $@
+
+# The same wheel with PyInstaller, to freeze programs with.
+$(VENVS)/freeze/ready: $(VENVS)/wheel/ready
+	$(PYTHON) -m venv --clear $(VENVS)/freeze
+	$(VENVS)/freeze/bin/python $(PIP) $(PINNED) "$$(echo $(VENVS)/wheel/dist/*.whl)[cpu]" pyinstaller
 	touch $@
 
 clean:
@@ -102,6 +108,20 @@ $(VENVS)/browser/ready:
 		(apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
 		apt-get install -y -qq --no-install-recommends chromium)
 	chromium --version > $@
+
+# For the whole suite: without a screen in memory, the tests that use a window are skipped.
+.PHONY: screen
+screen:
+	-$(MAKE) --no-print-directory $(VENVS)/screen/ready
+
+# A screen, keys to press on it and letters to draw; where they are missing, Debian's packages,
+# which need root.
+$(VENVS)/screen/ready:
+	mkdir -p $(@D)
+	(command -v Xvfb && command -v xdotool && fc-list | grep -q DejaVuSans.ttf) >/dev/null || \
+		(apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+		apt-get install -y -qq --no-install-recommends xvfb xdotool fontconfig fonts-dejavu-core)
+	xdotool version > $@
 
 # For the whole suite: without npm, the tests that compare with transformers.js are skipped.
 .PHONY: node

@@ -1,7 +1,7 @@
 """Show a progress bar for any function that takes `progress=True`.
 
-On a terminal rich draws it, in a notebook tqdm if that is installed. Anywhere else, such as in a
-log file, nothing is shown.
+On a terminal rich draws it, in a notebook tqdm, where they are installed: a frozen program may have
+neither. Anywhere else, such as in a log file, nothing is shown.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def progress_bar(progress: bool | Progress, *, unit: Unit = "steps") -> Iterator
     elif progress and "ipykernel" in sys.modules:
         with _notebook_bar(unit) as report:
             yield report
-    elif progress and sys.stderr.isatty():
+    elif progress and sys.stderr and sys.stderr.isatty():  # a windowed program may have no stderr
         with _terminal_bar(unit) as report:
             yield report
     else:
@@ -46,10 +46,13 @@ def _silent(what: str, done: int, total: int | None) -> None:
 
 @contextlib.contextmanager
 def _terminal_bar(unit: Unit) -> Iterator[Progress]:
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, TextColumn
-    from rich.progress import Progress as Bar
-
+    try:
+        from rich.console import Console
+        from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, TextColumn
+        from rich.progress import Progress as Bar
+    except ImportError:
+        yield _silent
+        return
     count = DownloadColumn() if unit == "bytes" else MofNCompleteColumn()
     columns = (TextColumn("{task.description}"), BarColumn(), count)
     with Bar(*columns, console=Console(stderr=True), transient=True) as bar:

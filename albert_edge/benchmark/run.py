@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from albert_edge.benchmark.plan import make_plan
 from albert_edge.benchmark.report import BenchReport
 from albert_edge.benchmark.shapes import Shape
 from albert_edge.bundle.bundle import Bundle, open_bundle
+from albert_edge.errors import UsageError
 from albert_edge.machine.machine import describe_machine
 from albert_edge.progress import Progress, progress_bar
 from albert_edge.runtime.providers import load_onnxruntime
@@ -60,8 +62,13 @@ def bench(
             or, if peers were asked for, has no weights to give them.
         DeviceError: onnxruntime as it is installed has no such device.
         MissingExtraError: onnxruntime is not installed.
-        UsageError: An argument is invalid.
+        UsageError: An argument is invalid, or this is a program frozen by PyInstaller.
     """
+    if getattr(sys, "frozen", False):
+        raise UsageError(
+            "bench starts Python processes, and a frozen program has no Python to start.",
+            tip="Run it where albert-edge is installed with pip.",
+        )
     opened = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
     load_onnxruntime()  # fails here, with what to install
     plan = make_plan(

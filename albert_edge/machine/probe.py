@@ -1,7 +1,8 @@
 """What onnxruntime can do on this machine, probed in separate processes.
 
 A provider built for another driver can crash the whole process, and so can onnxruntime itself on a
-CPU it was not built for; the caller must survive that.
+CPU it was not built for; the caller must survive that. A program frozen by PyInstaller has no
+Python to start, and probes in its own process.
 
     python -m albert_edge.machine.probe              print its version and abilities, as JSON
     python -m albert_edge.machine.probe cuda         print whether a provider runs a model, as JSON
@@ -79,6 +80,8 @@ def probe_provider(name: str) -> ProviderCheck:
 
 def _ask(arguments: Sequence[str]) -> tuple[dict[str, Any] | None, str]:
     """Run this module as a program; return its answer, or None and the reason."""
+    if getattr(sys, "frozen", False):  # sys.executable is the program itself, and runs no module
+        return asdict(_examine(arguments)), ""
     command = [sys.executable, "-m", "albert_edge.machine.probe", *arguments]
     try:
         done = subprocess.run(
@@ -94,6 +97,10 @@ def _ask(arguments: Sequence[str]) -> tuple[dict[str, Any] | None, str]:
         last = (done.stderr.strip().splitlines() or [""])[-1]
         ended = f"signal {-done.returncode}" if done.returncode < 0 else f"code {done.returncode}"
         return None, f"the process ended with {ended}: {last}".rstrip(": ")
+
+
+def _examine(arguments: Sequence[str]) -> OnnxRuntime | ProviderCheck:
+    return _try_provider(arguments[0]) if arguments else _examine_onnxruntime()
 
 
 def _examine_onnxruntime() -> OnnxRuntime:
@@ -153,8 +160,7 @@ def _try_provider(name: str) -> ProviderCheck:
 
 def main(arguments: Sequence[str]) -> None:
     """Print the answer as the last line of stdout."""
-    answer = _try_provider(arguments[0]) if arguments else _examine_onnxruntime()
-    print("\n" + json.dumps(asdict(answer)), flush=True)
+    print("\n" + json.dumps(asdict(_examine(arguments))), flush=True)
     # The answer is printed; a provider may still crash while it is unloaded.
     os._exit(0)
 

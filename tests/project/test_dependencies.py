@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import runpy
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -19,10 +20,12 @@ PACKAGES = {
     "google": "protobuf",
     "mkdocs": "mkdocs-material",
     "optimum": "optimum-onnx",
+    "PIL": "pillow",
     "sklearn": "scikit-learn",
 }
 UNDECLARED = {
     "-typeshed": "only for type checkers",
+    "pyinstaller": "runs the hooks, and nothing else imports them",
     "tqdm": "the progress bar of a notebook, used only where it is installed",
 }
 NOT_IMPORTED = {
@@ -92,8 +95,9 @@ def test_what_the_package_imports_is_declared_for_its_users() -> None:
 
 @pytest.mark.parametrize("folder", ["tests", "benchmarks", "docs", "examples", "models"])
 def test_what_other_folders_import_is_declared(folder: str) -> None:
-    # Scripts of benchmarks/ import each other, and some tests import those.
-    scripts = {normalized(path.stem) for path in (ROOT / "benchmarks").iterdir()}
+    # Scripts of benchmarks/ and of an example's folder import each other; some tests import them.
+    folders = [ROOT / "benchmarks", *filter(Path.is_dir, (ROOT / "examples").iterdir())]
+    scripts = {normalized(path.stem) for folder in folders for path in folder.iterdir()}
     assert imported_packages(folder) - ALL <= scripts | {"support", "odd-peers"}
 
 
@@ -101,6 +105,21 @@ def test_what_is_declared_is_imported() -> None:
     imported = imported_packages("albert_edge")
     assert FOR_USERS - imported == {"onnxruntime-gpu"}
     assert ALL - imported - imported_packages("tests", "docs") == set(NOT_IMPORTED)
+
+
+def test_frozen_programs_leave_out_what_answers_do_not_need() -> None:
+    modules = {
+        module
+        for path in (ROOT / "albert_edge").rglob("*.py")
+        for module in imported_modules(path)
+        if path.parent.name != "__pyinstaller"
+    }
+    needed = {"numpy", "onnxruntime", "packaging", "tokenizers", "typer"}
+    not_needed = modules - sys.stdlib_module_names - needed - {"albert_edge", "_typeshed"}
+    hooks = ROOT / "albert_edge/__pyinstaller"
+    everywhere = runpy.run_path(str(hooks / "hook-albert_edge.py"))["excludedimports"]
+    bars = runpy.run_path(str(hooks / "hook-albert_edge.progress.py"))["excludedimports"]
+    assert sorted([*everywhere, *bars]) == sorted(not_needed)
 
 
 def test_an_error_names_the_extra_that_has_the_package() -> None:

@@ -54,6 +54,16 @@ def test_a_terminal_shows_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "Answering" in terminal.getvalue() and "3/7" in terminal.getvalue()
 
 
+@pytest.mark.parametrize("missing", ["stderr", "rich"])
+def test_a_frozen_program_shows_no_bar(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = None if missing == "stderr" else Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setitem(sys.modules, "rich.progress", None)
+    with progress_bar(True) as report:
+        report("answering", 3, 7)
+    assert not (terminal and terminal.getvalue())
+
+
 def test_bytes_are_shown_in_megabytes(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
