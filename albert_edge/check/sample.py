@@ -130,7 +130,7 @@ def _fitted(encoded: list[Arrays], bundle: Bundle) -> Iterator[Arrays]:
     head = HEADS[bundle.manifest.head]
     if head.has_choices:
         for first, second in zip(encoded, [*encoded[1:], encoded[0]], strict=True):
-            yield _side_by_side(first, second)
+            yield side_by_side(first, second)
     elif head.masked_outputs and (mask := find_mask_token_id(bundle)) is not None:
         for arrays in encoded:
             ids = arrays["input_ids"].copy()
@@ -140,7 +140,8 @@ def _fitted(encoded: list[Arrays], bundle: Bundle) -> Iterator[Arrays]:
         yield from encoded
 
 
-def _side_by_side(*choices: Arrays) -> Arrays:
+def side_by_side(*choices: Arrays) -> Arrays:
+    """Stack the inputs of the choices of an item, padded to the longest."""
     longest = max(arrays["input_ids"].shape[1] for arrays in choices)
 
     def padded(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -163,7 +164,7 @@ def _random(bundle: Bundle, config: AlbertConfig) -> Iterator[Arrays]:
 
 def find_mask_token_id(bundle: Bundle) -> int | None:
     """Find the id of the mask token, or None if there is none."""
-    content = _mask_token(bundle)
+    content = mask_token(bundle)
     added = bundle.read_object("tokenizer.json").objects("added_tokens", ())
     ids = (token.integer("id") for token in added if token.text("content") == content)
     return next(ids, None)
@@ -178,7 +179,7 @@ def mask_token_id(bundle: Bundle) -> int:
     token_id = find_mask_token_id(bundle)
     if token_id is None:
         raise BundleError(
-            f"{bundle.folder} has no tokenizer that knows {_mask_token(bundle)}.",
+            f"{bundle.folder} has no tokenizer that knows {mask_token(bundle)}.",
             tip=Message(
                 "Export again from a folder with the tokenizer, or leave out ",
                 Argument("logits", "masked"),
@@ -188,7 +189,8 @@ def mask_token_id(bundle: Bundle) -> int:
     return token_id
 
 
-def _mask_token(bundle: Bundle) -> str:
+def mask_token(bundle: Bundle) -> str:
+    """Return the mask token that the settings of the tokenizer name."""
     special = bundle.read_object("special_tokens_map.json")
     if isinstance(special.values.get("mask_token"), dict):
         return special.object("mask_token").text("content")

@@ -7,7 +7,7 @@ from albert_edge.cli.printing import note, print_json
 
 
 def verify(bundle: BundleFolder, against: Checkpoint = None, as_json: Json = False) -> None:
-    """Check the hash of every file and, with --against, the answers."""
+    """Check the hash of every file, and answers against stored ones or a checkpoint's."""
     from albert_edge.inspection.verify import verify
 
     report = verify(bundle, against=against)
@@ -16,4 +16,8 @@ def verify(bundle: BundleFolder, against: Checkpoint = None, as_json: Json = Fal
         return
     for variant, difference in report.differences.items():
         note(f"{variant}: largest difference from transformers {difference:.1e}.")
+    for variant, check in report.answers.items():
+        note(f"{variant}: largest difference from its stored answers {check.difference:.1e}.")
+    for variant, why in report.unanswered.items():
+        note(f"{variant}: answers not checked. {why}")
     print(f"{report.files} files match the manifest.")

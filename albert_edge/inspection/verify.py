@@ -1,15 +1,16 @@
-"""Check the files of a bundle against its manifest, and its answers against the checkpoint."""
+"""Check the files and the answers of a bundle: against its manifest and against a checkpoint."""
 
 from __future__ import annotations
 
 import dataclasses
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 from albert_edge.architecture.config import AlbertConfig, read_config
 from albert_edge.bundle.bundle import Bundle, open_bundle
+from albert_edge.bundle.manifest import Variant
 from albert_edge.check.parity import (
     compare,
     require_transformers,
@@ -19,8 +20,9 @@ from albert_edge.check.parity import (
 from albert_edge.checkpoint.source import find_source
 from albert_edge.checkpoint.standard_layout import standard_layout
 from albert_edge.checkpoint.tensors import open_checkpoint
-from albert_edge.errors import QualityError
+from albert_edge.errors import DeviceError, MissingExtraError, QualityError
 from albert_edge.progress import Progress, progress_bar
+from albert_edge.runtime.self_test import AnswerCheck, check_answers, read_self_test
 from albert_edge.runtime.session import Session
 
 # Fields that export takes from the task and from the tensors.
@@ -35,14 +37,19 @@ class VerifyReport:
         bundle: The bundle.
         files: How many files were checked.
         differences: Largest absolute difference of each fp32 variant to the checkpoint.
+        answers: The difference of each variant's answers, here, to the stored ones.
+        unanswered: Variants whose answers were not compared with stored ones, and why.
     """
 
     bundle: Path
     files: int
     differences: dict[str, float]
+    answers: dict[str, AnswerCheck] = field(default_factory=dict)
+    unanswered: dict[str, str] = field(default_factory=dict)
 
     def __repr__(self) -> str:
-        compared = f", {len(self.differences)} variants compared" if self.differences else ""
+        variants = len({*self.differences, *self.answers})
+        compared = f", answers of {variants} variants" if variants else ""
         return f"VerifyReport('{self.bundle}': {self.files} files{compared})"
 
 
@@ -52,7 +59,11 @@ def verify(
     *,
     progress: bool | Progress = False,
 ) -> VerifyReport:
-    """Check the files of a bundle and, if a checkpoint is given, its answers.
+    """Check the files of a bundle and its answers.
+
+    Every variant is run on this machine, and its answers are compared with those that were stored
+    when it was written, so that a kernel that computes something else is noticed. Variants without
+    stored answers, or whose device is not here, are not run; nor is any without onnxruntime.
 
     Args:
         bundle: The bundle.
@@ -64,22 +75,63 @@ def verify(
 
     Raises:
         BundleError: A file is missing or changed.
-        QualityError: An answer differs by more than float32 rounding.
+        QualityError: Answers differ from the stored ones, or from the checkpoint's, by more than
+            rounding.
         MissingExtraError: Comparing needs torch and transformers.
     """
     opened = open_bundle(bundle)
     with progress_bar(progress) as report:
         records = opened.check_all(partial(report, "checking files"))
         differences = _compare(opened, os.fspath(against), report) if against else {}
-    return VerifyReport(opened.folder, len(records), differences)
+        answers, unanswered = _check_answers(opened, report)
+    return VerifyReport(opened.folder, len(records), differences, answers, unanswered)
+
+
+def _check_answers(
+    bundle: Bundle, report: Progress
+) -> tuple[dict[str, AnswerCheck], dict[str, str]]:
+    answers, unanswered = {}, {}
+    stored = read_self_test(bundle).outputs
+    variants = bundle.manifest.variants
+    for done, variant in enumerate(variants, 1):
+        if variant.name not in stored:
+            unanswered[variant.name] = "The bundle has none stored for it."
+            continue
+        try:
+            if check := _check(bundle, variant):
+                answers[variant.name] = check
+        except (DeviceError, MissingExtraError) as error:
+            unanswered[variant.name] = str(error)
+        report("comparing with stored answers", done, len(variants))
+    wrong = [name for name, check in answers.items() if not check.holds]
+    if wrong:
+        raise _other_answers(bundle, {name: answers[name] for name in wrong})
+    return answers, unanswered
+
+
+def _other_answers(bundle: Bundle, wrong: dict[str, AnswerCheck]) -> QualityError:
+    differences = ", ".join(
+        f"{name} differs by {check.difference:.2g}, more than {check.tolerance:g}"
+        for name, check in wrong.items()
+    )
+    return QualityError(
+        f"{bundle.folder} does not compute its stored answers on this machine: {differences}.",
+        tip="Update onnxruntime, use another variant, or make these again on this machine.",
+    )
+
+
+def _check(bundle: Bundle, variant: Variant) -> AnswerCheck | None:
+    device = "cuda" if variant.target == "cuda" else "cpu"
+    with Session(bundle, device=device, variant=variant.name) as session:
+        return check_answers(session)
 
 
 def _require_same_geometry(bundle: AlbertConfig, checkpoint: AlbertConfig, against: str) -> None:
-    for field in dataclasses.fields(AlbertConfig):
-        ours, theirs = getattr(bundle, field.name), getattr(checkpoint, field.name)
-        if field.name not in _NOT_GEOMETRY and ours != theirs:
+    for size in dataclasses.fields(AlbertConfig):
+        ours, theirs = getattr(bundle, size.name), getattr(checkpoint, size.name)
+        if size.name not in _NOT_GEOMETRY and ours != theirs:
             raise QualityError(
-                f"{against} is another model: its {field.name} is {theirs}, the bundle's {ours}.",
+                f"{against} is another model: its {size.name} is {theirs}, the bundle's {ours}.",
                 tip="Name the checkpoint the bundle was exported from.",
             )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal, TypedDict, Unpack
@@ -16,6 +16,7 @@ from albert_edge.architecture.heads import (
     head_of_class,
     heads_with_biases,
 )
+from albert_edge.bundle.bundle import Bundle
 from albert_edge.bundle.change import Change, change, is_committed
 from albert_edge.bundle.manifest import MANIFEST, MODEL, PORTABLE, Manifest, Variant
 from albert_edge.checkpoint.source import Source, find_source
@@ -159,8 +160,8 @@ def export(
             neighbours = job.write_neighbours(pending)
             path = pending.path(PORTABLE_FILE)
             written = write_model(path, partial(report, "writing weights"))
-            measured = job.verify(written) if verify else {}
-            pending.manifest = job.manifest(neighbours, pending, written, measured)
+            manifest = job.manifest(neighbours, pending, written)
+            pending.manifest = job.verify(manifest, pending, written) if verify else manifest
     return job.report(folder, written, pending.manifest.variants[0])
 
 
@@ -185,18 +186,23 @@ class _Export:
         """Whether a body has no pooler, so that its model outputs hidden states only."""
         return self.head == "feature-extraction" and not self.checkpoint.config.add_pooling_layer
 
-    def verify(self, written: Written) -> dict[str, float]:
-        """Compare the model just written with transformers.
+    def verify(self, manifest: Manifest, pending: Change, written: Written) -> Manifest:
+        """Compare the model just written with transformers, and store answers for a self-test.
+
+        Returns:
+            The manifest with the largest difference, and with the file of the answers.
 
         Raises:
             QualityError: They differ by more than float32 rounding.
         """
         from albert_edge.check.parity import compare, sample_inputs, transformers_run
+        from albert_edge.check.self_test import AnswerRecorder
         from albert_edge.runtime.engine import run_file
 
         inputs = sample_inputs(self.checkpoint.config, self.head)
         expected = list(map(transformers_run(self.source.folder, self.head), inputs))
-        parity = compare(expected, run_file(written.files[0]), inputs)
+        run = run_file(written.files[0])
+        parity = compare(expected, run, inputs)
         parity.require(
             "The exported model",
             "transformers",
@@ -204,15 +210,13 @@ class _Export:
                 "Please report this checkpoint, and try ", Argument("exporter", "optimum"), "."
             ),
         )
-        return {LARGEST_DIFFERENCE: parity.largest}
+        answers = AnswerRecorder(Bundle(pending.folder, manifest), self.checkpoint.config)
+        answers.record_portable(run)
+        (variant,) = manifest.variants
+        variant = replace(variant, measured={LARGEST_DIFFERENCE: parity.largest})
+        return answers.write(pending, manifest.with_variant(variant))
 
-    def manifest(
-        self,
-        neighbours: list[str],
-        pending: Change,
-        written: Written,
-        measured: dict[str, float],
-    ) -> Manifest:
+    def manifest(self, neighbours: list[str], pending: Change, written: Written) -> Manifest:
         """List the model and the files beside it."""
         variant = Variant(
             name=PORTABLE,
@@ -223,7 +227,6 @@ class _Export:
             layout="unrolled",
             opset=written.opset,
             exporter=self.exporter,
-            measured=measured,
         )
         return Manifest(
             head=self.head,

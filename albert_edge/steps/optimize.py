@@ -22,6 +22,7 @@ from albert_edge.bundle.manifest import MODEL, Variant
 from albert_edge.check.parity import Arrays, Parity, Run, compare, sample_inputs
 from albert_edge.check.portable import portable_file, require_onnx
 from albert_edge.check.sample import mask_token_id
+from albert_edge.check.self_test import AnswerRecorder
 from albert_edge.choices import require_choice
 from albert_edge.errors import Argument, Message, UsageError
 from albert_edge.graph.plan import OPTIMIZATIONS, Layout, Optimization, Plan, Target, best_layout
@@ -101,7 +102,8 @@ def optimize(
             step = partial(report, "writing weights")
             files = write_model(authored, lambda name: stored.tensors[name].array(), path, step)
         inputs = sample_inputs(config, head, plan.mask_token_id)
-        parity = _compare(portable, path, plan, inputs)
+        answers = AnswerRecorder(opened, config)
+        parity = _compare(portable, path, plan, inputs, answers)
         variant = Variant(
             name=_name(plan),
             files={MODEL: tuple(map(pending.record, files))},
@@ -113,7 +115,7 @@ def optimize(
             optimizations={name.value: count for name, count in authored.applied.items()},
             measured={LARGEST_DIFFERENCE: parity.largest},
         )
-        pending.manifest = opened.manifest.with_variant(variant)
+        pending.manifest = answers.write(pending, opened.manifest.with_variant(variant))
     return OptimizeReport(
         bundle=folder,
         variant=variant,
@@ -146,10 +148,14 @@ def _plan(bundle: Bundle, target: Target, layout: Layout | None, logits: Logits)
     return Plan(target, layout, optimizations | {Optimization.MASKED_LOGITS}, mask_token_id(bundle))
 
 
-def _compare(portable: Path, path: Path, plan: Plan, inputs: list[Arrays]) -> Parity:
+def _compare(
+    portable: Path, path: Path, plan: Plan, inputs: list[Arrays], answers: AnswerRecorder
+) -> Parity:
     # The portable model runs first, so that the two are never in memory at once.
-    expected = list(map(_reference(portable, plan.mask_token_id), inputs))
-    parity = compare(expected, run_file(path), inputs)
+    expected = _expected(portable, plan, inputs, answers)
+    run = run_file(path)
+    answers.record(_name(plan), run)
+    parity = compare(expected, run, inputs)
     parity.require(
         path.name,
         "the portable model",
@@ -158,9 +164,16 @@ def _compare(portable: Path, path: Path, plan: Plan, inputs: list[Arrays]) -> Pa
     return parity
 
 
-def _reference(portable: Path, mask_token_id: int | None) -> Run:
-    """Run the portable model; with a mask token, only its logits at the masks are returned."""
+def _expected(
+    portable: Path, plan: Plan, inputs: list[Arrays], answers: AnswerRecorder
+) -> list[Arrays]:
     run = run_file(portable)
+    answers.record_portable(run)
+    return list(map(_reference(run, plan.mask_token_id), inputs))
+
+
+def _reference(run: Run, mask_token_id: int | None) -> Run:
+    """Run the portable model; with a mask token, only its logits at the masks are returned."""
     if mask_token_id is None:
         return run
 

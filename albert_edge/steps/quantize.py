@@ -20,7 +20,8 @@ from albert_edge.bundle.manifest import MODEL, Variant
 from albert_edge.check.portable import portable_file, require_onnx
 from albert_edge.check.quality import Budget, Quality
 from albert_edge.check.sample import Texts, load_sample
-from albert_edge.compress.compressor import Compressor, Run
+from albert_edge.check.self_test import AnswerRecorder
+from albert_edge.compress.compressor import Compressor, Load, Run
 from albert_edge.compress.options import (
     Compression,
     Int8,
@@ -127,14 +128,16 @@ def quantize(
         opened = open_bundle(folder)  # read again, now that no other process can change it
         config = read_config(opened.listed("config.json"))
         head = opened.manifest.head
+        portable = portable_file(opened)
+        answers = AnswerRecorder(opened, config)
         with tempfile.TemporaryDirectory(dir=pending.folder) as scratch:
             compressor = Compressor(
                 config,
                 head,
-                portable_file(opened),
+                portable,
                 load_sample(opened, config, texts, data),
                 Path(scratch),
-                _load,
+                _recording(answers, portable),
                 step,
             )
             again = partial(Call, "quantize", folder, texts=texts, data=data, **limits)
@@ -147,7 +150,9 @@ def quantize(
                 report=report,
             )
         variant = _write(pending, compressor, precision, report, head)
-        pending.manifest = opened.manifest.with_variant(variant)
+        written = pending.path(variant.file)
+        answers.record(variant.name, _load(written, integers=bool(variant.activations)))
+        pending.manifest = answers.write(pending, opened.manifest.with_variant(variant))
     return replace(report, variant=variant)
 
 
@@ -158,6 +163,18 @@ def default_precision(*limits: float | None) -> Compressed:
 
 def _load(path: Path, *, integers: bool) -> Run:
     return run_file(path, unsigned_weights=integers and not adds_signed_weights_exactly())
+
+
+def _recording(answers: AnswerRecorder, portable: Path) -> Load:
+    """Load models, and let the portable one answer the self-test while it is in memory."""
+
+    def load(path: Path, *, integers: bool) -> Run:
+        run = _load(path, integers=integers)
+        if path == portable:
+            answers.record_portable(run)
+        return run
+
+    return load
 
 
 def _budget(limits: Mapping[str, float | None], data: object) -> Budget:

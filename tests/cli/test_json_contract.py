@@ -33,6 +33,8 @@ ADDED: tuple[tuple[str, str], ...] = (
     ("export", "lacks_pooler"),
     ("export", "normalization"),
     ("export", "warnings"),
+    ("verify", "answers"),
+    ("verify", "unanswered"),
     ("inspect|bench", "geometry.add_pooling_layer"),
     ("doctor", "bits"),
     ("doctor", "board"),
@@ -44,6 +46,7 @@ ADDED: tuple[tuple[str, str], ...] = (
 CHANGED: tuple[tuple[str, str], ...] = (
     ("inspect answers --diff", "fields.0.field"),
     ("quantize features", "tip"),
+    ("verify", "files"),  # and the stored answers
     # The page leads with quality and speed.
     ("report", "bytes"),
     ("report", "sections"),

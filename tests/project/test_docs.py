@@ -188,7 +188,7 @@ assert answer[0]["label"] == "en" and [each[0]["label"] for each in answers] == 
 assert open("langid.html", encoding="utf-8").read().startswith("<!doctype html>")
 """,
     "bench.md": "assert report.baseline == 'albert-edge fp32' and latency.ratio == 1",
-    "bundle.md": "",
+    "bundle.md": "assert check is not None and check.holds",
     "doctor.md": "assert 'cpu' in [check.name for check in report.providers if check.runs]",
     "evaluate.md": """
 assert report.examples == 100 and report.precisions[0].metrics["accuracy"] == 0.99

@@ -101,7 +101,9 @@ def test_progress_is_reported_alike(checkpoint: Path, tmp_path: Path) -> None:
     assert calls[-1][0] == "writing weights" and calls[-1][1] == calls[-1][2]
     calls.clear()
     verify(folder, progress=collect)
-    assert calls == [("checking files", done, 3) for done in (1, 2, 3)]
+    files = [("checking files", done, 4) for done in (1, 2, 3, 4)]
+    answers = [("comparing with stored answers", done, 2) for done in (1, 2)]
+    assert calls == [*files, *answers]
 
 
 def test_progress_may_be_a_flag(
@@ -121,7 +123,7 @@ def test_reports_are_short_texts(checkpoint: Path, tmp_path: Path) -> None:
     assert repr(exported) == f"ExportReport('{folder}': feature-extraction, 0.2 MB)"
     optimized = albert_edge.optimize(folder)
     assert repr(optimized).startswith(f"OptimizeReport('{folder}': Variant('model_optimized': ")
-    assert repr(verify(folder)) == f"VerifyReport('{folder}': 3 files)"
+    assert repr(verify(folder)) == f"VerifyReport('{folder}': 4 files, answers of 2 variants)"
     assert repr(inspect(KEPT)).startswith("Inspection(text-classification, ")
     texts = (repr(report) for report in (exported, optimized, inspect(KEPT), open_bundle(folder)))
     assert all(len(text) < 250 for text in texts)
