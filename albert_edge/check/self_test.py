@@ -15,7 +15,7 @@ from albert_edge.bundle.bundle import Bundle
 from albert_edge.bundle.change import Change
 from albert_edge.bundle.manifest import PORTABLE, Manifest
 from albert_edge.check.sample import find_mask_token_id, mask_token, side_by_side
-from albert_edge.records import Fields
+from albert_edge.records.fields import Fields
 from albert_edge.runtime.inputs import Arrays
 from albert_edge.runtime.parameters import Cut
 from albert_edge.runtime.self_test import SELF_TEST, Item, SelfTest, read_self_test
