@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 __all__ = [
     "AlbertEdgeError",
+    "ItemError",
     "Session",
     "__version__",
     "bench",
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from albert_edge.evaluation.run import evaluate
     from albert_edge.inspection.inspect import inspect
     from albert_edge.inspection.verify import verify
+    from albert_edge.runtime.item_error import ItemError
     from albert_edge.runtime.load import pipeline
     from albert_edge.runtime.session import Session
     from albert_edge.steps.export import export
@@ -48,6 +50,7 @@ else:
 
     _HOMES = {
         "AlbertEdgeError": "albert_edge.errors",
+        "ItemError": "albert_edge.runtime.item_error",
         "Session": "albert_edge.runtime.session",
         "bench": "albert_edge.benchmark.run",
         "evaluate": "albert_edge.evaluation.run",

@@ -14,6 +14,7 @@ from typing import Any, TypedDict
 from albert_edge.choices import nearest_word
 from albert_edge.errors import UnknownArgumentError, UsageError
 from albert_edge.progress import Progress
+from albert_edge.runtime.item_error import OnError
 
 
 class CallOptions(TypedDict, total=False):
@@ -23,12 +24,16 @@ class CallOptions(TypedDict, total=False):
         batch_size: The most texts in a batch, by default 32 on CUDA. Without effect on a CPU, where
             each text runs by itself.
         num_workers: Accepted as in transformers, without effect.
+        on_error: What an item that has no answer, such as a text over the model's limit, does:
+            "raise" (the default) ends the call with its error; "record" puts an `ItemError` in the
+            place of its answer. Errors of the model or the device are raised in any case.
         progress: Whether a list or a generator shows a progress bar; or a function to call with
             the step, how much of it is done, and the total.
     """
 
     batch_size: int | None
     num_workers: int | None
+    on_error: OnError
     progress: bool | Progress
 
 

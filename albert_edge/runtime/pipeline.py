@@ -13,13 +13,17 @@ from albert_edge.errors import InputError, UsageError
 from albert_edge.progress import progress_bar
 from albert_edge.runtime.closable import Closable
 from albert_edge.runtime.inputs import Arrays
-from albert_edge.runtime.parameters import CALL_OPTIONS, CallOptions, require_known
+from albert_edge.runtime.item_error import ON_ERROR, ItemError
+from albert_edge.runtime.parameters import CALL_OPTIONS, CallOptions, read_choice, require_known
 from albert_edge.runtime.providers import PROVIDERS
 from albert_edge.runtime.schedule import Job, in_batches, in_workers
 from albert_edge.runtime.session import Session
 from albert_edge.runtime.signature import CALLS, translate
 from albert_edge.runtime.task import Task, WindowOutputs
 from albert_edge.runtime.text import TextEncoder, load_text_encoder
+
+# An item and its place among those of a call.
+Numbered = tuple[int, Any]
 
 # Items answered with the first session; only longer streams load a second one for workers.
 _FIRST = 16
@@ -86,11 +90,13 @@ class Pipeline(Closable):
         Args:
             *inputs: What the task takes, such as a text. Left out where keyword arguments give it,
                 as question and context do.
-            **parameters: Those of the task, and `CallOptions`: batch_size, num_workers, progress.
-                Names that only transformers has are accepted, see `albert_edge.runtime.signature`.
+            **parameters: Those of the task, and `CallOptions`: batch_size, num_workers, on_error,
+                progress. Names that only transformers has are accepted, see
+                `albert_edge.runtime.signature`.
 
         Returns:
-            One answer, a list of answers, or an iterator over them.
+            One answer, a list of answers, or an iterator over them. With on_error="record", an
+            `ItemError` in the place of each answer that an item cannot have.
 
         Raises:
             InputError: A text is over the model's limit or not valid Unicode. In a list, the
@@ -106,7 +112,8 @@ class Pipeline(Closable):
         if isinstance(item, GeneratorType | list):
             answers = _numbered(self._stream(item, checked, options))
             return list(answers) if isinstance(item, list) else answers
-        return self._task.single(item, self._answer(item, checked, self.session), given)
+        answer = self._answer((0, item), checked, options, self.session)
+        return self._task.single(item, answer, given)
 
     async def acall(self, *inputs: Any, **parameters: Any) -> Any:
         """Answer as a call does, in a thread, without blocking the event loop.
@@ -130,7 +137,7 @@ class Pipeline(Closable):
             item: What the task takes, such as a text.
             **parameters: As in a call.
         """
-        return self._answer(item, self._read(self._translate(parameters))[0], self.session)
+        return self._answer((0, item), *self._read(self._translate(parameters)), self.session)
 
     def stream(self, items: Iterable[Any], **parameters: Any) -> Iterator[Any]:
         """Answer any number of items in bounded memory, each as `answer` does.
@@ -167,6 +174,7 @@ class Pipeline(Closable):
         if "inputs" in merged:
             raise UsageError("The items are given by name.", tip="Pass them in a call.")
         options: Any = {name: merged.pop(name) for name in CALL_OPTIONS & merged.keys()}
+        read_choice(options, "on_error", "raise", ON_ERROR)
         return self._task.parameters(merged), options
 
     def _stream(self, items: Iterable[Any], parameters: Any, options: CallOptions) -> Iterator[Any]:
@@ -174,21 +182,23 @@ class Pipeline(Closable):
         default = _BATCH_SIZE if device.provider is PROVIDERS["cuda"] else 1
         size = options.get("batch_size") or default
         if not device.is_cpu and size > 1:
-            jobs = (self._job(item, parameters) for item in items)
+            jobs = (self._job(item, parameters, options) for item in enumerate(items))
             answers = in_batches(jobs, self.session, size, self.encoder.max_length)
         else:
-            answers = self._in_workers(iter(items), parameters)
+            answers = self._in_workers(enumerate(items), parameters, options)
         progress = options.get("progress", False)
         if not progress:
             return answers
         return _with_progress(answers, progress, length_hint(items) or None)
 
-    def _in_workers(self, items: Iterator[Any], parameters: Any) -> Iterator[Any]:
-        def with_all_threads(item: Any) -> Any:
-            return self._answer(item, parameters, self.session)
+    def _in_workers(
+        self, items: Iterator[Numbered], parameters: Any, options: CallOptions
+    ) -> Iterator[Any]:
+        def with_all_threads(item: Numbered) -> Any:
+            return self._answer(item, parameters, options, self.session)
 
-        def in_parallel(item: Any) -> Any:
-            return self._answer(item, parameters, self._session_of_workers())
+        def in_parallel(item: Numbered) -> Any:
+            return self._answer(item, parameters, options, self._session_of_workers())
 
         stop = self.session.stop
         if self._workers == 1:
@@ -201,12 +211,21 @@ class Pipeline(Closable):
         threads = max(1, self.session.threads // self._workers)
         return self.session if threads == self.session.threads else self.session.sibling(threads)
 
-    def _answer(self, item: Any, parameters: Any, session: Session) -> Any:
-        job = self._job(item, parameters)
+    def _answer(
+        self, item: Numbered, parameters: Any, options: CallOptions, session: Session
+    ) -> Any:
+        job = self._job(item, parameters, options)
         return job.finish([session.run(inputs) for inputs in job.runs])
 
-    def _job(self, item: Any, parameters: Any) -> Job:
-        windows = self._task.encode(self.encoder, item, parameters)
+    def _job(self, numbered: Numbered, parameters: Any, options: CallOptions) -> Job:
+        index, item = numbered
+        try:
+            windows = self._task.encode(self.encoder, item, parameters)
+        except (InputError, TypeError) as error:
+            if options.get("on_error") != "record":
+                raise
+            failed = ItemError.of(index, error)
+            return Job((), lambda outputs: failed)
 
         def finish(outputs: Sequence[Arrays]) -> Any:
             return self._task.answer(WindowOutputs(tuple(outputs), windows.context), parameters)

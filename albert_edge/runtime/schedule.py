@@ -36,7 +36,7 @@ class Job:
     """An item ready to run.
 
     Attributes:
-        runs: The inputs of each run of the model.
+        runs: The inputs of each run of the model; none if the answer is known without one.
         finish: Makes the answer from their outputs.
     """
 
@@ -118,7 +118,7 @@ def in_batches(
     portion: list[Job] = []
     for job, at_once in source:
         portion.append(job)
-        if at_once or sum(len(job.runs) for job in portion) >= _BATCHES_AHEAD * batch_size:
+        if at_once or sum(max(1, len(job.runs)) for job in portion) >= _BATCHES_AHEAD * batch_size:
             yield from _portion(portion, session, batch_size, longest)
             portion = []
     yield from _portion(portion, session, batch_size, longest)

@@ -39,6 +39,7 @@ LONGEST_FUNCTION = 50
 def test_public_names() -> None:
     assert albert_edge.__all__ == [
         "AlbertEdgeError",
+        "ItemError",
         "Session",
         "__version__",
         "bench",

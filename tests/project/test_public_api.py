@@ -25,7 +25,7 @@ SCRIPT = """
 import numpy as np
 import numpy.typing as npt
 import albert_edge
-from albert_edge import AlbertEdgeError, Session, pipeline
+from albert_edge import AlbertEdgeError, ItemError, Session, pipeline
 
 Floats = npt.NDArray[np.float32]
 
@@ -40,6 +40,9 @@ def text_classification() -> None:
     later: list[str] = [label["label"] for label in classify(text for text in ["one", "two"])]
     ranked = pipeline("sentiment-analysis", "sst2", top_k=3, truncation=True)
     best: str = ranked.answer("a great film")[0]["label"]
+    for kept in classify(["one", "two"], on_error="record"):
+        reason: str = kept.reason if isinstance(kept, ItemError) else kept["label"]
+    classify("a great film", on_error="skip")  # error: variant of "__call__"
     classify("a great film")[0]["labl"]  # error: TypedDict "Label" has no key "labl"
     classify("a great film", max_answer_len=3)  # error: argument "max_answer_len"
     classify("a great film", top_k="three")  # error: variant of "__call__"

@@ -13,6 +13,7 @@ from albert_edge.architecture.config import read_config
 from albert_edge.bundle.bundle import Bundle
 from albert_edge.bundle.sentence_layout import bundle_files
 from albert_edge.errors import InputError, UsageError
+from albert_edge.runtime.item_error import ItemError
 from albert_edge.runtime.parameters import (
     Cut,
     Truncation,
@@ -258,16 +259,20 @@ class SentenceEmbeddingsPipeline(Pipeline):
         require_known("encode", given, tuple(EncodeArguments.__annotations__))
         require_device(given, self.device)
         texts, parameters = read_texts(given), call_parameters(given)
-        checked, _ = self._read(parameters)
+        checked, options = self._read(parameters)
         results = read_results(given, checked.output_value)
         is_one = not isinstance(texts, Iterable) or isinstance(texts, str | bytes | Mapping)
         # A call of one item raises TypeError for what is not a text.
         answers = [self(texts, **parameters)] if is_one else self(list(texts), **parameters)
+        valid = [answer for answer in answers if not isinstance(answer, ItemError)]
         if checked.output_value != EMBEDDING:
-            collected = list(map(results.features, answers))
+            collected = list(map(results.features, valid))
         else:
             none = np.empty((0, self._task.size(checked)), np.float32)
-            collected = results.embeddings(np.stack(answers) if answers else none)
+            collected = results.embeddings(np.stack(valid) if valid else none)
+        if options.get("on_error") == "record":
+            made = iter(collected)
+            collected = [each if isinstance(each, ItemError) else next(made) for each in answers]
         return collected[0] if is_one else collected
 
     def encode_query(self, *positional: Any, **given: Any) -> Any:

@@ -174,6 +174,8 @@ class TextRankingPipeline(Pipeline):
                 tip="Call the pipeline on pairs, and rank by the score that matters.",
             )
         limit = read_count({"top_k": top_k}, "top_k")
+        # Without its score a passage has no rank.
+        parameters["on_error"] = "raise"
         if isinstance(passages, str):
             raise TypeError("passages must be a list of strings, not a string")
         texts = list(passages)
