@@ -61,13 +61,13 @@ $(VENVS)/demo/ready: $(ENVIRONMENT)
 # Everything, with transformers 4, which optimum still needs.
 $(VENVS)/test/ready: $(ENVIRONMENT)
 	$(PYTHON) -m venv --clear $(VENVS)/test
-	$(VENVS)/test/bin/python $(PIP) $(PINNED) --editable '.[cpu,export,formats,optimum,openvino,report,docs,dev]'
+	$(VENVS)/test/bin/python $(PIP) $(PINNED) --editable '.[cpu,export,formats,optimum,openvino,parquet,report,docs,dev]'
 	touch $@
 
 $(VENVS)/transformers5/ready: $(ENVIRONMENT)
 	$(PYTHON) -m venv --clear $(VENVS)/transformers5
 	$(VENVS)/transformers5/bin/python $(PIP) --constraint constraints/transformers5.txt \
-		--editable '.[cpu,export,formats,reference,report,dev]'
+		--editable '.[cpu,export,formats,parquet,reference,report,dev]'
 	touch $@
 
 # The built wheel with the runtime alone, as a program that embeds it has it.
