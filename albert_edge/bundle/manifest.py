@@ -62,6 +62,8 @@ class Variant:
         matrices: The precision of each matrix, of a compressed variant.
         activations: What shares a scale if activations are quantized at run time, "per-token" or
             "per-tensor"; else empty.
+        weights: If so, how integer weights are stored, "signed" or "unsigned"; else empty. Earlier
+            versions, which only knew signed ones, left it out.
         measured: Measurements made on writing it, such as the largest difference to fp32.
     """
 
@@ -76,6 +78,7 @@ class Variant:
     optimizations: Mapping[str, int] = field(default_factory=dict)
     matrices: Mapping[str, str] = field(default_factory=dict)
     activations: str = ""
+    weights: str = ""
     measured: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -92,6 +95,11 @@ class Variant:
     def file(self) -> str:
         """The path of the .onnx file of the role "model", relative to the bundle."""
         return self.files[MODEL][0].file
+
+    @property
+    def multiplies_signed_weights(self) -> bool:
+        """Whether it has products of signed weights, whose sums saturate on some CPUs."""
+        return bool(self.activations) and self.weights != "unsigned"
 
     @property
     def has_own_outputs(self) -> bool:
@@ -159,7 +167,7 @@ def read_manifest(path: Path) -> Manifest:
             out of the bundle.
     """
     try:
-        content = path.read_bytes()
+        text = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         raise BundleError(
             f"{path.parent} is not an albert-edge bundle: it has no {MANIFEST}.",
@@ -168,20 +176,7 @@ def read_manifest(path: Path) -> Manifest:
         ) from None
     except OSError as error:
         raise _damaged(f"{path} cannot be read: {error.strerror}.") from error
-    return parse_manifest(content, path)
-
-
-def parse_manifest(content: bytes, path: Path) -> Manifest:
-    """Parse the content of an albert_edge.json.
-
-    Args:
-        content: The content.
-        path: Where it comes from, for errors.
-
-    Raises:
-        BundleError: As `read_manifest`.
-    """
-    fields = parse_object(content, str(path), _damaged)
+    fields = parse_object(text, str(path), _damaged)
     if "schema_version" not in fields.values:
         raise fields.fault("schema_version", f"a number up to {SCHEMA_VERSION}")
     version = fields.values["schema_version"]
@@ -192,14 +187,6 @@ def parse_manifest(content: bytes, path: Path) -> Manifest:
             where=path,
         )
     return _Reader(version).manifest(fields)
-
-
-def leads_out(file: str) -> bool:
-    """Return whether a path is not that of a file inside the bundle, on any operating system."""
-    path = PurePosixPath(file)
-    return (
-        path.is_absolute() or not path.parts or ".." in path.parts or bool(set(file) & set("\\:\0"))
-    )
 
 
 def _damaged(message: str) -> BundleError:
@@ -252,6 +239,7 @@ class _Reader:
             optimizations={name: counts.integer(name) for name in counts.values},
             matrices={name: matrices.text(name) for name in matrices.values},
             activations=fields.text("activations", ""),
+            weights=fields.text("weights", ""),
             measured=fields.object("measured", _empty(fields)).values,
         )
 
@@ -261,7 +249,8 @@ class _Reader:
     def _record(self, fields: JsonObject) -> FileRecord:
         self._note_unknown(fields, FileRecord)
         file = fields.text("file")
-        if leads_out(file):
+        path = PurePosixPath(file)
+        if path.is_absolute() or not path.parts or ".." in path.parts or set(file) & set("\\:\0"):
             raise _damaged(f"{fields.place}: the path {file!r} leads out of the bundle.")
         return FileRecord(file, fields.text("sha256"), fields.integer("bytes"))
 

@@ -37,12 +37,12 @@ Run = Callable[[Mapping[str, Any]], Outputs]
 class Load(Protocol):
     """Loads an .onnx file as a function of named arrays."""
 
-    def __call__(self, path: Path, *, integers: bool) -> Run:
+    def __call__(self, path: Path, *, signed_weights: bool) -> Run:
         """Load a file.
 
         Args:
             path: The file.
-            integers: Whether its graph quantizes activations and multiplies integers.
+            signed_weights: Whether its graph multiplies signed weights as integers.
         """
 
 
@@ -134,7 +134,8 @@ class Compressor:
         step = _step(self._sample.inputs) if briefly else 1
         sample = self._sample.every(step)
         expected = self._expected[::step]
-        answers, seconds = self._answers(path, names, sample, integers=plan.quantizes_activations)
+        signed = plan.multiplies_signed_weights
+        answers, seconds = self._answers(path, names, sample, signed_weights=signed)
         few = _step(answers)
         errors = offsets(self._head, self._floats, expected[::few], answers[::few])
         answers = [without(outputs, errors) for outputs in answers]
@@ -182,7 +183,7 @@ class Compressor:
         return _Weights({**floats, **smoothed}, statistics)
 
     def _observe(self, path: Path) -> Iterator[Outputs]:
-        run = self._load(path, integers=False)
+        run = self._load(path, signed_weights=False)
         inputs = self._sample.inputs[:: _step(self._sample.inputs)]
         for count, arrays in enumerate(inputs, 1):
             yield run(arrays)
@@ -198,10 +199,10 @@ class Compressor:
         return write_model(authored, source, path), authored
 
     def _answers(
-        self, path: Path, name: str, sample: Sample, *, integers: bool = False
+        self, path: Path, name: str, sample: Sample, *, signed_weights: bool = False
     ) -> tuple[list[Outputs], float]:
         """Return the thinned outputs of a model for every text, and its median time."""
-        run = self._load(path, integers=integers)
+        run = self._load(path, signed_weights=signed_weights)
         answers, seconds = [], []
         run(sample.inputs[0])  # the first run allocates
         for count, arrays in enumerate(sample.inputs, 1):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +32,15 @@ def quantize_columns(
     """
     scale = _nonzero(np.abs(matrix).max(axis=0) / np.float32(127))
     return round_weights(matrix, scale, -127, 127, covariance).astype(np.int8), scale
+
+
+def as_unsigned(integers: npt.NDArray[Any]) -> Bytes:
+    """Convert int8 to uint8 with a zero point of 128; in bits, flip the top one.
+
+    >>> as_unsigned(np.array([-127, 0, 127], np.int8)).tolist()
+    [1, 128, 255]
+    """
+    return integers.view(np.uint8) ^ np.uint8(128)
 
 
 def quantize_blocks(

@@ -16,6 +16,7 @@ from albert_edge.graph.plan import (
     CPU_OPTIMIZATIONS,
     OPTIMIZATIONS,
     Activations,
+    IntegerWeights,
     Layout,
     Plan,
     Precision,
@@ -25,7 +26,13 @@ Precisions = Mapping[Matrix, Precision]
 Fp16Target = Literal["cuda", "portable"]
 Goal = Literal["smallest", "fastest"]
 
-_CHOICES = {"layout": Layout, "target": Fp16Target, "prefer": Goal, "activations": Activations}
+_CHOICES = {
+    "layout": Layout,
+    "target": Fp16Target,
+    "prefer": Goal,
+    "activations": Activations,
+    "weights": IntegerWeights,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,9 +75,13 @@ class Int8(Compression):
         activations: What shares a scale when activations are quantized: each token
             ("per-token"), or all of a run ("per-tensor"), which is a little faster but lets
             texts of a batch change each other's answers.
+        weights: "signed", or "unsigned" for other programs that open the file on CPUs without
+            VNNI, where sums of products of signed weights saturate. This package gives the same
+            answers with both on every CPU; with VNNI, unsigned weights are slower.
     """
 
     activations: Activations = "per-token"
+    weights: IntegerWeights = "signed"
 
     name: ClassVar = "int8"
     file_name: ClassVar = "model_quantized"
@@ -82,7 +93,12 @@ class Int8Block(Compression):
 
     The head is stored as in int8: it takes the same space, and int8 quantizes the activations of a
     head twice as finely.
+
+    Attributes:
+        weights: As in `Int8`, for the head.
     """
+
+    weights: IntegerWeights = "signed"
 
     name: ClassVar = "int8-block"
     file_name: ClassVar = "model_int8_block"
@@ -133,10 +149,12 @@ class Mixed(Compression):
     Attributes:
         prefer: What is best within the budget: the "smallest" file or the "fastest" model.
         activations: As in `Int8`.
+        weights: As in `Int8`.
     """
 
     prefer: Goal = "smallest"
     activations: Activations = "per-token"
+    weights: IntegerWeights = "signed"
 
     name: ClassVar = "mixed"
     file_name: ClassVar = "model_mixed"
@@ -181,11 +199,13 @@ def _options(kind: type[Compression]) -> set[str]:
 
 def _integer_plan(options: Compression, precisions: Precisions) -> Plan:
     """Make a plan with the operators of a CPU, the only target with operators for integers."""
+    known = _options(type(options)) & {"activations", "weights"}
+    of_integers: dict[str, Any] = {name: getattr(options, name) for name in known}
     return Plan(
         "cpu",
         options.layout,
         CPU_OPTIMIZATIONS,
         precisions=precisions,
-        activations=options.activations if isinstance(options, Int8 | Mixed) else "per-token",
         smoothed=True,
+        **of_integers,
     )

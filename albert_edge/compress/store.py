@@ -9,7 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from albert_edge.compress.integer import dequantize_blocks, quantize_blocks, quantize_columns
+from albert_edge.compress.integer import (
+    as_unsigned,
+    dequantize_blocks,
+    quantize_blocks,
+    quantize_columns,
+)
 from albert_edge.compress.rounding import Floats
 from albert_edge.compress.statistics import InputStatistics
 from albert_edge.graph.authored import Authored, Weight
@@ -21,7 +26,7 @@ class Stored:
     """A quantized matrix.
 
     Attributes:
-        integers: As stored in the file.
+        integers: As stored in the file; those by column are int8, also where the file has uint8.
         scale: As stored in the file.
         shift: What rounding adds to the product with the mean input, (out_features,), or None if
             the mean is unknown.
@@ -69,7 +74,8 @@ class CompressedWeights:
         if weight is None:
             return self._floats[name]
         if weight.is_quantized:
-            return self._stored(name).integers
+            integers = self._stored(name).integers
+            return integers if integers.dtype == weight.dtype else as_unsigned(integers)
         if weight.scale_of:
             return self._stored(weight.scale_of).scale
         if weight.bias_of and self._weights[weight.bias_of].is_quantized:

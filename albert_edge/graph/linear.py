@@ -13,7 +13,7 @@ from albert_edge.architecture.weights import WEIGHTS, Matrix
 from albert_edge.graph.blocks import BlockMatrix
 from albert_edge.graph.floats import Linear
 from albert_edge.graph.operators.base import Portable
-from albert_edge.graph.plan import Blocks, Precision
+from albert_edge.graph.plan import Blocks, IntegerWeights, Precision
 from albert_edge.graph.quantizer import Quantized, Quantizer, scalar
 from albert_edge.graph.values import MICROSOFT, dimension, with_features
 
@@ -32,6 +32,7 @@ class Int8Linear(nn.Module):
             include it times the column sums of W.
         fine: Whether the quantization error of x is quantized and multiplied too. It doubles the
             work, which is negligible where a head reads a single token.
+        weights: Whether W is stored as int8, or as uint8 with a zero point of 128.
     """
 
     def __init__(
@@ -43,12 +44,15 @@ class Int8Linear(nn.Module):
         bias: bool,
         lower_bound: float | None,
         fine: bool,
+        weights: IntegerWeights,
     ) -> None:
         super().__init__()
         self.quantizer = quantizer
         self.lower_bound = lower_bound
         self.fine = fine
-        self.weight = nn.Parameter([in_features, out_features], ir.DataType.INT8)
+        self.zero_point = np.int8(0) if weights == "signed" else np.uint8(128)
+        dtype = ir.DataType.from_numpy(self.zero_point.dtype)
+        self.weight = nn.Parameter([in_features, out_features], dtype)
         self.weight_scale = nn.Parameter([out_features])
         self.bias = nn.Parameter([out_features]) if bias else None
 
@@ -67,8 +71,8 @@ class Int8Linear(nn.Module):
 
     def _product(self, op: OpBuilder, x: Quantized, bias: ir.Value | None = None) -> ir.Value:
         """Multiply and add the bias, which the operator does itself where tokens share a scale."""
-        # The runtime changes this zero where it has to store the weights as unsigned integers.
-        zero = scalar(op, "weight_zero_point", np.int8(0))
+        # The runtime changes this zero where it has to make signed weights unsigned.
+        zero = scalar(op, "weight_zero_point", self.zero_point)
         operands = [x.integers, self.weight, x.scale, self.weight_scale, x.zero_point, zero]
         if bias and not x.magnitude:
             operands.append(bias)
@@ -116,7 +120,14 @@ def linear(
     precision = operators.precision(spec)
     if precision is Precision.INT8:
         bound = operators.lower_bound(spec)
-        return Int8Linear(*sizes, operators.quantizer, bias=bias, lower_bound=bound, fine=fine)
+        return Int8Linear(
+            *sizes,
+            operators.quantizer,
+            bias=bias,
+            lower_bound=bound,
+            fine=fine,
+            weights=operators.plan.weights,
+        )
     if precision.blocks:
         return BlockLinear(*sizes, precision.blocks, bias=bias, fine=fine)
     return Linear(*sizes, operators.observer, bias=bias)

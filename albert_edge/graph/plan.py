@@ -14,6 +14,7 @@ from albert_edge.errors import Argument, Message, UsageError
 Target = Literal["portable", "cpu", "cuda"]
 Layout = Literal["unrolled", "loop"]
 Activations = Literal["per-token", "per-tensor"]
+IntegerWeights = Literal["signed", "unsigned"]
 
 
 class Precision(StrEnum):
@@ -117,6 +118,8 @@ class Plan:
             integers need target "cpu".
         activations: What shares a scale when activations are quantized: the features of a token
             ("per-token") or the whole input of a matrix ("per-tensor").
+        weights: Whether the integers of int8 matrices are stored as int8, or as uint8 with a zero
+            point of 128: the same numbers, for other kernels.
         smoothed: Whether the inputs of attention and feed-forward layer are divided by a vector,
             which the rows of their matrices were multiplied with.
         observed: Whether statistics of the inputs of matrices are outputs too, for calibration.
@@ -128,6 +131,7 @@ class Plan:
     mask_token_id: int | None = None
     precisions: Mapping[Matrix, Precision] = field(default_factory=dict)
     activations: Activations = "per-token"
+    weights: IntegerWeights = "signed"
     smoothed: bool = False
     observed: bool = False
 
@@ -144,6 +148,7 @@ class Plan:
         require_choice("target", self.target, OPTIMIZATIONS)
         require_choice("layout", self.layout, Layout)
         require_choice("activations", self.activations, Activations)
+        require_choice("weights", self.weights, IntegerWeights)
         used = {self.precision(matrix) for matrix in Matrix}
         integers = used.intersection(INTEGERS)
         if integers and self.target != "cpu":
@@ -176,6 +181,11 @@ class Plan:
         """Whether the graph quantizes activations, as int8 matrices require."""
         tables = {Matrix.EMBEDDINGS}  # looked up, not multiplied
         return any(self.precision(m) is Precision.INT8 for m in Matrix if m not in tables)
+
+    @property
+    def multiplies_signed_weights(self) -> bool:
+        """Whether there are products of signed weights, whose sums saturate on some CPUs."""
+        return self.quantizes_activations and self.weights == "signed"
 
     def wants(self, optimization: Optimization) -> bool:
         """Return whether this plan asks for the optimization."""

@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
-from albert_edge.architecture.config import AlbertConfig, LabelName
-from albert_edge.architecture.weights import find_weight, scale_name
+from albert_edge.architecture.config import LabelName, read_config
 from albert_edge.bundle.bundle import open_bundle
 from albert_edge.bundle.manifest import Manifest, Variant
 from albert_edge.errors import MissingExtraError
-from albert_edge.inspection.weights import count_weights
 from albert_edge.onnx_format.reader import OnnxFile, read_onnx
 
 
@@ -38,6 +37,7 @@ class VariantContent:
     optimizations: dict[str, int]
     matrices: dict[str, str]
     activations: str
+    weights: str
     measured: dict[str, Any]
     operators: dict[str, int]
 
@@ -56,8 +56,8 @@ class Inspection:
         groups: The weights of the first variant by the module they belong to.
         variants: The ways of running the model.
         unsigned_weights: Whether int8 weights are loaded as uint8, as this CPU's products of
-            signed ones are not exact; None if no variant multiplies integers or onnxruntime is not
-            installed.
+            signed ones are not exact; None if no variant multiplies signed integers or onnxruntime
+            is not installed.
         unknown_fields: Fields of the manifest that this version does not know and ignored.
     """
 
@@ -85,9 +85,9 @@ def inspect(bundle: str | os.PathLike[str]) -> Inspection:
     """
     opened = open_bundle(bundle)
     manifest = opened.manifest
-    config = opened.read_config()
+    config = read_config(opened.listed("config.json"))
     files = {variant.name: read_onnx(opened.model_file(variant)) for variant in manifest.variants}
-    groups = _groups(next(iter(files.values())), config)
+    groups = _groups(next(iter(files.values())))
     return Inspection(
         head=manifest.head,
         task=manifest.task,
@@ -103,7 +103,7 @@ def inspect(bundle: str | os.PathLike[str]) -> Inspection:
 
 
 def _unsigned_weights(manifest: Manifest) -> bool | None:
-    if not any(variant.activations for variant in manifest.variants):
+    if not any(variant.multiplies_signed_weights for variant in manifest.variants):
         return None
     from albert_edge.runtime.saturation import adds_signed_weights_exactly
 
@@ -113,18 +113,14 @@ def _unsigned_weights(manifest: Manifest) -> bool | None:
         return None
 
 
-def _groups(file: OnnxFile, config: AlbertConfig) -> list[TensorGroup]:
+def _groups(file: OnnxFile) -> list[TensorGroup]:
     """Sum up weights by module: a layer's attention, its feed-forward part, a head, ..."""
     sums: dict[str, list[int]] = defaultdict(lambda: [0, 0])
-    scales = {scale_name(name) for name in file.tensors}
     for name, tensor in file.tensors.items():
-        spec = find_weight(name)
-        is_constant = name.startswith("const_") or tensor.dtype.kind != "f" or not tensor.shape
-        if spec is None and name not in scales and is_constant:
-            continue  # of the graph itself
+        if name.startswith("const_") or tensor.dtype.kind != "f":
+            continue  # small constants of the graph itself
         total = sums[name.rpartition(".")[0] or name]
-        if name not in scales and (spec is None or spec.kind != "smoothing"):
-            total[0] += count_weights(tensor, config)
+        total[0] += prod(tensor.shape)
         total[1] += tensor.bytes
     return [TensorGroup(name, count, size) for name, (count, size) in sums.items()]
 
@@ -140,6 +136,7 @@ def _content(variant: Variant, file: OnnxFile) -> VariantContent:
         optimizations=dict(variant.optimizations),
         matrices=dict(variant.matrices),
         activations=variant.activations,
+        weights=variant.weights,
         measured=dict(variant.measured),
         operators=dict(file.operators.most_common()),
     )

@@ -34,7 +34,7 @@ class Session(Closable):
     runs wait their turn.
 
     Args:
-        bundle: A bundle, or the folder or the packed file of one.
+        bundle: A bundle, or the folder of one.
         device: "auto", "cpu", "cuda", "cuda:1" or an execution provider; see
             `albert_edge.runtime.device.find_devices`.
         precision: "auto", "fp32" or another that the bundle was quantized to. "auto" takes the
@@ -106,19 +106,19 @@ class Session(Closable):
             if variant
             else choose_variant(self.bundle, self.device, precision)
         )
-        multiplies_integers = self.device.is_cpu and bool(self.variant.activations)
-        self.unsigned_weights = multiplies_integers and not adds_signed_weights_exactly()
+        signed = self.device.is_cpu and self.variant.multiplies_signed_weights
+        self.unsigned_weights = signed and not adds_signed_weights_exactly()
         return self._load()
 
     def _load(self) -> Any:
-        model = self.bundle.model_file(self.variant, self.role)
-        return load_engine(model, self.device, self.threads, unsigned_weights=self.unsigned_weights)
+        path = self.bundle.model_file(self.variant, self.role)
+        return load_engine(path, self.device, self.threads, unsigned_weights=self.unsigned_weights)
 
     @property
     def summary(self) -> str:
         """Describe in a few words which variant of which bundle runs where."""
         variant = f"{self.variant.name} ({self.variant.precision}) on {self.device.name}"
-        return f"{self.bundle.path.name!r}: {variant}, {self.threads} threads"
+        return f"{self.bundle.folder.name!r}: {variant}, {self.threads} threads"
 
     def __repr__(self) -> str:
         return f"<Session of {self.summary}>"

@@ -18,17 +18,13 @@ from albert_edge.onnx_format.reader import UINT8, signed_tensors
 _TOP_BIT = 0x80
 
 
-def with_unsigned_weights(content: bytes, path: Path) -> bytes:
-    """Replace the int8 weights of an .onnx file by uint8 weights of the same values.
-
-    Args:
-        content: The content of the file.
-        path: Where it is, for errors.
+def with_unsigned_weights(path: Path) -> bytes:
+    """Read an .onnx file and replace its int8 weights by uint8 weights of the same values.
 
     Raises:
         BundleError: It is not an .onnx file, or its int8 weights are in another file.
     """
-    model = bytearray(content)
+    model = bytearray(path.read_bytes())
     try:
         for data_type, values in signed_tensors(model):
             data_type[0] = UINT8

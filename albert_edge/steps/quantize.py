@@ -10,13 +10,14 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
 
+from albert_edge.architecture.config import read_config
 from albert_edge.architecture.heads import HEADS
 from albert_edge.architecture.precisions import Compressed
 from albert_edge.architecture.weights import Matrix
 from albert_edge.bundle.bundle import open_bundle
 from albert_edge.bundle.change import Change, change
 from albert_edge.bundle.manifest import MODEL, Variant
-from albert_edge.check.portable import portable_path, require_onnx
+from albert_edge.check.portable import portable_file, require_onnx
 from albert_edge.check.quality import Budget, Quality
 from albert_edge.check.sample import Texts, load_sample
 from albert_edge.check.self_test import AnswerRecorder
@@ -122,12 +123,12 @@ def quantize(
         precision = compression(precision or default_precision(*limits.values()))
     budget = _budget(limits, data)
     require_onnx("Quantizing")
-    folder = open_bundle(bundle).folder("Quantizing")
+    folder = open_bundle(bundle).folder
     with change(folder) as pending, progress_bar(progress) as step:
         opened = open_bundle(folder)  # read again, now that no other process can change it
-        config = opened.read_config()
+        config = read_config(opened.listed("config.json"))
         head = opened.manifest.head
-        portable = portable_path(opened)
+        portable = portable_file(opened)
         answers = AnswerRecorder(opened, config)
         with tempfile.TemporaryDirectory(dir=pending.folder) as scratch:
             compressor = Compressor(
@@ -150,7 +151,9 @@ def quantize(
             )
         variant = _write(pending, compressor, precision, report, head)
         written = pending.path(variant.file)
-        answers.record(variant.name, _load(written, integers=bool(variant.activations)))
+        answers.record(
+            variant.name, _load(written, signed_weights=variant.multiplies_signed_weights)
+        )
         pending.manifest = answers.write(pending, opened.manifest.with_variant(variant))
     return replace(report, variant=variant)
 
@@ -160,15 +163,15 @@ def default_precision(*limits: float | None) -> Compressed:
     return "int8" if all(limit is None for limit in limits) else "mixed"
 
 
-def _load(path: Path, *, integers: bool) -> Run:
-    return run_file(path, unsigned_weights=integers and not adds_signed_weights_exactly())
+def _load(path: Path, *, signed_weights: bool) -> Run:
+    return run_file(path, unsigned_weights=signed_weights and not adds_signed_weights_exactly())
 
 
 def _recording(answers: AnswerRecorder, portable: Path) -> Load:
     """Load models, and let the portable one answer the self-test while it is in memory."""
 
-    def load(path: Path, *, integers: bool) -> Run:
-        run = _load(path, integers=integers)
+    def load(path: Path, *, signed_weights: bool) -> Run:
+        run = _load(path, signed_weights=signed_weights)
         if path == portable:
             answers.record_portable(run)
         return run
@@ -282,5 +285,6 @@ def _write(
         optimizations={**applied, **compressor.rewrites(plan)},
         matrices={matrix.value: plan.precision(matrix).value for matrix in Matrix},
         activations=plan.activations if plan.quantizes_activations else "",
+        weights=plan.weights if plan.quantizes_activations else "",
         measured={**quality, "sample": report.sample},
     )

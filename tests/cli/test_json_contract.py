@@ -25,6 +25,8 @@ RENAMES: tuple[tuple[str, str, str | None], ...] = (
 ADDED: tuple[tuple[str, str], ...] = (
     ("optimize|quantize", "variant.inputs"),
     ("quantize", "error"),
+    ("optimize|quantize", "variant.weights"),
+    ("inspect", "variants.*.weights"),
     ("export|inspect", "task"),
     ("inspect", "unknown_fields"),
     ("export", "base"),

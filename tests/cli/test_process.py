@@ -46,7 +46,7 @@ COMMANDS = {
     "optimize": {"--target", "--layout", "--logits"},
     "quantize": {
         *("--precision", "--min-agreement", "--min-cosine", "--max-drop", "--texts", "--data"),
-        *("--prefer", "--activations", "--layout"),
+        *("--prefer", "--activations", "--layout", "--weights"),
     },
     "predict": {
         *("--input", "--output", "--task", "--device", "--precision", "--threads", "--top-k"),

@@ -31,6 +31,7 @@ from albert_edge.graph.plan import Precision
         (Fp16, {"target": "cpu"}),
         (Mixed, {"prefer": "prettiest"}),
         (Mixed, {"activations": "none"}),
+        (Int8Block, {"weights": "uint8"}),
     ],
 )
 def test_an_invalid_option_is_refused(kind: Any, option: dict[str, Any]) -> None:
@@ -46,6 +47,12 @@ def test_plans_are_those_asked_for() -> None:
     assert plan.smoothed
     assert Int8Block().plan().precision(Matrix.HEAD) is Precision.INT8
     assert Int8Block().plan().precision(Matrix.FFN) is Precision.INT8_BLOCK
+    assert Int8().plan().weights == "signed"
+    for kind in (Int8, Int8Block):
+        plan = kind(weights="unsigned").plan()
+        assert plan.weights == "unsigned" and plan.quantizes_activations
+        assert not plan.multiplies_signed_weights and kind().plan().multiplies_signed_weights
+    assert Mixed(weights="unsigned").plan().weights == "unsigned"
     assert Int4().plan().layout == "loop"
     assert (Fp16().plan().target, Fp16().plan().layout) == ("cuda", "unrolled")
     assert Fp16(target="portable").plan().target == "portable"
