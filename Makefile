@@ -19,7 +19,11 @@ ENVIRONMENT := pyproject.toml constraints/pins.txt constraints/transformers5.txt
 demo: $(VENVS)/demo/ready
 	$(VENVS)/demo/bin/albert-edge demo
 
-test: lint types unit reference
+# The code is looked at while the environments of the tests are built.
+test:
+	$(MAKE) --no-print-directory --jobs 2 --output-sync=target lint types environments
+	$(MAKE) --no-print-directory unit
+	$(MAKE) --no-print-directory reference
 
 # The loop while working: what is quick to run, in less than three minutes on two cores.
 check: lint types fast
@@ -35,7 +39,13 @@ lint: $(VENVS)/test/ready
 types: $(VENVS)/test/ready
 	$(VENVS)/test/bin/mypy
 
-unit: $(VENVS)/test/ready $(VENVS)/wheel/ready $(VENVS)/freeze/ready emulators browser node screen
+.PHONY: environments
+environments: prepared $(VENVS)/transformers5/ready
+
+.PHONY: prepared
+prepared: $(VENVS)/test/ready $(VENVS)/wheel/ready $(VENVS)/freeze/ready emulators browser node screen
+
+unit: prepared
 	OMP_NUM_THREADS=1 $(VENVS)/test/bin/python $(PYTEST)
 
 # The tests that compare with transformers, once more against its newest version.
@@ -51,13 +61,13 @@ $(VENVS)/demo/ready: $(ENVIRONMENT)
 # Everything, with transformers 4, which optimum still needs.
 $(VENVS)/test/ready: $(ENVIRONMENT)
 	$(PYTHON) -m venv --clear $(VENVS)/test
-	$(VENVS)/test/bin/python $(PIP) $(PINNED) --editable '.[cpu,export,formats,optimum,openvino,report,docs,dev]'
+	$(VENVS)/test/bin/python $(PIP) $(PINNED) --editable '.[cpu,export,formats,optimum,openvino,parquet,report,docs,dev]'
 	touch $@
 
 $(VENVS)/transformers5/ready: $(ENVIRONMENT)
 	$(PYTHON) -m venv --clear $(VENVS)/transformers5
 	$(VENVS)/transformers5/bin/python $(PIP) --constraint constraints/transformers5.txt \
-		--editable '.[cpu,export,formats,reference,report,dev]'
+		--editable '.[cpu,export,formats,parquet,reference,report,dev]'
 	touch $@
 
 # The built wheel with the runtime alone, as a program that embeds it has it.
@@ -84,7 +94,7 @@ emulate: $(VENVS)/test/ready $(VENVS)/emulation/ready
 	$(VENVS)/test/bin/python -m pytest -m emulation
 
 # For the whole suite: without emulators, the tests that need them are skipped.
-emulators: $(VENVS)/test/ready
+emulators: $(VENVS)/test/ready | screen
 	-$(MAKE) --no-print-directory $(VENVS)/emulation/ready
 
 # Python on other CPUs; needs apt-get and dpkg, but not root.
@@ -111,7 +121,7 @@ $(VENVS)/browser/ready:
 
 # For the whole suite: without a screen in memory, the tests that use a window are skipped.
 .PHONY: screen
-screen:
+screen: | browser
 	-$(MAKE) --no-print-directory $(VENVS)/screen/ready
 
 # A screen, keys to press on it and letters to draw; where they are missing, Debian's packages,

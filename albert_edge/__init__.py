@@ -25,8 +25,10 @@ __all__ = [
     "inspect",
     "open_bundle",
     "optimize",
+    "pack",
     "pipeline",
     "quantize",
+    "unpack",
     "verify",
 ]
 
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from albert_edge.runtime.session import Session
     from albert_edge.steps.export import export
     from albert_edge.steps.optimize import optimize
+    from albert_edge.steps.pack import pack, unpack
     from albert_edge.steps.quantize import quantize
 
     __version__: str
@@ -58,8 +61,10 @@ else:
         "inspect": "albert_edge.inspection.inspect",
         "open_bundle": "albert_edge.bundle.bundle",
         "optimize": "albert_edge.steps.optimize",
+        "pack": "albert_edge.steps.pack",
         "pipeline": "albert_edge.runtime.load",
         "quantize": "albert_edge.steps.quantize",
+        "unpack": "albert_edge.steps.pack",
         "verify": "albert_edge.inspection.verify",
     }
 

@@ -6,7 +6,7 @@ hiddenimports = ["onnxruntime"]  # imported by name, after its telemetry is off
 # What makes, compares or draws bundles; it stays in where the program itself imports it.
 excludedimports = [
     *("google_crc32c", "h5py", "huggingface_hub", "jinja2", "matplotlib", "ml_dtypes", "msgpack"),
-    *("nncf", "openvino"),
+    *("nncf", "openvino", "pyarrow"),
     *("onnx", "onnx_ir", "onnxscript", "optimum", "safetensors", "torch", "transformers"),
 ]
 datas = [

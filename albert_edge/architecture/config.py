@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from albert_edge.errors import ConfigError
-from albert_edge.json_fields import JsonObject, Scalar, read_object
+from albert_edge.json_fields import JsonObject, Scalar, parse_object, read_object
 
 # config.json gives a class any of these as its name, and answers carry it unchanged.
 LabelName = Scalar
@@ -25,6 +25,8 @@ DEFAULT_NUM_LABELS = 2  # of transformers
 PROBLEM_TYPES: tuple[ProblemType, ...] = get_args(ProblemType)
 
 _POST_NORM = "postln"
+
+_as_error = partial(ConfigError, tip="Copy the checkpoint again.")
 
 # name -> (default, smallest, largest); the defaults are those of transformers.AlbertConfig.
 _SIZES: dict[str, tuple[int, int, int]] = {
@@ -111,7 +113,20 @@ def read_config(path: Path) -> AlbertConfig:
             f"{path} does not exist.",
             tip="Point at the folder that save_pretrained wrote; it holds config.json.",
         )
-    fields = read_fields(path)
+    return _check(read_fields(path))
+
+
+def parse_config(content: bytes, place: str) -> AlbertConfig:
+    """Parse and check the content of a config.json, as `read_config` does.
+
+    Args:
+        content: The content.
+        place: Where it comes from, for errors.
+    """
+    return _check(parse_object(content, place, _as_error))
+
+
+def _check(fields: JsonObject) -> AlbertConfig:
     fields = replace(fields, values=with_whole_sizes(fields.values))
     _refuse_other_models(fields)
     sizes = {
@@ -149,7 +164,7 @@ def read_fields(path: Path) -> JsonObject:
     Raises:
         ConfigError: The file cannot be read, or is not a JSON object.
     """
-    return read_object(path, partial(ConfigError, tip="Copy the checkpoint again."))
+    return read_object(path, _as_error)
 
 
 def with_whole_sizes(values: Mapping[str, Any]) -> dict[str, Any]:

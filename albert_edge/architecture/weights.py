@@ -36,11 +36,13 @@ class Features:
 
     Attributes:
         name: Its name.
+        size: The field of the configuration that says how many features there are.
         smoothing: The weight that scales it, in plans that smooth.
         is_activated: Whether it is the output of the model's activation function.
     """
 
     name: str
+    size: str = "hidden_size"
     smoothing: str | None = None
     is_activated: bool = False
 
@@ -88,11 +90,11 @@ LAYER = "albert.encoder.albert_layer_groups.*.albert_layers.*"
 ATTENTION = f"{LAYER}.attention"
 PACKED, PARTS = f"{ATTENTION}.query_key_value", ("query", "key", "value")
 
-EMBEDDED = Features("embeddings")
+EMBEDDED = Features("embeddings", "embedding_size")
 HIDDEN = Features("hidden states", smoothing=f"{ATTENTION}.smoothing.weight")
 MIXED = Features("values mixed by attention")
 ATTENDED = Features("attention output", smoothing=f"{LAYER}.smoothing.weight")
-ACTIVATED = Features("activations", is_activated=True)
+ACTIVATED = Features("activations", "intermediate_size", is_activated=True)
 FINAL = Features("final hidden states")
 POOLED = Features("pooled hidden states")
 

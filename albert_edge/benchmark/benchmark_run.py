@@ -11,7 +11,7 @@ from typing import Any
 
 from albert_edge.benchmark.outputs import OutputDifference, compare_outputs, require_same_weights
 from albert_edge.benchmark.pinning import choose_processors
-from albert_edge.benchmark.plan import Plan
+from albert_edge.benchmark.plan import TOKENIZER, Plan
 from albert_edge.benchmark.process import Worker, WorkerError
 from albert_edge.benchmark.report import Latency, RuntimeResult
 from albert_edge.benchmark.runtimes import CHECKPOINT, Arrays, Built, Runtime, Work
@@ -50,6 +50,10 @@ class BenchmarkRun(Closable):
         self.built: dict[str, Built] = {}
         self.failed: dict[str, str] = {}
         self._work = Work(scratch, plan.head)
+        self._tokenizer = None
+        if plan.tokenizer is not None:
+            self._tokenizer = scratch / TOKENIZER
+            self._tokenizer.write_bytes(plan.tokenizer)
         self._progress = progress
         self._workers: dict[str, Worker] = {}
         self._done = 0
@@ -235,7 +239,7 @@ class BenchmarkRun(Closable):
             processors=self.processors[threads],
             first=self._inputs(FIRST),
             warm=self._inputs(self.plan.warm),
-            tokenizer=self.plan.tokenizer,
+            tokenizer=self._tokenizer,
             device=self.plan.device,
         )
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from albert_edge.architecture.config import AlbertConfig, read_config
+from albert_edge.architecture.config import AlbertConfig
 from albert_edge.architecture.precisions import ON_CPU
 from albert_edge.benchmark.checkpoint import write_checkpoint
 from albert_edge.benchmark.peers import PEERS
@@ -42,7 +42,7 @@ class Plan:
         skipped: Peers that were asked for and cannot be measured, and why.
         device: Where all run.
         baseline: The runtime that ratios are to, if it is measured.
-        tokenizer: A tokenizer.json that each start loads as well, or None.
+        tokenizer: The content of a tokenizer.json that each start loads as well, or None.
         write_checkpoint: Writes the checkpoint that peers are built from into a folder, called in a
             process of its own with `source`; None if there is one already.
         source: What the checkpoint is written from.
@@ -59,7 +59,7 @@ class Plan:
     skipped: dict[str, str] = field(default_factory=dict)
     device: str = "cpu"
     baseline: str = OPTIMUM.name
-    tokenizer: Path | None = None
+    tokenizer: bytes | None = None
     write_checkpoint: Callable[[Any, Path], None] | None = None
     source: Any = None
 
@@ -103,7 +103,7 @@ def make_plan(
         raise UsageError(
             Message(Argument("rounds", rounds), " is less than 1."), tip="5 is the default."
         )
-    config = read_config(bundle.listed("config.json"))
+    config = bundle.read_config()
     place = find_devices(device)[0]
     peers, skipped = _choose_peers(against, place)
     if peers:
@@ -119,7 +119,7 @@ def make_plan(
         peers=peers,
         skipped=skipped,
         device=place.name,
-        tokenizer=bundle.listed(TOKENIZER).resolve() if bundle.has(TOKENIZER) else None,
+        tokenizer=bundle.read(TOKENIZER) if bundle.has(TOKENIZER) else None,
         write_checkpoint=write_checkpoint,
         source=bundle,
     )
@@ -131,7 +131,7 @@ def _own(bundle: Bundle, precision: str, device: Device) -> Runtime:
 
 def variant_runtime(bundle: Bundle, variant: Variant, name: str = "") -> Runtime:
     """A variant of a bundle, under the name of its precision or another."""
-    own = own_runtime(bundle.folder.resolve(), variant.name, variant.precision, variant.bytes)
+    own = own_runtime(bundle.path.resolve(), variant.name, variant.precision, variant.bytes)
     return replace(own, name=name or own.name)
 
 

@@ -12,8 +12,7 @@ import numpy.typing as npt
 
 from albert_edge.json_fields import read_json
 from albert_edge.runtime.engine import session_options
-from albert_edge.runtime.providers import load_onnxruntime
-from albert_edge.runtime.unsigned import with_unsigned_weights
+from albert_edge.runtime.model_source import ModelFile, read_source
 
 # Operators that run graphs of their own, whose operators are reported one by one.
 CONTROL_FLOW = frozenset({"Loop", "If", "Scan"})
@@ -56,7 +55,7 @@ class ModelRun:
 
 
 def profile(
-    path: Path,
+    model: ModelFile,
     inputs: Mapping[str, npt.NDArray[Any]],
     *,
     threads: int,
@@ -67,7 +66,7 @@ def profile(
     """Run a model on the CPU as a session does, and write down what its operators do.
 
     Args:
-        path: The .onnx file.
+        model: The .onnx file.
         inputs: Arrays by name; those the model does not take are ignored.
         threads: Threads inside a run.
         runs: How often to run it.
@@ -78,15 +77,14 @@ def profile(
     Returns:
         The runs in order. The first pays for what later ones find done.
     """
-    ort = load_onnxruntime()
     options = session_options(threads)
     options.enable_profiling = True
     if not packed:
         options.add_session_config_entry("session.disable_prepacking", "1")
     with tempfile.TemporaryDirectory() as folder:
         options.profile_file_prefix = str(Path(folder) / "profile")
-        model = with_unsigned_weights(path) if unsigned_weights else path
-        engine = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        source = read_source(model, unsigned_weights=unsigned_weights)
+        engine = source.make_session(options, providers=["CPUExecutionProvider"])
         feed = {value.name: inputs[value.name] for value in engine.get_inputs()}
         for _ in range(runs):
             engine.run(None, feed)

@@ -10,9 +10,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 
-from albert_edge.architecture.config import read_config
 from albert_edge.benchmark.profile import CONTROL_FLOW, ModelRun, profile
 from albert_edge.benchmark.rates import Meter, best_rates, elapsed
 from albert_edge.benchmark.report import BenchReport, OperatorShare, Roofline
@@ -21,6 +19,7 @@ from albert_edge.benchmark.work import INTEGER_PRODUCTS, moved_bytes, multiply_a
 from albert_edge.bundle.bundle import Bundle, open_bundle
 from albert_edge.bundle.manifest import Variant
 from albert_edge.runtime.device import CPU
+from albert_edge.runtime.model_source import ModelFile
 from albert_edge.runtime.session import Session
 from albert_edge.runtime.variants import choose_variant
 
@@ -48,7 +47,7 @@ def measure_roofline(
     Raises:
         BundleError: There is no such variant, or it is damaged.
     """
-    config = read_config(bundle.listed("config.json"))
+    config = bundle.read_config()
     head = bundle.manifest.head
     inputs = {shape: make_inputs(shape, config, head) for shape in shapes}
     meters = {count: Meter(count) for count in threads}
@@ -81,18 +80,18 @@ def with_roofline(report: BenchReport) -> BenchReport:
 
 
 def count_work(
-    path: Path, inputs: Inputs, *, unsigned_weights: bool = False
+    model: ModelFile, inputs: Inputs, *, unsigned_weights: bool = False
 ) -> dict[str, tuple[int, int, int]]:
     """How often each operator of a model runs, its multiply-accumulates, and the bytes it moves.
 
     Args:
-        path: The .onnx file.
+        model: The .onnx file.
         inputs: What to run it on.
         unsigned_weights: Whether int8 weights are turned into uint8 ones on the way.
     """
     # Packed weights are missing from what operators are said to read.
     (run,) = profile(
-        path, inputs, threads=1, runs=1, packed=False, unsigned_weights=unsigned_weights
+        model, inputs, threads=1, runs=1, packed=False, unsigned_weights=unsigned_weights
     )
     counts: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
     for node in run.nodes:
@@ -106,14 +105,14 @@ def count_work(
 def _measure(
     bundle: Bundle, variant: Variant, threads: int, shape: Shape, inputs: Inputs, meter: Meter
 ) -> Roofline:
-    path = bundle.model_file(variant)
+    model = bundle.model_file(variant)
     with Session(bundle, device="cpu", variant=variant.name, threads=threads) as session:
         unsigned = session.unsigned_weights
         session.run(inputs)
         turns = [(elapsed(lambda: session.run(inputs)), meter.measure()) for _ in range(_RUNS)]
     seconds, rates = min(took for took, _ in turns), best_rates(rate for _, rate in turns)
-    work = count_work(path, inputs, unsigned_weights=unsigned)
-    runs = profile(path, inputs, threads=threads, runs=_RUNS, unsigned_weights=unsigned)
+    work = count_work(model, inputs, unsigned_weights=unsigned)
+    runs = profile(model, inputs, threads=threads, runs=_RUNS, unsigned_weights=unsigned)
     fastest = min(runs, key=lambda run: run.seconds)
     macs = [0, 0]
     for operator, (_, count, _) in work.items():

@@ -38,7 +38,7 @@ def bench(
     runtime has one turn, in random order; ratios are taken within a round.
 
     Args:
-        bundle: A bundle, or the folder of one.
+        bundle: A bundle, or the folder or the packed file of one.
         shapes: Pairs of batch and length; by default 1x8, 1x32, 1x128, 1x384 and 8x128, those of
             them that the model can take.
         precisions: Which of the bundle's; by default all that it has for the device.
@@ -88,7 +88,7 @@ def bench(
         results, baseline = run.measure(), run.baseline
     return BenchReport(
         machine=describe_machine(),
-        bundle=str(opened.folder),
+        bundle=str(opened.path),
         model=f"{opened.manifest.head}, {opened.manifest.source}",
         geometry=plan.config.geometry,
         baseline=baseline,

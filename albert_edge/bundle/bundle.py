@@ -4,7 +4,8 @@
     onnx/model.onnx  onnx/model_optimized.onnx  ...
     albert_edge.json
 
-Only files that the manifest lists are read, after checking their sha256.
+Or all of them in one file, see `albert_edge.bundle.packed`. Only files that the manifest lists are
+read, and only after their sha256 is checked.
 
 Standard library only, since the runtime and the exporter both import this module.
 """
@@ -16,7 +17,8 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from albert_edge.bundle.change import digest, finish_change
+from albert_edge.architecture.config import AlbertConfig, parse_config
+from albert_edge.bundle.change import finish_change
 from albert_edge.bundle.manifest import (
     MANIFEST,
     MODEL,
@@ -25,21 +27,53 @@ from albert_edge.bundle.manifest import (
     Variant,
     read_manifest,
 )
-from albert_edge.errors import BundleError
+from albert_edge.bundle.storage import EmbeddedModel, Folder, Storage, check, read
+from albert_edge.errors import BundleError, Call, Message, UsageError
 from albert_edge.json_fields import JsonObject, parse_object
+
+_CONFIG = "config.json"
 
 
 class Bundle:
-    """A bundle on disk whose manifest has been read.
+    """A bundle whose manifest has been read.
+
+    Args:
+        storage: Where its files are.
+        manifest: What is in it.
 
     Attributes:
-        folder: The folder.
+        storage: Where its files are.
         manifest: What is in it.
     """
 
-    def __init__(self, folder: Path, manifest: Manifest) -> None:
-        self.folder = folder
+    def __init__(self, storage: Storage, manifest: Manifest) -> None:
+        self.storage = storage
         self.manifest = manifest
+
+    @property
+    def path(self) -> Path:
+        """The folder or the packed file."""
+        return self.storage.path
+
+    def folder(self, purpose: str) -> Path:
+        """Return the folder of a bundle that is to be changed.
+
+        Args:
+            purpose: What changes it, such as "Quantizing", for the error.
+
+        Raises:
+            UsageError: It is a packed file.
+        """
+        if isinstance(self.storage, Folder):
+            return self.path
+        raise UsageError(
+            f"{purpose} changes a bundle, and {self.path} is a packed file, which never changes.",
+            tip=Message(
+                *("Unpack it with ", Call("unpack", self.path, "BUNDLE")),
+                *(", change that, and pack it again."),
+            ),
+            where=self.path,
+        )
 
     def variant(self, name: str) -> Variant:
         """Return the variant called `name`.
@@ -52,52 +86,43 @@ class Bundle:
                 return variant
         names = ", ".join(variant.name for variant in self.manifest.variants)
         raise BundleError(
-            f"{self.folder} has no variant {name!r}.", tip=f"It has: {names or 'none'}."
+            f"{self.path} has no variant {name!r}.", tip=f"It has: {names or 'none'}."
         )
 
     def has(self, file: str) -> bool:
         """Return whether the manifest lists this configuration or tokenizer file."""
         return any(record.file == file for record in self.manifest.files)
 
-    def listed(self, file: str) -> Path:
-        """Check a configuration or tokenizer file and return its path.
+    def read(self, file: str) -> bytes:
+        """Read a configuration or tokenizer file, checked.
 
         Raises:
             BundleError: It is not listed, is missing, or its sha256 differs.
         """
         for record in self.manifest.files:
             if record.file == file:
-                return self.checked(record)
-        raise BundleError(f"{self.folder} has no {file}.", tip="Export the model again.")
+                return read(self.storage, record)
+        raise BundleError(f"{self.path} has no {file}.", tip="Export the model again.")
 
-    def checked(self, record: FileRecord) -> Path:
-        """Check that a file has the sha256 that the manifest lists, and return its path.
+    def read_config(self) -> AlbertConfig:
+        """Read config.json, checked.
 
         Raises:
-            BundleError: The file is missing or its sha256 differs.
+            BundleError: It is not listed, is missing, or its sha256 differs.
+            ConfigError: It is not the configuration of an ALBERT.
         """
-        path = self.folder / record.file
-        try:
-            sha256 = digest(path)
-        except OSError as error:
-            raise BundleError(
-                f"{path} is listed in {MANIFEST} but cannot be read: {error.strerror}.",
-                tip="Export the model again, or restore the file.",
-            ) from error
-        if sha256 != record.sha256:
-            raise BundleError(
-                f"{path} is not the file {MANIFEST} lists: its sha256 is {sha256[:12]}..., "
-                f"not {record.sha256[:12]}....",
-                tip="It was changed or damaged. Export the model again, or restore the file.",
-            )
-        return path
+        return parse_config(self.read(_CONFIG), str(self.path / _CONFIG))
 
-    def model_file(self, variant: Variant, role: str = MODEL) -> Path:
-        """Check the .onnx file of a variant and its external data, and return its path.
+    def model_file(self, variant: Variant, role: str = MODEL) -> Path | EmbeddedModel:
+        """Return the .onnx file of a variant.
 
         Args:
             variant: The variant.
             role: Which part of a model in several parts.
+
+        Returns:
+            Its path, checked with its external data. If it is in a packed file, an object that
+            checks what it reads.
 
         Raises:
             BundleError: It has no such part, or a file is missing or its sha256 differs.
@@ -107,18 +132,17 @@ class Bundle:
                 f"{variant.name} has no file of the role {role!r}.",
                 tip=f"It has: {', '.join(variant.files)}.",
             )
-        path, *_ = [self.checked(record) for record in variant.files[role]]
-        return path
+        return self.storage.model(variant.files[role])
 
     def read_text(self, file: str) -> str | None:
         """Read a configuration or tokenizer file, checked; None if it is not listed."""
         if not self.has(file):
             return None
         try:
-            return self.listed(file).read_text(encoding="utf-8")
+            return self.read(file).decode("utf-8")
         except UnicodeDecodeError as error:
             raise BundleError(
-                f"{self.folder / file} is not UTF-8: {error}", tip="Export the model again."
+                f"{self.path / file} is not UTF-8: {error}", tip="Export the model again."
             ) from error
 
     def read_object(self, file: str, tip: str = "Export the model again.") -> JsonObject:
@@ -131,9 +155,18 @@ class Bundle:
         Raises:
             BundleError: It is not a JSON object, its sha256 differs, or it is missing.
         """
-        error = partial(BundleError, tip=tip, where=self.folder / file)
-        content = self.listed(file).read_bytes() if self.has(file) else b"{}"
-        return parse_object(content, str(self.folder / file), error)
+        error = partial(BundleError, tip=tip, where=self.path / file)
+        content = self.read(file) if self.has(file) else b"{}"
+        return parse_object(content, str(self.path / file), error)
+
+    def check(self, *records: FileRecord) -> None:
+        """Check that files have the sha256 that the manifest lists.
+
+        Raises:
+            BundleError: A file is missing or its sha256 differs.
+        """
+        for record in records:
+            check(self.storage, record)
 
     def check_all(
         self, report: Callable[[int, int], object] = lambda done, total: None
@@ -148,27 +181,40 @@ class Bundle:
         """
         records = list(self.manifest.records())
         for done, record in enumerate(records, 1):
-            self.checked(record)
+            self.check(record)
             report(done, len(records))
         return records
 
     def __repr__(self) -> str:
         names = ", ".join(variant.name for variant in self.manifest.variants)
-        return f"Bundle({os.fspath(self.folder)!r}: {self.manifest.head}, variants {names})"
+        return f"Bundle({os.fspath(self.path)!r}: {self.manifest.head}, variants {names})"
 
 
-def open_bundle(folder: str | os.PathLike[str]) -> Bundle:
+def open_bundle(bundle: str | os.PathLike[str]) -> Bundle:
     """Open a bundle, first finishing a change that was cut off after it was committed.
 
     Args:
-        folder: A folder that `export` wrote.
+        bundle: A folder that `export` wrote, or a file that `pack` wrote, whatever its name.
 
     Returns:
-        The bundle; files are checked when they are read.
+        The bundle; files are checked when they are read. A packed file stays open as long as the
+        bundle is in use, so that replacing the file does not change the answers.
 
     Raises:
         BundleError: There is no bundle, or its manifest is damaged or of a newer version.
     """
-    path = Path(folder)
+    path = Path(bundle)
+    if path.is_file():
+        from albert_edge.bundle.packed import open_packed  # zipfile takes 7 ms to import
+
+        packed, manifest = open_packed(path)
+        return Bundle(packed, manifest)
     finish_change(path)
-    return Bundle(path, read_manifest(path / MANIFEST))
+    return Bundle(Folder(path), read_manifest(path / MANIFEST))
+
+
+def is_bundle(path: str | os.PathLike[str]) -> bool:
+    """Return whether a path is that of a folder with a manifest, or of a packed file."""
+    from albert_edge.bundle.packed import is_packed
+
+    return (Path(path) / MANIFEST).is_file() or is_packed(Path(path))

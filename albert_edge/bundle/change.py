@@ -15,12 +15,12 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from albert_edge.bundle.manifest import MANIFEST, FileRecord, Manifest, read_manifest
-from albert_edge.errors import BundleError
+from albert_edge.errors import Argument, BundleError, Message, UsageError
 
 try:
     import fcntl
@@ -37,17 +37,24 @@ class Change:
 
     Attributes:
         folder: The staging folder, for new files that are not yet part of the bundle.
-        manifest: The new manifest.
+        manifest: The new manifest; its content, where that is to stay as it was written.
     """
 
     folder: Path
-    manifest: Manifest | None = None
+    manifest: Manifest | bytes | None = None
 
     def path(self, file: str) -> Path:
         """Return where to write the file that will be `file` in the bundle."""
         path = self.folder / file
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
+
+    def write(self, file: str, chunks: Iterable[bytes]) -> None:
+        """Write the file that will be `file` in the bundle, and flush it to the disk."""
+        with self.path(file).open("wb") as target:
+            target.writelines(chunks)
+            target.flush()
+            os.fsync(target.fileno())
 
     def record(self, path: Path) -> FileRecord:
         """Flush a staged file to the disk, and describe it for the manifest."""
@@ -82,13 +89,47 @@ def change(folder: Path) -> Iterator[Change]:
             pending = Change(staging)
             yield pending
             if pending.manifest is not None:
-                (staging / MANIFEST).write_text(pending.manifest.to_json(), encoding="utf-8")
+                content = pending.manifest
+                if isinstance(content, Manifest):
+                    content = content.to_json().encode()
+                (staging / MANIFEST).write_bytes(content)
                 _refuse_obstacles(staging, folder)
                 _sync_folder(staging)
                 staging.rename(folder / _COMMIT)
                 _roll_forward(folder)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
+
+
+def refuse_to_overwrite(folder: Path, *, force: bool) -> None:
+    """Check that a new bundle may be written to a folder.
+
+    Args:
+        folder: The folder, which need not exist.
+        force: Whether it may replace what the folder holds.
+
+    Raises:
+        UsageError: It is a file, or it is not empty and not to be replaced.
+    """
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is a file.", tip="Name another folder for the bundle.")
+    if force:
+        return
+    if (folder / MANIFEST).exists() or is_committed(folder):
+        raise UsageError(
+            f"{folder} is a bundle already.",
+            tip=Message("Replace it with ", Argument("force", True), "."),
+        )
+    # An interrupted run leaves hidden entries behind.
+    if any(not path.name.startswith(".") for path in folder.iterdir()):
+        raise UsageError(
+            f"{folder} is not empty.",
+            tip=Message(
+                "Name another folder, or write into it with ", Argument("force", True), "."
+            ),
+        )
 
 
 def finish_change(folder: Path) -> None:

@@ -167,7 +167,7 @@ def read_manifest(path: Path) -> Manifest:
             out of the bundle.
     """
     try:
-        text = path.read_bytes()
+        content = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         raise BundleError(
             f"{path.parent} is not an albert-edge bundle: it has no {MANIFEST}.",
@@ -176,7 +176,20 @@ def read_manifest(path: Path) -> Manifest:
         ) from None
     except OSError as error:
         raise _damaged(f"{path} cannot be read: {error.strerror}.") from error
-    fields = parse_object(text, str(path), _damaged)
+    return parse_manifest(content, path)
+
+
+def parse_manifest(content: bytes, path: Path) -> Manifest:
+    """Parse the content of an albert_edge.json.
+
+    Args:
+        content: The content.
+        path: Where it comes from, for errors.
+
+    Raises:
+        BundleError: As `read_manifest`.
+    """
+    fields = parse_object(content, str(path), _damaged)
     if "schema_version" not in fields.values:
         raise fields.fault("schema_version", f"a number up to {SCHEMA_VERSION}")
     version = fields.values["schema_version"]
@@ -187,6 +200,14 @@ def read_manifest(path: Path) -> Manifest:
             where=path,
         )
     return _Reader(version).manifest(fields)
+
+
+def leads_out(file: str) -> bool:
+    """Return whether a path is not that of a file inside the bundle, on any operating system."""
+    path = PurePosixPath(file)
+    return (
+        path.is_absolute() or not path.parts or ".." in path.parts or bool(set(file) & set("\\:\0"))
+    )
 
 
 def _damaged(message: str) -> BundleError:
@@ -249,8 +270,7 @@ class _Reader:
     def _record(self, fields: JsonObject) -> FileRecord:
         self._note_unknown(fields, FileRecord)
         file = fields.text("file")
-        path = PurePosixPath(file)
-        if path.is_absolute() or not path.parts or ".." in path.parts or set(file) & set("\\:\0"):
+        if leads_out(file):
             raise _damaged(f"{fields.place}: the path {file!r} leads out of the bundle.")
         return FileRecord(file, fields.text("sha256"), fields.integer("bytes"))
 

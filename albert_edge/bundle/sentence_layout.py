@@ -87,9 +87,9 @@ def bundle_files(bundle: Bundle, tip: str) -> SentenceFiles:
     """
 
     def read(file: str) -> bytes | None:
-        return bundle.listed(file).read_bytes() if bundle.has(file) else None
+        return bundle.read(file) if bundle.has(file) else None
 
-    return SentenceFiles(bundle.folder, read, partial(BundleError, tip=tip, where=bundle.folder))
+    return SentenceFiles(bundle.path, read, partial(BundleError, tip=tip, where=bundle.path))
 
 
 def parse_modules(text: str | bytes, place: str, error: MakeError) -> tuple[Module, ...]:

@@ -6,11 +6,12 @@ from pathlib import Path
 
 from albert_edge.bundle.bundle import Bundle
 from albert_edge.bundle.manifest import PORTABLE
+from albert_edge.bundle.storage import EmbeddedModel
 from albert_edge.errors import Argument, BundleError, Message, MissingExtraError
 
 
-def portable_file(bundle: Bundle) -> Path:
-    """Check the portable file and return its path.
+def portable_file(bundle: Bundle) -> Path | EmbeddedModel:
+    """Return the portable file, checked as by `Bundle.model_file`.
 
     Raises:
         BundleError: It is missing, damaged, or was written by another exporter.
@@ -18,10 +19,20 @@ def portable_file(bundle: Bundle) -> Path:
     variant = bundle.variant(PORTABLE)
     if variant.exporter != "native":
         raise BundleError(
-            f"{bundle.folder} was exported by {variant.exporter}, whose graph hides its weights.",
+            f"{bundle.path} was exported by {variant.exporter}, whose graph hides its weights.",
             tip=Message("Export the checkpoint again with ", Argument("exporter", "native"), "."),
         )
     return bundle.model_file(variant)
+
+
+def portable_path(bundle: Bundle) -> Path:
+    """Check the portable file of a bundle in a folder and return its path.
+
+    Raises:
+        BundleError: As `portable_file`.
+    """
+    portable_file(bundle)
+    return bundle.path / bundle.variant(PORTABLE).file
 
 
 def require_onnx(purpose: str) -> None:

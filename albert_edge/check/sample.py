@@ -179,7 +179,7 @@ def mask_token_id(bundle: Bundle) -> int:
     token_id = find_mask_token_id(bundle)
     if token_id is None:
         raise BundleError(
-            f"{bundle.folder} has no tokenizer that knows {mask_token(bundle)}.",
+            f"{bundle.path} has no tokenizer that knows {mask_token(bundle)}.",
             tip=Message(
                 "Export again from a folder with the tokenizer, or leave out ",
                 Argument("logits", "masked"),

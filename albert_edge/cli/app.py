@@ -18,6 +18,7 @@ from albert_edge.cli.export import export
 from albert_edge.cli.inspect import inspect
 from albert_edge.cli.models import models
 from albert_edge.cli.optimize import optimize
+from albert_edge.cli.pack import pack, unpack
 from albert_edge.cli.predict import predict
 from albert_edge.cli.quantize import quantize
 from albert_edge.cli.report import report
@@ -25,7 +26,7 @@ from albert_edge.cli.verify import verify
 
 _COMMANDS = (
     *(export, optimize, quantize, predict, evaluate, inspect, verify, bench),
-    *(doctor, models, demo, report),
+    *(pack, unpack, doctor, models, demo, report),
 )
 
 app = typer.Typer(

@@ -12,7 +12,10 @@ from albert_edge.architecture.precisions import Compressed
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 BundleFolder = Annotated[
-    Path, typer.Argument(metavar="BUNDLE", help="A bundle: a folder that export wrote.")
+    Path,
+    typer.Argument(
+        metavar="BUNDLE", help="A bundle: a folder that export wrote, or a file that pack wrote."
+    ),
 ]
 
 # export, optimize
@@ -35,6 +38,24 @@ Exporter = Annotated[
 ]
 Verify = Annotated[bool, typer.Option(help="Compare with transformers before anything is written.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace the contents of OUT.")]
+PackedFile = Annotated[
+    Path, typer.Argument(metavar="FILE", help="A bundle in one file, which pack wrote.")
+]
+PackedOut = Annotated[
+    Path | None,
+    typer.Option(
+        "--output", "-o", help="The file to write (default: the bundle's name and .albert)."
+    ),
+]
+PackedVariants = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--variant",
+        help="Keep only this variant, such as model_quantized; repeatable (default: all).",
+    ),
+]
+ReplaceFile = Annotated[bool, typer.Option("--force", help="Replace an existing file.")]
+UnpackedOut = Annotated[Path, typer.Argument(help="The folder to write.")]
 OptimizeTarget = Annotated[
     Literal["cpu", "cuda", "portable"],
     typer.Option(

@@ -14,7 +14,7 @@ from albert_edge.cli.error import ReportedError
 from albert_edge.cli.printing import SCHEMA_VERSION, error_fields
 from albert_edge.errors import AlbertEdgeError, InputError, UsageError
 from albert_edge.records.fields import Record
-from albert_edge.records.inputs import TSV
+from albert_edge.records.table import TSV
 
 Write = Callable[[Record, Any], None]
 

@@ -13,9 +13,11 @@ from albert_edge.errors import Argument, Call
 # Flags whose name differs from that of the Python argument.
 _FLAGS = {
     "second": "diff",
+    "out": "output",
     "second_variant": "diff-variant",
     "truncation": "truncate",
     "precisions": "precision",
+    "variants": "variant",
 }
 # Flags of arguments that are False; others cannot be passed so.
 _NEGATIVE_FLAGS = {"keep_accents": "--strip-accents", "lowercase": "--cased"}

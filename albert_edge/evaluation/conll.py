@@ -10,7 +10,7 @@ from typing import Any, TextIO
 from albert_edge.errors import RecordError
 from albert_edge.evaluation.texts import read_tables
 from albert_edge.records.fields import Fields
-from albert_edge.records.inputs import cannot_open
+from albert_edge.records.paths import cannot_open
 
 # Where a sentence is, for messages, its words, and a label for each.
 Sentence = tuple[str, list[str], list[Any]]

@@ -141,7 +141,7 @@ class _Evaluation:
         examples = scorer.examples(self.path)
         count, shown = find_disagreements(scorer, answered, examples, disagreements)
         return EvaluateReport(
-            bundle=self.bundle.folder,
+            bundle=self.bundle.path,
             data=self.path,
             task=scorer.task,
             kind=scorer.kind,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from albert_edge.architecture.config import read_config
 from albert_edge.architecture.heads import HEAD_OF_TASK, HEADS
 from albert_edge.bundle.bundle import Bundle
 from albert_edge.errors import Argument, Message, UsageError
@@ -45,7 +44,7 @@ def find_scorer(bundle: Bundle, task: str | None) -> Scorer:
         )
     if HEAD_OF_TASK[name] != head:
         raise UsageError(
-            f"{bundle.folder} was exported for {head}, not {name}.",
+            f"{bundle.path} was exported for {head}, not {name}.",
             tip=Message("Export the checkpoint with ", Argument("task", HEAD_OF_TASK[name]), "."),
         )
     kind = _text_classification(bundle) if name == "text-classification" else SCORERS[name]
@@ -54,10 +53,10 @@ def find_scorer(bundle: Bundle, task: str | None) -> Scorer:
 
 def _text_classification(bundle: Bundle) -> type[Scorer]:
     """Choose by how the outputs decide on labels."""
-    config = read_config(bundle.listed("config.json"))
+    config = bundle.read_config()
     if config.problem_type == "regression" and config.num_labels > 1:
         raise UsageError(
-            f"{bundle.folder} answers {config.num_labels} numbers at once.",
+            f"{bundle.path} answers {config.num_labels} numbers at once.",
             tip="Only regression models with one output can be evaluated.",
         )
     decision = HEADS[bundle.manifest.head].decision(config)

@@ -18,7 +18,7 @@ from pathlib import Path
 from albert_edge.errors import RecordError
 from albert_edge.evaluation.texts import read_tables
 from albert_edge.json_fields import JsonObject, parse_object
-from albert_edge.records.inputs import cannot_open
+from albert_edge.records.paths import cannot_open
 from albert_edge.runtime.tasks.question_answering import QuestionAnswering
 
 _error = partial(

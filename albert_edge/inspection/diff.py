@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from albert_edge.architecture.config import AlbertConfig, read_config
+from albert_edge.architecture.config import AlbertConfig
 from albert_edge.bundle.bundle import Bundle, open_bundle
 from albert_edge.bundle.manifest import Variant
 from albert_edge.errors import Argument, Message, UsageError
@@ -107,7 +107,7 @@ def diff(
     ours = open_bundle(first)
     theirs = ours if second is None else open_bundle(second)
     pairs = _pairs(ours, theirs, variant, second_variant)
-    configs = [read_config(bundle.listed("config.json")) for bundle in (ours, theirs)]
+    configs = [bundle.read_config() for bundle in (ours, theirs)]
     fields = _differences(_about(ours, configs[0]), _about(theirs, configs[1]))
     files = _differences(_hashes(ours), _hashes(theirs))
     own_names, their_names = (_names(bundle) for bundle in (ours, theirs))
@@ -117,8 +117,8 @@ def diff(
     only_second = [name for name in their_names if name not in own_names]
     variants = [_compare(ours, theirs, configs, *pair) for pair in pairs]
     return DiffReport(
-        first=ours.folder,
-        second=theirs.folder,
+        first=ours.path,
+        second=theirs.path,
         equal=all(pair.identical for pair in variants)
         and not (fields or files or only_first or only_second),
         fields=fields,
@@ -196,8 +196,8 @@ def _compare(
     ours: Bundle, theirs: Bundle, configs: list[AlbertConfig], left: Variant, right: Variant
 ) -> VariantDiff:
     if [file.sha256 for file in left.records] == [file.sha256 for file in right.records]:
-        ours.model_file(left)  # checks that the files have these hashes
-        theirs.model_file(right)
+        ours.check(*left.records)
+        theirs.check(*right.records)
         return VariantDiff(left.name, right.name, True, [], [], None, None, None)
     weights = [Weights(ours, left), Weights(theirs, right)]
     answers, why = compare_answers(ours, theirs, configs, left, right)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from dataclasses import dataclass
-from math import prod
 from typing import Any
 
-from albert_edge.architecture.config import LabelName, read_config
+from albert_edge.architecture.config import AlbertConfig, LabelName
+from albert_edge.architecture.weights import find_weight, scale_name
 from albert_edge.bundle.bundle import open_bundle
 from albert_edge.bundle.manifest import Manifest, Variant
 from albert_edge.errors import MissingExtraError
+from albert_edge.inspection.weights import count_weights
 from albert_edge.onnx_format.reader import OnnxFile, read_onnx
 
 
@@ -85,9 +86,9 @@ def inspect(bundle: str | os.PathLike[str]) -> Inspection:
     """
     opened = open_bundle(bundle)
     manifest = opened.manifest
-    config = read_config(opened.listed("config.json"))
+    config = opened.read_config()
     files = {variant.name: read_onnx(opened.model_file(variant)) for variant in manifest.variants}
-    groups = _groups(next(iter(files.values())))
+    groups = _groups(next(iter(files.values())), config)
     return Inspection(
         head=manifest.head,
         task=manifest.task,
@@ -113,14 +114,18 @@ def _unsigned_weights(manifest: Manifest) -> bool | None:
         return None
 
 
-def _groups(file: OnnxFile) -> list[TensorGroup]:
+def _groups(file: OnnxFile, config: AlbertConfig) -> list[TensorGroup]:
     """Sum up weights by module: a layer's attention, its feed-forward part, a head, ..."""
     sums: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+    scales = {scale_name(name) for name in file.tensors}
     for name, tensor in file.tensors.items():
-        if name.startswith("const_") or tensor.dtype.kind != "f":
-            continue  # small constants of the graph itself
+        spec = find_weight(name)
+        is_constant = name.startswith("const_") or tensor.dtype.kind != "f" or not tensor.shape
+        if spec is None and name not in scales and is_constant:
+            continue  # of the graph itself
         total = sums[name.rpartition(".")[0] or name]
-        total[0] += prod(tensor.shape)
+        if name not in scales and (spec is None or spec.kind != "smoothing"):
+            total[0] += count_weights(tensor, config)
         total[1] += tensor.bytes
     return [TensorGroup(name, count, size) for name, (count, size) in sums.items()]
 

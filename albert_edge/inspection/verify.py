@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from albert_edge.architecture.config import AlbertConfig, read_config
+from albert_edge.architecture.config import AlbertConfig
 from albert_edge.bundle.bundle import Bundle, open_bundle
 from albert_edge.bundle.manifest import Variant
 from albert_edge.check.parity import (
@@ -84,7 +84,7 @@ def verify(
         records = opened.check_all(partial(report, "checking files"))
         differences = _compare(opened, os.fspath(against), report) if against else {}
         answers, unanswered = _check_answers(opened, report)
-    return VerifyReport(opened.folder, len(records), differences, answers, unanswered)
+    return VerifyReport(opened.path, len(records), differences, answers, unanswered)
 
 
 def _check_answers(
@@ -115,7 +115,7 @@ def _other_answers(bundle: Bundle, wrong: dict[str, AnswerCheck]) -> QualityErro
         for name, check in wrong.items()
     )
     return QualityError(
-        f"{bundle.folder} does not compute its stored answers on this machine: {differences}.",
+        f"{bundle.path} does not compute its stored answers on this machine: {differences}.",
         tip="Update onnxruntime, use another variant, or make these again on this machine.",
     )
 
@@ -139,7 +139,7 @@ def _require_same_geometry(bundle: AlbertConfig, checkpoint: AlbertConfig, again
 def _compare(bundle: Bundle, against: str, report: Progress) -> dict[str, float]:
     require_transformers()  # before the checkpoint is read, which needs other packages
     head = bundle.manifest.head
-    config = read_config(bundle.listed("config.json"))
+    config = bundle.read_config()
     inputs = sample_inputs(config, head)
     with standard_layout(find_source(against)) as checkpoint:
         _require_same_geometry(config, open_checkpoint(checkpoint.folder).config, against)

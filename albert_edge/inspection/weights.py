@@ -7,13 +7,15 @@ portable file; integers are dequantized, packed projections split, and smoothing
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import prod
 
 import numpy as np
 import numpy.typing as npt
 
+from albert_edge.architecture.config import AlbertConfig
 from albert_edge.architecture.weights import WeightSpec, find_weight, scale_name, with_indices
 from albert_edge.bundle.bundle import Bundle
-from albert_edge.bundle.manifest import PORTABLE, Variant
+from albert_edge.bundle.manifest import Variant
 from albert_edge.compress.balance import readers
 from albert_edge.compress.integer import dequantize_blocks
 from albert_edge.graph.plan import Precision
@@ -41,7 +43,7 @@ class Weights:
         self.operators = file.operators
         self._tensors = file.tensors
         self._scales = {scale_name(name) for name in self._tensors}
-        self._shapes = _portable_shapes(bundle)
+        self._config = bundle.read_config()
         self._sources = dict(self._locate())
         self.stored = {name: self._stored(tensor) for name, (tensor, _) in self._sources.items()}
         self._smoothings = {
@@ -85,7 +87,7 @@ class Weights:
             by_column: Floats = (tensor.array() - zero_point) * scale
             return by_column
         is_table = spec is not None and spec.kind == "table"
-        values = self._shapes[tensor.name][1 if is_table else 0]  # the last block is padded
+        values = row_length(tensor, self._config)
         rows = dequantize_blocks(tensor.array(), scale, self._bits(tensor), values)
         return rows if is_table else rows.T
 
@@ -104,12 +106,21 @@ class Weights:
         return f"int{bits} by {tensor.shape[2] * 8 // bits} of a row"
 
 
+def row_length(tensor: Tensor, config: AlbertConfig) -> int:
+    """Return how many weights a row of blocks holds, of which the last is padded."""
+    spec = find_weight(tensor.name)
+    if spec is None or spec.reads is None:  # a table of embeddings, or the decoder, which is one
+        return config.embedding_size
+    size: int = getattr(config, spec.reads.size)
+    return size
+
+
+def count_weights(tensor: Tensor, config: AlbertConfig) -> int:
+    """Return how many weights a tensor stores, whatever its precision."""
+    if tensor.dtype == np.uint8 and not _is_by_column(tensor):  # (rows, blocks, bytes)
+        return tensor.shape[0] * row_length(tensor, config)
+    return prod(tensor.shape)
+
+
 def _is_by_column(tensor: Tensor) -> bool:
     return len(tensor.shape) == 2  # blocks are one axis more
-
-
-def _portable_shapes(bundle: Bundle) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of the weights in the portable file, which does not use blocks."""
-    portable = [v for v in bundle.manifest.variants if v.name == PORTABLE]
-    files = [read_onnx(bundle.model_file(variant)) for variant in portable]
-    return {name: tensor.shape for file in files for name, tensor in file.tensors.items()}

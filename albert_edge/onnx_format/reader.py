@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -71,17 +71,40 @@ class OnnxFile:
     operators: Counter[str]
 
 
-def read_onnx(path: Path) -> OnnxFile:
+class OnnxSource(Protocol):
+    """An .onnx file and its external data, where they are not files of a folder."""
+
+    @property
+    def path(self) -> Path:
+        """What errors call the .onnx file."""
+
+    def view(self, name: str) -> memoryview:
+        """Return the content of the .onnx file or of its external data, by the file's name."""
+
+
+@dataclass(frozen=True, slots=True)
+class _OnDisk:
+    path: Path
+
+    def view(self, name: str) -> memoryview:
+        with self.path.with_name(name).open("rb") as file:
+            return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+
+
+def read_onnx(source: Path | OnnxSource) -> OnnxFile:
     """Read the initializers and operators of an .onnx file and of its external data.
 
     Raises:
         BundleError: It is not an .onnx file, or its external data is missing or in another folder.
     """
     onnx_file = OnnxFile({}, Counter())
+    if isinstance(source, Path):
+        source = _OnDisk(source)
+    path = source.path
     try:
-        for field, value in fields(_map(path)):
+        for field, value in fields(source.view(path.name)):
             if field == _MODEL_GRAPH:
-                _read_graph(content(value), path.parent, onnx_file)
+                _read_graph(content(value), source, onnx_file)
     except (OSError, ValueError, KeyError, IndexError, TypeError, RecursionError) as error:
         raise BundleError(
             f"{path} is not a readable ONNX file: {error}", tip="Export the model again."
@@ -111,16 +134,16 @@ def signed_tensors(model: bytearray) -> Iterator[tuple[memoryview, memoryview]]:
                 yield tensor[at : at + 1], content(places[_TENSOR_RAW][1])
 
 
-def _read_graph(graph: memoryview, folder: Path, into: OnnxFile) -> None:
+def _read_graph(graph: memoryview, source: OnnxSource, into: OnnxFile) -> None:
     for field, value in fields(graph):
         if field == _GRAPH_INITIALIZER:
-            tensor = _read_tensor(content(value), folder)
+            tensor = _read_tensor(content(value), source)
             into.tensors[tensor.name] = tensor
         elif field == _GRAPH_NODE:
-            _read_node(content(value), folder, into)
+            _read_node(content(value), source, into)
 
 
-def _read_node(node: memoryview, folder: Path, into: OnnxFile) -> None:
+def _read_node(node: memoryview, source: OnnxSource, into: OnnxFile) -> None:
     op_type = domain = ""
     for field, value in fields(node):
         if field == _NODE_OP_TYPE:
@@ -130,11 +153,11 @@ def _read_node(node: memoryview, folder: Path, into: OnnxFile) -> None:
         elif field == _NODE_ATTRIBUTE:
             for inner, body in fields(content(value)):
                 if inner == _ATTRIBUTE_GRAPH:
-                    _read_graph(content(body), folder, into)
+                    _read_graph(content(body), source, into)
     into.operators[f"{domain}.{op_type}" if domain else op_type] += 1
 
 
-def _read_tensor(message: memoryview, folder: Path) -> Tensor:
+def _read_tensor(message: memoryview, source: OnnxSource) -> Tensor:
     shape: list[int] = []
     name, data_type = "", 0
     data: memoryview | None = None
@@ -152,7 +175,7 @@ def _read_tensor(message: memoryview, folder: Path) -> Tensor:
             entry = dict(fields(content(value)))
             external[text(entry[1])] = text(entry[2])
     if external:
-        data = _external(external, folder)
+        data = _external(external, source)
     dtype = np.dtype(_TYPES[data_type])
     if data is None:  # small tensors may use a field of their type, which is not needed here
         data = memoryview(b"")
@@ -161,19 +184,14 @@ def _read_tensor(message: memoryview, folder: Path) -> Tensor:
     return Tensor(name, dtype, tuple(shape), data)
 
 
-def _external(entry: dict[str, str], folder: Path) -> memoryview:
+def _external(entry: dict[str, str], source: OnnxSource) -> memoryview:
     location = entry["location"]
     if set(location) & set("/\\\0") or location in ("", ".", ".."):
         raise ValueError(f"external data at {location!r} is not a file beside the model")
     offset, length = int(entry["offset"]), int(entry["length"])
     if offset < 0 or length < 0:
         raise ValueError(f"external data at offset {offset} with {length} bytes")
-    data = _map(folder / location)[offset : offset + length]
+    data = source.view(location)[offset : offset + length]
     if len(data) != length:
         raise ValueError(f"external data with {len(data)} bytes instead of {length}")
     return data
-
-
-def _map(path: Path) -> memoryview:
-    with path.open("rb") as file:
-        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))

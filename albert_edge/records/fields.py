@@ -44,6 +44,11 @@ class Fields:
         texts = {self.column(name): "..." for name in self.texts}
         return json.dumps({**texts, **{self.column(name): ["...", "..."] for name in self.lists}})
 
+    @property
+    def required_columns(self) -> set[str]:
+        """The columns that every record has."""
+        return {self.column(name) for name in self.needed} | {*self.columns.values()}
+
     def column(self, name: str) -> str:
         """Return the column that holds a field."""
         return self.columns.get(name, name)
@@ -94,7 +99,8 @@ class Fields:
             return f"is not an object with the fields {' and '.join(columns)}"
         for name in map(self.column, self.texts):
             if not isinstance(record.get(name), str):
-                return f'has no {name}: every record needs a field or column "{name}"'
+                has = "" if name in record else f"; it has {', '.join(map(str, record)) or 'none'}"
+                return f'has no {name}: every record needs a field or column "{name}"{has}'
         for name in map(self.column, self.lists):
             values = record.get(name)
             if not (isinstance(values, list) and all(isinstance(value, str) for value in values)):
@@ -102,15 +108,12 @@ class Fields:
         for name in map(self.column, self.optional):
             if not isinstance(record.get(name), str | None):
                 return f"has a {name} that is not a text"
+            if self.columns and name not in record:
+                return f"has no {name}, which was chosen"
         # The answer for half a pair would look like one for the pair.
         is_whole = self.columns or "text_pair" in self.needed + self.optional
         if not is_whole and record.get("text_pair"):
             return f"has a text_pair; an item has only {' and '.join(self.needed)}"
-        if None in record:  # csv's key for cells without a column
-            return "has more cells than the header; a text with the separator in it needs quotes"
-        texts = map(self.column, self.texts)
-        if any("\udc80" <= letter <= "\udcff" for name in texts for letter in record[name]):
-            return "is not UTF-8"
         return None
 
 

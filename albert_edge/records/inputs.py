@@ -1,46 +1,101 @@
-"""Open files of records: .txt, .jsonl, .csv and .tsv, and stdin."""
+"""Open the inputs that a caller names, and read their records row by row."""
 
 from __future__ import annotations
 
 import contextlib
-import csv
-import io
-import json
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from albert_edge.errors import RecordError, UsageError
 from albert_edge.records.fields import TEXT_OR_PAIR, Fields, Record
-from albert_edge.records.rows import Row
-
-# Tab-separated files hold texts without quoting.
-TSV: dict[str, Any] = {"delimiter": "\t", "quoting": csv.QUOTE_NONE, "quotechar": None}
-
-# A byte that is not UTF-8 becomes a lone surrogate, so that reading continues and an error can
-# name its record. A byte order mark is skipped.
-_DECODING = {"encoding": "utf-8-sig", "errors": "surrogateescape", "newline": ""}
+from albert_edge.records.paths import STDIN, expand
+from albert_edge.records.reader import GivenReader, Reader, is_regular, open_reader
+from albert_edge.records.rows import Damaged, Row, Unreadable
 
 
 @dataclass(frozen=True, slots=True)
+class Input:
+    """One input.
+
+    Attributes:
+        name: What it is called in errors.
+        place: What precedes the number of a record in errors.
+        size: Its bytes as they are stored; None if that is unknown.
+        columns: The columns of all its records; None if they are not known.
+        schema: The pyarrow.Schema, if it is Parquet.
+        open: Opens its reader.
+    """
+
+    name: str
+    place: str
+    size: int | None
+    columns: tuple[str, ...] | None
+    schema: Any
+    open: Callable[[], Reader]
+
+
 class Inputs:
-    """Opened files of records.
+    """Opened inputs. Made by `open_inputs` and `given_inputs`.
 
     Attributes:
         fields: The fields that every record must have.
+        names: The files, in the order in which they are read.
         total_bytes: The size of all files as they are stored; None if it is unknown.
-        columns: The columns of all files; None if they are not known before the first record.
-        schema: The pyarrow.Schema of all files, if they are Parquet; else None.
     """
 
-    fields: Fields
-    total_bytes: int | None
-    columns: tuple[str, ...] | None
-    schema: Any
-    _parts: tuple[tuple[str, Iterator[Any]], ...]
+    def __init__(self, inputs: Sequence[Input], fields: Fields) -> None:
+        self._inputs = tuple(inputs)
+        self.fields = fields
+        self.names = tuple(each.name for each in inputs)
+        sizes = [each.size for each in inputs if each.size is not None]
+        self.total_bytes = sum(sizes) if len(sizes) == len(inputs) else None
+
+    @property
+    def columns(self) -> tuple[str, ...] | None:
+        """The columns of all records, in the order of the first file.
+
+        None if they are not known before the records, as in JSON Lines.
+
+        Raises:
+            UsageError: The files have different columns.
+        """
+        first, columns = "", tuple[str, ...]()
+        for each in self._inputs:
+            if each.columns is None:
+                return None
+            if not columns:
+                first, columns = each.name, each.columns
+            if each.columns and {*each.columns} != {*columns}:
+                raise UsageError(
+                    f"{first} and {each.name} have different columns: {', '.join(columns)}; "
+                    f"{', '.join(each.columns)}.",
+                    tip="Write the answers as .jsonl, or one table for each input.",
+                )
+        return columns
+
+    @property
+    def schema(self) -> Any:
+        """The pyarrow.Schema of all files, or None if one is not Parquet.
+
+        Raises:
+            UsageError: The files have different columns, or columns of different types.
+        """
+        first, *others = self._inputs
+        if any(each.schema is None for each in self._inputs) or self.columns is None:
+            return None
+        for other in others:
+            for name in first.columns or ():
+                kinds = [each.schema.field(name).type for each in (first, other)]
+                if kinds[0] != kinds[1]:
+                    raise UsageError(
+                        f'The column "{name}" is {kinds[0]} in {first.name} and {kinds[1]} in '
+                        f"{other.name}.",
+                        tip="Write the answers as .jsonl, or one table for each input.",
+                    )
+        return first.schema
 
     def rows(self, skip: int = 0) -> Iterator[Row]:
         """Read the records, file by file.
@@ -52,14 +107,38 @@ class Inputs:
             Each record; or its error, if it cannot be read and the next one can.
 
         Raises:
-            RecordError: A file is damaged in such a way that what follows cannot be read.
+            RecordError: What follows in a file cannot be read, or cannot be trusted.
         """
-        for place, records in self._parts:
-            for row in _checked(place, records, self.fields):
-                if skip:
-                    skip -= 1
-                else:
-                    yield row
+        before = 0
+        for each in self._inputs:
+            with contextlib.closing(_opened(each)) as reader:
+                number = reader.seek(skip)
+                skip -= number
+                try:
+                    for entry in reader:
+                        number += 1
+                        if skip:
+                            skip -= 1
+                            continue
+                        error = self._error(each, number, entry)
+                        record = None if error else entry
+                        yield Row(number, record, error, before + reader.bytes_read)  # type: ignore[arg-type]
+                except Damaged as damage:
+                    raise _describe(each, damage, number + 1) from damage
+                before += each.size or reader.bytes_read
+
+    def _error(self, source: Input, number: int, entry: Record | Unreadable) -> RecordError | None:
+        if type(entry) is Unreadable:
+            reason, tip = entry
+        elif fault := self.fields.fault(entry):
+            reason, tip = fault, None
+        else:
+            return None
+        if tip is None:
+            tip = "Correct it, or take it out."
+            if not self.fields.bare:
+                tip = f"Correct it, or take it out; one looks like {self.fields.example}"
+        return RecordError(f"{source.place} {number} {reason}.", tip=tip)
 
 
 @contextlib.contextmanager
@@ -68,36 +147,27 @@ def open_inputs(
 ) -> Iterator[Inputs]:
     """Open files of records.
 
+    .txt has one text per line; .jsonl one object with the fields per line; .csv, .tsv and .parquet
+    have columns of their names. Each but the last may be compressed, as .gz or .zst.
+
     Args:
-        paths: .txt has one text per line; .jsonl one object with the fields per line; .csv and .tsv
-            have a header with those columns. "-" is stdin.
+        paths: Files and patterns, whose files are sorted by name; "-" is stdin.
         fields: The fields that every record must have.
-        input_format: The format; by default that of the name.
+        input_format: "txt", "jsonl", "csv", "tsv" or "parquet"; by default that of each name. The
+            format of stdin and of files of another name is found by their first line.
 
     Yields:
-        The files, in the order of `paths`.
+        The inputs, in the order of `paths`.
 
     Raises:
-        UsageError: A file cannot be opened, or its format cannot store the fields.
+        UsageError: A file cannot be opened, a pattern matches none, the format of an input is not
+            clear, or cannot hold the fields.
+        RecordError: A header cannot be read or lacks a column.
+        MissingExtraError: A file is Parquet or Zstandard, and pyarrow is not installed.
     """
-    csv.field_size_limit(2**31 - 1)  # a text may be longer than csv's default of 128 kB
     with contextlib.ExitStack() as stack:
-        parts = []
-        for path in map(Path, paths):
-            if str(path) == "-":
-                # Read as UTF-8 like a file, whatever the encoding of the terminal.
-                stdin = io.TextIOWrapper(sys.stdin.buffer, **_DECODING)  # type: ignore[arg-type]
-                stack.callback(stdin.detach)
-                lines = _lines(stdin) if fields.bare else _json_lines(stdin)
-                parts.append(("stdin: record", lines))
-                continue
-            read = _reader(path, fields)
-            try:
-                file = stack.enter_context(path.open(**_DECODING))  # type: ignore[call-overload]
-            except OSError as error:
-                raise cannot_open(path, error) from error
-            parts.append((f"{path}: record", read(file)))
-        yield Inputs(fields, None, None, None, tuple(parts))
+        inputs = [_open_input(path, fields, input_format, stack) for path in expand(paths)]
+        yield Inputs(inputs, fields)
 
 
 def given_inputs(texts: Sequence[str], fields: Fields) -> Inputs:
@@ -107,8 +177,8 @@ def given_inputs(texts: Sequence[str], fields: Fields) -> Inputs:
         texts: The texts; objects as in .jsonl if an item is not a single text.
         fields: The fields that every record must have.
     """
-    parse = _record if fields.bare else json.loads
-    return Inputs(fields, None, None, None, (("argument", map(parse, texts)),))
+    reader = GivenReader(texts, fields)
+    return Inputs([Input("the texts", "argument", None, None, None, lambda: reader)], fields)
 
 
 @contextlib.contextmanager
@@ -142,65 +212,31 @@ def valid_records(rows: Iterator[Row]) -> Iterator[Record]:
         yield row.record
 
 
-def cannot_open(path: Path, error: OSError) -> UsageError:
-    """Build the error about a file that cannot be opened."""
-    return UsageError(
-        f"{path} cannot be opened: {error.strerror}.", tip="Check its name and permissions."
-    )
+def _open_input(
+    path: Path, fields: Fields, chosen: str | None, stack: contextlib.ExitStack
+) -> Input:
+    name = "stdin" if path == STDIN else str(path)
+    try:
+        reader = open_reader(path, fields, chosen)
+    except Damaged as damage:
+        raise RecordError(f"{name} {damage.reason}.", tip=damage.tip, where=path) from damage
+    columns, schema = reader.columns, reader.schema
+    if is_regular(path):  # and opened again when it is its turn
+        reader.close()
+        size = path.stat().st_size
+        again = partial(open_reader, path, fields, chosen)
+        return Input(name, f"{name}: record", size, columns, schema, again)
+    stack.callback(reader.close)
+    return Input(name, f"{name}: record", None, columns, schema, lambda: reader)
 
 
-def _reader(path: Path, fields: Fields) -> Callable[[TextIO], Iterator[Any]]:
-    suffix = path.suffix.lower()
-    if suffix not in _READERS:
-        raise UsageError(
-            f"{path} has an unsupported file format.", tip=f"Name it {', '.join(_READERS)}."
-        )
-    fitting = [".jsonl"] if fields.lists else [".jsonl", ".csv", ".tsv"]
-    if not fields.bare and suffix not in fitting:
-        raise UsageError(
-            f"A {suffix} file cannot hold {' and '.join(fields.needed)}.",
-            tip=f"Give {' or '.join(fitting)} with these fields, such as {fields.example}",
-        )
-    return _READERS[suffix]
+def _opened(each: Input) -> Reader:
+    try:
+        return each.open()
+    except Damaged as damage:
+        raise _describe(each, damage, 1) from damage
 
 
-def _record(text: str) -> Record:
-    return {"text": text}
-
-
-def _lines(file: TextIO) -> Iterator[Record]:
-    for line in file:
-        yield _record(line.rstrip("\r\n"))
-
-
-def _json_lines(file: TextIO) -> Iterator[Any]:
-    for line in file:
-        if line.strip():
-            yield json.loads(line)
-
-
-_READERS: dict[str, Callable[[TextIO], Iterator[Any]]] = {
-    ".txt": _lines,
-    ".jsonl": _json_lines,
-    ".csv": csv.DictReader,
-    ".tsv": partial(csv.DictReader, **TSV),
-}
-
-
-def _checked(place: str, records: Iterator[Any], fields: Fields) -> Iterator[Row]:
-    tip = "Correct it, or take it out."
-    if not fields.bare:
-        tip = f"Correct it, or take it out; one looks like {fields.example}"
-    number = 0
-    while True:
-        number += 1
-        try:
-            record = next(records)
-        except StopIteration:
-            return
-        except (ValueError, RecursionError, csv.Error) as error:
-            raise RecordError(f"{place} {number} cannot be read: {error}", tip=tip) from error
-        if fault := fields.fault(record):
-            yield Row(number, None, RecordError(f"{place} {number} {fault}.", tip=tip), 0)
-        else:
-            yield Row(number, record, None, 0)
+def _describe(each: Input, damage: Damaged, number: int) -> RecordError:
+    place = each.name if damage.is_whole else f"{each.place} {number}"
+    return RecordError(f"{place} {damage.reason}.", tip=damage.tip, where=each.name)

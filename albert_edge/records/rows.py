@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from albert_edge.errors import RecordError
+from albert_edge.errors import Message, RecordError
 from albert_edge.records.fields import Record
 
 
@@ -23,3 +24,31 @@ class Row:
     record: Record | None
     error: RecordError | None
     bytes_read: int
+
+
+class Unreadable(NamedTuple):
+    """A record that cannot be read, in a file in which the next one can.
+
+    Attributes:
+        reason: What is wrong with it, as the rest of a sentence that begins with the record.
+        tip: What to do; None for the usual.
+    """
+
+    reason: str
+    tip: str | None = None
+
+
+class Damaged(Exception):
+    """A file of which nothing more can be read, or nothing that can be trusted.
+
+    Args:
+        reason: Why, as the rest of a sentence that begins with the file, or with its record.
+        tip: What to do.
+        is_whole: Whether the reason concerns the file, and not what follows a record.
+    """
+
+    def __init__(self, reason: str, tip: str | Message, *, is_whole: bool = False) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.tip = tip
+        self.is_whole = is_whole

@@ -12,15 +12,17 @@ from albert_edge.runtime.cpus import usable_cpus
 from albert_edge.runtime.device import CPU, Device
 from albert_edge.runtime.inputs import Arrays
 from albert_edge.runtime.memory import return_freed_memory
+from albert_edge.runtime.model_source import ModelFile, ModelSource, read_source
 from albert_edge.runtime.providers import PROVIDERS, load_onnxruntime, plugin_devices
-from albert_edge.runtime.unsigned import with_unsigned_weights
 
 
-def load_engine(path: Path, device: Device, threads: int, *, unsigned_weights: bool = False) -> Any:
+def load_engine(
+    model: ModelFile, device: Device, threads: int, *, unsigned_weights: bool = False
+) -> Any:
     """Load an .onnx file.
 
     Args:
-        path: The file.
+        model: The file.
         device: The device to run it on.
         threads: Threads inside one run, for operators that run on the CPU.
         unsigned_weights: Whether to convert int8 weights to uint8 before loading.
@@ -36,9 +38,10 @@ def load_engine(path: Path, device: Device, threads: int, *, unsigned_weights: b
     options = session_options(threads)
     if not device.is_cpu:
         options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
-    model = with_unsigned_weights(path) if unsigned_weights else path
+    path = model if isinstance(model, Path) else model.path
+    source = read_source(model, unsigned_weights=unsigned_weights)
     try:
-        engine = _load(ort, model, options, device)
+        engine = _load(ort, source, options, device)
     except Exception as error:  # onnxruntime has no public base class for its errors
         if device.is_cpu:
             raise BundleError(
@@ -48,21 +51,22 @@ def load_engine(path: Path, device: Device, threads: int, *, unsigned_weights: b
         raise _not_loaded(device, str(error)) from error
     if not device.is_cpu:
         _require_use(engine, device)
+    del source
     return_freed_memory()
     return engine
 
 
-def _load(ort: ModuleType, model: Path | bytes, options: Any, device: Device) -> Any:
+def _load(ort: ModuleType, source: ModelSource, options: Any, device: Device) -> Any:
     settings = dict(device.options)
     if device.provider.name not in ort.get_available_providers():
         options.add_provider_for_devices(plugin_devices(device.provider)[:1], settings)
-        return ort.InferenceSession(model, options, enable_fallback=0)
+        return source.make_session(options, enable_fallback=0)
     if device.provider is PROVIDERS["cuda"] and hasattr(ort, "preload_dlls"):
         ort.preload_dlls()  # CUDA and cuDNN, if pip installed them
     providers: list[Any] = [(device.provider.name, settings)]
     if not device.is_cpu:  # the CPU runs operators for which the provider has no kernel
         providers.append(CPU.provider.name)
-    return ort.InferenceSession(model, options, providers=providers, enable_fallback=0)
+    return source.make_session(options, providers=providers, enable_fallback=0)
 
 
 def _require_use(engine: Any, device: Device) -> None:
@@ -91,15 +95,16 @@ def _not_loaded(device: Device, why: str) -> DeviceError:
 
 
 def run_file(
-    path: Path, *, unsigned_weights: bool = False
+    model: ModelFile, *, unsigned_weights: bool = False
 ) -> Callable[[Mapping[str, Any]], Arrays]:
     """Load an .onnx file outside of a bundle on the CPU, as a function of named arrays.
 
     Args:
-        path: The file.
+        model: The file.
         unsigned_weights: As in `load_engine`.
     """
-    engine = load_engine(path, CPU, usable_cpus(), unsigned_weights=unsigned_weights)
+    path = model if isinstance(model, Path) else model.path
+    engine = load_engine(model, CPU, usable_cpus(), unsigned_weights=unsigned_weights)
     inputs = [value.name for value in engine.get_inputs()]
     outputs = [value.name for value in engine.get_outputs()]
 

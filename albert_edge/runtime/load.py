@@ -43,6 +43,11 @@ class LoadOptions(TypedDict, total=False):
 
 _SESSION_OPTIONS = frozenset(LoadOptions.__annotations__) - {"workers", "tokenizer"}
 
+_HOW_TO_NAME_A_MODEL = (
+    "Export a model of transformers, and pass the bundle. A resource of an installed package is a "
+    "path; of a package in a zip file, importlib.resources.as_file makes one."
+)
+
 if TYPE_CHECKING:
     # For the overloads; at run time the module of a task is imported when it is first used.
     from albert_edge.runtime.tasks import (
@@ -161,7 +166,7 @@ def pipeline(
     Args:
         task: The task, as transformers.pipeline names it; by default the one the bundle was
             exported for.
-        model: A bundle, or the folder of one.
+        model: A bundle, or the folder or the packed file of one.
         *others: What transformers.pipeline takes after the model, in its order.
         **options: How the model is loaded, see `LoadOptions`: device, precision, threads, workers,
             provider_options, tokenizer. All others are defaults for the parameters of every call,
@@ -182,8 +187,8 @@ def pipeline(
         raise UsageError("pipeline needs a model.", tip="Pass model='FOLDER', a bundle.")
     if not isinstance(model, Bundle | str | os.PathLike):
         raise UsageError(
-            f"model is a {type(model).__name__}, not the folder of a bundle.",
-            tip="Save it with save_pretrained, export that folder, and pass the bundle.",
+            f"model is a {type(model).__name__}, not the path of a bundle.",
+            tip=_HOW_TO_NAME_A_MODEL,
         )
     bundle = model if isinstance(model, Bundle) else open_bundle(model)
     kind = pipeline_class(choose_task(bundle, task))

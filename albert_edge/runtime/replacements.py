@@ -11,8 +11,7 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from albert_edge.architecture.config import read_config
-from albert_edge.bundle.bundle import Bundle, open_bundle
-from albert_edge.bundle.manifest import MANIFEST
+from albert_edge.bundle.bundle import Bundle, is_bundle, open_bundle
 from albert_edge.errors import UsageError
 from albert_edge.runtime.text import TextEncoder, load_text_encoder
 
@@ -25,8 +24,8 @@ def replace_tokenizer(bundle: Bundle, tokenizer: Any) -> TextEncoder | None:
 
     Args:
         bundle: The bundle.
-        tokenizer: A fast tokenizer of transformers; the folder of a bundle; the folder or the
-            source of this bundle; or one of these names and {"use_fast": ...}, in a tuple.
+        tokenizer: A fast tokenizer of transformers; a bundle; the path or the source of this
+            bundle; or one of these names and {"use_fast": ...}, in a tuple.
 
     Raises:
         UsageError: It is something else.
@@ -39,7 +38,7 @@ def replace_tokenizer(bundle: Bundle, tokenizer: Any) -> TextEncoder | None:
         case str() | os.PathLike():
             if _names(bundle, tokenizer):
                 return None
-            if not (Path(tokenizer) / MANIFEST).is_file():
+            if not is_bundle(tokenizer):
                 raise _unusable(f"{os.fspath(tokenizer)!r}, which is not a bundle")
             return _limited(load_text_encoder(open_bundle(tokenizer)), bundle)
     backend = getattr(tokenizer, "backend_tokenizer", None)
@@ -71,9 +70,12 @@ def require_same_answers(bundle: Bundle, config: Any) -> None:
         return
     if isinstance(config, str | os.PathLike):
         path = Path(config) / "config.json"
-        if not path.is_file():
+        if is_bundle(config):
+            known = open_bundle(config).read_config()
+        elif path.is_file():
+            known = read_config(path)
+        else:
             raise UsageError(f"config is {os.fspath(config)!r}, which has no config.json.", tip=tip)
-        known = read_config(path)
         labels, problem = known.labels, known.problem_type
     else:
         names = getattr(config, "id2label", None) or {}
@@ -91,7 +93,7 @@ def require_same_answers(bundle: Bundle, config: Any) -> None:
 def _names(bundle: Bundle, name: str | os.PathLike[str]) -> bool:
     """Return whether a name is that of the bundle, or of the checkpoint it was exported from."""
     return os.fspath(name) == bundle.manifest.source or (
-        Path(name).resolve() == bundle.folder.resolve()
+        Path(name).resolve() == bundle.path.resolve()
     )
 
 
@@ -103,7 +105,7 @@ def _without_settings(name: Any, settings: Mapping[str, Any]) -> Any:
 
 def _limited(encoder: TextEncoder, bundle: Bundle) -> TextEncoder:
     """Bound the length of texts by the positions of the model."""
-    positions = read_config(bundle.listed("config.json")).max_position_embeddings
+    positions = bundle.read_config().max_position_embeddings
     return replace(encoder, max_length=min(encoder.max_length, positions))
 
 

@@ -12,15 +12,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from albert_edge.bundle.bundle import Bundle
-from albert_edge.errors import BundleError
-from albert_edge.json_fields import JsonObject, parse_object
+from albert_edge.json_fields import JsonObject
 from albert_edge.runtime.inputs import Arrays
 from albert_edge.runtime.session import Session
 
@@ -97,9 +95,7 @@ def read_self_test(bundle: Bundle) -> SelfTest:
     """
     if not bundle.has(SELF_TEST):
         return SelfTest()
-    path = bundle.listed(SELF_TEST)
-    error = partial(BundleError, tip="Export the model again, or restore the file.", where=path)
-    fields = parse_object(path.read_bytes(), str(path), error)
+    fields = bundle.read_object(SELF_TEST, tip="Export the model again, or restore the file.")
     fields.integer("schema_version", low=1, high=_SCHEMA_VERSION)
     items = tuple(map(_item, fields.objects("items")))
     by_variant = fields.object("outputs")

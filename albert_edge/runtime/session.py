@@ -34,7 +34,7 @@ class Session(Closable):
     runs wait their turn.
 
     Args:
-        bundle: A bundle, or the folder of one.
+        bundle: A bundle, or the folder or the packed file of one.
         device: "auto", "cpu", "cuda", "cuda:1" or an execution provider; see
             `albert_edge.runtime.device.find_devices`.
         precision: "auto", "fp32" or another that the bundle was quantized to. "auto" takes the
@@ -111,14 +111,14 @@ class Session(Closable):
         return self._load()
 
     def _load(self) -> Any:
-        path = self.bundle.model_file(self.variant, self.role)
-        return load_engine(path, self.device, self.threads, unsigned_weights=self.unsigned_weights)
+        model = self.bundle.model_file(self.variant, self.role)
+        return load_engine(model, self.device, self.threads, unsigned_weights=self.unsigned_weights)
 
     @property
     def summary(self) -> str:
         """Describe in a few words which variant of which bundle runs where."""
         variant = f"{self.variant.name} ({self.variant.precision}) on {self.device.name}"
-        return f"{self.bundle.folder.name!r}: {variant}, {self.threads} threads"
+        return f"{self.bundle.path.name!r}: {variant}, {self.threads} threads"
 
     def __repr__(self) -> str:
         return f"<Session of {self.summary}>"

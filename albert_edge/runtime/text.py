@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 from tokenizers import Encoding, Tokenizer
 
-from albert_edge.architecture.config import read_config
 from albert_edge.bundle.bundle import Bundle
 from albert_edge.errors import Argument, BundleError, InputError, Message, UsageError
 from albert_edge.runtime.parameters import WHOLE, Cut, Padding, Tokenization
@@ -237,7 +236,7 @@ def load_text_encoder(bundle: Bundle) -> TextEncoder:
     text = bundle.read_text("tokenizer.json")
     if text is None:
         raise BundleError(
-            f"{bundle.folder} has no tokenizer.json.",
+            f"{bundle.path} has no tokenizer.json.",
             tip="Export again from a folder with tokenizer.json, spiece.model or vocab.txt; "
             "or run token ids through albert_edge.Session.",
         )
@@ -245,7 +244,7 @@ def load_text_encoder(bundle: Bundle) -> TextEncoder:
     tokenizer.no_padding()
     tokenizer.no_truncation()
     settings = bundle.read_object("tokenizer_config.json")
-    positions = read_config(bundle.listed("config.json")).max_position_embeddings
+    positions = bundle.read_config().max_position_embeddings
     # A tokenizer without a limit has a model_max_length around 1e30.
     limit = int(min(positions, settings.number("model_max_length", None) or positions))
     side = settings.choice("truncation_side", ("left", "right"), None) or "right"

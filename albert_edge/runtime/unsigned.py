@@ -18,13 +18,17 @@ from albert_edge.onnx_format.reader import UINT8, signed_tensors
 _TOP_BIT = 0x80
 
 
-def with_unsigned_weights(path: Path) -> bytes:
-    """Read an .onnx file and replace its int8 weights by uint8 weights of the same values.
+def with_unsigned_weights(content: bytes, path: Path) -> bytes:
+    """Replace the int8 weights of an .onnx file by uint8 weights of the same values.
+
+    Args:
+        content: The content of the file.
+        path: Where it is, for errors.
 
     Raises:
         BundleError: It is not an .onnx file, or its int8 weights are in another file.
     """
-    model = bytearray(path.read_bytes())
+    model = bytearray(content)
     try:
         for data_type, values in signed_tensors(model):
             data_type[0] = UINT8

@@ -42,9 +42,9 @@ def choose_variant(bundle: Bundle, device: Device, precision: str) -> Variant:
     if precision in ("fp16", *ON_CPU):
         portable = precision == "fp16" and device.provider.target != "cuda"
         wanted = Fp16(target="portable") if portable else precision
-        call = Call("quantize", bundle.folder, precision=wanted)
+        call = Call("quantize", bundle.path, precision=wanted)
         known = Message(known, " Make one with: ", call)
-    raise BundleError(f"{bundle.folder} has no {precision} variant for {device.name}.", tip=known)
+    raise BundleError(f"{bundle.path} has no {precision} variant for {device.name}.", tip=known)
 
 
 def offered_precisions(bundle: Bundle, device: Device) -> list[str]:

@@ -17,8 +17,9 @@ from albert_edge.architecture.heads import (
     heads_with_biases,
 )
 from albert_edge.bundle.bundle import Bundle
-from albert_edge.bundle.change import Change, change, is_committed
-from albert_edge.bundle.manifest import MANIFEST, MODEL, PORTABLE, Manifest, Variant
+from albert_edge.bundle.change import Change, change, refuse_to_overwrite
+from albert_edge.bundle.manifest import MODEL, PORTABLE, Manifest, Variant
+from albert_edge.bundle.storage import Folder
 from albert_edge.checkpoint.source import Source, find_source
 from albert_edge.checkpoint.standard_layout import standard_layout
 from albert_edge.checkpoint.tensors import Checkpoint, open_checkpoint
@@ -144,7 +145,7 @@ def export(
     base = reading.get("base")
     found = find_source(os.fspath(source), revision, None if base is None else os.fspath(base))
     folder = Path(out) if out is not None else Path(found.name.rpartition("/")[2])
-    _refuse_to_overwrite(folder, force=force)
+    refuse_to_overwrite(folder, force=force)
     with standard_layout(found) as converted:
         checkpoint = open_checkpoint(converted.folder)
         head, chosen_task = _choose_head(task, checkpoint, converted)
@@ -161,8 +162,10 @@ def export(
             path = pending.path(PORTABLE_FILE)
             written = write_model(path, partial(report, "writing weights"))
             manifest = job.manifest(neighbours, pending, written)
-            pending.manifest = job.verify(manifest, pending, written) if verify else manifest
-    return job.report(folder, written, pending.manifest.variants[0])
+            if verify:
+                manifest = job.verify(manifest, pending, written)
+            pending.manifest = manifest
+    return job.report(folder, written, manifest.variants[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +213,7 @@ class _Export:
                 "Please report this checkpoint, and try ", Argument("exporter", "optimum"), "."
             ),
         )
-        answers = AnswerRecorder(Bundle(pending.folder, manifest), self.checkpoint.config)
+        answers = AnswerRecorder(Bundle(Folder(pending.folder), manifest), self.checkpoint.config)
         answers.record_portable(run)
         (variant,) = manifest.variants
         variant = replace(variant, measured={LARGEST_DIFFERENCE: parity.largest})
@@ -277,28 +280,6 @@ class _Export:
             normalization=describe(self.tokenizer.tokenizer) if self.tokenizer else None,
             warnings=self.tokenizer.warnings if self.tokenizer else (),
             largest_difference=variant.measured.get(LARGEST_DIFFERENCE),
-        )
-
-
-def _refuse_to_overwrite(folder: Path, *, force: bool) -> None:
-    if not folder.exists():
-        return
-    if not folder.is_dir():
-        raise UsageError(f"{folder} is a file.", tip="Name another folder for the bundle.")
-    if force:
-        return
-    if (folder / MANIFEST).exists() or is_committed(folder):
-        raise UsageError(
-            f"{folder} is a bundle already.",
-            tip=Message("Replace it with ", Argument("force", True), "."),
-        )
-    # An interrupted run leaves hidden entries behind.
-    if any(not path.name.startswith(".") for path in folder.iterdir()):
-        raise UsageError(
-            f"{folder} is not empty.",
-            tip=Message(
-                "Name another folder, or write into it with ", Argument("force", True), "."
-            ),
         )
 
 

@@ -14,13 +14,12 @@ from typing import Literal
 
 import numpy as np
 
-from albert_edge.architecture.config import read_config
 from albert_edge.architecture.heads import HEADS
 from albert_edge.bundle.bundle import Bundle, open_bundle
 from albert_edge.bundle.change import change
 from albert_edge.bundle.manifest import MODEL, Variant
 from albert_edge.check.parity import Arrays, Parity, Run, compare, sample_inputs
-from albert_edge.check.portable import portable_file, require_onnx
+from albert_edge.check.portable import portable_path, require_onnx
 from albert_edge.check.sample import mask_token_id
 from albert_edge.check.self_test import AnswerRecorder
 from albert_edge.choices import require_choice
@@ -84,15 +83,15 @@ def optimize(
         QualityError: The answers differ by more than float32 rounding; nothing was written.
         AlbertEdgeError: See `albert_edge.errors`; nothing was written then either.
     """
-    folder = open_bundle(bundle).folder
+    folder = open_bundle(bundle).folder("Optimizing")
     require_onnx("Optimizing")
     from albert_edge.graph.build import author
     from albert_edge.graph.writer import write_model
 
     with change(folder) as pending:
         opened = open_bundle(folder)  # read again, now that no other process can change it
-        portable = portable_file(opened)
-        config = read_config(opened.listed("config.json"))
+        portable = portable_path(opened)
+        config = opened.read_config()
         head = opened.manifest.head
         plan = _plan(opened, target, layout, logits)
         authored = author(config, head, plan)
@@ -141,7 +140,7 @@ def _plan(bundle: Bundle, target: Target, layout: Layout | None, logits: Logits)
         return Plan(target, layout, optimizations)
     if not HEADS[bundle.manifest.head].masked_outputs:
         raise UsageError(
-            f"{bundle.folder} answers {bundle.manifest.head} and has no vocabulary logits.",
+            f"{bundle.path} answers {bundle.manifest.head} and has no vocabulary logits.",
             tip=Message("Leave out ", Argument("logits", "masked"), "."),
         )
     # These change the outputs, so they are not among the optimizations of any target.

@@ -10,14 +10,13 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
 
-from albert_edge.architecture.config import read_config
 from albert_edge.architecture.heads import HEADS
 from albert_edge.architecture.precisions import Compressed
 from albert_edge.architecture.weights import Matrix
 from albert_edge.bundle.bundle import open_bundle
 from albert_edge.bundle.change import Change, change
 from albert_edge.bundle.manifest import MODEL, Variant
-from albert_edge.check.portable import portable_file, require_onnx
+from albert_edge.check.portable import portable_path, require_onnx
 from albert_edge.check.quality import Budget, Quality
 from albert_edge.check.sample import Texts, load_sample
 from albert_edge.check.self_test import AnswerRecorder
@@ -123,12 +122,12 @@ def quantize(
         precision = compression(precision or default_precision(*limits.values()))
     budget = _budget(limits, data)
     require_onnx("Quantizing")
-    folder = open_bundle(bundle).folder
+    folder = open_bundle(bundle).folder("Quantizing")
     with change(folder) as pending, progress_bar(progress) as step:
         opened = open_bundle(folder)  # read again, now that no other process can change it
-        config = read_config(opened.listed("config.json"))
+        config = opened.read_config()
         head = opened.manifest.head
-        portable = portable_file(opened)
+        portable = portable_path(opened)
         answers = AnswerRecorder(opened, config)
         with tempfile.TemporaryDirectory(dir=pending.folder) as scratch:
             compressor = Compressor(

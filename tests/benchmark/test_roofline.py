@@ -12,7 +12,6 @@ import pytest
 from support.checkpoints import TINY, make_model
 
 import albert_edge
-from albert_edge.architecture.config import read_config
 from albert_edge.benchmark import rates
 from albert_edge.benchmark.profile import Array, ModelRun, NodeRun, profile, read_profile
 from albert_edge.benchmark.report import OperatorShare, Rates, Roofline
@@ -172,7 +171,7 @@ def formula(
 def totals(folder: Path, variant: str, task: str, shape: tuple[int, int]) -> tuple[int, int]:
     """Multiply-accumulates that were counted: of integers, and of floats."""
     bundle = open_bundle(folder)
-    config = read_config(bundle.listed("config.json"))
+    config = bundle.read_config()
     path = bundle.model_file(bundle.variant(variant))
     work = count_work(path, make_inputs(shape, config, task))
     integers = sum(macs for name, (_, macs, _) in work.items() if name in INTEGER_PRODUCTS)
@@ -238,7 +237,7 @@ def test_bytes_of_products_are_what_the_formula_says(bundles: Bundles) -> None:
     folder = bundles("token-classification")
     albert_edge.quantize(folder, precision="int8", min_agreement=0.0, min_cosine=0.0)
     bundle, tokens = open_bundle(folder), 2 * 7
-    config = read_config(bundle.listed("config.json"))
+    config = bundle.read_config()
     inputs = make_inputs((2, 7), config, "token-classification")
     hidden, inner, embedding = (
         SIZES[f"{name}_size"] for name in ("hidden", "intermediate", "embedding")
@@ -307,7 +306,7 @@ def test_a_loop_is_told_of_turn_by_turn(bundles: Bundles) -> None:
     folder = bundles("feature-extraction", num_hidden_layers=12, num_hidden_groups=1)
     albert_edge.optimize(folder, layout="loop")
     bundle = open_bundle(folder)
-    config = read_config(bundle.listed("config.json"))
+    config = bundle.read_config()
     path = bundle.model_file(bundle.variant("model_optimized"))
     inputs = make_inputs((1, 4), config, "feature-extraction")
     runs = profile(path, inputs, threads=1, runs=3)

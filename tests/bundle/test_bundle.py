@@ -426,7 +426,7 @@ def test_unlisted_files_do_not_exist(folder: Path) -> None:
     opened = open_bundle(folder)
     assert opened.read_text("tokenizer.json") is None
     with pytest.raises(BundleError, match=r"no tokenizer\.json"):
-        opened.listed("tokenizer.json")
+        opened.read("tokenizer.json")
     assert {record.file for record in opened.check_all()} == set(OLD)
     with pytest.raises(BundleError, match="model_quantized") as caught:
         opened.variant("model_quantized")

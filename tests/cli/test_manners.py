@@ -20,7 +20,7 @@ from albert_edge.cli.table import print_table
 
 COMMANDS = (
     *("export", "optimize", "quantize", "predict", "evaluate", "inspect", "verify", "bench"),
-    *("doctor", "models", "demo", "report"),
+    *("pack", "unpack", "doctor", "models", "demo", "report"),
 )
 
 # --- help -----------------------------------------------------------------------------------

@@ -754,7 +754,7 @@ def test_a_table_without_a_text_column(name: str, cli: Cli, langid: Path, tmp_pa
         ([], 2, "--input"),
         (["a", "--input", "in.txt"], 2, "--input"),
         (["--input", "in.docx"], 2, "in.docx"),
-        (["--input", "in"], 2, ".jsonl"),
+        (["--input", "in"], 2, "in cannot be opened"),
         (["--input", "missing.txt"], 2, "missing.txt"),
         (["--input", "folder.txt"], 2, "folder.txt"),
         (["a", "--output", "out.txt"], 2, "out.txt"),

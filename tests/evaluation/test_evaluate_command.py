@@ -23,6 +23,7 @@ from support.paths import ROOT
 
 from albert_edge.bundle.bundle import Bundle, open_bundle
 from albert_edge.bundle.manifest import Manifest
+from albert_edge.bundle.storage import Folder
 from albert_edge.evaluation import EvaluateReport, evaluate
 from albert_edge.evaluation.answers import Answers
 from albert_edge.evaluation.choices import Choices
@@ -141,7 +142,7 @@ def test_the_data_that_the_guide_shows_is_read(tmp_path: Path) -> None:
     shown = {kind: block for kind, block in blocks(PAGE) if kind not in ("console", "python")}
     files = {kind: write(tmp_path / f"shown.{kind}", block) for kind, block in shown.items()}
     labels = ("en", "de", "fr", *TAGS)
-    bundle = Bundle(tmp_path, Manifest("", labels, None, "", None, (), ()))
+    bundle = Bundle(Folder(tmp_path), Manifest("", labels, None, "", None, (), ()))
     kinds: dict[str, type[Scorer]] = {
         "tsv": Labels,
         "jsonl": LabelSets,
@@ -162,8 +163,8 @@ def test_the_data_that_the_guide_shows_is_read(tmp_path: Path) -> None:
 
 
 def test_the_metrics_that_the_guide_lists_are_those_computed() -> None:
-    bundle = Bundle(PAGE, Manifest("", ("O", "B-x"), None, "", None, (), ()))
-    parts = Bundle(PAGE, Manifest("", ("NOUN", "VERB"), None, "", None, (), ()))
+    bundle = Bundle(Folder(PAGE), Manifest("", ("O", "B-x"), None, "", None, (), ()))
+    parts = Bundle(Folder(PAGE), Manifest("", ("NOUN", "VERB"), None, "", None, (), ()))
     examples: list[tuple[str, Any, Any]] = [
         ("text-classification", Labels(bundle), 0),
         ("with several labels a text", LabelSets(bundle), (0,)),

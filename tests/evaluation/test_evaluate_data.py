@@ -149,12 +149,16 @@ TEXTS_REFUSED: dict[str, tuple[str, bytes, str]] = {
     "no label": (".jsonl", b'{"text": "Hi"}', "record 1 has no label"),
     "null label": (".jsonl", b'{"text": "Hi", "label": null}', "record 1 has no label"),
     "list for a label": (".jsonl", b'{"text": "Hi", "label": ["en"]}', "has the label"),
-    "short row": (".csv", b"text,label\nHi\n", "record 1 has no label"),
+    "short row": (".csv", b"text,label\nHi\n", "record 1 has 1 cells, and the header has 2"),
     "no text": (".jsonl", b'{"text": 1, "label": "en"}', "record 1 has no text"),
-    "no header": (".tsv", b"Hello\ten\nHallo\tde\n", "record 1 has no text"),
+    "no header": (".tsv", b"Hello\ten\nHallo\tde\n", 'has no column "text"; it has: Hello, en'),
     "no JSON": (".jsonl", b'{"text": "Hi", "label": "en"}\n{', "record 2 cannot be read"),
     "no UTF-8": (".tsv", b"text\tlabel\nH\xffi\ten\n", "record 1 is not UTF-8"),
-    "lone surrogate": (".jsonl", b'{"text": "\\ud800", "label": "en"}', "example 1: "),
+    "lone surrogate": (
+        ".jsonl",
+        b'{"text": "\\ud800", "label": "en"}',
+        "record 1 is not valid Unicode",
+    ),
     "nested": (".jsonl", b"[" * 100_000, "record 1 cannot be read"),
 }
 

@@ -31,7 +31,7 @@ from support.question_answering import sure_checkpoint
 import albert_edge
 from albert_edge.checkpoint.recipes import models_folder
 from albert_edge.evaluation import EvaluateReport, evaluate
-from albert_edge.records.inputs import TSV
+from albert_edge.records.table import TSV
 
 __all__ = ["one_thread"]  # a fixture of every test here
 

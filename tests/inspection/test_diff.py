@@ -152,7 +152,7 @@ def unpack(tensors: Arrays, name: str, bits: int, values: int) -> npt.NDArray[np
 )
 def test_blocks_are_the_numbers_they_stand_for(variant: str, bits: int, root: Path) -> None:
     bundle = open_bundle(root / "bundle")
-    model = onnx.load(bundle.model_file(bundle.variant(variant)))
+    model = onnx.load(bundle.path / bundle.variant(variant).file)
     tensors = {one.name: onnx.numpy_helper.to_array(one) for one in model.graph.initializer}
     weights = Weights(bundle, bundle.variant(variant))
     table = "albert.embeddings.token_type_embeddings.weight"
@@ -168,7 +168,7 @@ def test_blocks_are_the_numbers_they_stand_for(variant: str, bits: int, root: Pa
 
 def test_columns_are_the_numbers_they_stand_for(root: Path) -> None:
     bundle = open_bundle(root / "bundle")
-    model = onnx.load(bundle.model_file(bundle.variant("model_quantized")))
+    model = onnx.load(bundle.path / bundle.variant("model_quantized").file)
     tensors = {one.name: onnx.numpy_helper.to_array(one) for one in model.graph.initializer}
     weights = Weights(bundle, bundle.variant("model_quantized"))
     ffn = f"{LAYER}.ffn.weight"

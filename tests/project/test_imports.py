@@ -48,8 +48,10 @@ def test_public_names() -> None:
         "inspect",
         "open_bundle",
         "optimize",
+        "pack",
         "pipeline",
         "quantize",
+        "unpack",
         "verify",
     ]
     assert set(albert_edge.__all__) <= set(dir(albert_edge))
@@ -208,6 +210,9 @@ COMMON = [
     "albert_edge.bundle.bundle",
     "albert_edge.bundle.change",
     "albert_edge.bundle.manifest",
+    "albert_edge.bundle.packed",
+    "albert_edge.bundle.packing",
+    "albert_edge.bundle.storage",
     "albert_edge.errors",
     "albert_edge.architecture.activations",
     "albert_edge.architecture.config",

@@ -269,7 +269,7 @@ def with_variants(bundle: Bundle, *pairs: tuple[str, str]) -> Bundle:
         replace(like, name=f"{precision}-{target}", precision=precision, target=target)
         for precision, target in pairs
     )
-    return Bundle(bundle.folder, replace(bundle.manifest, variants=variants))
+    return Bundle(bundle.storage, replace(bundle.manifest, variants=variants))
 
 
 ALL = [

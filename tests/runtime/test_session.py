@@ -252,20 +252,20 @@ def test_the_optimized_variant_is_preferred(bundle: Bundle) -> None:
 
 def test_the_order_in_the_manifest_does_not_matter(bundle: Bundle) -> None:
     turned = replace(bundle.manifest, variants=bundle.manifest.variants[::-1])
-    assert Session(Bundle(bundle.folder, turned)).variant.name == "model_optimized"
+    assert Session(Bundle(bundle.storage, turned)).variant.name == "model_optimized"
 
 
 def test_without_an_optimized_variant_the_portable_one_runs(bundle: Bundle) -> None:
     portable = replace(bundle.manifest, variants=bundle.manifest.variants[:1])
-    assert Session(Bundle(bundle.folder, portable)).variant.name == "model"
+    assert Session(Bundle(bundle.storage, portable)).variant.name == "model"
 
 
 def test_variants_of_other_targets_are_not_chosen(bundle: Bundle) -> None:
     portable, optimized = bundle.manifest.variants
     variants = (portable, replace(optimized, target="cuda"))
-    other = Bundle(bundle.folder, replace(bundle.manifest, variants=variants))
+    other = Bundle(bundle.storage, replace(bundle.manifest, variants=variants))
     assert Session(other).variant.name == "model"
-    only = Bundle(bundle.folder, replace(bundle.manifest, variants=variants[1:]))
+    only = Bundle(bundle.storage, replace(bundle.manifest, variants=variants[1:]))
     with pytest.raises(BundleError, match="for cpu"):
         Session(only)
 
@@ -371,7 +371,7 @@ print(session.threads, len(os.listdir("/proc/self/task")) - before)
 @pytest.mark.parametrize("threads", [1, 2, 5])
 def test_onnxruntime_starts_as_many_threads_as_asked(bundle: Bundle, threads: int) -> None:
     # The calling thread works too.
-    got = outcome(COUNT_THREADS, str(bundle.folder), str(threads))
+    got = outcome(COUNT_THREADS, str(bundle.path), str(threads))
     assert got == f"{threads} {threads - 1}"
 
 
@@ -402,7 +402,7 @@ print(seen)
 def test_telemetry_is_off_before_onnxruntime_is_imported(
     bundle: Bundle, environment: dict[str, str]
 ) -> None:
-    assert outcome(SPY, str(bundle.folder), **environment) == "['1']"
+    assert outcome(SPY, str(bundle.path), **environment) == "['1']"
 
 
 # --- processors -----------------------------------------------------------------------------
@@ -530,4 +530,4 @@ def test_a_pinned_process_has_one_processor(bundle: Bundle) -> None:
         "from albert_edge.runtime.session import Session;"
         "print(Session(sys.argv[1]).threads)"
     )
-    assert outcome(code, str(bundle.folder)) == "1"
+    assert outcome(code, str(bundle.path)) == "1"

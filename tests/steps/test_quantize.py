@@ -617,7 +617,10 @@ def test_unsigned_weights_stand_for_the_same_numbers(
     folder = bundle("token-classification")
     quantize(folder, precision=Int8(activations=scheme, layout=layout), texts=TEXTS, **ANYTHING)
     path = folder / "onnx" / "model_quantized.onnx"
-    signed, unsigned = onnx.load(path), onnx.load_from_string(with_unsigned_weights(path))
+    signed, unsigned = (
+        onnx.load(path),
+        onnx.load_from_string(with_unsigned_weights(path.read_bytes(), path)),
+    )
     onnx.checker.check_model(unsigned)
     turned = 0
     for before, after in zip(signed.graph.initializer, unsigned.graph.initializer, strict=True):
@@ -691,10 +694,10 @@ def test_what_has_no_weights_to_turn(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
     path.write_bytes(content)
     if not content:  # a message without fields is one
-        assert with_unsigned_weights(path) == b""
+        assert with_unsigned_weights(path.read_bytes(), path) == b""
         return
     with pytest.raises(BundleError, match="cannot be made unsigned") as caught:
-        with_unsigned_weights(path)
+        with_unsigned_weights(path.read_bytes(), path)
     assert caught.value.tip
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from albert_edge.bundle.bundle import Bundle
 from albert_edge.bundle.manifest import Manifest
+from albert_edge.bundle.storage import Folder
 
 EXACT: dict[str, Any] = {"rel": 0, "abs": 1e-9}
 LETTERS = ("a", "b", "c", "d")
@@ -23,7 +24,7 @@ PARTS = ("NOUN", "VERB", "ADP")
 
 def with_labels(labels: Sequence[str]) -> Bundle:
     """A bundle of which nothing but its labels is known."""
-    return Bundle(Path("bundle"), Manifest("", tuple(labels), None, "", None, (), ()))
+    return Bundle(Folder(Path("bundle")), Manifest("", tuple(labels), None, "", None, (), ()))
 
 
 def ones(subject: Any, gold: Sequence[Any], found: Sequence[Any]) -> dict[str, float]:

@@ -39,7 +39,7 @@ def choose_task(bundle: Bundle, name: str | None = None) -> str:
     task = find_task(name or manifest.task or next(first, manifest.head))
     if HEAD_OF_TASK[task] != manifest.head:
         raise UsageError(
-            f"{bundle.folder} was exported for {manifest.head}, not {task}.",
+            f"{bundle.path} was exported for {manifest.head}, not {task}.",
             tip=Message("Export the checkpoint with ", Argument("task", HEAD_OF_TASK[task]), "."),
         )
     return task

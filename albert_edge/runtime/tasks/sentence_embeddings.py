@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 import numpy as np
 import numpy.typing as npt
 
-from albert_edge.architecture.config import read_config
 from albert_edge.bundle.bundle import Bundle
 from albert_edge.bundle.sentence_layout import bundle_files
 from albert_edge.errors import InputError, UsageError
@@ -115,7 +114,7 @@ class SentenceEmbeddings(Task):
     accepts = Parameters
 
     def __init__(self, bundle: Bundle) -> None:
-        config = read_config(bundle.listed("config.json"))
+        config = bundle.read_config()
         self._positions = config.max_position_embeddings
         self._hidden_size = config.hidden_size
         self._has_pooler = config.add_pooling_layer

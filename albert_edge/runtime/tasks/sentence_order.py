@@ -43,7 +43,7 @@ class SentenceOrder(RankedTask):
         classes = len(bundle.manifest.labels)
         if classes != len(LABELS):
             raise BundleError(
-                f"The sentence-order head of {bundle.folder} has {classes} classes, not 2.",
+                f"The sentence-order head of {bundle.path} has {classes} classes, not 2.",
                 tip="Run it through albert_edge.Session, which gives sop_logits.",
             )
 

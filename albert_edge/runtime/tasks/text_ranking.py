@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, Unpack, overload
 
-from albert_edge.architecture.config import read_config
 from albert_edge.bundle.bundle import Bundle
 from albert_edge.bundle.sentence_layout import bundle_files
 from albert_edge.errors import UsageError
@@ -78,7 +77,7 @@ class TextRanking(Task):
 
     def __init__(self, bundle: Bundle) -> None:
         self.num_labels = len(bundle.manifest.labels)
-        self._positions = read_config(bundle.listed("config.json")).max_position_embeddings
+        self._positions = bundle.read_config().max_position_embeddings
         self.settings = read_ranking_settings(bundle_files(bundle, _TIP))
 
     def prepare(self, encoder: TextEncoder) -> TextEncoder:
@@ -167,7 +166,7 @@ class TextRankingPipeline(Pipeline):
             InputError: A pair is over the model's limit or not valid Unicode.
             TypeError: The query or a passage is not a string, or the passages are one string.
         """
-        folder, count = self.session.bundle.folder, len(self.session.bundle.manifest.labels)
+        folder, count = self.session.bundle.path, len(self.session.bundle.manifest.labels)
         if count != 1:
             raise UsageError(
                 f"{folder} gives {count} scores for a pair, and ranking needs one.",

@@ -83,7 +83,7 @@ class ZeroShotClassification(Task):
         self.contradiction = -1 if self.entailment == 0 else 0
         if self.entailment == -1:
             warnings.warn(
-                f"No label of {bundle.folder} starts with 'entail', so the last one, "
+                f"No label of {bundle.path} starts with 'entail', so the last one, "
                 f"{names[-1]!r}, is taken for entailment. Name the labels in config.json and "
                 "export again.",
                 stacklevel=4,  # the caller of albert_edge.pipeline

@@ -345,7 +345,7 @@ def brute_force(
     session: Session, item: dict[str, str], *, length: int, stride: int, left: bool = False
 ) -> list[dict[str, Any]]:
     """All answers of at most 15 tokens, not aligned to words, best first."""
-    tokenizer = REFERENCE.AutoTokenizer.from_pretrained(session.bundle.folder)
+    tokenizer = REFERENCE.AutoTokenizer.from_pretrained(session.bundle.path)
     texts = [item["question"], item["context"]]
     encoded = tokenizer(
         *(texts[::-1] if left else texts),

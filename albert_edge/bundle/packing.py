@@ -1,0 +1,102 @@
+"""Write a packed bundle: see `albert_edge.bundle.packed` for what it looks like.
+
+Standard library only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import struct
+import zipfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import IO
+
+from albert_edge.errors import BundleError
+
+try:
+    import fcntl
+except ImportError:  # Windows cannot lock files; users must not pack into one file at once
+    fcntl = None  # type: ignore[assignment]
+
+_ALIGNMENT = 4096  # bytes; lets any program map a member
+_HEADER_BYTES = 30  # of a member, before its name
+_ZIP64_BYTES = 20  # which a header has more for a member that may be over 2 GB
+_EXTRA = struct.Struct("<HH")  # identifier and length of an extra field
+_PADDING = 0xD935  # the identifier that Android's zipalign uses for it
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time of a zip; that of the files does not matter
+_UNIX = 3
+
+
+def write_member(archive: zipfile.ZipFile, name: str, size: int, chunks: Iterable[bytes]) -> None:
+    """Append a member to an archive: stored, aligned, and the same on every day and system.
+
+    Args:
+        archive: The archive.
+        name: The name of the member.
+        size: How many bytes it will have.
+        chunks: Its content.
+    """
+    member = zipfile.ZipInfo(name, _EPOCH)
+    member.create_system = _UNIX
+    member.external_attr = (stat.S_IFREG | 0o644) << 16
+    is_large = size > zipfile.ZIP64_LIMIT
+    assert archive.fp is not None
+    start = archive.fp.tell() + _HEADER_BYTES + len(name.encode()) + _EXTRA.size
+    padding = -(start + is_large * _ZIP64_BYTES) % _ALIGNMENT
+    member.extra = _EXTRA.pack(_PADDING, padding) + bytes(padding)
+    with archive.open(member, "w", force_zip64=is_large) as target:
+        for chunk in chunks:
+            target.write(chunk)
+
+
+@contextlib.contextmanager
+def replaced(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file for writing that takes the place of another when the block ends without an error.
+
+    It is written beside the target under a temporary name, always the same one. So a process that
+    is killed leaves at most this file, which the next one overwrites.
+
+    Raises:
+        BundleError: Another process is writing it, or the system refuses.
+    """
+    temporary = path.with_name(f".{path.name}.packing")
+    try:
+        with open(temporary, "r+b", opener=_create) as file:
+            _lock(file, temporary, path)
+            try:
+                file.truncate(0)
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+                os.replace(temporary, path)
+            except BaseException:
+                temporary.unlink(missing_ok=True)
+                raise
+    except OSError as error:
+        raise BundleError(
+            f"{path} cannot be written: {error.strerror or error}.",
+            tip="Check free space and permissions, or name a file elsewhere.",
+            where=path,
+        ) from error
+
+
+def _create(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_CREAT, 0o666)
+
+
+def _lock(file: IO[bytes], temporary: Path, path: Path) -> None:
+    """Lock the temporary file, and make sure that it was not renamed or removed meanwhile."""
+    if fcntl is None:
+        return
+    busy = BundleError(
+        f"Another process is writing {path}.", tip="Wait for it to end, then try again."
+    )
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not os.path.samestat(os.fstat(file.fileno()), temporary.stat()):
+            raise busy
+    except (BlockingIOError, FileNotFoundError):
+        raise busy from None

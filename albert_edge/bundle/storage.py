@@ -1,0 +1,168 @@
+"""Where the files of a bundle are: in a folder, or one after the other in a packed file.
+
+Standard library only, since the runtime and the exporter both import this module.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from io import BufferedReader
+from pathlib import Path, PurePosixPath
+from typing import Protocol
+
+from albert_edge.bundle.manifest import MANIFEST, FileRecord
+from albert_edge.errors import BundleError
+
+_CHUNK = 2**20  # bytes
+
+
+class Storage(Protocol):
+    """The files of a bundle, by their paths in it. Safe to use from many threads."""
+
+    @property
+    def path(self) -> Path:
+        """The folder or the packed file."""
+
+    def open(self, file: str) -> BufferedReader:
+        """Open a file. Raises OSError if there is none."""
+
+    def model(self, records: Sequence[FileRecord]) -> Path | EmbeddedModel:
+        """Return an .onnx file, the first of the records; the others are its external data.
+
+        Raises:
+            BundleError: A file cannot be read, or its sha256 differs.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A bundle whose files lie in a folder."""
+
+    path: Path
+
+    def open(self, file: str) -> BufferedReader:
+        """Open a file."""
+        return (self.path / file).open("rb")
+
+    def model(self, records: Sequence[FileRecord]) -> Path:
+        """Check an .onnx file and its external data, and return its path."""
+        for record in records:
+            check(self, record)
+        return self.path / records[0].file
+
+
+class Contents(Storage, Protocol):
+    """A storage whose files have no paths of their own."""
+
+    def view(self, file: str) -> memoryview:
+        """Map a file into memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedModel:
+    """An .onnx file inside another file, so that no path leads to it.
+
+    What is checked is what is returned: nothing is read a second time.
+
+    Attributes:
+        storage: Where it is.
+        records: Its file, and then its external data.
+    """
+
+    storage: Contents
+    records: tuple[FileRecord, ...]
+
+    @property
+    def path(self) -> Path:
+        """What errors call it."""
+        return self.storage.path / self.records[0].file
+
+    def read(self) -> bytes:
+        """Read the .onnx file, checked."""
+        return read(self.storage, self.records[0])
+
+    def view(self, name: str) -> memoryview:
+        """Map the .onnx file or its external data into memory, checked.
+
+        Args:
+            name: The name of the file, without that of its folder.
+
+        Raises:
+            BundleError: The content has another sha256.
+            ValueError: The manifest lists no such file for this model.
+        """
+        for record in self.records:
+            if PurePosixPath(record.file).name == name:
+                try:
+                    view = self.storage.view(record.file)
+                except (OSError, ValueError) as error:
+                    raise _unreadable(self.storage, record, error) from error
+                _require(self.storage, record, hashlib.sha256(view).hexdigest())
+                return view
+        raise ValueError(f"{MANIFEST} lists no {name!r} for this model")
+
+    def external_data(self) -> dict[str, memoryview]:
+        """Map all external data into memory, checked, by name."""
+        names = [PurePosixPath(record.file).name for record in self.records[1:]]
+        return {name: self.view(name) for name in names}
+
+
+def read(storage: Storage, record: FileRecord) -> bytes:
+    """Read a file and check its content.
+
+    Raises:
+        BundleError: It cannot be read, or its sha256 differs.
+    """
+    try:
+        with storage.open(record.file) as file:
+            content = file.read()
+    except OSError as error:
+        raise _unreadable(storage, record, error) from error
+    _require(storage, record, hashlib.sha256(content).hexdigest())
+    return content
+
+
+def chunks(storage: Storage, record: FileRecord) -> Iterator[bytes]:
+    """Read a file piece by piece; its content is checked when the last piece has been taken.
+
+    Raises:
+        BundleError: It cannot be read, or its sha256 differs.
+    """
+    sha256 = hashlib.sha256()
+    try:
+        with storage.open(record.file) as file:
+            while chunk := file.read(_CHUNK):
+                sha256.update(chunk)
+                yield chunk
+    except OSError as error:
+        raise _unreadable(storage, record, error) from error
+    _require(storage, record, sha256.hexdigest())
+
+
+def check(storage: Storage, record: FileRecord) -> None:
+    """Check the content of a file without keeping it in memory.
+
+    Raises:
+        BundleError: It cannot be read, or its sha256 differs.
+    """
+    for _ in chunks(storage, record):
+        pass
+
+
+def _require(storage: Storage, record: FileRecord, sha256: str) -> None:
+    if sha256 != record.sha256:
+        raise BundleError(
+            f"{storage.path / record.file} is not the file {MANIFEST} lists: its sha256 is "
+            f"{sha256[:12]}..., not {record.sha256[:12]}....",
+            tip="It was changed or damaged. Export the model again, or restore the file.",
+        )
+
+
+def _unreadable(storage: Storage, record: FileRecord, error: Exception) -> BundleError:
+    return BundleError(
+        f"{storage.path / record.file} is listed in {MANIFEST} but cannot be read: "
+        f"{getattr(error, 'strerror', None) or error}.",
+        tip="Export the model again, or restore the file.",
+    )

@@ -1,0 +1,68 @@
+"""What onnxruntime makes a session of: the path of an .onnx file, or its content.
+
+onnxruntime copies a model given as bytes while it loads it, and maps only files that it opens
+itself. A model in a packed file is therefore read once, checked, handed over and freed: what was
+checked is what is loaded, at the price of one copy of the file while it loads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from albert_edge.bundle.storage import EmbeddedModel
+from albert_edge.runtime.providers import load_onnxruntime
+from albert_edge.runtime.unsigned import with_unsigned_weights
+
+ModelFile = Path | EmbeddedModel
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSource:
+    """What onnxruntime opens.
+
+    Attributes:
+        model: A path, or the content of an .onnx file.
+        external_data: The external data of that content, by name.
+    """
+
+    model: Path | bytes
+    external_data: Mapping[str, memoryview] = field(default_factory=dict)
+
+    def make_session(self, options: Any, **arguments: Any) -> Any:
+        """Make an onnxruntime.InferenceSession.
+
+        Args:
+            options: The onnxruntime.SessionOptions, not to be used again.
+            **arguments: Further arguments of the session.
+        """
+        if data := self.external_data:  # copied before the session is made
+            options.add_external_initializers_from_files_in_memory(
+                [*data], [*data.values()], [*map(len, data.values())]
+            )
+        session = load_onnxruntime().InferenceSession(self.model, options, **arguments)
+        # It keeps the content to load it again on another provider, which nobody asks of it.
+        session._model_bytes = None
+        return session
+
+
+def read_source(model: ModelFile, *, unsigned_weights: bool) -> ModelSource:
+    """Read what onnxruntime cannot open itself, checked.
+
+    Args:
+        model: The .onnx file.
+        unsigned_weights: Whether to convert int8 weights to uint8.
+
+    Raises:
+        BundleError: The model cannot be read, or its weights cannot be converted.
+    """
+    if isinstance(model, Path):
+        if not unsigned_weights:
+            return ModelSource(model)
+        return ModelSource(with_unsigned_weights(model.read_bytes(), model))
+    content = model.read()
+    if unsigned_weights:
+        content = with_unsigned_weights(content, model.path)
+    return ModelSource(content, model.external_data())
