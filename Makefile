@@ -133,10 +133,19 @@ $(VENVS)/screen/ready:
 		apt-get install -y -qq --no-install-recommends xvfb xdotool fontconfig fonts-dejavu-core)
 	xdotool version > $@
 
-# For the whole suite: without npm, the tests that compare with transformers.js are skipped.
+# For the whole suite: without npm, the tests that run JavaScript are skipped.
 .PHONY: node
 node:
 	-$(MAKE) --no-print-directory $(VENVS)/node/ready
+	-$(MAKE) --no-print-directory $(VENVS)/npm/ready
+
+# What builds examples/browser, 210 MB, most of it WebAssembly for other browsers.
+$(VENVS)/npm/ready: examples/browser/package.json examples/browser/.npmrc
+	rm -rf $(@D)
+	mkdir -p $(@D)
+	cp $^ $(@D)
+	cd $(@D) && npm install --no-audit --no-fund --silent
+	touch $@
 
 # transformers.js, 18 MB.
 $(VENVS)/node/ready: $(wildcard tests/javascript/*) $(wildcard tests/javascript/stub/*)

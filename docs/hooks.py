@@ -115,5 +115,7 @@ def _each_link(markdown: str, change: Callable[[str], str]) -> str:
 
 
 def _listing(path: Path, text: str) -> str:
-    language = {".py": "python", ".toml": "toml", ".json": "json"}.get(path.suffix, "text")
+    languages = {".mjs": "javascript", ".ts": "typescript"}
+    languages |= {".py": "python", ".toml": "toml", ".json": "json", ".html": "html", ".css": "css"}
+    language = languages.get(path.suffix, "text")
     return f"# {path.name}\n\n````{language}\n{text.rstrip()}\n````\n"

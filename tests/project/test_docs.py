@@ -45,7 +45,10 @@ SHELLS = ("console", "bash", "sh", "shell")
 EXTRAS = re.compile(r"(?:albert-edge|\.)\[([\w,]+)\]")
 
 # Set-up commands: the environment of the tests was created with them.
-SET_UP = ("pip", "git", "cd", "source", "python -m venv", "python3 -m venv")
+SET_UP = (
+    *("pip", "git", "cd", "source", "python -m venv", "python3 -m venv"),
+    *("npm install", "python3 -m http.server"),
+)
 
 
 def repository() -> list[Path]:
@@ -298,7 +301,7 @@ def test_commands_shown_are_known(page: Path) -> None:
         command = shlex.split(line, comments=True)
         if command[0] == "make":
             assert set(command[1:]) <= set(targets), line
-        elif command[0].endswith(("python", "python3")) and command[1].endswith(".py"):
+        elif command[0].endswith(("python", "python3", "node")) and "." in command[1]:
             assert (ROOT / command[1]).exists() or (page.parent / command[1]).exists(), line
         else:
             assert line.startswith((*SET_UP, "albert-edge", ".venv/", ".ci/run")), line
