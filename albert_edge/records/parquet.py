@@ -17,8 +17,9 @@ _BATCH = 512
 class ParquetTable:
     """Reads the rows of a Parquet file.
 
-    Values are those of pyarrow's `to_pylist`, such as datetime, Decimal, bytes, list and dict.
-    Timestamps and durations in nanoseconds, for which Python has no type, are those of numpy.
+    Values are those of pyarrow's `to_pylist`: datetime, Decimal, bytes, list, dict and so on. Times
+    that are not whole microseconds, which Python does not have, are integers of nanoseconds. All
+    can be written again with the schema.
 
     Args:
         path: The file.
@@ -106,15 +107,10 @@ def _records(batch: Any) -> Iterator[Record]:
 
 
 def _values(column: Any) -> list[Any]:
-    import pyarrow.types as types
-
-    kind = column.type
-    if (types.is_timestamp(kind) or types.is_duration(kind)) and kind.unit == "ns":
-        # Of numpy's, None is NaT.
-        instants = column.to_numpy(zero_copy_only=False)
-        pairs = zip(instants, column.is_valid().to_pylist(), strict=True)
-        return [instant if is_valid else None for instant, is_valid in pairs]
-    values: list[Any] = column.to_pylist()
+    try:
+        values: list[Any] = column.to_pylist()
+    except ValueError:  # Python's times have no nanoseconds
+        values = column.cast("int64").to_pylist()
     return values
 
 

@@ -157,8 +157,11 @@ def open_reader(path: Path, fields: Fields, chosen: str | None) -> Reader:
         reader: Reader = TextReader("stdin", sys.stdin.buffer, "", kind, fields)
     else:
         reader = _open_file(path, kind, fields)
-    if reader.columns:
-        _require_columns("stdin" if path == STDIN else str(path), reader.columns, fields)
+    with contextlib.ExitStack() as on_failure:
+        on_failure.callback(reader.close)
+        if reader.columns:
+            _require_columns("stdin" if path == STDIN else str(path), reader.columns, fields)
+        on_failure.pop_all()
     return reader
 
 

@@ -26,7 +26,7 @@ class CountedFile(io.RawIOBase):
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
-        # Of stdin, which is buffered, only what has come is taken, and no more is waited for.
+        # Of a buffered file, such as stdin, what is there is taken, and no more is waited for.
         self._read = getattr(file, "readinto1", None) or cast(Any, file).readinto
         self.count = 0
 
@@ -65,10 +65,11 @@ def decompressed(file: CountedFile, suffix: str) -> tuple[Buffered, bool]:
     return io.BufferedReader(_gunzip(stored) if found == GZIP else _Zstandard(stored)), True
 
 
-def _gunzip(stored: Buffered) -> Any:
+def _gunzip(stored: Buffered) -> CountedFile:
     from gzip import GzipFile  # for compressed files only
 
-    return GzipFile(fileobj=stored)
+    # Of a torn file, what precedes the tear is read: GzipFile itself would read on before.
+    return CountedFile(cast(BinaryIO, GzipFile(fileobj=stored)))
 
 
 class _Zstandard(io.RawIOBase):
