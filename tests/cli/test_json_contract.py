@@ -26,7 +26,7 @@ ADDED: tuple[tuple[str, str], ...] = (
     ("optimize|quantize", "variant.inputs"),
     ("quantize", "error"),
     ("optimize|quantize", "variant.weights"),
-    ("inspect", "variants.*.weights"),
+    (r"inspect \w+$", "variants.*.weights"),
     ("export|inspect", "task"),
     ("inspect", "unknown_fields"),
     ("export", "base"),
