@@ -10,11 +10,13 @@ from typing import Any, TextIO
 from albert_edge.errors import RecordError
 from albert_edge.evaluation.texts import read_tables
 from albert_edge.records.fields import Fields
+from albert_edge.records.formats import split_suffix
 from albert_edge.records.paths import cannot_open
 
 # Where a sentence is, for messages, its words, and a label for each.
 Sentence = tuple[str, list[str], list[Any]]
 
+_RECORDS = (".jsonl", ".parquet")
 # What data sets call the labels of the words.
 _LABELS = ("labels", "tags", "ner_tags")
 _BLANK = " \t\r\n"
@@ -22,7 +24,9 @@ _SPACES = re.compile("[ \t]+")
 
 
 def read_sentences(path: Path) -> Iterator[Sentence]:
-    """Read the sentences of a file: .jsonl with "tokens" and "labels" each, or else CoNLL.
+    """Read the sentences of a file: records with "tokens" and "labels" each, or else CoNLL.
+
+    Records are .jsonl and .parquet.
 
     A line of CoNLL has columns separated by tabs or, in a file without tabs, by spaces: first the
     word, last its label. Blank lines separate sentences. -DOCSTART- lines are skipped, and so are
@@ -32,11 +36,11 @@ def read_sentences(path: Path) -> Iterator[Sentence]:
         UsageError: The file cannot be opened.
         RecordError: A line or record is invalid; the message says which.
     """
-    return _records(path) if path.suffix.lower() == ".jsonl" else _conll(path)
+    return _records(path) if split_suffix(path)[0] in _RECORDS else _conll(path)
 
 
 def _records(path: Path) -> Iterator[Sentence]:
-    for number, record in read_tables(path, Fields((), ("tokens",)), (".jsonl",)):
+    for number, record in read_tables(path, Fields((), ("tokens",)), _RECORDS):
         place = f"{path}: record {number}"
         labels = next((record[name] for name in _LABELS if name in record), None)
         words = record["tokens"]

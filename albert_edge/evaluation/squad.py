@@ -26,6 +26,7 @@ _error = partial(
     tip='SQuAD\'s .json has {"data": [{"paragraphs": [{"context": ..., "qas": [...]}]}]}, '
     "and .jsonl a question per line.",
 )
+_SUFFIXES = (".json", ".jsonl", ".parquet")
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 
@@ -70,8 +71,8 @@ def read_questions(path: Path) -> Iterator[Question]:
     """Read the questions of a file.
 
     Args:
-        path: .json as SQuAD 1.1 and 2.0 have it; or .jsonl with "question", "context" and "answers"
-            a line: a list of texts, or {"text": [...]} as the datasets library has it.
+        path: .json as SQuAD 1.1 and 2.0 have it; or .jsonl or .parquet with
+            "question", "context" and "answers" in a record: a list of texts, or {"text": [...]} as the datasets library has it.
 
     Raises:
         UsageError: The file cannot be opened or has another suffix.
@@ -83,7 +84,7 @@ def read_questions(path: Path) -> Iterator[Question]:
                 for entry in paragraph.objects("qas"):
                     yield _question(entry, paragraph)
         return
-    for number, values in read_tables(path, QuestionAnswering.fields, (".json", ".jsonl")):
+    for number, values in read_tables(path, QuestionAnswering.fields, _SUFFIXES):
         record = JsonObject(values, f"{path}: record {number}", _error)
         yield _question(record, record)
 

@@ -10,12 +10,14 @@ from typing import Any, ClassVar
 from albert_edge.errors import RecordError, UsageError
 from albert_edge.evaluation.scorer import Scorer
 from albert_edge.records.fields import Fields, Record
+from albert_edge.records.formats import split_suffix
 from albert_edge.records.inputs import read_records
 from albert_edge.records.labels import find_label
 from albert_edge.runtime.tasks.text_classification import TextClassification
 from albert_edge.runtime.text import TextEncoder
 
 _FIELDS = TextClassification.fields
+_TABLES = (".jsonl", ".csv", ".tsv", ".parquet")
 # Labels of a model that an error lists.
 _MOST = 100
 
@@ -36,7 +38,7 @@ class TextScorer(Scorer):
 
 
 def read_tables(
-    path: Path, fields: Fields, suffixes: Sequence[str] = (".jsonl", ".csv", ".tsv")
+    path: Path, fields: Fields, suffixes: Sequence[str] = _TABLES
 ) -> Iterator[tuple[int, Record]]:
     """Read the records of a file with their numbers, counted from 1.
 
@@ -44,7 +46,7 @@ def read_tables(
         UsageError: The file cannot be opened or has another suffix.
         RecordError: A record cannot be read or lacks a field; the message says which.
     """
-    if path.suffix.lower() not in suffixes:
+    if split_suffix(path)[0] not in suffixes:
         raise UsageError(
             f"{path}: unsupported file format for this task.",
             tip=f"Give {' or '.join(suffixes)}, with a record such as {fields.example}",

@@ -45,9 +45,14 @@ class Fields:
         return json.dumps({**texts, **{self.column(name): ["...", "..."] for name in self.lists}})
 
     @property
-    def required_columns(self) -> set[str]:
+    def plain(self) -> bool:
+        """Whether an item is a single text, in a column that was not chosen."""
+        return self.bare and not self.columns
+
+    @property
+    def required_columns(self) -> tuple[str, ...]:
         """The columns that every record has."""
-        return {self.column(name) for name in self.needed} | {*self.columns.values()}
+        return tuple(dict.fromkeys([*map(self.column, self.needed), *self.columns.values()]))
 
     def column(self, name: str) -> str:
         """Return the column that holds a field."""

@@ -41,25 +41,21 @@ def format_of_name(path: Path, fields: Fields, chosen: str | None) -> Format | N
     suffix = split_suffix(path)[0].removeprefix(".") if chosen is None else chosen
     kind = next((name for name in FORMATS if name == suffix), None)
     if kind is not None:
-        require_room(f".{kind}", kind, fields)
+        require_room(kind, fields)
     return kind
 
 
-def require_room(name: str, kind: Format, fields: Fields) -> None:
+def require_room(kind: Format, fields: Fields) -> None:
     """Check that a format can hold the fields.
 
     Raises:
         UsageError: It cannot.
     """
-    fitting = [".jsonl", ".parquet"] if fields.lists else [".jsonl", ".csv", ".tsv", ".parquet"]
-    is_plain = fields.bare and not fields.columns and not fields.lists
-    if f".{kind}" not in fitting and not (kind == "txt" and is_plain):
-        what = " and ".join([*fields.needed, *fields.optional * bool(fields.columns)])
+    fitting = ["jsonl", "parquet"] if fields.lists else ["jsonl", "csv", "tsv", "parquet"]
+    if kind not in fitting and not (kind == "txt" and fields.plain):
         raise UsageError(
-            f"A {name} file cannot hold {what}."
-            if not fields.bare
-            else f"A {name} file has no columns to choose from.",
-            tip=f"Give {' or '.join(fitting)} with these fields, such as {fields.example}",
+            f"A .{kind} file cannot hold {' and '.join(fields.required_columns)}.",
+            tip=f"Give .{' or .'.join(fitting)} with these fields, such as {fields.example}",
         )
 
 
@@ -87,8 +83,8 @@ def format_of_content(name: str, first: bytes, fields: Fields) -> Format:
     for kind, delimiters in _DELIMITERS.items():
         for delimiter in delimiters:
             cells = next(csv.reader([line], delimiter=delimiter), [])
-            if fields.required_columns <= {*cells}:
-                if fields.bare and not fields.columns:
+            if {*fields.required_columns} <= {*cells}:
+                if fields.plain:
                     raise _ambiguous(
                         name, f"has the first line {line[:60]!r}, a header or a text", kind, "txt"
                     )
@@ -97,11 +93,11 @@ def format_of_content(name: str, first: bytes, fields: Fields) -> Format:
         return "jsonl"
     if not line:
         raise _ambiguous(name, "begins with a blank line", "txt", "jsonl", "csv")
-    if fields.bare and not fields.columns:
+    if fields.plain:
         return "txt"
     raise UsageError(
         f"{name} begins with neither an object nor a header with the columns "
-        f"{' and '.join(sorted(fields.required_columns))}.",
+        f"{' and '.join(fields.required_columns)}.",
         tip=f"Give records such as {fields.example}",
     )
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from albert_edge.records.fields import Record
-from albert_edge.records.lines import NOT_UTF8, Lines
+from albert_edge.records.lines import Lines, decoded
 from albert_edge.records.rows import Unreadable
 
 
@@ -17,14 +17,11 @@ def read_json_lines(lines: Lines) -> Iterator[Record | Unreadable]:
     Raises:
         Damaged: Nothing more can be read.
     """
-    for line in lines:
-        try:
-            text = line.decode()
-        except UnicodeDecodeError:
-            yield NOT_UTF8
-            continue
-        if text.strip():
-            yield parse_json(text)
+    for line in decoded(lines):
+        if isinstance(line, Unreadable):
+            yield line
+        elif line.strip():
+            yield parse_json(line)
 
 
 def parse_json(text: str) -> Any | Unreadable:

@@ -80,6 +80,19 @@ class Lines:
                 yield line if len(line) <= LONGEST else _bounded(line, self.number)
 
 
+def decoded(lines: Lines) -> Iterator[str | Unreadable]:
+    """Yield the lines that are left as texts, with their ends.
+
+    Raises:
+        Damaged: Nothing more can be read.
+    """
+    for line in lines:
+        try:
+            yield line.decode()
+        except UnicodeDecodeError:
+            yield NOT_UTF8
+
+
 def _bounded(line: bytes, number: int) -> bytes:
     if len(line) > LONGEST:
         raise Damaged(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from albert_edge.records.fields import Record
-from albert_edge.records.lines import NOT_UTF8, NUL, Lines
+from albert_edge.records.lines import NUL, Lines, decoded
 from albert_edge.records.rows import Unreadable
 
 
@@ -15,10 +15,8 @@ def read_plain(lines: Lines) -> Iterator[Record | Unreadable]:
     Raises:
         Damaged: Nothing more can be read.
     """
-    for line in lines:
-        try:
-            text = line.decode()
-        except UnicodeDecodeError:
-            yield NOT_UTF8
-            continue
-        yield NUL if "\0" in text else {"text": text.rstrip("\r\n")}
+    for line in decoded(lines):
+        if isinstance(line, Unreadable):
+            yield line
+        else:
+            yield NUL if "\0" in line else {"text": line.rstrip("\r\n")}

@@ -79,7 +79,7 @@ class TextReader:
         self._file = file
         self._lines = Lines(CountedFile(file), suffix)
         kind = kind or format_of_content(name, self._lines.first, fields)
-        require_room(f".{kind}", kind, fields)
+        require_room(kind, fields)
         self.columns: tuple[str, ...] | None = None
         self._entries: Entries
         match kind:
@@ -126,13 +126,14 @@ class GivenReader:
         return 0
 
     def __iter__(self) -> Iterator[Record | Unreadable]:
+        column = self._fields.column("text")
         for text in self._texts:
             try:
                 text.encode()
             except UnicodeEncodeError:  # how Python reads bytes that the terminal's encoding lacks
                 yield NOT_UTF8
                 continue
-            yield {"text": text} if self._fields.bare else parse_json(text)
+            yield {column: text} if self._fields.bare else parse_json(text)
 
     def close(self) -> None:
         pass
@@ -196,7 +197,7 @@ def _require_columns(name: str, columns: Sequence[str], fields: Fields) -> None:
     Raises:
         RecordError: It does not.
     """
-    for missing in sorted(fields.required_columns - {*columns}):
+    for missing in (name for name in fields.required_columns if name not in columns):
         near = nearest_word(missing, columns)
         raise RecordError(
             f'{name} has no column "{missing}"; it has: {", ".join(columns)}.'

@@ -156,7 +156,7 @@ def _delimiter(lines: Lines, fields: Fields) -> str:
     first = lines.first.decode(errors="replace")
     if _is_separator_line(lines.first):
         return first[4]
-    needed = fields.required_columns
+    needed = {*fields.required_columns}
 
     def columns(delimiter: str) -> tuple[int, int]:
         header = next(csv.reader([first], delimiter=delimiter), [])

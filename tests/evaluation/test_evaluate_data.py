@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -138,6 +141,25 @@ def test_every_form_of_answers(reader: Path, tmp_path: Path) -> None:
     reports = [evaluate(reader, file) for file in files]
     assert summary(reports[0]) == summary(reports[1])
     assert {"has_answer_f1", "no_answer_exact"} < set(reports[0].precisions[0].metrics)
+
+
+def test_records_in_parquet_and_compressed(
+    shipped: Path, tagger: Path, reader: Path, tmp_path: Path
+) -> None:
+    """As the datasets library stores GLUE, CoNLL and SQuAD."""
+    answers = {"text": ["Denver Broncos"], "answer_start": [4]}
+    cases: list[tuple[Path, list[dict[str, Any]]]] = [
+        (shipped, [{"text": "Hi", "label": 0, "idx": 1}, {"text": "Hallo", "label": 1, "idx": 2}]),
+        (tagger, [{"id": "0", "tokens": SENTENCES[0][0], "ner_tags": [0, 1, 2]}]),
+        (reader, [{"question": "Who won?", "context": CONTEXT, "answers": answers}]),
+    ]
+    for bundle, records in cases:
+        lines = jsonl(tmp_path / "a.jsonl", *records)
+        wanted = summary(evaluate(bundle, lines))
+        pq.write_table(pa.Table.from_pylist(records), tmp_path / "a.parquet")
+        assert summary(evaluate(bundle, tmp_path / "a.parquet")) == wanted
+        (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(lines.read_bytes()))
+        assert summary(evaluate(bundle, tmp_path / "a.jsonl.gz")) == wanted
 
 
 # --- what is refused ------------------------------------------------------------------------

@@ -11,7 +11,8 @@ ELSEWHERE = {
     "cli/predict.py": "the value of an option, which may be plain text",
     "json_fields.py": "the reader",
     "machine/probe.py": "the answer of its own subprocess",
-    "records.py": "a record per line, checked by its own fields and named by its number",
+    "records/formats.py": "the first line of an input, which may be in any format",
+    "records/json_lines.py": "a record per line, checked by its own fields and named by its number",
     "runtime/tasks/sentence_settings.py": "the state of an object of tokenizers",
 }
 

@@ -235,7 +235,7 @@ def test_a_format_that_is_not_clear(
 
 def test_a_first_line_without_the_fields(monkeypatch: pytest.MonkeyPatch) -> None:
     pipe(monkeypatch, b"Guten Tag\n")
-    with pytest.raises(UsageError, match=r"nor a header with .*context and question"):
+    with pytest.raises(UsageError, match=r"nor a header with .*question and context"):
         read("-", fields=QUESTIONS)
 
 
