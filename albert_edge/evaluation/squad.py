@@ -72,7 +72,8 @@ def read_questions(path: Path) -> Iterator[Question]:
 
     Args:
         path: .json as SQuAD 1.1 and 2.0 have it; or .jsonl or .parquet with
-            "question", "context" and "answers" in a record: a list of texts, or {"text": [...]} as the datasets library has it.
+            "question", "context" and "answers" in a record: a list of texts, or {"text": [...]} as
+            the datasets library has it.
 
     Raises:
         UsageError: The file cannot be opened or has another suffix.
