@@ -55,7 +55,12 @@ class Bundle:
         """The folder or the packed file."""
         return self.storage.path
 
-    def folder(self, purpose: str) -> Path:
+    @property
+    def is_packed(self) -> bool:
+        """Whether it is one file, which never changes."""
+        return not isinstance(self.storage, Folder)
+
+    def require_folder(self, purpose: str) -> Path:
         """Return the folder of a bundle that is to be changed.
 
         Args:
@@ -64,7 +69,7 @@ class Bundle:
         Raises:
             UsageError: It is a packed file.
         """
-        if isinstance(self.storage, Folder):
+        if not self.is_packed:
             return self.path
         raise UsageError(
             f"{purpose} changes a bundle, and {self.path} is a packed file, which never changes.",

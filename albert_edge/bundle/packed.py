@@ -44,7 +44,7 @@ _PACK = Call("pack", "BUNDLE", out="FILE")
 # What zipfile raises where a zip is damaged.
 _DAMAGED = (
     *(zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, RuntimeError),
-    *(ValueError, OverflowError, EOFError, IndexError, struct.error),
+    *(OSError, ValueError, OverflowError, EOFError, IndexError, MemoryError, struct.error),
 )
 
 

@@ -13,6 +13,8 @@ from albert_edge.runtime.device import Device
 
 _ELSEWHERE = ("fp16", "fp32")  # other devices have no kernels for integers
 
+_PACK = Call("pack", "BUNDLE", out="FILE")
+
 
 @dataclass(frozen=True)
 class Fp16:
@@ -39,7 +41,9 @@ def choose_variant(bundle: Bundle, device: Device, precision: str) -> Variant:
             return max(candidates, key=lambda variant: variant.target == device.provider.target)
     offers = sorted({variant.precision for variant in bundle.manifest.variants})
     known = Message(f"It has: {', '.join(offers) or 'none'}.")
-    if precision in ("fp16", *ON_CPU):
+    if bundle.is_packed:
+        known = Message(known, " Pack more variants of the bundle: ", _PACK)
+    elif precision in ("fp16", *ON_CPU):
         portable = precision == "fp16" and device.provider.target != "cuda"
         wanted = Fp16(target="portable") if portable else precision
         call = Call("quantize", bundle.path, precision=wanted)

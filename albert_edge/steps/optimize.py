@@ -83,7 +83,7 @@ def optimize(
         QualityError: The answers differ by more than float32 rounding; nothing was written.
         AlbertEdgeError: See `albert_edge.errors`; nothing was written then either.
     """
-    folder = open_bundle(bundle).folder("Optimizing")
+    folder = open_bundle(bundle).require_folder("Optimizing")
     require_onnx("Optimizing")
     from albert_edge.graph.build import author
     from albert_edge.graph.writer import write_model

@@ -16,7 +16,7 @@ from albert_edge.bundle.bundle import Bundle, open_bundle
 from albert_edge.bundle.change import change, refuse_to_overwrite
 from albert_edge.bundle.manifest import MANIFEST, FileRecord, Manifest, parse_manifest
 from albert_edge.bundle.packing import replaced, write_member
-from albert_edge.bundle.storage import Folder, Storage, chunks
+from albert_edge.bundle.storage import Storage, chunks
 from albert_edge.errors import Argument, Message, UsageError
 from albert_edge.progress import Progress, progress_bar
 
@@ -128,7 +128,7 @@ def unpack(
         UsageError: The folder is not empty, or the bundle is a folder already.
     """
     opened = open_bundle(file)
-    if isinstance(opened.storage, Folder):
+    if not opened.is_packed:
         raise UsageError(f"{opened.path} is a folder already.", tip="Copy it.", where=opened.path)
     folder = Path(out)
     refuse_to_overwrite(folder, force=force)

@@ -122,7 +122,7 @@ def quantize(
         precision = compression(precision or default_precision(*limits.values()))
     budget = _budget(limits, data)
     require_onnx("Quantizing")
-    folder = open_bundle(bundle).folder("Quantizing")
+    folder = open_bundle(bundle).require_folder("Quantizing")
     with change(folder) as pending, progress_bar(progress) as step:
         opened = open_bundle(folder)  # read again, now that no other process can change it
         config = opened.read_config()

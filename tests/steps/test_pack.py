@@ -7,6 +7,7 @@ import importlib.resources
 import json
 import os
 import shutil
+import subprocess
 import sys
 import zipfile
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 from support.command_line import Cli, assert_error
 from support.kept_bundles import TEXTS
 from support.paths import DATA, ROOT
@@ -79,6 +81,9 @@ def test_a_program_may_ship_one_variant(packed: Path, tmp_path: Path) -> None:
         assert zipfile.ZipFile(small.file).namelist()[-1] == "onnx/model_int8.onnx"
         answers = albert_edge.pipeline(model=small.file, device="cpu")(list(TEXTS))
         assert answers == albert_edge.pipeline(model=KEPT, precision="int8")(list(TEXTS))
+    with pytest.raises(BundleError, match="small has no fp32 variant for cpu") as caught:
+        albert_edge.Session(small.file, precision="fp32", device="cpu")
+    assert caught.value.tip.startswith("It has: int8. Pack more variants")
     with pytest.raises(BundleError, match="has no variant 'model_int4'"):
         albert_edge.pack(KEPT, tmp_path / "none", variants=["model_int4"])
     assert not (tmp_path / "none").exists()
@@ -454,3 +459,57 @@ def test_commands(cli: Cli, packed: Path, tmp_path: Path, monkeypatch: pytest.Mo
     report = json.loads(cli("unpack", "m.albert", "out", "--force", "--json").out)
     assert report == {"schema_version": 1, "file": "m.albert", "bundle": "out", "files": len(FILES)}
     assert_error(cli("pack", KEPT, "-o", "no/m.albert"), 2, "--output: no/m.albert cannot")
+
+
+# --- memory ---------------------------------------------------------------------------------
+
+GROWTH = """
+import gc, sys
+import numpy, onnxruntime
+import albert_edge.bundle.packed
+from albert_edge import Session
+from albert_edge.benchmark.memory import forget_peak, read_memory
+
+Session(sys.argv[1], variant="model", device="cpu", threads=1)  # what every first load takes
+gc.collect()
+forget_peak()
+before, _ = read_memory()
+session = Session(sys.argv[2], variant="model", device="cpu", threads=1)
+gc.collect()
+loaded, peak = read_memory()
+print(loaded - before, peak - before)
+"""
+
+
+def large_bundle(folder: Path) -> Path:
+    """The model that ships with a vocabulary of 100,000, which makes it 27 MB."""
+    checkpoint = folder / "checkpoint"
+    checkpoint.mkdir(parents=True)
+    config = json.loads((SHIPPED / "config.json").read_text())
+    (checkpoint / "config.json").write_text(json.dumps({**config, "vocab_size": 100_000}))
+    tensors = load_file(SHIPPED / "model.safetensors")
+    name = "albert.embeddings.word_embeddings.weight"
+    tensors[name] = np.resize(tensors[name], (100_000, config["embedding_size"]))
+    save_file(tensors, checkpoint / "model.safetensors")
+    return albert_edge.export(checkpoint, folder / "bundle").bundle
+
+
+def grown(bundle: Path) -> tuple[float, float]:
+    """What a process grows by while it loads a bundle, in MB: afterwards, and at the most."""
+    command = [sys.executable, "-c", GROWTH, str(KEPT), str(bundle)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    loaded, peak = map(float, done.stdout.split())
+    return loaded, peak
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_loading_takes_one_copy_more_and_gives_it_back(tmp_path: Path) -> None:
+    bundle = large_bundle(tmp_path)
+    size = (bundle / "onnx/model.onnx").stat().st_size / 1e6
+    albert_edge.pack(bundle, tmp_path / "packed")
+    loaded, peak = grown(bundle)
+    loaded_packed, peak_packed = grown(tmp_path / "packed")
+    assert size > 20
+    assert loaded > 0.8 * size  # else nothing was measured
+    assert loaded_packed - loaded < 0.1 * size
+    assert peak_packed - peak < 1.1 * size
