@@ -26,6 +26,7 @@ import albert_edge
 from albert_edge.benchmark.roofline import with_roofline
 from albert_edge.bundle.bundle import open_bundle
 from albert_edge.bundle.manifest import MANIFEST
+from albert_edge.compress.options import Int8
 from albert_edge.errors import AlbertEdgeError, BundleError, UsageError
 from albert_edge.evaluation import evaluate
 from albert_edge.graph import writer
@@ -89,7 +90,9 @@ def test_a_program_may_ship_one_variant(packed: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "none").exists()
 
 
-@pytest.mark.parametrize("precision", ["int8", "int4", "int8-block", "fp16"])
+@pytest.mark.parametrize(
+    "precision", ["int8", Int8(weights="unsigned"), "int4", "int8-block", "fp16"], ids=str
+)
 def test_the_weights_of_one_variant_are_counted(tmp_path: Path, precision: Any) -> None:
     bundle = Path(shutil.copytree(KEPT, tmp_path / "bundle"))
     texts = list(TEXTS)
