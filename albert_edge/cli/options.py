@@ -230,62 +230,6 @@ class QualityGate:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Question:
-    """What `predict` asks of each text."""
-
-    task: Task = None
-    top_k: Annotated[
-        int | None, typer.Option(help="How many labels per text (default: only the best).")
-    ] = None
-    truncate: Annotated[
-        bool, typer.Option("--truncate", help="Cut texts over the model's limit.")
-    ] = False
-    parameter: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME=VALUE",
-            help="A parameter of the task's pipeline; JSON or text. Repeatable.",
-        ),
-    ] = None
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Files:
-    """Where `predict` reads texts and writes answers."""
-
-    input_file: Annotated[
-        Path | None,
-        typer.Option(
-            "--input",
-            metavar="FILE",
-            help=".txt (one text per line), .jsonl, .csv, .tsv; - is stdin.",
-        ),
-    ] = None
-    output_file: Annotated[
-        Path | None,
-        typer.Option("--output", metavar="FILE", help="Write answers to .jsonl, .csv or .tsv."),
-    ] = None
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Engine:
-    """What `predict` runs the model with."""
-
-    device: Device = "auto"
-    provider_option: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME=VALUE", help="An option of the execution provider. Repeatable."),
-    ] = None
-    precision: Annotated[
-        str, typer.Option(help="auto, or a precision the bundle has: fp32, int8, ...")
-    ] = "auto"
-    threads: Threads = None
-    workers: Annotated[
-        int | None, typer.Option(help="Texts answered at once (default: one per thread).")
-    ] = None
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
 class Measurement:
     """What `bench` measures."""
 
@@ -311,18 +255,6 @@ class Measurement:
         bool,
         typer.Option("--roofline", help="Also measure the limits of this machine's arithmetic."),
     ] = False
-
-
-Texts = Annotated[
-    list[str] | None,
-    typer.Argument(
-        metavar="[TEXT]...",
-        help="Texts; JSON objects where a task needs several fields, such as question and context.",
-    ),
-]
-Verbose = Annotated[
-    bool, typer.Option("--verbose", help="Report the device and variant that answer.")
-]
 
 
 def names(text: str | None) -> list[str]:

@@ -1,45 +1,35 @@
-"""`albert-edge predict`: answer texts from arguments or a file, one after the other."""
+"""`albert-edge predict`: answer texts from arguments or files, to stdout or into a file."""
 
 from __future__ import annotations
 
 import contextlib
 import json
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from albert_edge.cli.grouping import grouped
-from albert_edge.cli.options import (
-    BundleFolder,
-    Engine,
-    Files,
-    Json,
-    Question,
-    Texts,
-    Verbose,
+from albert_edge.cli.options import BundleFolder, Json
+from albert_edge.cli.predict_options import Engine, Files, Question, Texts, Verbose
+from albert_edge.cli.predict_outputs import (
+    Work,
+    print_all,
+    report_complete,
+    stream_into,
+    write_file,
 )
-from albert_edge.cli.print_answers import open_answers
-from albert_edge.cli.printing import note, print_json
-from albert_edge.errors import Argument, Call, InputError, Message, RecordError, UsageError
-from albert_edge.progress import progress_bar
-from albert_edge.records.fields import Fields, Record
-from albert_edge.records.inputs import given_inputs, open_inputs, valid_records
+from albert_edge.cli.printing import note
+from albert_edge.errors import Argument, Call, Message, UsageError
+from albert_edge.labelling.folder import Existing, is_complete, resolve_target
+from albert_edge.labelling.formats.choose import LINES, output_suffix
+from albert_edge.records.fields import Fields
+from albert_edge.records.inputs import Inputs, given_inputs, open_inputs
+from albert_edge.records.paths import cannot_open
 
 if TYPE_CHECKING:
     from albert_edge.bundle.bundle import Bundle
     from albert_edge.runtime.pipeline import Pipeline
-
-
-@dataclass(frozen=True, slots=True)
-class PredictReport:
-    """Where the answers are, how many, and which device and variant gave them."""
-
-    output: Path
-    predictions: int
-    device: str
-    variant: str
 
 
 @grouped
@@ -56,90 +46,126 @@ def predict(
     from albert_edge.bundle.bundle import open_bundle
     from albert_edge.runtime.tasks import choose_task, pipeline_class
 
-    _require_one_source(texts, files)
+    _require_sources(texts, files)
+    target, existing = _target(files), _existing(files)
     parameters = _read_parameters(question)
     opened = open_bundle(bundle)
     task = choose_task(opened, question.task)
     pipeline = pipeline_class(task)
     pipeline.require_known(parameters)
-    fields = pipeline.kind.fields
+    if target and is_complete(target, existing):
+        report_complete(target, as_json=as_json)
+        return
     with contextlib.ExitStack() as stack:
-        if files.input_file is None:
-            inputs = given_inputs(texts or [], fields)
-        else:
-            inputs = stack.enter_context(open_inputs([files.input_file], fields))
-        records = valid_records(inputs.rows())
+        inputs = stack.enter_context(_open(texts, files, pipeline.kind.fields))
+        _require_other_file(inputs, target)
         model = stack.enter_context(_load(task, opened, parameters, engine))
-        about = _about(model, verbose)
-        write = stack.enter_context(
-            open_answers(files.output_file, as_json=as_json, about=about, shown=fields.texts)
-        )
-        progress = stack.enter_context(progress_bar(not as_json))
-        count = 0
-        with _numbered(files.input_file, lambda: count + 1):
-            for record, answer in _answers(model, records, fields, files.input_file):
-                write(record, answer)
-                count += 1
-                progress("texts", count, None)
-    if as_json and files.output_file:
-        print_json(PredictReport(files.output_file, count, **about))
+        if verbose:
+            reason = model.session.device.note or "as asked"
+            note(f"{model.device} ({reason}), {model.session.variant.name}")
+        work = _work(model, inputs, files, parameters)
+        if files.output_file is None:
+            print_all(work, as_json=as_json)
+        elif target is None:
+            suffix = _stream_suffix(files.output_file, as_json=as_json)
+            sink = stack.enter_context(_open_stream(files.output_file))
+            stream_into(work, sink, suffix, as_json=as_json)
+        else:
+            write_file(work, target, existing, as_json=as_json)
 
 
-def _about(model: Pipeline, verbose: bool) -> dict[str, str]:
-    """Name the device and variant that answer; also print them if `verbose`."""
-    about = {"device": model.device, "variant": model.session.variant.name}
-    if verbose:
-        note(f"{model.device} ({model.session.device.note or 'as asked'}), {about['variant']}")
-    return about
-
-
-@contextlib.contextmanager
-def _numbered(source: Path | None, number: Callable[[], int]) -> Iterator[None]:
-    """Add the item's number to its errors; a `RecordError` has it already."""
-    try:
-        yield
-    except RecordError:
-        raise
-    except (InputError, TypeError) as error:
-        place = f"{source}: record" if source else "Text"
-        fault = (
-            error
-            if isinstance(error, InputError)
-            else InputError(str(error), tip="Correct it, or take it out.")
-        )
-        raise fault.at(f"{place} {number()}: ") from error
-
-
-def _answers(
-    model: Pipeline, records: Iterator[Record], fields: Fields, source: Path | None
-) -> Iterator[tuple[Record, Any]]:
-    """Yield each record with its answer."""
-    waiting: deque[Record] = deque()
-
-    def items() -> Iterator[Any]:
-        for record in records:
-            waiting.append(record)
-            yield fields.item(record)
-
-    # The writer of a pipe may wait for an answer before sending the next text.
-    at_once = source is not None and not source.is_file()
-    answers = map(model.answer, items()) if at_once else model.stream(items())
-    for answer in answers:
-        yield waiting.popleft(), answer
-
-
-def _require_one_source(texts: list[str] | None, files: Files) -> None:
-    source, target = files.input_file, files.output_file
-    if bool(texts) == (source is not None):
+def _require_sources(texts: list[str] | None, files: Files) -> None:
+    if bool(texts) == bool(files.input_file):
         raise UsageError(
             Message("predict takes either texts or ", Argument("input"), "."),
             tip=Message(Call("predict", "BUNDLE", "a text"), ", or ", Argument("input", "FILE")),
         )
-    if source and target and source.exists() and target.exists() and source.samefile(target):
+
+
+def _require_other_file(inputs: Inputs, target: Path | None) -> None:
+    """Check that no input would be replaced by the output."""
+    sources = [Path(name).resolve() for name in inputs.names]
+    if target is not None and target.resolve() in sources:
         raise UsageError(
             f"{target} is also the input.",
             tip=Message("Name another file with ", Argument("output"), "."),
         )
+
+
+def _existing(files: Files) -> Existing:
+    """Read what to do with an output that exists: --force, --resume."""
+    if files.force and files.resume:
+        raise UsageError(
+            Message(Argument("force"), " and ", Argument("resume"), " exclude each other."),
+            tip="Leave out one of them.",
+        )
+    if files.output_file is None and (files.force or files.resume):
+        option = Argument("force" if files.force else "resume")
+        raise UsageError(
+            Message(option, " is about a file of answers."),
+            tip=Message("Name it with ", Argument("output", "FILE"), "."),
+        )
+    return "replace" if files.force else "resume" if files.resume else "refuse"
+
+
+def _target(files: Files) -> Path | None:
+    """Return the file that answers are written to; None if they go to stdout or into a stream."""
+    if files.output_file is None or files.output_file == "-":
+        return None
+    output_suffix(Path(files.output_file))  # an unknown format is refused before anything else
+    target = resolve_target(Path(files.output_file))
+    return target if target.is_file() or not target.exists() else None
+
+
+def _open(
+    texts: list[str] | None, files: Files, fields: Fields
+) -> contextlib.AbstractContextManager[Inputs]:
+    chosen = fields.chosen(files.column, files.pair_column)
+    if files.input_file is None:
+        return contextlib.nullcontext(given_inputs(texts or [], chosen))
+    return open_inputs(files.input_file, chosen, input_format=files.input_format)
+
+
+def _work(model: Pipeline, inputs: Inputs, files: Files, parameters: Mapping[str, Any]) -> Work:
+    from albert_edge.labelling.label_file import LabelOptions, make_labeller
+
+    paths = files.input_file or []
+    options = LabelOptions(
+        files.prefix,
+        keep_errors=files.on_error == "record",
+        parameters=parameters,
+    )
+    # The writer of a pipe may wait for an answer before sending the next text.
+    at_once = any(path == "-" or Path(path).is_fifo() for path in paths)
+    return Work(model, inputs, make_labeller(model, inputs, options, at_once=at_once), options)
+
+
+def _stream_suffix(path: str, *, as_json: bool) -> str:
+    """Return the format of a stream, whose rows are written as they come."""
+    if path == "-" and as_json:
+        raise UsageError(
+            Message(Argument("json"), " and ", Argument("output", "-"), " both write to stdout."),
+            tip="Leave out one of them.",
+        )
+    suffix = ".jsonl" if path == "-" else output_suffix(Path(path))
+    if suffix not in LINES:
+        raise UsageError(
+            f"{path} is not a regular file, which {suffix} needs.", tip=f"Use {', '.join(LINES)}."
+        )
+    return suffix
+
+
+@contextlib.contextmanager
+def _open_stream(path: str) -> Iterator[BinaryIO]:
+    if path == "-":
+        yield sys.stdout.buffer
+        return
+    with contextlib.ExitStack() as stack:
+        try:
+            file = stack.enter_context(open(path, "wb", buffering=0))
+        except OSError as error:
+            raise cannot_open(Path(path), error) from error
+        yield file
 
 
 def _read_parameters(question: Question) -> dict[str, Any]:

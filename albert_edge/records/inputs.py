@@ -122,7 +122,8 @@ class Inputs:
                             continue
                         error = self._error(each, number, entry)
                         record = None if error else entry
-                        yield Row(number, record, error, before + reader.bytes_read)  # type: ignore[arg-type]
+                        read = before + reader.bytes_read
+                        yield Row(number, record, error, read, each.place)  # type: ignore[arg-type]
                 except Damaged as damage:
                     raise _describe(each, damage, number + 1) from damage
                 before += each.size or reader.bytes_read

@@ -18,12 +18,19 @@ class Row:
         record: The record, with all its columns; None if it is invalid.
         error: Why it is invalid; None if it is valid.
         bytes_read: How many bytes of all inputs are read so far, compressed as they are stored.
+        place: What precedes its number in errors.
     """
 
     number: int
     record: Record | None
     error: RecordError | None
     bytes_read: int
+    place: str = "Record"
+
+    @property
+    def name(self) -> str:
+        """What the record is called in errors."""
+        return f"{self.place} {self.number}"
 
 
 class Unreadable(NamedTuple):

@@ -59,12 +59,15 @@ class Task(ABC):
         accepts: The parameters of a call, a TypedDict that extends `CallOptions`.
         positional: What the positional arguments of a call are, in order.
         unset_by_none: The parameters that None, in a call, leaves at the default of the pipeline.
+        answer_columns: The columns of an answer in a table, or of the best one of several; none if
+            an answer does not fit a row.
     """
 
     fields: ClassVar[Fields] = TEXT
     accepts: ClassVar[Any]
     positional: ClassVar[tuple[str, ...]] = ("inputs",)
     unset_by_none: ClassVar[Collection[str]] = ()
+    answer_columns: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, bundle: Bundle) -> None:  # noqa: B027, not every task needs anything
         """Read from the bundle what the answers need."""

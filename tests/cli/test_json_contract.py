@@ -27,6 +27,7 @@ ADDED: tuple[tuple[str, str], ...] = (
     ("quantize", "error"),
     ("optimize|quantize", "variant.weights"),
     (r"inspect \w+$", "variants.*.weights"),
+    ("predict", "failed"),
     ("export|inspect", "task"),
     ("inspect", "unknown_fields"),
     ("export", "base"),

@@ -14,9 +14,11 @@ from support.command_line import Cli
 from support.paths import ROOT
 
 from albert_edge.checkpoint.recipes import read_recipes
-from albert_edge.cli.print_answers import open_answers
+from albert_edge.cli.print_answers import print_lines
 from albert_edge.cli.reference import render_reference
 from albert_edge.cli.table import print_table
+from albert_edge.labelling.answer_log import Outcome
+from albert_edge.records.rows import Row
 
 COMMANDS = (
     *("export", "optimize", "quantize", "predict", "evaluate", "inspect", "verify", "bench"),
@@ -203,8 +205,7 @@ def test_answers_of_several_parts_stand_below_their_text(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
-    with open_answers(None, as_json=False, about={}, shown=("text",)) as write:
-        write({"text": "A\ntext"}, answer)
+    print_lines(["text"])(Row(1, {"text": "A\ntext"}, None, 0), Outcome(answer))
     assert capsys.readouterr().out == printed
 
 

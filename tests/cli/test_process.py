@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
@@ -20,7 +19,6 @@ from support.command_line import (
     Outcome,
     assert_error,
     predictions,
-    read_table,
 )
 from support.paths import ROOT
 from support.script import (
@@ -50,7 +48,8 @@ COMMANDS = {
     },
     "predict": {
         *("--input", "--output", "--task", "--device", "--precision", "--threads", "--top-k"),
-        *("--truncate", "--parameter"),
+        *("--truncate", "--parameter", "--input-format", "--column", "--pair-column"),
+        *("--force", "--resume", "--on-error", "--prefix"),
     },
     "evaluate": {"--task", "--precision", "--device", "--threads", "--disagreements"},
     "inspect": {"--diff", "--variant", "--diff-variant"},
@@ -116,7 +115,7 @@ def test_progress_is_shown_on_a_terminal_and_colour_can_be_refused(
 ) -> None:
     texts = tmp_path / "texts.txt"
     texts.write_text("Guten Tag\n" * 300)
-    told = ["predict", langid, "--input", texts, "--output", tmp_path / "out.jsonl"]
+    told = ["predict", langid, "--input", texts, "--output", tmp_path / "out.jsonl", "--force"]
     coloured = on_a_terminal(*told)
     plain = on_a_terminal(*told, NO_COLOR="1")
     assert "Texts" in coloured
@@ -166,26 +165,29 @@ def test_texts_of_stdin_are_answered_as_they_come(langid: Path) -> None:
         assert first_line(process).startswith("de ")
 
 
-@pytest.mark.parametrize("suffix", [".jsonl", ".csv"])
-def test_interrupt(suffix: str, langid: Path, tmp_path: Path) -> None:
-    texts, out = tmp_path / "texts.txt", tmp_path / f"out{suffix}"
-    texts.write_text("Wo ist der Bahnhof?\n" * 200_000)
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_job_that_was_ended_is_resumed(end: signal.Signals, langid: Path, tmp_path: Path) -> None:
+    texts, out, undisturbed = tmp_path / "texts.txt", tmp_path / "out.csv", tmp_path / "all.csv"
+    texts.write_text("Wo ist der Bahnhof?\nWhere is it?\n" * 1000)
+    log = tmp_path / "out.csv.part" / "answers-0.log"
     with running("predict", langid, "--input", texts, "--output", out) as process:
-        wait_for(lambda: out.exists() and out.stat().st_size > 0)
-        process.send_signal(signal.SIGINT)
+        wait_for(lambda: log.exists() and log.stat().st_size > 0)
+        process.send_signal(end)
         begin = time.monotonic()
         told, err = process.communicate(timeout=30)
         assert time.monotonic() - begin < 2
-    assert (process.returncode, told) == (130, "")
-    assert "Traceback" not in err
-    written = out.read_text(encoding="utf-8")
-    assert written.endswith("\n")
-    if suffix == ".jsonl":
-        labels = [json.loads(line)["prediction"]["label"] for line in written.splitlines()]
-    else:
-        labels = [row["label"] for row in read_table(out)]
-    assert set(labels) == {"de"}
-    assert len(labels) < 200_000
+    assert (process.returncode, told) == (-9 if end == signal.SIGKILL else 128 + end, "")
+    assert not out.exists()
+    if end != signal.SIGKILL:
+        assert re.fullmatch(
+            r"[\d,]+ records are answered and kept for --resume\.", err.splitlines()[-1]
+        )
+    done = start("predict", langid, "--input", texts, "--output", out, "--resume")
+    assert (done.code, done.out) == (0, "")
+    assert re.fullmatch(r"2,000 texts answered, [\d,]+ by an earlier run; .*\n", done.err)
+    assert start("predict", langid, "--input", texts, "--output", undisturbed).code == 0
+    assert out.read_bytes() == undisturbed.read_bytes()
+    assert not log.parent.exists()
 
 
 def test_interrupt_while_waiting_for_a_text(langid: Path) -> None:

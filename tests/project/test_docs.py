@@ -197,6 +197,13 @@ assert open("langid.html", encoding="utf-8").read().startswith("<!doctype html>"
 assert report.examples == 100 and report.precisions[0].metrics["accuracy"] == 0.99
 assert accuracy.metric == "accuracy" and accuracy.low <= accuracy.value <= accuracy.high
 """,
+    "files.md": """
+import csv, os
+rows = list(csv.DictReader(open("both.csv", encoding="utf-8", newline="")))
+assert [row["label"] for row in rows] == ["en", "de", "fr"] * 100
+assert [row["second_label"] for row in rows] == ["en", "de", "fr"] * 100
+assert os.path.getsize("answers.parquet") > 1000 and not os.path.exists("answers.csv.part")
+""",
     "embedding.md": "assert future.result()[0]['label'] == 'fr' and len(answers) == 30",
 }
 

@@ -10,6 +10,7 @@ PACKAGE = Path(albert_edge.__file__).parent
 ELSEWHERE = {
     "cli/predict.py": "the value of an option, which may be plain text",
     "json_fields.py": "the reader",
+    "labelling/answer_log.py": "a line per answer, of which the last may be cut off",
     "machine/probe.py": "the answer of its own subprocess",
     "records/formats.py": "the first line of an input, which may be in any format",
     "records/json_lines.py": "a record per line, checked by its own fields and named by its number",

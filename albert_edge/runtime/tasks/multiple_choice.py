@@ -40,6 +40,7 @@ class MultipleChoice(RankedTask):
     """
 
     fields = Fields(("prompt",), lists=("choices",))
+    answer_columns = ("label", "score", "index")
 
     def encode(self, encoder: TextEncoder, item: Any, parameters: Checked) -> Windows:
         """Tokenize {"prompt": text, "choices": [text, ...]}.

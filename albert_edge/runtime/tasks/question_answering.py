@@ -107,6 +107,7 @@ class QuestionAnswering(Task):
 
     fields = Fields(("question", "context"))
     accepts = Parameters
+    answer_columns = ("score", "start", "end", "answer")
     unset_by_none = frozenset(Parameters.__annotations__)
 
     def parameters(self, given: Parameters) -> Checked:

@@ -38,6 +38,7 @@ class SentenceOrder(RankedTask):
     """
 
     fields = Fields(("text", "text_pair"))
+    answer_columns = ("label", "score")
 
     def __init__(self, bundle: Bundle) -> None:
         classes = len(bundle.manifest.labels)

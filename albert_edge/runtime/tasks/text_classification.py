@@ -84,6 +84,7 @@ class TextClassification(Task):
 
     fields = TEXT_OR_PAIR
     accepts = Parameters
+    answer_columns = ("label", "score")
     unset_by_none = ("function_to_apply",)
 
     def __init__(self, bundle: Bundle) -> None:

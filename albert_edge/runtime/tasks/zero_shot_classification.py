@@ -73,6 +73,7 @@ class ZeroShotClassification(Task):
     """
 
     accepts = Parameters
+    answer_columns = ("label", "score")
     positional = ("inputs", "candidate_labels")
     unset_by_none = ("candidate_labels",)
 

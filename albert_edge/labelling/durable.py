@@ -1,0 +1,151 @@
+"""Writing that survives a full disk, a kill and a power cut.
+
+Standard library only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from albert_edge.errors import AlbertEdgeError, Argument, Message, UsageError
+
+try:
+    import fcntl
+except ImportError:
+    fcntl = None  # type: ignore[assignment]
+
+_BINARY = getattr(os, "O_BINARY", 0)  # Windows would change line ends
+
+
+class GrowingFile:
+    """A file that grows at its end.
+
+    An append that failed or was interrupted leaves `size` as it was; the next one writes over what
+    it left.
+
+    Args:
+        path: The file; created if it does not exist.
+        size: How many bytes of it are valid; the rest is cut off.
+
+    Attributes:
+        size: How many bytes of it are valid.
+    """
+
+    def __init__(self, path: Path, size: int = 0) -> None:
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | _BINARY, 0o666)
+        self.size = size
+        os.ftruncate(self._descriptor, size)
+
+    def append(self, data: bytes) -> None:
+        """Write bytes at the end."""
+        os.lseek(self._descriptor, self.size, os.SEEK_SET)
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(self._descriptor, rest) :]
+        self.size += len(data)
+
+    def sync(self) -> None:
+        """Wait until the disk has all of it, and nothing after its end."""
+        os.ftruncate(self._descriptor, self.size)
+        os.fsync(self._descriptor)
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._descriptor)
+
+
+@contextlib.contextmanager
+def naming(target: Path, saved: Callable[[], int] = int) -> Iterator[None]:
+    """Name the output, and what is kept of it, in an error of the operating system.
+
+    Args:
+        target: The output.
+        saved: Returns how many answers are kept.
+
+    Raises:
+        AlbertEdgeError: The output cannot be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        kept = f" {saved():,} records are answered and kept." if saved() else ""
+        raise AlbertEdgeError(
+            f"{target} cannot be written: {error.strerror or error}.{kept}",
+            tip=Message("Make room for it, then continue with ", Argument("resume"), "."),
+            where=target,
+        ) from error
+
+
+def sync_file(path: Path) -> None:
+    """Wait until the disk has the contents of a file."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Replace the contents of a small file, completely or not at all."""
+    new = path.with_name(path.name + ".new")
+    file = GrowingFile(new)
+    try:
+        file.append(data)
+        file.sync()
+    finally:
+        file.close()
+    move(new, path)
+
+
+def move(source: Path, target: Path) -> None:
+    """Rename a file whose contents are on the disk; a file of that name is replaced."""
+    os.replace(source, target)
+    sync_folder(target.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the disk has the names of the files in a folder."""
+    if os.name == "nt":  # Windows cannot open folders
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold a lock, which ends with the process at the latest.
+
+    Args:
+        path: The lock file; created if it does not exist.
+
+    Raises:
+        UsageError: Another process holds it.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        try:
+            _lock(descriptor)
+            # The process before may have removed the file meanwhile.
+            is_this = os.path.samestat(os.fstat(descriptor), os.stat(path))
+        except OSError:
+            is_this = False
+        if not is_this:
+            raise UsageError(
+                f"Another process is writing {path.parent}.",
+                tip="Wait for it to end, then try again; or name another output.",
+            )
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int) -> None:
+    if fcntl is not None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return
+    import msvcrt  # Windows only
+
+    msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)

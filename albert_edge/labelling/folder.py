@@ -1,0 +1,182 @@
+"""Where a job keeps what is done until its output is complete: a folder beside the output.
+
+    answers.csv.gz.part/
+        segments            the complete segments of the output
+        journal.json        how many records they have, and what the job was started with
+        answers-40960.log   the answers after those
+        lock                held while a process works on it
+
+The output gets its name when everything is in it. Then the folder is removed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from albert_edge.errors import AlbertEdgeError, Argument, Message, UsageError
+from albert_edge.labelling.durable import locked, move, naming
+from albert_edge.labelling.journal import Journal, read_journal
+
+Existing = Literal["refuse", "replace", "resume"]
+"""What to do with an output, or a part of one, that exists."""
+
+_SEGMENTS, _JOURNAL, _LOCK = "segments", "journal.json", "lock"
+
+
+@dataclass(frozen=True, slots=True)
+class JobFolder:
+    """The folder of a job, which this process has locked.
+
+    Attributes:
+        target: The output.
+        path: The folder.
+    """
+
+    target: Path
+    path: Path
+
+    @property
+    def segments(self) -> Path:
+        """The complete segments."""
+        return self.path / _SEGMENTS
+
+    @property
+    def journal(self) -> Path:
+        """The journal."""
+        return self.path / _JOURNAL
+
+    @property
+    def result(self) -> Path:
+        """Where a format that needs it writes its complete file."""
+        return self.path / "result"
+
+    def log(self, rows: int) -> Path:
+        """Return the log of answers after the first `rows` records."""
+        return self.path / f"answers-{rows}.log"
+
+    def publish(self, journal: Journal) -> None:
+        """Give the complete output its name, after which nothing is left to do."""
+        source = self.path / journal.output
+        if source.exists():  # else it has its name already
+            move(source, self.target)
+        self.journal.unlink()
+
+    def remove_if_done(self) -> None:
+        """Remove the folder if it has no journal."""
+        if not self.journal.exists():
+            shutil.rmtree(self.path, ignore_errors=True)
+
+    def clear(self) -> None:
+        """Remove all files but the lock."""
+        for path in self.path.iterdir():
+            if path.name != _LOCK:
+                path.unlink()
+
+
+def resolve_target(path: Path) -> Path:
+    """Follow a symbolic link, so that the file it names is replaced and not the link."""
+    return path.resolve() if path.is_symlink() else path
+
+
+def is_complete(target: Path, existing: Existing) -> bool:
+    """Return whether an output is complete already and there is nothing to resume.
+
+    Raises:
+        UsageError: It exists, or a part of it, and `existing` is "refuse".
+    """
+    folder = JobFolder(target, _folder_of(target))
+    unfinished = folder.journal.exists()
+    if existing == "refuse" and (unfinished or target.exists()):
+        what = "is unfinished" if unfinished else "exists already"
+        raise UsageError(
+            Message(f"{target} {what}: give ", Argument("resume"), " or ", Argument("force"), "."),
+            tip=Message(
+                *(Argument("resume"), " continues an unfinished output and keeps a complete one, "),
+                *(Argument("force"), " starts anew."),
+            ),
+            where=target,
+        )
+    if existing != "resume":
+        return False
+    return _finish_move(folder) if unfinished else target.exists()
+
+
+def _finish_move(folder: JobFolder) -> bool:
+    """Give an output its name if that is all that is left to do, and return whether it was."""
+    with locked(folder.path / _LOCK):
+        journal = read_journal(folder.journal)
+        if journal is None or not journal.output:
+            return False
+        with naming(folder.target):
+            folder.publish(journal)
+        folder.remove_if_done()
+    return True
+
+
+@contextlib.contextmanager
+def open_folder(
+    target: Path, existing: Existing, started_with: Mapping[str, str]
+) -> Iterator[tuple[JobFolder, Journal]]:
+    """Open the folder of a job.
+
+    It is removed in the end if it has no journal: the output is complete, or nothing was answered.
+
+    Args:
+        target: The output.
+        existing: Whether to continue what is there, or start anew.
+        started_with: What the answers depend on.
+
+    Yields:
+        The folder, and how far the job is.
+
+    Raises:
+        UsageError: Another process works on it, it was started with something else, or a folder
+            cannot be made there.
+    """
+    folder = JobFolder(target, _folder_of(target))
+    _make(folder)
+    try:
+        with locked(folder.path / _LOCK), contextlib.ExitStack() as stack:
+            if os.name != "nt":  # Windows removes no open file
+                stack.callback(folder.remove_if_done)
+            journal = read_journal(folder.journal) if existing == "resume" else None
+            if journal is None:
+                folder.clear()
+                journal = Journal(started_with)
+            else:
+                journal.require_same(started_with)
+                _require_segments(folder, journal)
+            yield folder, journal
+    finally:
+        if os.name == "nt":
+            folder.remove_if_done()
+
+
+def _folder_of(target: Path) -> Path:
+    return target.with_name(target.name + ".part")
+
+
+def _make(folder: JobFolder) -> None:
+    try:
+        folder.path.mkdir(exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"{folder.target} cannot be opened: {error.strerror}.",
+            tip="Check its name and permissions.",
+        ) from error
+
+
+def _require_segments(folder: JobFolder, journal: Journal) -> None:
+    size = folder.segments.stat().st_size if folder.segments.exists() else 0
+    if size < journal.size:
+        raise AlbertEdgeError(
+            f"{folder.segments} is damaged: it has {size} bytes of {journal.size}.",
+            tip=Message("Start the job anew with ", Argument("force"), "."),
+            where=folder.segments,
+        )

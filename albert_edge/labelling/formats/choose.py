@@ -1,0 +1,64 @@
+"""From the name of a file to its format."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+from typing import Any
+
+from albert_edge.errors import UsageError
+from albert_edge.labelling.formats.encoder import Encoder
+from albert_edge.labelling.formats.extra import load_pyarrow
+from albert_edge.labelling.formats.parquet import Parquet
+from albert_edge.labelling.formats.text import Compressed, JsonLines, Pack, Table
+
+LINES = (".jsonl", ".csv", ".tsv")
+PARQUET = ".parquet"
+_COMPRESSIONS = (".gz", ".zst")
+_NAMES = f"{', '.join(LINES)}, each also with {' or '.join(_COMPRESSIONS)} after it, or {PARQUET}"
+
+
+def output_suffix(path: Path) -> str:
+    """Return what the name of a file says of its format, such as ".csv" or ".csv.gz".
+
+    Raises:
+        UsageError: It is none of the formats that can be written.
+    """
+    *_, before, last = ["", "", *(suffix.lower() for suffix in path.suffixes)]
+    if last in (*LINES, PARQUET):
+        return last
+    if last in _COMPRESSIONS and before in LINES:
+        return before + last
+    raise UsageError(f"Unsupported file format: {path}.", tip=f"Use {_NAMES}.")
+
+
+def make_encoder(suffix: str, schema: Any = None) -> Encoder:
+    """Make the encoder of a format.
+
+    Args:
+        suffix: The format, as `output_suffix` gives it.
+        schema: The pyarrow.Schema of the records, if it is known.
+
+    Raises:
+        MissingExtraError: The format needs pyarrow, which is not installed.
+    """
+    if suffix == PARQUET:
+        return Parquet(schema)
+    if suffix in LINES:
+        return _lines(suffix)
+    lines, compression = Path(suffix).stem, Path(suffix).suffix
+    return Compressed(_lines(lines), _gzip if compression == ".gz" else _zstd())
+
+
+def _lines(suffix: str) -> JsonLines | Table:
+    return JsonLines() if suffix == ".jsonl" else Table(suffix)
+
+
+def _gzip(segment: bytes) -> bytes:
+    # Without a time in it, the same rows have the same bytes.
+    return gzip.compress(segment, compresslevel=6, mtime=0)
+
+
+def _zstd() -> Pack:
+    codec = load_pyarrow("A .zst file").Codec("zstd")
+    return lambda segment: bytes(codec.compress(segment, asbytes=True))

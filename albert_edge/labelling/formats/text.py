@@ -1,0 +1,124 @@
+"""Lines of text: .jsonl, .csv and .tsv. A segment is the next lines, compressed or not."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from albert_edge.errors import InputError
+from albert_edge.records.table import TSV
+
+Pack = Callable[[bytes], bytes]
+
+
+class JsonLines:
+    """One JSON object per line."""
+
+    def begin(self, *, first: bool) -> None:
+        self._lines: list[bytes] = []
+
+    def add(self, row: dict[str, Any]) -> None:
+        try:
+            self._lines.append(f"{to_json(row)}\n".encode())
+        except UnicodeEncodeError as error:
+            raise not_unicode(error) from error
+
+    def take(self) -> bytes:
+        segment, self._lines = b"".join(self._lines), []
+        return segment
+
+    def assemble(self, segments: Path, result: Path) -> Path:
+        return segments
+
+
+class Table:
+    """A table with a header.
+
+    Args:
+        suffix: ".csv", or ".tsv" for tabs and no quotes.
+    """
+
+    def __init__(self, suffix: str) -> None:
+        self._suffix = suffix
+        self._dialect: dict[str, Any] = TSV if suffix == ".tsv" else {}
+
+    def begin(self, *, first: bool) -> None:
+        self._needs_header = first
+        self._lines: list[bytes] = []
+
+    def add(self, row: dict[str, Any]) -> None:
+        lines = io.StringIO()
+        writer = csv.writer(lines, **self._dialect)
+        try:
+            if self._needs_header:
+                writer.writerow(row)
+            writer.writerow(map(_cell, row.values()))
+            self._lines.append(lines.getvalue().encode())
+        except UnicodeEncodeError as error:
+            raise not_unicode(error) from error
+        except csv.Error as error:  # a tab or a line end in a text of .tsv
+            raise InputError(
+                f"It does not fit a {self._suffix} table: {error}.",
+                tip="Write the answers as .jsonl.",
+            ) from error
+        self._needs_header = False
+
+    def take(self) -> bytes:
+        segment, self._lines = b"".join(self._lines), []
+        return segment
+
+    def assemble(self, segments: Path, result: Path) -> Path:
+        return segments
+
+
+class Compressed:
+    """Another format whose segments are compressed, each by itself.
+
+    Readers of gzip and zstd take such members, one after the other, as one file.
+
+    Args:
+        lines: The format.
+        pack: Compresses a segment.
+    """
+
+    def __init__(self, lines: JsonLines | Table, pack: Pack) -> None:
+        self._lines = lines
+        self._pack = pack
+
+    def begin(self, *, first: bool) -> None:
+        self._lines.begin(first=first)
+
+    def add(self, row: dict[str, Any]) -> None:
+        self._lines.add(row)
+
+    def take(self) -> bytes:
+        return self._pack(self._lines.take())
+
+    def assemble(self, segments: Path, result: Path) -> Path:
+        return segments
+
+
+def to_json(value: Any) -> str:
+    """Format as one line of JSON, arrays as lists."""
+    return _ENCODER.encode(value)
+
+
+def _plain(value: Any) -> Any:
+    """Convert what JSON lacks: arrays to lists; others, such as dates, to texts."""
+    return value.tolist() if hasattr(value, "tolist") else str(value)
+
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, default=_plain)
+
+
+def _cell(value: Any) -> Any:
+    return to_json(value) if isinstance(value, list | dict) else value
+
+
+def not_unicode(error: UnicodeEncodeError) -> InputError:
+    """Make the error of a record with a column that is not Unicode."""
+    return InputError(f"A column is not valid Unicode: {error.reason}.", tip="Correct it.")
