@@ -47,7 +47,7 @@ EXTRAS = re.compile(r"(?:albert-edge|\.)\[([\w,]+)\]")
 # Set-up commands: the environment of the tests was created with them.
 SET_UP = (
     *("pip", "git", "cd", "source", "python -m venv", "python3 -m venv"),
-    *("npm install", "python3 -m http.server"),
+    *("npm install", "pyinstaller", "python3 -m http.server"),
 )
 
 
@@ -572,6 +572,17 @@ def test_examples_are_listed() -> None:
     assert all(
         link in {path.name for path in EXAMPLES} for link in re.findall(r"\((\w+\.py)\)", page)
     )
+
+
+def test_examples_in_folders_are_listed_and_tested() -> None:
+    page = (ROOT / "examples/README.md").read_text(encoding="utf-8")
+    inside = [path.relative_to(ROOT).parts for path in FILES]
+    folders = {parts[1] for parts in inside if parts[0] == "examples" and len(parts) > 2}
+    assert "desktop" in folders
+    assert {f"{name}/README.md" for name in folders} <= set(LINK.findall(page))
+    tests = [path.read_text(encoding="utf-8") for path in FILES if path.name.startswith("test_")]
+    for name in folders:
+        assert any(f"examples/{name}" in text for text in tests), name
 
 
 # --- what is checked in ---------------------------------------------------------------------
