@@ -43,10 +43,11 @@ async function start(): Promise<void> {
   const engine = await load(bundle, choice);
   const passed = await selfTest(bundle, engine, choice);
   const seconds = (performance.now() - started) / 1000;
+  const threads = ort.env.wasm.numThreads ?? 1;
   show({
     model: `${folder}, ${head}`,
     runtime: engine.name,
-    device: `${choice.device}, ${ort.env.wasm.numThreads} thread${ort.env.wasm.numThreads === 1 ? "" : "s"}`,
+    device: choice.device === "wasm" ? `wasm, threads: ${threads}` : choice.device,
     precision: choice.precision,
     "self-test": passed
       ? `${passed.items} stored answers equal, largest difference ${passed.difference.toPrecision(2)}`

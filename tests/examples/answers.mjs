@@ -2,9 +2,11 @@
 //
 // Reads orders by name from stdin, {"address": ..., "items": [...], "runtimes": [...],
 // "precisions": [...]}, and writes for each order, runtime and precision {"tested": ...,
-// "encodings": [...], "answers": [...], "groups": [...]}, or the message of an error.
+// "encodings": [...], "answers": [...], "groups": [...]}, or the message of an error; and as
+// "classes" the heads for which transformers.js has a class of ALBERT.
 
 import { readFileSync } from "node:fs";
+import * as transformers from "@huggingface/transformers";
 import * as ort from "onnxruntime-web/webgpu";
 
 import { Bundle } from "./bundle.ts";
@@ -28,6 +30,11 @@ for (const [name, order] of Object.entries(JSON.parse(readFileSync(0, "utf8"))))
     }
   }
 }
+const CLASSES = ["SequenceClassification", "MaskedLM", "QuestionAnswering"];
+CLASSES.push("TokenClassification", "MultipleChoice", "PreTraining");
+found.classes = CLASSES.filter((name) =>
+  transformers[`AutoModelFor${name}`]?.MODEL_CLASS_MAPPINGS.some((known) => known.has("albert")),
+);
 process.stdout.write(JSON.stringify(found));
 
 async function answer({ address, items }, runtime, precision) {

@@ -181,6 +181,10 @@ def test_a_long_text_is_cut_as_in_python(answered: Any, folder: Path) -> None:
 # --- what transformers.js lacks ---------------------------------------------------------------
 
 
+def test_transformers_js_has_no_class_for_the_others(answered: Any) -> None:
+    assert answered["classes"] == ["SequenceClassification", "MaskedLM", "QuestionAnswering"]
+
+
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_tokens_equal(precision: str, answered: Any, folder: Path) -> None:
     name = "token-classification"

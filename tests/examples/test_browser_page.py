@@ -103,7 +103,7 @@ def test_texts_and_pairs_equal(
     web.compare_scores(found, expected, precision, "label")
     about = facts(page)
     assert (about["runtime"], about["precision"]) == (runtime, precision)
-    assert about["device"] == "wasm, 1 thread"
+    assert about["device"] == "wasm, threads: 1"
     assert re.match(r"[45] stored answers equal, largest difference \S+", about["self-test"])
 
 
@@ -165,6 +165,21 @@ def test_a_text_is_typed_and_its_answer_read(page: Page, address: str) -> None:
     assert re.fullmatch(r"[\d.]+ ms", page.evaluate("document.querySelector('#latency').innerText"))
     page.type("#text", "")
     page.wait_for("document.querySelector('#answer').children.length === 0")
+
+
+def test_webgpu_answers_in_fp32(address: str, site: Path, tmp_path: Path) -> None:
+    """On a GPU that Chromium emulates on the CPU, which the page takes only if it is told to."""
+    with open_browser(tmp_path, webgpu=True) as page:
+        page.open(f"{address}style.css")  # an address of the host, where pages may use WebGPU
+        if not page.evaluate("navigator.gpu?.requestAdapter().then(Boolean) ?? false"):
+            pytest.skip("this Chromium emulates no WebGPU")
+        assert load(page, f"{address}?runtime=albert-edge&device=webgpu") == "ready"
+        about = facts(page)
+        assert (about["device"], about["precision"]) == ("webgpu", "fp32")
+        assert "bundle/onnx/model.onnx" in [r.removeprefix(address) for r in page.requests]
+        found = page.evaluate(TYPE.replace("ITEMS", json.dumps(ITEMS[:2])))
+    expected = web.answer_in_python(site / "bundle", "fp32", ITEMS[:2], top_k=None)
+    web.compare_scores(found, expected, "fp32", "label")
 
 
 # --- what it refuses --------------------------------------------------------------------------

@@ -16,6 +16,10 @@ from typing import Any
 from support.browser import CHROMIUM, FLAGS
 
 _LOOPBACK = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"  # in place of that of FLAGS
+_EMULATED_GPU = (
+    *("--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--enable-features=Vulkan"),
+    *("--use-vulkan=swiftshader", "--ignore-gpu-blocklist"),
+)
 _PATIENCE = 120.0  # seconds; only a hanging browser takes so long
 
 
@@ -121,15 +125,22 @@ class Page:
 
 
 @contextmanager
-def open_browser(folder: Path, *flags: str) -> Iterator[Page]:
-    """Start a browser with a profile in a folder, and end it afterwards."""
+def open_browser(folder: Path, *, webgpu: bool = False) -> Iterator[Page]:
+    """Start a browser with a profile in a folder, and end it afterwards.
+
+    Args:
+        folder: Where it writes.
+        webgpu: Whether it has WebGPU, emulated on the CPU.
+    """
     assert CHROMIUM
+    flags = [flag for flag in FLAGS if not (webgpu and flag == "--disable-gpu")]
+    flags += [_LOOPBACK, *(_EMULATED_GPU if webgpu else ())]
     (commands_out, commands), (events, events_in) = os.pipe(), os.pipe()
     # The browser reads file descriptor 3 and writes 4.
     redirected = f'exec "$@" 3<&{commands_out} 4>&{events_in}'
     own = ("--remote-debugging-pipe", f"--user-data-dir={folder / 'profile'}", "about:blank")
     browser = subprocess.Popen(
-        ["bash", "-c", redirected, "bash", CHROMIUM, *FLAGS, _LOOPBACK, *flags, *own],
+        ["bash", "-c", redirected, "bash", CHROMIUM, *flags, *own],
         env={**os.environ, "HOME": str(folder)},
         pass_fds=(commands_out, events_in),
         stdout=subprocess.DEVNULL,
