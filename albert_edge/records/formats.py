@@ -79,7 +79,14 @@ def format_of_content(name: str, first: bytes, fields: Fields) -> Format:
             pass
         raise _ambiguous(name, "begins with {, but its first line is not an object", "jsonl", "txt")
     if line.startswith("["):
-        raise _ambiguous(name, "begins with [, as a JSON document or a text may", "txt")
+        raise UsageError(
+            f"The format of {name} is not clear: it begins with [, as JSON or a text may.",
+            tip=Message(
+                "Convert a document: jq -c '.[]' OLD > NEW.jsonl; for texts give ",
+                Argument("input_format", "txt"),
+                ".",
+            ),
+        )
     for kind, delimiters in _DELIMITERS.items():
         for delimiter in delimiters:
             cells = next(csv.reader([line], delimiter=delimiter), [])
