@@ -1,1 +1,1 @@
-"""The bundle: a folder with a manifest, changed as a whole or not at all."""
+"""The bundle: a folder or one file with a manifest, changed as a whole or not at all."""

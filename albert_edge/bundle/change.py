@@ -51,10 +51,17 @@ class Change:
 
     def write(self, file: str, chunks: Iterable[bytes]) -> None:
         """Write the file that will be `file` in the bundle, and flush it to the disk."""
-        with self.path(file).open("wb") as target:
-            target.writelines(chunks)
-            target.flush()
-            os.fsync(target.fileno())
+        try:
+            with self.path(file).open("wb") as target:
+                target.writelines(chunks)
+                target.flush()
+                os.fsync(target.fileno())
+        except OSError as error:
+            raise BundleError(
+                f"{file} cannot be written to {self.folder.parent}: {error.strerror or error}.",
+                tip="Check free space, names and permissions.",
+                where=self.folder.parent,
+            ) from error
 
     def record(self, path: Path) -> FileRecord:
         """Flush a staged file to the disk, and describe it for the manifest."""

@@ -6,9 +6,10 @@ memory only while its values are read.
 
 from __future__ import annotations
 
+import functools
 import mmap
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -71,6 +72,10 @@ class OnnxFile:
     operators: Counter[str]
 
 
+View = Callable[[str], memoryview]
+"""Returns the content of an .onnx file or of its external data, by the file's name."""
+
+
 class OnnxSource(Protocol):
     """An .onnx file and its external data, where they are not files of a folder."""
 
@@ -101,10 +106,11 @@ def read_onnx(source: Path | OnnxSource) -> OnnxFile:
     if isinstance(source, Path):
         source = _OnDisk(source)
     path = source.path
+    view = functools.cache(source.view)  # many tensors may be in one file
     try:
-        for field, value in fields(source.view(path.name)):
+        for field, value in fields(view(path.name)):
             if field == _MODEL_GRAPH:
-                _read_graph(content(value), source, onnx_file)
+                _read_graph(content(value), view, onnx_file)
     except (OSError, ValueError, KeyError, IndexError, TypeError, RecursionError) as error:
         raise BundleError(
             f"{path} is not a readable ONNX file: {error}", tip="Export the model again."
@@ -134,16 +140,16 @@ def signed_tensors(model: bytearray) -> Iterator[tuple[memoryview, memoryview]]:
                 yield tensor[at : at + 1], content(places[_TENSOR_RAW][1])
 
 
-def _read_graph(graph: memoryview, source: OnnxSource, into: OnnxFile) -> None:
+def _read_graph(graph: memoryview, view: View, into: OnnxFile) -> None:
     for field, value in fields(graph):
         if field == _GRAPH_INITIALIZER:
-            tensor = _read_tensor(content(value), source)
+            tensor = _read_tensor(content(value), view)
             into.tensors[tensor.name] = tensor
         elif field == _GRAPH_NODE:
-            _read_node(content(value), source, into)
+            _read_node(content(value), view, into)
 
 
-def _read_node(node: memoryview, source: OnnxSource, into: OnnxFile) -> None:
+def _read_node(node: memoryview, view: View, into: OnnxFile) -> None:
     op_type = domain = ""
     for field, value in fields(node):
         if field == _NODE_OP_TYPE:
@@ -153,11 +159,11 @@ def _read_node(node: memoryview, source: OnnxSource, into: OnnxFile) -> None:
         elif field == _NODE_ATTRIBUTE:
             for inner, body in fields(content(value)):
                 if inner == _ATTRIBUTE_GRAPH:
-                    _read_graph(content(body), source, into)
+                    _read_graph(content(body), view, into)
     into.operators[f"{domain}.{op_type}" if domain else op_type] += 1
 
 
-def _read_tensor(message: memoryview, source: OnnxSource) -> Tensor:
+def _read_tensor(message: memoryview, view: View) -> Tensor:
     shape: list[int] = []
     name, data_type = "", 0
     data: memoryview | None = None
@@ -175,7 +181,7 @@ def _read_tensor(message: memoryview, source: OnnxSource) -> Tensor:
             entry = dict(fields(content(value)))
             external[text(entry[1])] = text(entry[2])
     if external:
-        data = _external(external, source)
+        data = _external(external, view)
     dtype = np.dtype(_TYPES[data_type])
     if data is None:  # small tensors may use a field of their type, which is not needed here
         data = memoryview(b"")
@@ -184,14 +190,14 @@ def _read_tensor(message: memoryview, source: OnnxSource) -> Tensor:
     return Tensor(name, dtype, tuple(shape), data)
 
 
-def _external(entry: dict[str, str], source: OnnxSource) -> memoryview:
+def _external(entry: dict[str, str], view: View) -> memoryview:
     location = entry["location"]
     if set(location) & set("/\\\0") or location in ("", ".", ".."):
         raise ValueError(f"external data at {location!r} is not a file beside the model")
     offset, length = int(entry["offset"]), int(entry["length"])
     if offset < 0 or length < 0:
         raise ValueError(f"external data at offset {offset} with {length} bytes")
-    data = source.view(location)[offset : offset + length]
+    data = view(location)[offset : offset + length]
     if len(data) != length:
         raise ValueError(f"external data with {len(data)} bytes instead of {length}")
     return data

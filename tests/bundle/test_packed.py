@@ -357,7 +357,12 @@ def test_a_file_that_is_cut_off_meanwhile_is_an_error(packed: Path, tmp_path: Pa
             act()
 
 
-def test_many_threads_read_at_once(packed: Path) -> None:
+@pytest.mark.parametrize("system", ["as it is", "without pread"])
+def test_many_threads_read_at_once(
+    packed: Path, monkeypatch: pytest.MonkeyPatch, system: str
+) -> None:
+    if system == "without pread":  # such as Windows
+        monkeypatch.delattr(os, "pread", raising=False)
     opened, wanted = open_bundle(packed), contents(open_bundle(KEPT))
     wrong: list[str] = []
 

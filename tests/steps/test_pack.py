@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import importlib.resources
 import json
@@ -193,6 +194,23 @@ def test_damage_leaves_what_was_there(packed: Path, tmp_path: Path) -> None:
             act()
     assert listing(tmp_path / "out") == before
     assert {path.name for path in tmp_path.iterdir()} == {"damaged", "out"}
+
+
+def test_a_full_disk_leaves_what_was_there(
+    packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    path = albert_edge.pack(KEPT, tmp_path / "file", variants=["model"]).file
+    before = path.read_bytes()
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(BundleError, match="file cannot be written: No space left"):
+        albert_edge.pack(KEPT, path, force=True)
+    with pytest.raises(BundleError, match=r"json cannot be written to .*: No space left"):
+        albert_edge.unpack(packed, tmp_path / "out")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
+    assert path.read_bytes() == before
 
 
 def test_what_changes_a_bundle_says_to_unpack_it(packed: Path, tmp_path: Path) -> None:
