@@ -114,7 +114,7 @@ MODEL_KWARGS: Table = {
 
 CONSTRUCTION: Table = {
     "task": _used("the name of a task; by default the one the bundle was exported for"),
-    "model": _used("a bundle, or the folder of one"),
+    "model": _used("a bundle, or the path of its folder or packed file"),
     "config": _used("may repeat the bundle's labels and problem type, and not change them"),
     "tokenizer": _used("a fast tokenizer of transformers, or another bundle"),
     **_all(_TEXT_ONLY, "feature_extractor", "image_processor", "video_processor", "processor"),
