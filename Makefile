@@ -136,21 +136,12 @@ $(VENVS)/screen/ready:
 # For the whole suite: without npm, the tests that run JavaScript are skipped.
 .PHONY: node
 node:
-	-$(MAKE) --no-print-directory $(VENVS)/node/ready
 	-$(MAKE) --no-print-directory $(VENVS)/npm/ready
 
-# What builds examples/browser, 210 MB, most of it WebAssembly for other browsers.
+# transformers.js and what builds examples/browser: 60 MB to fetch, 210 MB on disk.
 $(VENVS)/npm/ready: examples/browser/package.json examples/browser/.npmrc
 	rm -rf $(@D)
 	mkdir -p $(@D)
 	cp $^ $(@D)
 	cd $(@D) && npm install --no-audit --no-fund --silent
-	touch $@
-
-# transformers.js, 18 MB.
-$(VENVS)/node/ready: $(wildcard tests/javascript/*) $(wildcard tests/javascript/stub/*)
-	rm -rf $(@D)
-	mkdir -p $(VENVS)
-	cp -R tests/javascript $(@D)
-	cd $(@D) && npm install --ignore-scripts --no-audit --no-fund --silent
 	touch $@

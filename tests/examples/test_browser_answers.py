@@ -103,23 +103,11 @@ TAMPERED: list[tuple[Callable[[Path], None], str]] = [
 ]
 
 
-def build(sources: Path) -> None:
-    """Bundle the sources as for a browser; onnxruntime-web itself has files of its own for node."""
-    (sources / "answers.mjs").write_bytes((Path(__file__).parent / "answers.mjs").read_bytes())
-    web.run_node(
-        sources,
-        *("node_modules/esbuild/bin/esbuild", "answers.mjs", "device.ts", "--bundle"),
-        *("--format=esm", "--external:node:*", "--external:onnxruntime-web"),
-        *("--alias:onnxruntime-web/webgpu=onnxruntime-web", "--define:process.release=undefined"),
-        *("--outdir=built", "--log-level=warning"),
-    )
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The sources, built for node, and bundles beside them."""
     root = tmp_path_factory.mktemp("browser")
-    build(web.copy_sources(root / "sources"))
+    web.copy_sources(root / "sources")
     langid = web.write_bundle(root / "langid")
     for name in LACKING:
         web.write_bundle(root / name, name)
@@ -144,9 +132,8 @@ def answered(folder: Path) -> Any:
             **{tamper.__name__: order(TEXTS[:1], BOTH, "int8") for tamper, _ in TAMPERED},
         }
         orders = {name: {"address": f"{address}{name}/"} | one for name, one in orders.items()}
-        return json.loads(
-            web.run_node(folder / "sources", "built/answers.js", stdin=json.dumps(orders))
-        )
+        program = web.build_for_node(folder / "sources", Path(__file__).with_name("answers.mjs"))
+        return json.loads(web.run_node(folder / "sources", program, stdin=json.dumps(orders)))
 
 
 # --- texts and pairs --------------------------------------------------------------------------
@@ -277,7 +264,7 @@ CHOICES: list[tuple[list[Any], dict[str, Any], dict[str, str], str]] = [
 
 CHOOSE = """
 import { readFileSync } from "node:fs";
-import { capabilities, choose } from "./built/device.js";
+import { capabilities, choose } from "./device.ts";
 const outcomes = JSON.parse(readFileSync(0, "utf8")).map(([variants, can, wish]) => {
   try {
     const choice = choose(variants, can, wish);
@@ -299,7 +286,10 @@ console.log(JSON.stringify({ outcomes, seen }));
 
 def test_the_device_is_chosen_by_what_the_browser_can_do(folder: Path) -> None:
     order = json.dumps([choice[:3] for choice in CHOICES])
-    printed = web.run_node(folder / "sources", "--input-type=module", "--eval", CHOOSE, stdin=order)
+    program = folder / "choose.mjs"
+    program.write_text(CHOOSE, encoding="utf-8")
+    built = web.build_for_node(folder / "sources", program)
+    printed = web.run_node(folder / "sources", built, stdin=order)
     found = json.loads(printed)
     for outcome, choice in zip(found["outcomes"], CHOICES, strict=True):
         assert choice[3] in outcome, choice

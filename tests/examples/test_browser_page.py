@@ -1,4 +1,7 @@
-"""The page of examples/browser in headless Chromium, offline: it answers as Python does."""
+"""The page of examples/browser in headless Chromium, offline: it answers as Python does.
+
+With UPDATE_SCREENSHOTS=1 the picture in the documentation is written again.
+"""
 
 from __future__ import annotations
 
@@ -225,13 +228,12 @@ def test_it_fits_the_screen(width: int, dark: bool, page: Page, address: str) ->
 
 
 def test_a_picture_of_it(page: Page, address: str) -> None:
-    """PICTURES=1 writes the picture of the documentation."""
-    page.resize(720, 900)
+    page.resize(720, 960)
     load(page, f"{address}?runtime=albert-edge")
     page.type("#text", "Wo ist der Bahnhof?")
     page.wait_for("document.querySelectorAll('#answer .label').length === 5")
     page.evaluate("document.querySelector('details').open = true; document.activeElement.blur()")
     picture = page.screenshot()
     assert picture.startswith(b"\x89PNG") and len(picture) > 10_000
-    if os.environ.get("PICTURES"):
+    if os.environ.get("UPDATE_SCREENSHOTS"):
         PICTURE.write_bytes(picture)

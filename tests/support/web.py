@@ -168,6 +168,23 @@ def copy_sources(folder: Path) -> Path:
     return folder
 
 
+def build_for_node(sources: Path, program: Path) -> Path:
+    """Bundle a program with the sources as for a browser, and return what node runs.
+
+    onnxruntime-web itself has files of its own for node.
+    """
+    shutil.copyfile(program, sources / program.name)
+    built = sources / "built" / f"{program.stem}.mjs"
+    run_node(
+        sources,
+        *("node_modules/esbuild/bin/esbuild", program.name, "--bundle", "--format=esm"),
+        *("--external:node:*", "--external:onnxruntime-web", "--log-level=warning"),
+        *("--alias:onnxruntime-web/webgpu=onnxruntime-web", "--define:process.release=undefined"),
+        f"--outfile={built}",
+    )
+    return built
+
+
 def run_node(folder: Path, *arguments: str | Path, stdin: str = "") -> str:
     """Run node in a folder, and return what it prints."""
     done = subprocess.run(

@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support import paths
+from support import web
 from support.tokenizer_folders import FOLDERS, PAIRS, TEXTS, write_bundle
 
 from albert_edge.checkpoint.tokenizer import TokenizerFiles, read_tokenizer
 
-NODE = shutil.which("node")
-INSTALLED = paths.ROOT / ".venv" / "node"
-
-pytestmark = pytest.mark.skipif(
-    NODE is None or not (INSTALLED / "ready").exists(),
-    reason="npm is not installed, or `make node` was not run, which installs transformers.js",
-)
+pytestmark = web.needs_npm
 
 INPUTS = [*((text, None) for text in TEXTS), *((text, pair or None) for text, pair in PAIRS)]
 
@@ -38,17 +30,14 @@ def bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, TokenizerFile
 
 
 @pytest.fixture(scope="module")
-def encodings(bundles: dict[str, TokenizerFiles]) -> dict[str, list[Any]]:
+def encodings(
+    bundles: dict[str, TokenizerFiles], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, list[Any]]:
     """What transformers.js makes of them, in one process."""
-    done = subprocess.run(
-        [str(NODE), INSTALLED / "tokenize.mjs"],
-        input=json.dumps({"folders": list(bundles), "texts": INPUTS}),
-        capture_output=True,
-        encoding="utf-8",
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr
-    answers: dict[str, list[Any]] = json.loads(done.stdout)
+    sources = web.copy_sources(tmp_path_factory.mktemp("node") / "sources")
+    program = web.build_for_node(sources, Path(__file__).with_name("tokenize.mjs"))
+    order = json.dumps({"folders": list(bundles), "texts": INPUTS})
+    answers: dict[str, list[Any]] = json.loads(web.run_node(sources, program, stdin=order))
     return {Path(folder).name: answer for folder, answer in answers.items()}
 
 

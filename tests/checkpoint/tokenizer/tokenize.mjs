@@ -1,11 +1,15 @@
 // Reads {"folders": [...], "texts": [[text, pair or null], ...]} from stdin, and writes to stdout
 // for each folder what its tokenizer makes of each text.
 
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { AutoTokenizer, env } from "@huggingface/transformers";
 
 env.allowRemoteModels = false;
+env.allowLocalModels = true;
 env.localModelPath = "";
+// It is the build for browsers, which reads no files itself.
+env.fetch = async (path) =>
+  existsSync(path) ? new Response(readFileSync(path)) : new Response(null, { status: 404 });
 
 const { folders, texts } = JSON.parse(readFileSync(0, "utf8"));
 const encodings = {};

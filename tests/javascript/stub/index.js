@@ -1,4 +1,0 @@
-export const env = {};
-export const InferenceSession = {};
-export class Tensor {}
-export default {};
