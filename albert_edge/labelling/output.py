@@ -120,7 +120,7 @@ class Output:
     def _read(self, row: Row) -> int:
         """Take note of a record, and return its size."""
         if not self.rows:
-            self._writer.layout.begin(row.record)
+            self._writer.layout.begin(row.record if row.error is None else None)
         text = repr((row.record, row.error and str(row.error))).encode()
         self._records.update(text)
         return len(text)

@@ -28,7 +28,7 @@ def label_stream(
     writer.encoder.begin(first=True)
     for row, outcome in labeller.outcomes(rows):
         if not count:
-            writer.layout.begin(row.record)
+            writer.layout.begin(row.record if row.error is None else None)
         failed += writer.add(row, outcome)
         sink.write(writer.encoder.take())
         sink.flush()

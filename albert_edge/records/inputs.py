@@ -104,7 +104,7 @@ class Inputs:
             skip: How many records at the start are left out, without being checked.
 
         Yields:
-            Each record; or its error, if it cannot be read and the next one can.
+            Each record; with an error if it is invalid and the next one can be read.
 
         Raises:
             RecordError: What follows in a file cannot be read, or cannot be trusted.
@@ -121,9 +121,9 @@ class Inputs:
                             skip -= 1
                             continue
                         error = self._error(each, number, entry)
-                        record = None if error else entry
+                        record = entry if isinstance(entry, dict) else None
                         read = before + reader.bytes_read
-                        yield Row(number, record, error, read, each.place)  # type: ignore[arg-type]
+                        yield Row(number, record, error, read, each.place)
                 except Damaged as damage:
                     raise _describe(each, damage, number + 1) from damage
                 before += each.size or reader.bytes_read

@@ -11,12 +11,12 @@ from albert_edge.records.fields import Record
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A record, or why there is none.
+    """A record, or why it cannot be answered.
 
     Attributes:
         number: Its number in its file, from 1.
-        record: The record, with all its columns; None if it is invalid.
-        error: Why it is invalid; None if it is valid.
+        record: The record, with all its columns; None if it cannot be read.
+        error: Why it is invalid, such as a field that is missing; None if it is valid.
         bytes_read: How many bytes of all inputs are read so far, compressed as they are stored.
         place: What precedes its number in errors.
     """

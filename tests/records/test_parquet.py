@@ -87,6 +87,7 @@ def test_columns_of_texts(name: str, table: pa.Table, tmp_path: Path) -> None:
     for row, value in zip(rows, COLUMNS[name][1], strict=True):
         if value is None:
             assert row.error is not None and f"has no {name}: " in str(row.error)
+            assert row.record is not None and row.record["big"] == COLUMNS["big"][1][row.number - 1]
         else:
             assert fields.item(row.record or {}) == value
 

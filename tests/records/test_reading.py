@@ -125,6 +125,18 @@ def test_records_that_must_all_be_valid(tmp_path: Path) -> None:
             next(records)
 
 
+def test_an_invalid_record_keeps_its_columns(tmp_path: Path) -> None:
+    write(tmp_path, a_jsonl='{"id": 1, "text": null}\n{"id": 2}\n[3]\n{"id": 4, "text": "a"}\n')
+    rows = read(tmp_path / "a.jsonl")
+    assert [row.record for row in rows] == [
+        {"id": 1, "text": None},
+        {"id": 2},
+        None,
+        {"id": 4, "text": "a"},
+    ]
+    assert [row.error is None for row in rows] == [False, False, False, True]
+
+
 def test_given_texts() -> None:
     [good, bad] = given_inputs(["a", "half \udcff"], TEXT).rows()
     assert good.record == {"text": "a"}
