@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import importlib
 import importlib.resources
@@ -334,6 +335,21 @@ def test_sessions_are_bit_identical(packed: Path, variant: str) -> None:
     assert list(found) == list(expected)
     for name, values in expected.items():
         np.testing.assert_array_equal(found[name], values)
+
+
+@fork
+def test_a_child_loads_from_the_file_that_was_opened(packed: Path, tmp_path: Path) -> None:
+    path = Path(shutil.copy(packed, tmp_path / "copy"))
+    session = albert_edge.Session(path, device="cpu", threads=1)
+    expected = session.run(IDS)["logits"]
+    path.unlink()
+    child = os.fork()
+    if not child:
+        with contextlib.suppress(BaseException):
+            os._exit(int(not np.array_equal(session.run(IDS)["logits"], expected)))
+        os._exit(2)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    np.testing.assert_array_equal(session.run(IDS)["logits"], expected)
 
 
 def test_int8_for_cpus_without_exact_signed_sums(
