@@ -1,9 +1,10 @@
-"""Programs frozen by PyInstaller in the environment of the wheel, and what is inside them."""
+"""Programs frozen by PyInstaller, and what is inside them."""
 
 from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,17 +15,20 @@ from support.paths import ROOT
 VENV = ROOT / ".venv/freeze"
 
 
-def freeze(source: Path, folder: Path) -> Path:
+def freeze(source: Path, folder: Path, *, everything_installed: bool = False) -> Path:
     """Run `pyinstaller SOURCE` and return the folder that it wrote.
 
     Args:
         source: A program or a spec.
         folder: An empty folder to work in.
+        everything_installed: Whether to freeze in the environment of the tests, which has torch,
+            the exporter and much else, instead of that of the wheel.
     """
     if not (VENV / "ready").exists():
         pytest.fail(f"{VENV} is not there or not complete; `make test` makes it", pytrace=False)
+    programs = Path(sys.executable).parent if everything_installed else VENV / "bin"
     done = subprocess.run(
-        [VENV / "bin/pyinstaller", "--log-level", "WARN", source],
+        [programs / "pyinstaller", "--log-level", "WARN", source],
         cwd=folder,
         env={"PATH": "/usr/bin:/bin", "PYINSTALLER_CONFIG_DIR": str(folder), "HOME": str(folder)},
         capture_output=True,
