@@ -31,12 +31,6 @@ LONG += [
 ]
 
 
-def remove_answers(bundle: Path) -> None:
-    path = bundle / "albert_edge.json"
-    files = json.loads(path.read_text(encoding="utf-8"))["files"]
-    web.edit_json(path, files=[one for one in files if one["file"] != SELF_TEST])
-
-
 def change_answers(bundle: Path, change: Callable[[Any], None]) -> None:
     stored = json.loads((bundle / SELF_TEST).read_text(encoding="utf-8"))
     change(stored)
@@ -111,7 +105,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     langid = web.write_bundle(root / "langid")
     for name in LACKING:
         web.write_bundle(root / name, name)
-    for tamper, _ in (*TAMPERED, (remove_answers, "")):
+    for tamper, _ in (*TAMPERED, (web.remove_self_test, "")):
         tamper(Path(shutil.copytree(langid, root / tamper.__name__)))
     return root
 
@@ -128,7 +122,7 @@ def answered(folder: Path) -> Any:
             "langid": order(TEXTS + PAIRS),
             "long": order(LONG, BOTH, "int8") | {"address": f"{address}langid/"},
             **{name: order(items, OURS) for name, items in LACKING.items()},
-            remove_answers.__name__: order(TEXTS[:1], BOTH, "int8"),
+            web.remove_self_test.__name__: order(TEXTS[:1], BOTH, "int8"),
             **{tamper.__name__: order(TEXTS[:1], BOTH, "int8") for tamper, _ in TAMPERED},
         }
         orders = {name: {"address": f"{address}{name}/"} | one for name, one in orders.items()}
@@ -215,7 +209,7 @@ def test_choices_and_order_equal(name: str, precision: str, answered: Any, folde
 
 
 def test_a_bundle_without_answers_is_not_checked(answered: Any) -> None:
-    found = answered[remove_answers.__name__]
+    found = answered[web.remove_self_test.__name__]
     assert [found[runtime]["int8"]["tested"] for runtime in BOTH] == [None, None]
 
 

@@ -21,6 +21,7 @@ from safetensors.numpy import load_file, save_file
 
 import albert_edge
 from albert_edge.runtime.parameters import Cut
+from albert_edge.runtime.self_test import SELF_TEST
 from albert_edge.runtime.text import load_text_encoder
 from support.checkpoints import change_config
 from support.paths import ROOT
@@ -143,6 +144,13 @@ def edit_json(path: Path, **fields: Any) -> None:
     """Change fields of a JSON file."""
     content = json.loads(path.read_text(encoding="utf-8")) | fields
     path.write_text(json.dumps(content), encoding="utf-8")
+
+
+def remove_self_test(bundle: Path) -> None:
+    """Take the stored answers out of a bundle."""
+    path = bundle / "albert_edge.json"
+    files = json.loads(path.read_text(encoding="utf-8"))["files"]
+    edit_json(path, files=[one for one in files if one["file"] != SELF_TEST])
 
 
 def list_again(bundle: Path, name: str) -> None:
