@@ -88,6 +88,12 @@ $(VENVS)/freeze/ready: $(VENVS)/wheel/ready
 clean:
 	rm -rf $(VENVS)
 
+# A file of a million records with a cheap model, killed 20 times; then with the model that ships.
+.PHONY: million
+million: $(VENVS)/test/ready
+	ROWS=1000000 $(VENVS)/test/bin/python -m pytest -s tests/labelling/test_kills.py
+	$(VENVS)/test/bin/python benchmarks/label_large_file.py
+
 # The tests on emulated CPUs alone; unlike `make test`, it fails where there can be no emulators.
 .PHONY: emulate emulators
 emulate: $(VENVS)/test/ready $(VENVS)/emulation/ready

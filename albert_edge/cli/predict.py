@@ -47,7 +47,8 @@ def predict(
     from albert_edge.runtime.tasks import choose_task, pipeline_class
 
     _require_sources(texts, files)
-    target, existing = _target(files), _existing(files)
+    target = _target(files)
+    existing = _existing(files, target)
     parameters = _read_parameters(question)
     opened = open_bundle(bundle)
     task = choose_task(opened, question.task)
@@ -92,17 +93,17 @@ def _require_other_file(inputs: Inputs, target: Path | None) -> None:
         )
 
 
-def _existing(files: Files) -> Existing:
+def _existing(files: Files, target: Path | None) -> Existing:
     """Read what to do with an output that exists: --force, --resume."""
     if files.force and files.resume:
         raise UsageError(
             Message(Argument("force"), " and ", Argument("resume"), " exclude each other."),
             tip="Leave out one of them.",
         )
-    if files.output_file is None and (files.force or files.resume):
+    if target is None and (files.force or files.resume):
         option = Argument("force" if files.force else "resume")
         raise UsageError(
-            Message(option, " is about a file of answers."),
+            Message(option, " concerns an output that is a file."),
             tip=Message("Name it with ", Argument("output", "FILE"), "."),
         )
     return "replace" if files.force else "resume" if files.resume else "refuse"

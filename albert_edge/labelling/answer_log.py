@@ -76,11 +76,17 @@ class AnswerLog:
         return len(line)
 
     def flush(self) -> None:
-        """Write the answers added since the last time."""
-        if self._waiting:
+        """Write the answers added since the last time, or as many as there is room for."""
+        try:
             self._file.append(b"".join(self._waiting))
-            self.end += len(self._waiting)
-            self._waiting, self._waiting_size = [], 0
+        except OSError:
+            while self._waiting:
+                self._file.append(self._waiting[0])
+                self.end += 1
+                del self._waiting[0]
+            raise
+        self.end += len(self._waiting)
+        self._waiting, self._waiting_size = [], 0
 
     def sync(self) -> None:
         """Write the answers, and wait until the disk has them."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from albert_edge.errors import UsageError
+from albert_edge.errors import RecordError, UsageError
 from albert_edge.labelling.columns import JsonLayout, Layout, TableLayout
 from albert_edge.labelling.folder import Existing, open_folder
 from albert_edge.labelling.formats.choose import PARQUET, make_encoder, output_suffix
@@ -58,7 +59,9 @@ def make_labeller(
     def answers(items: Iterator[Any]) -> Iterator[Any]:
         if at_once:
             return (model.answer(item, on_error=on_error) for item in items)
-        return model.stream(list(items) if in_batches else items, on_error=on_error)
+        if in_batches:
+            return _from_memory(items, partial(model.stream, on_error=on_error))
+        return model.stream(items, on_error=on_error)
 
     return Labeller(
         inputs.fields.item,
@@ -66,6 +69,21 @@ def make_labeller(
         in_batches=in_batches,
         keep_errors=options.keep_errors,
     )
+
+
+def _from_memory(
+    items: Iterator[Any], answer: Callable[[list[Any]], Iterator[Any]]
+) -> Iterator[Any]:
+    """Answer a list of the items, whose batches depend on nothing else; then raise their error."""
+    loaded, failure = [], None
+    try:
+        for item in items:
+            loaded.append(item)
+    except RecordError as error:
+        failure = error
+    yield from answer(loaded)
+    if failure:
+        raise failure
 
 
 @contextlib.contextmanager

@@ -183,7 +183,8 @@ class Pipeline(Closable):
         size = options.get("batch_size") or default
         if not device.is_cpu and size > 1:
             jobs = (self._job(item, parameters, options) for item in enumerate(items))
-            answers = in_batches(jobs, self.session, size, self.encoder.max_length)
+            longest, in_memory = self.encoder.max_length, isinstance(items, list)
+            answers = in_batches(jobs, self.session, size, longest, in_memory=in_memory)
         else:
             answers = self._in_workers(enumerate(items), parameters, options)
         progress = options.get("progress", False)

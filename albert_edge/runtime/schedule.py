@@ -47,12 +47,13 @@ class Job:
 class _Source(Generic[Item]):
     """Yield items and whether to answer each at once; keep an error of the source for later."""
 
-    def __init__(self, items: Iterator[Item]) -> None:
+    def __init__(self, items: Iterator[Item], *, in_memory: bool = False) -> None:
         self._items = items
+        self._in_memory = in_memory
         self.error: Exception | None = None
 
     def __iter__(self) -> Iterator[tuple[Item, bool]]:
-        at_once = True  # the caller waits for the first answer
+        at_once = not self._in_memory  # the caller waits for the first answer
         while True:
             started = perf_counter()
             try:
@@ -62,7 +63,8 @@ class _Source(Generic[Item]):
             except Exception as error:
                 self.error = error
                 return
-            yield item, at_once or perf_counter() - started > _SLOW
+            is_slow = not self._in_memory and perf_counter() - started > _SLOW
+            yield item, at_once or is_slow
             at_once = False
 
 
@@ -101,7 +103,12 @@ def in_workers(
 
 
 def in_batches(
-    jobs: Iterator[Job], session: Session, batch_size: int, longest: int
+    jobs: Iterator[Job],
+    session: Session,
+    batch_size: int,
+    longest: int,
+    *,
+    in_memory: bool = False,
 ) -> Iterator[Any]:
     """Answer items in batches of runs of similar length, padded to the longest of the batch.
 
@@ -110,11 +117,13 @@ def in_batches(
         session: The model.
         batch_size: The most runs in a batch.
         longest: The most tokens the model takes.
+        in_memory: Whether the items are there already. Batches then depend on the items only, and
+            not on how fast they are read.
 
     Yields:
         The answers, in order; an error of `jobs` is raised in its place.
     """
-    source = _Source(jobs)
+    source = _Source(jobs, in_memory=in_memory)
     portion: list[Job] = []
     for job, at_once in source:
         portion.append(job)

@@ -17,10 +17,14 @@ from unittest import mock
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.labelling import FORMATS, Done, run_job
+from support.labelling import FORMATS, Done, answer, run_job
 
-from albert_edge.errors import AlbertEdgeError, UsageError
-from albert_edge.labelling import output
+from albert_edge.errors import AlbertEdgeError, RecordError, UsageError
+from albert_edge.labelling import labeller, output
+from albert_edge.labelling.folder import open_folder
+from albert_edge.labelling.labeller import Labeller
+from albert_edge.records.fields import TEXT
+from albert_edge.records.rows import Row
 
 # What a job writes with; each call is a place where it can be cut off.
 CALLS = ("write", "fsync", "replace", "ftruncate")
@@ -92,12 +96,13 @@ def test_the_output_is_that_of_an_undisturbed_run(
         assert sorted(os.listdir(folder)) == sorted(["in.jsonl", undisturbed.name, target.name])
 
 
-@pytest.mark.parametrize("once", [True, False])
-@pytest.mark.parametrize("suffix", [".csv", ".jsonl.gz", ".parquet"])
+@pytest.mark.parametrize(
+    ("suffix", "once"), [(".csv", True), (".csv", False), (".jsonl.gz", True), (".parquet", False)]
+)
 def test_a_full_disk_at_any_moment_leaves_a_job_to_resume(
     suffix: str, once: bool, tmp_path: Path
 ) -> None:
-    source = write_texts(tmp_path / "in.jsonl", 17)
+    source = write_texts(tmp_path / "in.jsonl", 9)
     undisturbed = tmp_path / f"undisturbed{suffix}"
     with cut_off_at(1000, PowerCut()) as calls:
         run_job(source, undisturbed)
@@ -136,3 +141,43 @@ def test_a_changed_input_is_noticed(tmp_path: Path) -> None:
             assert "The input has changed" in str(error)
             assert kept is None
     assert kept and journal["rows"] <= kept < 30
+
+
+def test_two_processes_cannot_write_one_output(tmp_path: Path) -> None:
+    source, target = write_texts(tmp_path / "in.jsonl", 3), tmp_path / "out.csv"
+    with (
+        open_folder(target, "resume", {"model": "arithmetic"}),
+        pytest.raises(UsageError, match="Another process is writing"),
+    ):
+        run_job(source, target)
+    assert run_job(source, target) == Done(3, 0, 0)
+
+
+def test_a_damaged_job_is_started_anew(tmp_path: Path) -> None:
+    source, target = write_texts(tmp_path / "in.jsonl", 30), tmp_path / "out.csv"
+    with cut_off_at(60, PowerCut()), pytest.raises(PowerCut):
+        run_job(source, target)
+    (tmp_path / "out.csv.part" / "segments").write_bytes(b"")
+    with pytest.raises(AlbertEdgeError, match="is damaged") as told:
+        run_job(source, target)
+    assert "force" in told.value.tip
+    assert run_job(source, target, "replace") == Done(30, 6, 0)
+    with pytest.raises(UsageError, match="exists already"):
+        run_job(source, target, "refuse")
+    assert run_job(source, target) is None
+
+
+@given(st.lists(st.sampled_from(["good", "bad", "invalid"]), max_size=30))
+def test_answers_and_errors_keep_the_order_of_the_records(kinds: list[str]) -> None:
+    def rows() -> Iterator[Row]:
+        for number, kind in enumerate(kinds, 1):
+            error = RecordError("It is invalid.", tip="") if kind == "invalid" else None
+            yield Row(number, None if error else {"text": f"a {kind}"}, error, 0)
+
+    with mock.patch.object(labeller, "STREAM_ROWS", 4):
+        maker = Labeller(TEXT.item, lambda items: map(answer, items), keep_errors=True)
+        outcomes = list(maker.outcomes(rows()))
+    assert [row.number for row, _ in outcomes] == list(range(1, len(kinds) + 1))
+    for kind, (_, outcome) in zip(kinds, outcomes, strict=True):
+        assert (outcome.answer is not None) == (kind == "good")
+        assert (outcome.error is None) == (kind == "good")

@@ -222,6 +222,18 @@ def test_a_batch_has_nearly_one_length() -> None:
     assert session.shapes == [(1, 8), (4, LONGEST), (4, 8)]
 
 
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_batches_of_a_list_do_not_depend_on_how_fast_it_is_read(in_memory: bool) -> None:
+    def slow() -> Iterator[Job]:
+        for _ in range(8):
+            time.sleep(0.006)
+            yield job(3)
+
+    session: Any = Recorder()
+    list(in_batches(slow(), session, 4, LONGEST, in_memory=in_memory))
+    assert session.shapes == ([(4, 8)] * 2 if in_memory else [(1, 8)] * 8)
+
+
 def test_batches_read_ahead_no_more_than_a_portion() -> None:
     source = Source(1000)
     session: Any = Recorder()
