@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 from albert_edge.choices import nearest_word
-from albert_edge.errors import Argument, Message, RecordError
+from albert_edge.errors import Argument, Message, RecordError, UsageError
 from albert_edge.records.fields import Fields, Record
 from albert_edge.records.formats import (
     Format,
@@ -155,6 +155,10 @@ def open_reader(path: Path, fields: Fields, chosen: str | None) -> Reader:
     """
     kind = format_of_name(path, fields, chosen)
     if path == STDIN:
+        if kind == "parquet":
+            raise UsageError(
+                "Parquet can only be read from a file, not from stdin.", tip="Save it first."
+            )
         reader: Reader = TextReader("stdin", sys.stdin.buffer, "", kind, fields)
     else:
         reader = _open_file(path, kind, fields)

@@ -258,9 +258,13 @@ def test_a_named_format(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert texts(read(tmp_path / "b.csv", input_format="txt")) == ["text,id", "a,1"]
     with pytest.raises(UsageError, match="Did you mean 'jsonl'"):
         read(tmp_path / "b.csv", input_format="json")
+    for content in (b"PAR1\0\0", b"text\na\n"):
+        pipe(monkeypatch, content)
+        with pytest.raises(UsageError, match="can only be read from a file"):
+            read("-", input_format="parquet")
     pipe(monkeypatch, b"PAR1\0\0")
     with pytest.raises(RecordError, match="can only be read from a file"):
-        read("-", input_format="parquet")
+        read("-")
 
 
 @pytest.mark.parametrize("opened", ["-", "named"])
