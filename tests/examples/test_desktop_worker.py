@@ -179,6 +179,7 @@ def test_a_file_is_answered_and_saved(
     desk.next()
     desk.worker.ask_file(texts)
     job = desk.ended_file()
+    assert job.fraction == 1
     lines = texts.read_text(encoding="utf-8").splitlines()
     with albert_edge.pipeline(model=bundles / "langid") as classify:
         expected = [(line, classify(line)[0]) for line in lines]
@@ -233,6 +234,7 @@ def test_a_file_ends_before_its_end(
     assert event.path == (texts if how == "another file" else long_file)
     assert len(event.answers) == 4 if how == "another file" else 0 < len(event.answers) < 200_000
     assert {answer.summary for _, answer in first.answers} == {"en"}
+    assert first.fraction == pytest.approx(len(first.answers) / 200_000, abs=0.01)
 
 
 def test_files_that_cannot_be_read_are_errors(desk: Desk, bundles: Path, tmp_path: Path) -> None:

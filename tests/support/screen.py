@@ -46,10 +46,14 @@ class Screen:
         return [self._xdotool("getwindowname", window) for window in windows]
 
     def wait_for_title(self, title: str) -> None:
-        """Wait until a window has this title, and give it the keyboard if none has it."""
+        """Wait until a window with this title has the keyboard; give it if none has it."""
         wait_for(lambda: title in self.titles())
-        if not self._xdotool("getwindowfocus", "getwindowname"):
+        if not self._focused():
             self._xdotool("search", "--name", f"^{title}$", "windowfocus", "--sync")
+        wait_for(lambda: self._focused() == title)
+
+    def _focused(self) -> str:
+        return self._xdotool("getwindowfocus", "getwindowname")
 
     def press(self, *keys: str) -> None:
         """Press keys or chords, such as "ctrl+s", one after the other."""
