@@ -155,7 +155,7 @@ def assert_equal(found: Vectors, ours: Vectors, tolerance: float) -> None:
 
 def tolerance(neighbour: str, file: File, cell: str = EQUAL) -> float:
     if cell == WITH_VNNI and not adds_signed_weights_exactly():
-        return np.inf  # tests/emulation/test_raw_onnxruntime.py says by how much these are off
+        return np.inf  # tests/emulation/test_trained_model.py says by how much these are off
     if cell == SAME_LABELS:
         return 0.05
     is_exact = neighbour in SAME_KERNELS or file.precision == "fp32"
