@@ -96,7 +96,7 @@ million: $(VENVS)/test/ready
 
 # The tests on emulated CPUs alone; unlike `make test`, it fails where there can be no emulators.
 .PHONY: emulate emulators
-emulate: $(VENVS)/test/ready $(VENVS)/emulation/ready
+emulate: $(VENVS)/test/ready $(VENVS)/wheel/ready $(VENVS)/emulation/ready
 	$(VENVS)/test/bin/python -m pytest -m emulation
 
 # For the whole suite: without emulators, the tests that need them are skipped.
@@ -104,7 +104,7 @@ emulators: $(VENVS)/test/ready | screen
 	-$(MAKE) --no-print-directory $(VENVS)/emulation/ready
 
 # Python on other CPUs; needs apt-get and dpkg, but not root.
-$(VENVS)/emulation/ready: tests/emulation/prepare.py constraints/pins.txt $(VENVS)/test/ready
+$(VENVS)/emulation/ready: tests/emulation/prepare.py $(ENVIRONMENT) $(VENVS)/test/ready
 	$(VENVS)/test/bin/python tests/emulation/prepare.py $(VENVS)/emulation
 
 # The documentation as a site, in site/; a link that leads nowhere ends it.

@@ -6,6 +6,8 @@
 its outputs in fp32, one is named "fp32/tiny/3/logits". "fp32/tiny/variant" says what was run,
 "fp32/tiny/unsigned_weights" whether the runtime turned int8 weights into uint8 ones, and
 "cpu/machine", "cpu/known" and "cpu/has" where: instructions numpy looks for, and those found.
+"integers/x", "integers/weights" and "integers/product" are a product of bytes, as the kernel of
+int8 variants computes it with signed weights.
 
 The precision "int8-forced" is int8 with signed weights, whatever the runtime knows of the CPU.
 """
@@ -21,7 +23,9 @@ from unittest import mock
 import numpy as np
 import numpy.typing as npt
 
+from albert_edge.onnx_format.one_node import MICROSOFT, one_node_model
 from albert_edge.runtime import session as runtime
+from albert_edge.runtime.providers import load_onnxruntime
 
 Arrays = dict[str, npt.NDArray[np.generic]]
 
@@ -31,7 +35,7 @@ FORCED = "-forced"
 def main(bundles: str, inputs_file: str, outputs_file: str, *precisions: str) -> None:
     """Run every input in every precision."""
     inputs = grouped(inputs_file)
-    outputs = cpu()
+    outputs = cpu() | integers()
     for precision in precisions:
         for name in inputs:
             # Where a run dies of an instruction the CPU lacks, this is the last that is known.
@@ -72,6 +76,26 @@ def cpu() -> Arrays:
         "cpu/known": np.array(sorted(features)),
         "cpu/has": np.array(sorted(name for name, found in features.items() if found)),
     }
+
+
+def integers() -> Arrays:
+    """A product of bytes whose sums are below 2^24, so that float32 holds them exactly."""
+    random = np.random.default_rng(0)
+    x = random.integers(0, 256, (17, 500), np.uint8)
+    weights = random.integers(-127, 128, (500, 33), np.int8)
+    names = ["x", "weights", "one", "one"]
+    given = {"weights": weights, "one": np.array(1, np.float32)}
+    model = one_node_model(
+        "MatMulIntegerToFloat",
+        names,
+        weights.shape,
+        dtype=np.uint8,
+        weights=given,
+        domain=MICROSOFT,
+    )
+    engine = load_onnxruntime().InferenceSession(model, providers=["CPUExecutionProvider"])
+    (product,) = engine.run(None, {"x": x})
+    return {"integers/x": x, "integers/weights": weights, "integers/product": product}
 
 
 if __name__ == "__main__":

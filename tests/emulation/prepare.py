@@ -2,9 +2,10 @@
 
     python tests/emulation/prepare.py [FOLDER]
 
-Afterwards `FOLDER/bin/cortex-a72` and its neighbours are each a python on that CPU. It needs no
-root and changes nothing of the system: apt-get reads the system's sources and keys but keeps its
-lists and packages in the folder, and nothing is installed, only unpacked.
+Afterwards `FOLDER/bin/cortex-a72` and its neighbours are each a python on that CPU, and
+`FOLDER/wheels` has what an ARM computer installs to run albert-edge. It needs no root and changes
+nothing of the system: apt-get reads the system's sources and keys but keeps its lists and packages
+in the folder, and nothing is installed, only unpacked.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +27,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 PINS = ROOT / "constraints" / "pins.txt"
 PACKAGES = ["numpy", "onnxruntime", "tokenizers"]  # all that running a bundle needs
+PLATFORMS = ["manylinux_2_28_aarch64", "manylinux_2_17_aarch64"]
 
 # Part number and features, as Linux prints them on a Raspberry Pi 4 and 5.
 ARM_CPUS = {
@@ -112,14 +115,15 @@ def prepare(folder: Path) -> None:
 
 def fingerprint() -> str:
     """Changes with all that decides what the folder holds."""
-    parts = [Path(__file__).read_text(encoding="utf-8"), *pinned(), sys.executable]
+    pins = PINS.read_text(encoding="utf-8")
+    parts = [Path(__file__).read_text(encoding="utf-8"), pins, *requirements(), sys.executable]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-def pinned() -> list[str]:
-    """The packages with their versions, as pip takes them."""
-    lines = PINS.read_text(encoding="utf-8").splitlines()
-    return [line for line in lines if line.partition("==")[0] in PACKAGES]
+def requirements() -> list[str]:
+    """What albert-edge requires to run bundles."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return [*project["dependencies"], *project["optional-dependencies"]["cpu"]]
 
 
 def require_tools() -> None:
@@ -176,14 +180,21 @@ def add_python(folder: Path, downloads: Path) -> None:
 
 
 def add_packages(made: Path) -> None:
-    """Install the runtime's packages, at the versions the suite has, for the arm64 Python."""
+    """Download the wheels of the runtime for the arm64 Python, and install the three it needs most.
+
+    The versions are those that the suite has. pip comes along, compiled, to install all of them
+    under emulation.
+    """
     version = (made / "arm64/usr/bin/python3").readlink().name.removeprefix("python")
-    platforms = [f"--platform=manylinux_2_{minor}_aarch64" for minor in (28, 27, 17)]
-    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
-    target = [*platforms, f"--python-version={version}", "--implementation=cp"]
-    # What these three require besides each other is not used in running a bundle.
-    wheels = ["--only-binary=:all:", "--no-deps", f"--target={made / 'packages'}"]
-    run(*pip, *target, *wheels, *pinned())
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
+    quiet = ["--quiet", "--only-binary=:all:"]
+    platforms = [f"--platform={name}" for name in PLATFORMS]
+    target = [*quiet, *platforms, f"--python-version={version}", "--implementation=cp"]
+    wheels = made / "wheels"
+    run(*pip, "download", *target, f"--dest={wheels}", f"--constraint={PINS}", *requirements())
+    offline = ["--no-index", "--no-deps", f"--find-links={wheels}"]
+    run(*pip, "install", *target, *offline, f"--target={made / 'packages'}", *PACKAGES)
+    run(*pip, "install", *quiet, f"--target={made / 'pip'}", "pip")
 
 
 def add_launchers(made: Path) -> None:

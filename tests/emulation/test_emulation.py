@@ -274,6 +274,12 @@ def test_with_signed_weights_a_cpu_that_needs_unsigned_ones_is_wrong(
     assert 1 - wrong > 10 * (1 - right)
 
 
+def test_products_of_bytes_are_exact_integers(cpu: Cpu, outputs: Arrays) -> None:
+    """Where sums of signed products do not overflow, no bit depends on the CPU."""
+    x, weights = (outputs[f"integers/{name}"].astype(np.int64) for name in ("x", "weights"))
+    assert np.array_equal(outputs["integers/product"], x @ weights) == cpu.exact
+
+
 @every_precision
 def test_the_variant_of_that_precision_was_run(precision: str, outputs: Arrays) -> None:
     for model in MODELS:
