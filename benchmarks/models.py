@@ -42,6 +42,7 @@ GEOMETRIES = {
     }
     for name, hidden, layers, heads in (
         ("tiny", 64, 2, 2),  # to check that a benchmark runs
+        ("albert-tiny", 312, 4, 12),
         ("base", 768, 12, 12),
         ("large", 1024, 24, 16),
         ("xlarge", 2048, 24, 16),

@@ -47,7 +47,8 @@ def service(bundle: Path, address: Path) -> Iterator[subprocess.Popen[str]]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notified:
         notified.bind(str(notify))
         notified.settimeout(60)
-        command = [sys.executable, EXAMPLE / "answer.py", bundle, address, "--threads", "1"]
+        program = [sys.executable, str(EXAMPLE / "answer.py")]
+        command = [*program, str(bundle), str(address), "--threads", "1"]
         environment = {"NOTIFY_SOCKET": str(notify), "PYTHONPATH": str(ROOT)}
         with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as run:
             try:

@@ -10,7 +10,6 @@ import os
 import re
 import shlex
 import subprocess
-import threading
 from pathlib import Path
 
 from support.paths import ROOT
@@ -52,7 +51,7 @@ class Pi:
             "PATH": f"{folder / 'bin'}:/usr/bin:/bin",
             "LC_ALL": "C.UTF-8",
             "HOME": str(folder),
-            "PYTHONPYCACHEPREFIX": str(folder / "compiled"),
+            "PYTHONPYCACHEPREFIX": str(folder.parent / "compiled"),
             "PIP_DISABLE_PIP_VERSION_CHECK": "1",
             "PIP_NO_COMPILE": "0",  # the falsy value switches compiling off
         }
@@ -93,41 +92,11 @@ class Pi:
         path.chmod(0o755)
 
 
-class PeakMemory(threading.Thread):
-    """Watches the resident memory of an emulated program, without what the emulator takes itself.
-
-    Args:
-        process: The emulator's process.
-
-    Attributes:
-        bytes: The largest sum so far of what is resident below the emulator's own addresses.
-    """
-
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        super().__init__(daemon=True)
-        self.bytes = 0
-        self._maps = Path(f"/proc/{process.pid}/smaps")
-        self._ended = threading.Event()
-        self.start()
-
-    def run(self) -> None:
-        while not self._ended.wait(0.05):
-            try:
-                text = self._maps.read_text()
-            except OSError:  # the process has ended
-                return
-            kilobytes = sum(
-                int(resident)
-                for start, resident in _MAPPING.findall(text)
-                if int(start, 16) < _GUEST_END
-            )
-            self.bytes = max(self.bytes, kilobytes * 1024)
-
-    def stop(self) -> int:
-        """Stop watching and return the peak in bytes."""
-        self._ended.set()
-        self.join()
-        return self.bytes
+def guest_memory(process: subprocess.Popen[str]) -> int:
+    """Sum what is resident of an idle emulated program, in bytes, without the emulator's own."""
+    text = Path(f"/proc/{process.pid}/smaps").read_text()
+    mappings = _MAPPING.findall(text)
+    return 1024 * sum(int(rss) for start, rss in mappings if int(start, 16) < _GUEST_END)
 
 
 def resident_files(process: subprocess.Popen[str]) -> dict[str, set[bool]]:
