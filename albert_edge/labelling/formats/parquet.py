@@ -89,8 +89,8 @@ class Parquet:
         return schema
 
     def _tables(self, segments: Path) -> Iterator[Any]:
-        """Yield the segments, which stay in the file until they are used."""
-        with self._pyarrow.memory_map(str(segments)) as source:
+        """Yield the segments, one in memory at a time."""
+        with self._pyarrow.OSFile(str(segments)) as source:
             while source.tell() < source.size():
                 with self._pyarrow.ipc.open_stream(source) as stream:
                     yield stream.read_all()
