@@ -55,7 +55,8 @@ class Files:
         ),
     ] = None
     input_format: Annotated[
-        str | None, typer.Option(help="txt, jsonl, csv, tsv or parquet (default: as it is named).")
+        str | None,
+        typer.Option(help="txt, jsonl, csv, tsv or parquet (default: by name, or by content)."),
     ] = None
     column: Annotated[str | None, typer.Option(help="The column of the text (default: text).")] = (
         None
@@ -72,15 +73,15 @@ class Files:
         ),
     ] = None
     prefix: Annotated[
-        str, typer.Option(help="What the names of the columns of the answer begin with.")
+        str, typer.Option(help="Start of the names of the answer's columns, such as second_.")
     ] = ""
     on_error: Annotated[
         Literal["record", "stop"],
-        typer.Option(help="What a record that cannot be answered does: stop, or become an error."),
+        typer.Option(help="If a record cannot be answered: stop, or record its error and go on."),
     ] = "stop"
-    force: Annotated[bool, typer.Option("--force", help="Replace an output that exists.")] = False
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing output.")] = False
     resume: Annotated[
-        bool, typer.Option("--resume", help="Continue an output that is not complete.")
+        bool, typer.Option("--resume", help="Continue an unfinished output; keep a complete one.")
     ] = False
 
 

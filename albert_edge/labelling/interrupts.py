@@ -1,4 +1,4 @@
-"""End a job between two records when it is interrupted or told to end."""
+"""End a job between two records when it is interrupted or terminated."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def label(rows: Iterator[Row], labeller: Labeller, output: Output, report: Repor
 
     Raises:
         AlbertEdgeError: A record cannot be answered, or the output cannot be written.
-        SystemExit: The process was interrupted or told to end.
+        SystemExit: The process was interrupted or terminated.
     """
     with _saving(output), Interrupts() as interrupts:
         recent = _repeat(rows, labeller, output, interrupts, report)

@@ -71,10 +71,10 @@ class Labeller:
             except RecordError:
                 raise
             except (InputError, TypeError) as error:
-                raise self._placed(error, waiting[0]) from error
+                raise _placed(error, waiting[0]) from error
             yield from _invalid(waiting)
             row = waiting.popleft()
-            yield row, self._outcome(row, answer)
+            yield row, _outcome(row, answer)
         yield from _invalid(waiting)
 
     def _items(self, rows: Iterator[Row], waiting: deque[Row]) -> Iterator[Any]:
@@ -85,15 +85,17 @@ class Labeller:
             if row.error is None:
                 yield self.item(row.record)
 
-    def _outcome(self, row: Row, answer: Any) -> Outcome:
-        if isinstance(answer, ItemError):
-            return Outcome(error=f"{row.name}: {answer.reason}")
-        return Outcome(answer)
 
-    def _placed(self, error: Exception, row: Row) -> InputError:
-        if not isinstance(error, InputError):
-            error = InputError(str(error), tip="Correct it, or take it out.")
-        return error.at(f"{row.name}: ")
+def _outcome(row: Row, answer: Any) -> Outcome:
+    if isinstance(answer, ItemError):
+        return Outcome(error=f"{row.name}: {answer.reason}")
+    return Outcome(answer)
+
+
+def _placed(error: Exception, row: Row) -> InputError:
+    if not isinstance(error, InputError):
+        error = InputError(str(error), tip="Correct it, or take it out.")
+    return error.at(f"{row.name}: ")
 
 
 def _invalid(waiting: deque[Row]) -> Iterator[tuple[Row, Outcome]]:

@@ -211,7 +211,7 @@ def check_products(runtime: OnnxRuntime) -> Finding:
         case False:
             found, advice = "sums of products of signed weights are exact", "Nothing."
         case None:
-            found, advice = "unknown", "It is asked once onnxruntime runs."
+            found, advice = "unknown", "Install onnxruntime to find out."
         case True:
             found = "sums of products of signed weights overflow on this CPU"
             advice = "Nothing: albert-edge loads weights as unsigned bytes; other tools do not."

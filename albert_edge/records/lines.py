@@ -6,6 +6,7 @@ import io
 from collections.abc import Iterator
 from functools import partial
 
+from albert_edge.records.parquet import PARQUET_MAGIC
 from albert_edge.records.rows import Damaged, Unreadable
 from albert_edge.records.stream import Buffered, CountedFile, decompressed, reading
 
@@ -110,8 +111,8 @@ def _from_utf16(content: Buffered) -> Iterator[bytes]:
 
 
 def _require_text(first: bytes) -> None:
-    """Raise `Damaged` if the first line is none of a text file."""
-    if first.startswith(b"PAR1"):
+    """Raise `Damaged` if the first line is not that of a text file."""
+    if first.startswith(PARQUET_MAGIC):
         raise Damaged(
             "is Parquet, which can only be read from a file", "Save it first.", is_whole=True
         )

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from albert_edge.errors import MissingExtraError
+from albert_edge.records.arrow import load_pyarrow
 from albert_edge.records.fields import Fields, Record
 from albert_edge.records.rows import Damaged
 
@@ -35,12 +35,9 @@ class ParquetTable:
     """
 
     def __init__(self, path: Path, fields: Fields) -> None:
-        try:
-            import pyarrow.parquet
-        except ImportError:
-            raise MissingExtraError(
-                "pyarrow", extra="parquet", purpose="Reading Parquet files"
-            ) from None
+        load_pyarrow("Reading Parquet files")
+        import pyarrow.parquet
+
         try:
             self._file = pyarrow.parquet.ParquetFile(path)
             self.schema = self._file.schema_arrow

@@ -22,19 +22,19 @@ def expand(paths: Sequence[Path | str]) -> tuple[Path, ...]:
     Raises:
         UsageError: A pattern matches no file, or stdin is read beside files.
     """
-    found: dict[Path, None] = {}
+    files: dict[Path, None] = {}
     for path in paths:
         name = os.fspath(path)
         if name == "-" or os.path.lexists(name) or not glob.has_magic(name):
-            found[Path(name)] = None
+            files[Path(name)] = None
             continue
         matches = sorted(filter(os.path.isfile, glob.glob(name, recursive=True)))
         if not matches:
             raise UsageError(f"{name} matches no file.", tip="Check the pattern and the folder.")
-        found |= dict.fromkeys(map(Path, matches))
-    if STDIN in found and len(found) > 1:
+        files |= dict.fromkeys(map(Path, matches))
+    if STDIN in files and len(files) > 1:
         raise UsageError("stdin is read beside files.", tip="Name files only, or - only.")
-    return tuple(found)
+    return tuple(files)
 
 
 def cannot_open(path: Path, error: OSError) -> UsageError:

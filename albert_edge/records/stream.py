@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, BinaryIO, TypeAlias, cast
 
-from albert_edge.errors import MissingExtraError
+from albert_edge.records.arrow import load_pyarrow
 from albert_edge.records.rows import Damaged
 
 GZIP, ZSTANDARD = ".gz", ".zst"
@@ -53,16 +53,17 @@ def decompressed(file: CountedFile, suffix: str) -> tuple[Buffered, bool]:
     stored: Buffered = io.BufferedReader(file, _CHUNK)
     with reading():
         start = stored.peek(4)
-    found = next((name for name, magic in _MAGIC.items() if start.startswith(magic)), None)
-    if suffix in _MAGIC and found != suffix:
+    compression = next((name for name, magic in _MAGIC.items() if start.startswith(magic)), None)
+    if suffix in _MAGIC and compression != suffix:
         raise Damaged(
             f"is named {suffix}, but is not compressed so",
             f"If it is complete and not compressed, take {suffix} off its name.",
             is_whole=True,
         )
-    if found is None:
+    if compression is None:
         return stored, False
-    return io.BufferedReader(_gunzip(stored) if found == GZIP else _Zstandard(stored)), True
+    content = _gunzip(stored) if compression == GZIP else _Zstandard(stored)
+    return io.BufferedReader(content), True
 
 
 def _gunzip(stored: Buffered) -> CountedFile:
@@ -76,12 +77,7 @@ class _Zstandard(io.RawIOBase):
     """Decompresses Zstandard, also several frames in one file."""
 
     def __init__(self, stored: Buffered) -> None:
-        try:
-            import pyarrow
-        except ImportError:
-            raise MissingExtraError(
-                "pyarrow", extra="parquet", purpose="Reading Zstandard files"
-            ) from None
+        pyarrow = load_pyarrow("Reading Zstandard files")
         self._content = pyarrow.CompressedInputStream(stored, "zstd")
 
     def readable(self) -> bool:

@@ -24,7 +24,7 @@ class Table:
 
     Args:
         lines: The lines of the file.
-        fields: The fields that tell which delimiter a CSV file has.
+        fields: The fields by whose columns the delimiter of a CSV file is found.
         quoted: Whether cells may be in quotes, as in CSV.
 
     Attributes:
@@ -40,7 +40,6 @@ class Table:
         self._delimiter: str = dialect["delimiter"]
         csv.field_size_limit(max(csv.field_size_limit(), LONGEST))
         self._reader = csv.reader(self._text, strict=True, **dialect)
-        header: list[str] | Unreadable = []
         if _is_separator_line(lines.first) and quoted:
             next(self._reader, None)
         header = next(self._rows(), [])

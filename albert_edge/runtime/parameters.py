@@ -24,7 +24,7 @@ class CallOptions(TypedDict, total=False):
         batch_size: The most texts in a batch, by default 32 on CUDA. Without effect on a CPU, where
             each text runs by itself.
         num_workers: Accepted as in transformers, without effect.
-        on_error: What an item that has no answer, such as a text over the model's limit, does:
+        on_error: What happens if an item cannot be answered, such as a text over the model's limit:
             "raise" (the default) ends the call with its error; "record" puts an `ItemError` in the
             place of its answer. Errors of the model or the device are raised in any case.
         progress: Whether a list or a generator shows a progress bar; or a function to call with

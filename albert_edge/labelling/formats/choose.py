@@ -8,27 +8,26 @@ from typing import Any
 
 from albert_edge.errors import UsageError
 from albert_edge.labelling.formats.encoder import Encoder
-from albert_edge.labelling.formats.extra import load_pyarrow
 from albert_edge.labelling.formats.parquet import Parquet
 from albert_edge.labelling.formats.text import Compressed, JsonLines, Pack, Table
+from albert_edge.records.arrow import load_pyarrow
+from albert_edge.records.formats import split_suffix
+from albert_edge.records.stream import GZIP, ZSTANDARD
 
 LINES = (".jsonl", ".csv", ".tsv")
 PARQUET = ".parquet"
-_COMPRESSIONS = (".gz", ".zst")
-_NAMES = f"{', '.join(LINES)}, each also with {' or '.join(_COMPRESSIONS)} after it, or {PARQUET}"
+_NAMES = f"{', '.join(LINES)}, each also with {GZIP} or {ZSTANDARD} after it, or {PARQUET}"
 
 
 def output_suffix(path: Path) -> str:
     """Return what the name of a file says of its format, such as ".csv" or ".csv.gz".
 
     Raises:
-        UsageError: It is none of the formats that can be written.
+        UsageError: It is not a format that can be written.
     """
-    *_, before, last = ["", "", *(suffix.lower() for suffix in path.suffixes)]
-    if last in (*LINES, PARQUET):
-        return last
-    if last in _COMPRESSIONS and before in LINES:
-        return before + last
+    suffix, compression = split_suffix(path)
+    if suffix in LINES or (suffix == PARQUET and not compression):
+        return suffix + compression
     raise UsageError(f"Unsupported file format: {path}.", tip=f"Use {_NAMES}.")
 
 
@@ -47,7 +46,7 @@ def make_encoder(suffix: str, schema: Any = None) -> Encoder:
     if suffix in LINES:
         return _lines(suffix)
     lines, compression = Path(suffix).stem, Path(suffix).suffix
-    return Compressed(_lines(lines), _gzip if compression == ".gz" else _zstd())
+    return Compressed(_lines(lines), _gzip if compression == GZIP else _zstd())
 
 
 def _lines(suffix: str) -> JsonLines | Table:

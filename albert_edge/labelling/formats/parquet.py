@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from albert_edge.errors import AlbertEdgeError
-from albert_edge.labelling.formats.extra import load_pyarrow
 from albert_edge.labelling.formats.text import not_unicode
+from albert_edge.records.arrow import load_pyarrow
 
 
 class Parquet:

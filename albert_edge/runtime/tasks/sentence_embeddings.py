@@ -270,8 +270,10 @@ class SentenceEmbeddingsPipeline(Pipeline):
             none = np.empty((0, self._task.size(checked)), np.float32)
             collected = results.embeddings(np.stack(valid) if valid else none)
         if options.get("on_error") == "record":
-            made = iter(collected)
-            collected = [each if isinstance(each, ItemError) else next(made) for each in answers]
+            embeddings = iter(collected)
+            collected = [
+                answer if isinstance(answer, ItemError) else next(embeddings) for answer in answers
+            ]
         return collected[0] if is_one else collected
 
     def encode_query(self, *positional: Any, **given: Any) -> Any:

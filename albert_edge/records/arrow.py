@@ -11,14 +11,13 @@ def load_pyarrow(purpose: str) -> Any:
     """Import pyarrow.
 
     Args:
-        purpose: What needs it, for the error.
+        purpose: What needs it, for the error, such as "Reading Parquet files".
 
     Raises:
         MissingExtraError: It is not installed.
     """
     try:
         import pyarrow
-        import pyarrow.ipc
-    except ImportError as error:
-        raise MissingExtraError("pyarrow", extra="parquet", purpose=purpose) from error
+    except ImportError:
+        raise MissingExtraError("pyarrow", extra="parquet", purpose=purpose) from None
     return pyarrow
