@@ -8,7 +8,7 @@
     ├── BundleError                 1   a missing, damaged or concurrently changed bundle
     ├── InputError (ValueError)     1   a text or array that the model cannot take
     │   └── RecordError             1   a record that cannot be read; the message names it
-    ├── QualityError                3   answers too far from the reference; nothing was written
+    ├── QualityError                3   answers too far from the reference
     ├── MissingExtraError           4   an optional dependency is not installed
     ├── DeviceError                 4   the requested device is not available
     └── SourceUnreachableError      5   the hub cannot be reached, or has no such model
@@ -180,7 +180,7 @@ class RecordError(InputError):
 
 
 class QualityError(AlbertEdgeError):
-    """A variant's answers are too far from the reference; nothing was written.
+    """A variant's answers are too far from the reference; a step that raises it writes nothing.
 
     Args:
         message: What is too far from what.

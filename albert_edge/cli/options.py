@@ -85,7 +85,9 @@ Threads = Annotated[
 ]
 Data = Annotated[
     Path,
-    typer.Argument(metavar="DATA", help="Labelled texts: .tsv, .csv, .jsonl, CoNLL, SQuAD .json."),
+    typer.Argument(
+        metavar="DATA", help="Labelled texts: .tsv, .csv, .jsonl, .parquet, CoNLL, SQuAD .json."
+    ),
 ]
 Output = Annotated[
     Path, typer.Option("--output", "-o", help="The page to write; an existing one is replaced.")
@@ -223,9 +225,7 @@ class QualityGate:
     ] = None
     data: Annotated[
         Path | None,
-        typer.Option(
-            help='Labelled texts to measure on: .tsv, .csv, .jsonl with a "label" column.'
-        ),
+        typer.Option(help='Labelled texts to measure on: a file of --texts with a "label" column.'),
     ] = None
 
 
