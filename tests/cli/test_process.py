@@ -57,6 +57,8 @@ COMMANDS = {
     "bench": {
         *("--shapes", "--precision", "--threads", "--against", "--rounds", "--plot", "--roofline"),
     },
+    "pack": {"--output", "--variant", "--force"},
+    "unpack": {"--force"},
     "doctor": set[str](),
     "models": set[str](),
     "demo": set[str](),

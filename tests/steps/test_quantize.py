@@ -890,7 +890,7 @@ def test_options_without_a_meaning(options: dict[str, str]) -> None:
         ("float.jsonl", b'{"text": "1", "label": 1.0}\n', InputError, "1.0"),
         ("number.jsonl", b'{"text": 1, "label": 0}\n', InputError, "record 1"),
         ("latin.csv", b"text,label\n\xe9,0\n", InputError, "record 1 is not UTF-8"),
-        ("surrogate.jsonl", b'{"text": "\\ud800", "label": 0}\n', InputError, "text 1"),
+        ("surrogate.jsonl", b'{"text": "\\ud800", "label": 0}\n', InputError, "record 1"),
         ("pair.jsonl", b'{"text": "1", "text_pair": 2, "label": 0}\n', InputError, "text_pair"),
     ],
 )
