@@ -57,10 +57,10 @@ class Run:
     def finish(self) -> str:
         """Wait for its end, and return its last line."""
         self.watch()
-        _, told = self._process.communicate()
+        _, messages = self._process.communicate()
         if self._process.returncode:
-            raise RuntimeError(told)
-        return told.strip().splitlines()[-1]
+            raise RuntimeError(messages)
+        return messages.strip().splitlines()[-1]
 
 
 def _peak(pid: int) -> float:
@@ -83,9 +83,9 @@ def compare(rows: int, most_kills: int, suffix: str) -> bool:
 
         begin = time.monotonic()
         run = Run(bundle, source, whole)
-        told = run.finish()
+        summary = run.finish()
         seconds, peak = time.monotonic() - begin, run.peak
-        print(told, f"peak memory {peak:.0f} MB", flush=True)
+        print(summary, f"peak memory {peak:.0f} MB", flush=True)
 
         kills = 0
         while kills < most_kills:

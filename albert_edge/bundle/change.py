@@ -101,7 +101,7 @@ def change(folder: Path) -> Iterator[Change]:
                     content = content.to_json().encode()
                 (staging / MANIFEST).write_bytes(content)
                 _refuse_obstacles(staging, folder)
-                _sync_folder(staging)
+                sync_folder(staging)
                 staging.rename(folder / _COMMIT)
                 _roll_forward(folder)
         finally:
@@ -157,6 +157,17 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def sync_folder(folder: Path) -> None:
+    """Wait until the disk has the names of the files in a folder."""
+    if os.name == "nt":  # Windows cannot open folders
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def _roll_forward(folder: Path) -> None:
     """Move the files of a committed change into place; can be interrupted and called again."""
     if not is_committed(folder):
@@ -169,9 +180,9 @@ def _roll_forward(folder: Path) -> None:
                 target = folder / path.relative_to(commit)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 path.replace(target)
-        _sync_folder(folder)
+        sync_folder(folder)
         (commit / MANIFEST).replace(folder / MANIFEST)
-        _sync_folder(folder)
+        sync_folder(folder)
     shutil.rmtree(commit)
 
 
@@ -235,13 +246,3 @@ def _locked(folder: Path, *, wait: bool) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)  # which also releases the lock, as does the end of the process
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name == "nt":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

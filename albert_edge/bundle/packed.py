@@ -196,9 +196,9 @@ class Packed:
             name = self.read_at(member.header_offset + _HEADER.size, name_length)
         except (OSError, OverflowError) as error:
             raise self._fault(f"it ends before {member.filename}") from error
-        told = name.decode("utf-8" if flags else "cp437", errors="replace")
+        header_name = name.decode("utf-8" if flags else "cp437", errors="replace")
         expected = (_SIGNATURE, member.flag_bits, zipfile.ZIP_STORED, member.filename)
-        if (signature, flags, method, told) != expected:
+        if (signature, flags, method, header_name) != expected:
             raise self._fault(f"the header of {member.filename} is not what its directory says")
         offset = member.header_offset + _HEADER.size + name_length + extra
         return Span(offset, member.file_size)

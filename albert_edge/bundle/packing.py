@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
+from albert_edge.bundle.change import sync_folder
 from albert_edge.errors import BundleError
 
 try:
@@ -72,6 +73,7 @@ def replaced(path: Path) -> Iterator[IO[bytes]]:
                 file.flush()
                 os.fsync(file.fileno())
                 os.replace(temporary, path)
+                sync_folder(path.parent)
             except BaseException:
                 temporary.unlink(missing_ok=True)
                 raise

@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from albert_edge.bundle.change import sync_folder
 from albert_edge.errors import AlbertEdgeError, Argument, Message, UsageError
 
 try:
@@ -101,17 +102,6 @@ def move(source: Path, target: Path) -> None:
     """Rename a file whose contents are on the disk; a file of that name is replaced."""
     os.replace(source, target)
     sync_folder(target.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Wait until the disk has the names of the files in a folder."""
-    if os.name == "nt":  # Windows cannot open folders
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextlib.contextmanager

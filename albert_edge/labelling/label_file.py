@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +158,13 @@ def describe_start(
         "format": output_suffix(target),
         "prefix": options.prefix,
         "errors": "kept" if options.keep_errors else "not kept",
-        **{name: version(name) for name in _LIBRARIES},
+        **{name: _version(name) for name in _LIBRARIES},
         "onnxruntime": load_onnxruntime().__version__,
     }
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:  # a source tree that is not installed, or a frozen program
+        return "unknown"

@@ -49,8 +49,8 @@ class Inputs:
     def __init__(self, inputs: Sequence[Input], fields: Fields) -> None:
         self._inputs = tuple(inputs)
         self.fields = fields
-        self.names = tuple(each.name for each in inputs)
-        sizes = [each.size for each in inputs if each.size is not None]
+        self.names = tuple(source.name for source in inputs)
+        sizes = [source.size for source in inputs if source.size is not None]
         self.total_bytes = sum(sizes) if len(sizes) == len(inputs) else None
 
     @property
@@ -63,15 +63,15 @@ class Inputs:
             UsageError: The files have different columns.
         """
         first, columns = "", tuple[str, ...]()
-        for each in self._inputs:
-            if each.columns is None:
+        for source in self._inputs:
+            if source.columns is None:
                 return None
             if not columns:
-                first, columns = each.name, each.columns
-            if each.columns and {*each.columns} != {*columns}:
+                first, columns = source.name, source.columns
+            if source.columns and {*source.columns} != {*columns}:
                 raise UsageError(
-                    f"{first} and {each.name} have different columns: {', '.join(columns)}; "
-                    f"{', '.join(each.columns)}.",
+                    f"{first} and {source.name} have different columns: {', '.join(columns)}; "
+                    f"{', '.join(source.columns)}.",
                     tip="Write the answers as .jsonl, or one table for each input.",
                 )
         return columns
@@ -84,11 +84,11 @@ class Inputs:
             UsageError: The files have different columns, or columns of different types.
         """
         first, *others = self._inputs
-        if any(each.schema is None for each in self._inputs) or self.columns is None:
+        if any(source.schema is None for source in self._inputs) or self.columns is None:
             return None
         for other in others:
             for name in first.columns or ():
-                kinds = [each.schema.field(name).type for each in (first, other)]
+                kinds = [source.schema.field(name).type for source in (first, other)]
                 if kinds[0] != kinds[1]:
                     raise UsageError(
                         f'The column "{name}" is {kinds[0]} in {first.name} and {kinds[1]} in '
@@ -110,8 +110,8 @@ class Inputs:
             RecordError: What follows in a file cannot be read, or cannot be trusted.
         """
         before = 0
-        for each in self._inputs:
-            with contextlib.closing(_opened(each)) as reader:
+        for source in self._inputs:
+            with contextlib.closing(_opened(source)) as reader:
                 number = reader.seek(skip)
                 skip -= number
                 try:
@@ -120,13 +120,13 @@ class Inputs:
                         if skip:
                             skip -= 1
                             continue
-                        error = self._error(each, number, entry)
+                        error = self._error(source, number, entry)
                         record = entry if isinstance(entry, dict) else None
                         read = before + reader.bytes_read
-                        yield Row(number, record, error, read, each.place)
+                        yield Row(number, record, error, read, source.place)
                 except Damaged as damage:
-                    raise _describe(each, damage, number + 1) from damage
-                before += each.size or reader.bytes_read
+                    raise _describe(source, damage, number + 1) from damage
+                before += source.size or reader.bytes_read
 
     def _error(self, source: Input, number: int, entry: Record | Unreadable) -> RecordError | None:
         if type(entry) is Unreadable:
@@ -231,13 +231,13 @@ def _open_input(
     return Input(name, f"{name}: record", None, columns, schema, lambda: reader)
 
 
-def _opened(each: Input) -> Reader:
+def _opened(source: Input) -> Reader:
     try:
-        return each.open()
+        return source.open()
     except Damaged as damage:
-        raise _describe(each, damage, 1) from damage
+        raise _describe(source, damage, 1) from damage
 
 
-def _describe(each: Input, damage: Damaged, number: int) -> RecordError:
-    place = each.name if damage.is_whole else f"{each.place} {number}"
-    return RecordError(f"{place} {damage.reason}.", tip=damage.tip, where=each.name)
+def _describe(source: Input, damage: Damaged, number: int) -> RecordError:
+    place = source.name if damage.is_whole else f"{source.place} {number}"
+    return RecordError(f"{place} {damage.reason}.", tip=damage.tip, where=source.name)

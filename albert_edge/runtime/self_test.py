@@ -123,14 +123,14 @@ def check_answers(session: Session) -> AnswerCheck | None:
     return AnswerCheck(largest, _TOLERANCE.get(variant.precision, _TOLERANCE_OF_OTHERS))
 
 
-def _difference(found: Arrays, stored: Arrays) -> float:
-    return float(np.max([_distance(found.get(name), stored[name]) for name in stored]))
+def _difference(computed: Arrays, stored: Arrays) -> float:
+    return float(np.max([_distance(computed.get(name), stored[name]) for name in stored]))
 
 
-def _distance(found: npt.NDArray[Any] | None, stored: npt.NDArray[Any]) -> float:
-    if found is None or found.ndim != stored.ndim:
+def _distance(computed: npt.NDArray[Any] | None, stored: npt.NDArray[Any]) -> float:
+    if computed is None or computed.ndim != stored.ndim:
         return np.inf
-    leading = found[tuple(map(slice, stored.shape))]
+    leading = computed[tuple(map(slice, stored.shape))]
     if leading.shape != stored.shape:
         return np.inf
     scale = np.abs(stored).max(initial=1.0)

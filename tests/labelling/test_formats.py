@@ -130,9 +130,9 @@ def test_parquet_refuses_values_without_a_common_type(tmp_path: Path) -> None:
     first: dict[str, Any] = {"a": 1}
     second: dict[str, Any] = {"a": "x"}
     for segments in ([[first, second]], [[first], [second]]):
-        with pytest.raises(Exception, match="several types") as told:
+        with pytest.raises(Exception, match="several types") as caught:
             encode(tmp_path / "a.parquet", segments)
-        assert "jsonl" in getattr(told.value, "tip", "")
+        assert "jsonl" in getattr(caught.value, "tip", "")
 
 
 def test_an_embedding_in_parquet_stays_float32(tmp_path: Path) -> None:
@@ -152,9 +152,9 @@ def test_what_needs_pyarrow_says_how_to_install_it(
     suffix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(MissingExtraError, match="pyarrow") as told:
+    with pytest.raises(MissingExtraError, match="pyarrow") as caught:
         make_encoder(suffix)
-    assert told.value.tip == "pip install 'albert-edge[parquet]'"
+    assert caught.value.tip == "pip install 'albert-edge[parquet]'"
 
 
 @pytest.mark.parametrize("name", ["a", "a.txt", "a.gz", "a.parquet.gz", "a.csv.bz2", ".csv"])

@@ -110,12 +110,15 @@ def test_a_full_disk_at_any_moment_leaves_a_job_to_resume(
     for call in range(len(calls)):
         target = tmp_path / f"{call}{suffix}"
         full = OSError(errno.ENOSPC, "No space left on device")
-        with cut_off_at(call, full, writes=True, once=once), pytest.raises(AlbertEdgeError) as told:
+        with (
+            cut_off_at(call, full, writes=True, once=once),
+            pytest.raises(AlbertEdgeError) as caught,
+        ):
             run_job(source, target)
-        assert f"{target} cannot be written: No space left on device." in str(told.value)
-        assert "resume" in told.value.tip
+        assert f"{target} cannot be written: No space left on device." in str(caught.value)
+        assert "resume" in caught.value.tip
         assert not target.exists() or target.read_bytes() == undisturbed.read_bytes()
-        kept = re.search(r"(\d+) records are answered and kept", str(told.value))
+        kept = re.search(r"(\d+) records are answered and kept", str(caught.value))
         done = run_job(source, target)
         assert done is None or done.kept == (int(kept.group(1)) if kept else 0)
         assert target.read_bytes() == undisturbed.read_bytes()
@@ -158,9 +161,9 @@ def test_a_damaged_job_is_started_anew(tmp_path: Path) -> None:
     with cut_off_at(60, PowerCut()), pytest.raises(PowerCut):
         run_job(source, target)
     (tmp_path / "out.csv.part" / "segments").write_bytes(b"")
-    with pytest.raises(AlbertEdgeError, match="is damaged") as told:
+    with pytest.raises(AlbertEdgeError, match="is damaged") as caught:
         run_job(source, target)
-    assert "force" in told.value.tip
+    assert "force" in caught.value.tip
     assert run_job(source, target, "replace") == Done(30, 6, 0)
     with pytest.raises(UsageError, match="exists already"):
         run_job(source, target, "refuse")
