@@ -61,7 +61,7 @@ $(VENVS)/demo/ready: $(ENVIRONMENT)
 # Everything, with transformers 4, which optimum still needs.
 $(VENVS)/test/ready: $(ENVIRONMENT)
 	$(PYTHON) -m venv --clear $(VENVS)/test
-	$(VENVS)/test/bin/python $(PIP) $(PINNED) --editable '.[cpu,export,formats,optimum,openvino,parquet,report,docs,dev]'
+	$(VENVS)/test/bin/python $(PIP) $(PINNED) --editable '.[cpu,export,formats,neighbours,optimum,openvino,parquet,report,docs,dev]'
 	touch $@
 
 $(VENVS)/transformers5/ready: $(ENVIRONMENT)

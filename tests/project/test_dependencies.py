@@ -38,7 +38,7 @@ NOT_IMPORTED = {
     "ruff": "a command",
 }
 # Only these are not for a user.
-FOR_DEVELOPERS = ("dev", "docs")
+FOR_DEVELOPERS = ("dev", "docs", "neighbours")
 
 
 def normalized(name: str) -> str:

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import fastembed
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -24,6 +23,8 @@ import albert_edge
 from albert_edge.compress.options import Compression, Fp16, Int4, Int8, Int8Block
 from albert_edge.runtime.saturation import adds_signed_weights_exactly
 from albert_edge.runtime.session import Session
+
+fastembed = pytest.importorskip("fastembed", exc_type=ImportError)
 
 pytestmark = pytest.mark.slow
 
