@@ -78,7 +78,7 @@ export class Bundle {
   private find(name: string): ListedFile | undefined {
     const { files, variants } = this.manifest;
     const listed = [...files, ...variants.flatMap((variant) => variant.files.model)];
-    return listed.find((one) => one.file === name);
+    return listed.find(({ file }) => file === name);
   }
 }
 

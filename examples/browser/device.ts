@@ -64,7 +64,7 @@ export function choose(
     for (const precision of SUITABLE[device]) {
       if (wish.precision && wish.precision !== precision) continue;
       if (precision === "fp16" && !can.fp16) continue;
-      const variant = variants.find((one) => one.name === NAMES[precision]);
+      const variant = variants.find(({ name }) => name === NAMES[precision]);
       // int8 uses operators of onnxruntime, which its wasm build has; a GPU needs ONNX's own.
       if (variant && (device === "wasm" || variant.target === "portable")) {
         return { device, precision, variant };

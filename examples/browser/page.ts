@@ -102,11 +102,11 @@ async function respondOnce(head: string, engine: Engine): Promise<void> {
   const item = read(head);
   const started = performance.now();
   try {
-    const found = item ? await engine.answer(item) : [];
+    const answers = item ? await engine.answer(item) : [];
     const elapsed = performance.now() - started;
-    draw(found, engine);
+    draw(answers, engine);
     element("latency").textContent = item ? `${elapsed.toFixed(elapsed < 10 ? 1 : 0)} ms` : "";
-    form.dispatchEvent(new CustomEvent("answer", { detail: found })); // for a program around it
+    form.dispatchEvent(new CustomEvent("answer", { detail: answers })); // for a program around it
   } catch (error) {
     answer.replaceChildren(make("p", "problem", message(error)));
     form.dispatchEvent(new CustomEvent("answer", { detail: null }));
@@ -124,9 +124,9 @@ function read(head: string): Item | null {
   return { text: text.value, text_pair: second.value };
 }
 
-function draw(found: Label[] | Entity[], engine: Engine): void {
-  if (engine instanceof Runtime && found[0] && "word" in found[0]) {
-    const groups = engine.group(found as Entity[]);
+function draw(answers: Label[] | Entity[], engine: Engine): void {
+  if (engine instanceof Runtime && answers[0] && "word" in answers[0]) {
+    const groups = engine.group(answers as Entity[]);
     answer.replaceChildren(
       ...groups.map((group) => {
         const chip = make("span", "entity", group.word);
@@ -137,7 +137,7 @@ function draw(found: Label[] | Entity[], engine: Engine): void {
     return;
   }
   answer.replaceChildren(
-    ...(found as Label[]).map(({ label, score }) => {
+    ...(answers as Label[]).map(({ label, score }) => {
       const row = make("div", "label");
       const bar = make("span", "bar");
       bar.style.setProperty("--score", String(Math.min(1, Math.max(0, score))));
@@ -157,10 +157,10 @@ function show(facts: Record<string, string>): void {
 }
 
 function make(name: string, kind: string, content = ""): HTMLElement {
-  const made = document.createElement(name);
-  made.className = kind;
-  made.textContent = content;
-  return made;
+  const node = document.createElement(name);
+  node.className = kind;
+  node.textContent = content;
+  return node;
 }
 
 const percent = (score: number): string => `${(100 * score).toFixed(1)} %`;

@@ -29,7 +29,7 @@ export class Runtime implements Engine {
 
   /** Load a variant of a bundle. */
   static async load(bundle: Bundle, variant: string, device: Device): Promise<Runtime> {
-    const files = bundle.manifest.variants.find((one) => one.name === variant)?.files.model ?? [];
+    const files = bundle.manifest.variants.find(({ name }) => name === variant)?.files.model ?? [];
     const [model, ...data] = files;
     if (!model || data.length) throw new Error(`${variant} is not one file, which a browser needs.`);
     const [bytes, content, settings, config] = await Promise.all([
@@ -66,7 +66,7 @@ export class Runtime implements Engine {
     const encodings = this.encode(item);
     const { head, labels, problem_type } = this.manifest;
     if ("prompt" in item) {
-      const logits: number[] = []; // each choice alone: they are scored independently
+      const logits: number[] = []; // each choice by itself: they are scored independently
       for (const encoding of encodings) logits.push((await this.logits(encoding, true))[0] ?? NaN);
       const scores = softmax(logits);
       return ranked(item.choices.map((label, index) => ({ label, score: scores[index]!, index })));
@@ -126,19 +126,19 @@ export class Runtime implements Engine {
   /** Put special tokens around one or two texts, which are cut to the model's limit. */
   private encodePair(text: string, pair: string | null): Encoding {
     const texts = pair === null ? [text] : [text, pair];
-    if (!texts.every((one) => one.isWellFormed())) {
+    if (!texts.every((part) => part.isWellFormed())) {
       throw new Error("The text is not valid Unicode: it has half a character. Replace it.");
     }
     const layout = this.layout(pair !== null);
-    const [first, second = []] = texts.map((one) => this.tokenizer.tokenize(one));
+    const [first, second = []] = texts.map((part) => this.tokenizer.tokenize(part));
     const room = this.limit - layout.tokens.length + texts.length;
     const [kept, keptSecond] = cut(first!.length, second.length, room);
     const parts = new Map([[FIRST, first!.slice(0, kept)], [SECOND, second.slice(0, keptSecond)]]);
     const ids: number[] = [];
     const types: number[] = [];
     layout.tokens.forEach((token, place) => {
-      for (const one of parts.get(token) ?? [token]) {
-        ids.push(this.tokenizer.token_to_id(one) ?? this.tokenizer.model?.unk_token_id ?? 0);
+      for (const piece of parts.get(token) ?? [token]) {
+        ids.push(this.tokenizer.token_to_id(piece) ?? this.tokenizer.model?.unk_token_id ?? 0);
         types.push(layout.token_type_ids?.[place] ?? 0);
       }
     });

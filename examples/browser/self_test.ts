@@ -53,16 +53,16 @@ export async function selfTest(
     }
     const outputs = await engine.run(inputs);
     for (const [name, expected] of Object.entries(answers[number]!)) {
-      const found = distance(outputs[name], expected);
-      if (!(found <= tolerance)) {
+      const apart = distance(outputs[name], expected);
+      if (!(apart <= tolerance)) {
         throw new Error(
-          `${name} of item ${number} differs by ${found.toPrecision(3)} from the answer in ` +
+          `${name} of item ${number} differs by ${apart.toPrecision(3)} from the answer in ` +
             `${FILE}; rounding explains ${tolerance}. This page does not answer, since its answers ` +
             `would be wrong: ${engine.name} computes something else here than Python does, in ` +
             `${choice.precision} on ${choice.device}. Try the other device, precision or runtime.`,
         );
       }
-      difference = Math.max(difference, found);
+      difference = Math.max(difference, apart);
     }
   }
   return { items: stored.items.length, difference, tolerance };
@@ -77,8 +77,8 @@ function sameIds(engine: Engine, item: Item, inputs: Inputs): boolean {
   const encodings = engine.encode(item);
   const types = inputs.token_type_ids ? kept("token_type_ids") : null;
   return (
-    JSON.stringify(encodings.map((one) => one.ids)) === JSON.stringify(kept("input_ids")) &&
-    (!types || JSON.stringify(encodings.map((one) => one.types)) === JSON.stringify(types))
+    JSON.stringify(encodings.map(({ ids }) => ids)) === JSON.stringify(kept("input_ids")) &&
+    (!types || JSON.stringify(encodings.map(({ types }) => types)) === JSON.stringify(types))
   );
 }
 
@@ -88,9 +88,9 @@ function lines(nested: Nested[]): number[][] {
 }
 
 /** The largest difference to stored values, which may be the leading entries along each axis. */
-function distance(found: Output | undefined, stored: Nested[]): number {
-  if (!found) return Infinity;
-  const { data, dims } = found;
+function distance(computed: Output | undefined, stored: Nested[]): number {
+  if (!computed) return Infinity;
+  const { data, dims } = computed;
   let largest = 1;
   let apart = 0;
   const compare = (part: Nested, axis: number, at: number): void => {

@@ -87,10 +87,14 @@ def read_texts(path: Path) -> Iterator[tuple[str, float]]:
 def write_answers(path: Path, answers: Iterable[tuple[str, Answer]]) -> None:
     """Write a .csv file with a line for each text, whole or not at all."""
     partial = path.with_name(f"{path.name}.part")
-    with partial.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["text", "answer", "score"])
-        for text, answer in answers:
-            score = "" if answer.score is None else f"{answer.score:.6f}"
-            writer.writerow([text, answer.summary, score])
-    os.replace(partial, path)
+    try:
+        with partial.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["text", "answer", "score"])
+            for text, answer in answers:
+                score = "" if answer.score is None else f"{answer.score:.6f}"
+                writer.writerow([text, answer.summary, score])
+        os.replace(partial, path)
+    except OSError:
+        partial.unlink(missing_ok=True)
+        raise

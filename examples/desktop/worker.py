@@ -122,6 +122,8 @@ class Worker:
                 self._report(Failed(str(error), error.tip))
             except OSError as error:
                 self._report(Failed(f"{error.filename}: {error.strerror}."))
+            except Exception as error:  # without its thread the window would wait for ever
+                self._report(Failed(f"{type(error).__name__}: {error}"))
         if self._pipeline:
             self._pipeline.close()
 

@@ -25,7 +25,7 @@ from albert_edge.records.inputs import open_inputs
 from albert_edge.records.rows import Row
 from albert_edge.runtime.item_error import ItemError
 
-FORMATS = (*(".jsonl", ".csv", ".tsv", ".jsonl.gz", ".csv.zst", ".tsv.gz", ".parquet"),)
+FORMATS = (".jsonl", ".csv", ".tsv", ".jsonl.gz", ".csv.zst", ".tsv.gz", ".parquet")
 COLUMNS = ("label", "score")
 
 
