@@ -20,12 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from albert_edge.bundle.manifest import MANIFEST, FileRecord, Manifest, read_manifest
+from albert_edge.disk import lock, sync_folder
 from albert_edge.errors import Argument, BundleError, Message, UsageError
-
-try:
-    import fcntl
-except ImportError:  # Windows cannot lock folders; users must not run two writers at once
-    fcntl = None  # type: ignore[assignment]
 
 _STAGING = ".staging-"
 _COMMIT = ".commit"
@@ -157,17 +153,6 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def sync_folder(folder: Path) -> None:
-    """Wait until the disk has the names of the files in a folder."""
-    if os.name == "nt":  # Windows cannot open folders
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def _roll_forward(folder: Path) -> None:
     """Move the files of a committed change into place; can be interrupted and called again."""
     if not is_committed(folder):
@@ -232,17 +217,15 @@ def _created(folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _locked(folder: Path, *, wait: bool) -> Iterator[None]:
-    if fcntl is None:
+    if os.name == "nt":  # Windows cannot lock folders; users must not run two writers at once
         yield
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
+        if not lock(descriptor, wait=wait):
             raise BundleError(
                 f"Another process is changing {folder}.", tip="Wait for it to end, then try again."
-            ) from None
+            )
         yield
     finally:
         os.close(descriptor)  # which also releases the lock, as does the end of the process

@@ -14,13 +14,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
-from albert_edge.bundle.change import sync_folder
+from albert_edge.disk import lock, sync_folder
 from albert_edge.errors import BundleError
-
-try:
-    import fcntl
-except ImportError:  # Windows cannot lock files; users must not pack into one file at once
-    fcntl = None  # type: ignore[assignment]
 
 _ALIGNMENT = 4096  # bytes; lets any program map a member
 _HEADER_BYTES = 30  # of a member, before its name
@@ -72,9 +67,11 @@ def replaced(path: Path) -> Iterator[IO[bytes]]:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
+                _release(file)
                 os.replace(temporary, path)
                 sync_folder(path.parent)
             except BaseException:
+                _release(file)
                 temporary.unlink(missing_ok=True)
                 raise
     except OSError as error:
@@ -91,14 +88,18 @@ def _create(path: str, flags: int) -> int:
 
 def _lock(file: IO[bytes], temporary: Path, path: Path) -> None:
     """Lock the temporary file, and make sure that it was not renamed or removed meanwhile."""
-    if fcntl is None:
-        return
-    busy = BundleError(
-        f"Another process is writing {path}.", tip="Wait for it to end, then try again."
-    )
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if not os.path.samestat(os.fstat(file.fileno()), temporary.stat()):
-            raise busy
-    except (BlockingIOError, FileNotFoundError):
-        raise busy from None
+        descriptor = file.fileno()
+        is_held = lock(descriptor) and os.path.samestat(os.fstat(descriptor), temporary.stat())
+    except FileNotFoundError:
+        is_held = False
+    if not is_held:
+        raise BundleError(
+            f"Another process is writing {path}.", tip="Wait for it to end, then try again."
+        )
+
+
+def _release(file: IO[bytes]) -> None:
+    """Close a file where an open one cannot be renamed or removed; elsewhere it stays locked."""
+    if os.name == "nt":
+        file.close()

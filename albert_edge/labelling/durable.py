@@ -10,13 +10,8 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from albert_edge.bundle.change import sync_folder
+from albert_edge.disk import lock, sync_folder
 from albert_edge.errors import AlbertEdgeError, Argument, Message, UsageError
-
-try:
-    import fcntl
-except ImportError:
-    fcntl = None  # type: ignore[assignment]
 
 _BINARY = getattr(os, "O_BINARY", 0)  # Windows would change line ends
 
@@ -54,8 +49,10 @@ class GrowingFile:
         os.fsync(self._descriptor)
 
     def close(self) -> None:
-        """Close the file."""
-        os.close(self._descriptor)
+        """Close the file; once more has no effect."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
 
 
 @contextlib.contextmanager
@@ -117,12 +114,11 @@ def locked(path: Path) -> Iterator[None]:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         try:
-            _lock(descriptor)
             # The process before may have removed the file meanwhile.
-            is_this = os.path.samestat(os.fstat(descriptor), os.stat(path))
+            is_held = lock(descriptor) and os.path.samestat(os.fstat(descriptor), os.stat(path))
         except OSError:
-            is_this = False
-        if not is_this:
+            is_held = False
+        if not is_held:
             raise UsageError(
                 f"Another process is writing {path.parent}.",
                 tip="Wait for it to end, then try again; or name another output.",
@@ -130,12 +126,3 @@ def locked(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
-
-
-def _lock(descriptor: int) -> None:
-    if fcntl is not None:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return
-    import msvcrt  # Windows only
-
-    msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)

@@ -99,6 +99,7 @@ class Output:
         sync_file(path)
         self._journal = dataclasses.replace(self._journal, output=path.name)
         self._journal.write(self._folder.journal)
+        self._segments.close()  # Windows renames no open file
         self._folder.publish(self._journal)
 
     def save(self) -> None:

@@ -219,6 +219,7 @@ COMMON = [
     "albert_edge.architecture.heads",
     "albert_edge.architecture.weights",
     "albert_edge.choices",
+    "albert_edge.disk",
     "albert_edge.json_fields",
     "albert_edge.records",
     "albert_edge.bundle.sentence_layout",
