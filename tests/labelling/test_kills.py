@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import re
@@ -70,7 +71,6 @@ def kill(process: subprocess.Popen[str], folder: Path, delay: float, *, at_once:
     while not at_once and sizes(folder) == before and process.poll() is None:
         time.sleep(0.005)
     time.sleep(delay)
-    assert process.poll() is None, "the job ended before it was killed"
     process.kill()
     process.communicate()
 
@@ -87,11 +87,18 @@ def test_a_job_that_is_killed_gives_what_an_undisturbed_one_gives(
     seconds = time.monotonic() - begin
     assert f"rows={ROWS}, failed={len(range(5, ROWS, 97))}, kept=0" in done
 
-    for number in range(KILLS):
-        at_once = number % 4 == 3  # also while it starts and reads again
+    killed = 0
+    for attempt in itertools.count():
+        at_once = attempt % 4 == 3  # also while it starts and reads again
         delay = dice.uniform(0, seconds / KILLS / 2)
         kill(start(source, target), Path(f"{target}.part"), delay, at_once=at_once)
-        assert not target.exists()
+        if target.exists():  # the machine has become faster than it was undisturbed
+            assert target.read_bytes() == undisturbed.read_bytes()
+            target.unlink()
+            continue
+        killed += 1
+        if killed == KILLS:
+            break
     again, done = finish(source, target)
     assert int(re.search(r"kept=(\d+)", done)[1]) > 0  # type: ignore[index]
     assert target.read_bytes() == undisturbed.read_bytes()
