@@ -169,8 +169,11 @@ def read_manifest(path: Path) -> Manifest:
     try:
         content = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
+        reason = (
+            f"it has no {MANIFEST}" if path.parent.is_dir() else "there is no such folder or file"
+        )
         raise BundleError(
-            f"{path.parent} is not an albert-edge bundle: it has no {MANIFEST}.",
+            f"{path.parent} is not an albert-edge bundle: {reason}.",
             tip=Message("Make one with: ", Call("export", "CHECKPOINT", "BUNDLE")),
             where=path.parent,
         ) from None

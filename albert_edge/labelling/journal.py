@@ -49,7 +49,7 @@ class Journal:
         if not changed:
             return
         differences = "; ".join(
-            f"{name} was {then.get(name, 'not given')}, now {now.get(name, 'not given')}"
+            f"{name} was {then.get(name) or 'not given'}, now {now.get(name) or 'not given'}"
             for name in changed
         )
         raise UsageError(

@@ -157,7 +157,7 @@ def describe_start(
         "columns": json.dumps(dict(inputs.fields.columns), sort_keys=True),
         "format": output_suffix(target),
         "prefix": options.prefix,
-        "errors": "kept" if options.keep_errors else "not kept",
+        "on-error": "record" if options.keep_errors else "stop",
         **{name: _version(name) for name in _LIBRARIES},
         "onnxruntime": load_onnxruntime().__version__,
     }

@@ -63,8 +63,9 @@ class Table:
             elif len(cells) == width:
                 yield dict(zip(columns, cells, strict=True))
             else:
+                noun = "cell" if len(cells) == 1 else "cells"
                 yield Unreadable(
-                    f"has {len(cells)} cells, and the header has {width}",
+                    f"has {len(cells)} {noun}, and the header has {width}",
                     f"A text with {self._delimiter!r} in it needs quotes."
                     if len(cells) > width and self._delimiter != "\t"
                     else None,

@@ -71,7 +71,8 @@ export function choose(
       }
     }
   }
-  const asked = [wish.precision, wish.device && `on ${wish.device}`].filter(Boolean).join(" ");
+  const precision = wish.precision && `in ${wish.precision}`;
+  const asked = [precision, wish.device && `on ${wish.device}`].filter(Boolean).join(" ");
   const there = variants.map((variant) => variant.name).join(", ");
   const gpu = can.webgpu ? "WebGPU is available" : "WebGPU is not available";
   throw new Error(

@@ -9,6 +9,7 @@ import { Runtime } from "./runtime.ts";
 import { selfTest } from "./self_test.ts";
 
 const DEFAULT_BUNDLE = "bundle";
+const RUNTIMES = ["transformers.js", "albert-edge"];
 const ONE_FOLDER = /^[\w-][\w.-]*$/;
 
 const root = document.documentElement;
@@ -67,10 +68,14 @@ async function load(bundle: Bundle, choice: Choice): Promise<Engine> {
   ort.env.wasm.wasmPaths = { mjs: file("mjs"), wasm: file("wasm") };
   // Threads share memory, which browsers allow only if the host sends two headers.
   ort.env.wasm.numThreads = crossOriginIsolated ? Math.min(4, navigator.hardwareConcurrency) : 1;
-  if (wishes.get("runtime") !== "albert-edge") {
+  const wish = wishes.get("runtime");
+  if (wish && !RUNTIMES.includes(wish)) {
+    throw new Error(`${wish} is not a runtime of this page: it has ${RUNTIMES.join(" and ")}.`);
+  }
+  if (wish !== "albert-edge") {
     const { answersWith, Transformers } = await import("./transformers.ts");
     if (answersWith(bundle.manifest)) return Transformers.load(bundle, choice);
-    if (wishes.get("runtime")) throw new Error("transformers.js has no class for this model.");
+    if (wish) throw new Error("transformers.js has no class for this model.");
   }
   return Runtime.load(bundle, choice.variant.name, choice.device);
 }

@@ -335,6 +335,7 @@ def test_what_is_no_bundle_is_said_to_be_none(tmp_path: Path, missing: str) -> N
     with pytest.raises(BundleError, match="not an albert-edge bundle") as caught:
         open_bundle(path)
     assert str(path) in str(caught.value)
+    assert ("no such folder" in str(caught.value)) is (missing == "folder")
     assert "export" in caught.value.tip
 
 

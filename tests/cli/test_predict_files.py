@@ -64,7 +64,9 @@ def test_an_unfinished_output_is_resumed_as_it_was_started(
     assert_error(cli(*told), 1, "record 4", "3 records are answered and kept for --resume")
     assert_error(cli(*told), 2, f"{out} is unfinished", "--resume", "--force")
     changed = cli(*told, "--resume", "--prefix", "x_", "--parameter", "max_length=9")
-    assert_error(changed, 2, "prefix was , now x_", 'now {"max_length": 9}', "--force")
+    assert_error(changed, 2, "prefix was not given, now x_", 'now {"max_length": 9}', "--force")
+    changed = cli(*told, "--resume", "--on-error", "record")
+    assert_error(changed, 2, "on-error was stop, now record", "--force")
 
     source.write_text("id,text\n0,Hello\n" + whole.partition("\n")[2])
     assert_error(cli(*told, "--resume"), 2, "The input has changed", "--force")

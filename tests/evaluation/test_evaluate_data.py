@@ -171,7 +171,7 @@ TEXTS_REFUSED: dict[str, tuple[str, bytes, str]] = {
     "no label": (".jsonl", b'{"text": "Hi"}', "record 1 has no label"),
     "null label": (".jsonl", b'{"text": "Hi", "label": null}', "record 1 has no label"),
     "list for a label": (".jsonl", b'{"text": "Hi", "label": ["en"]}', "has the label"),
-    "short row": (".csv", b"text,label\nHi\n", "record 1 has 1 cells, and the header has 2"),
+    "short row": (".csv", b"text,label\nHi\n", "record 1 has 1 cell, and the header has 2"),
     "no text": (".jsonl", b'{"text": 1, "label": "en"}', "record 1 has no text"),
     "no header": (".tsv", b"Hello\ten\nHallo\tde\n", 'has no column "text"; it has: Hello, en'),
     "no JSON": (".jsonl", b'{"text": "Hi", "label": "en"}\n{', "record 2 cannot be read"),

@@ -250,9 +250,9 @@ CHOICES: list[tuple[list[Any], dict[str, Any], dict[str, str], str]] = [
     ([variant("model"), variant("model_fp16", "cuda")], GPU16, {}, "webgpu model"),
     (ALL[1:2], GPU16, {}, "wasm model_quantized"),
     (ALL, NO_GPU, {"device": "webgpu"}, "cannot be run on webgpu"),
-    (ALL, GPU, {"precision": "fp16"}, "cannot be run fp16"),
-    (ALL, GPU16, {"precision": "int8", "device": "webgpu"}, "cannot be run int8 on webgpu"),
-    (ALL, GPU16, {"precision": "int5"}, "cannot be run int5"),
+    (ALL, GPU, {"precision": "fp16"}, "cannot be run in fp16"),
+    (ALL, GPU16, {"precision": "int8", "device": "webgpu"}, "cannot be run in int8 on webgpu"),
+    (ALL, GPU16, {"precision": "int5"}, "cannot be run in int5"),
     ([variant("model_q4", "cpu")], GPU16, {}, "cannot be run in this browser"),
 ]
 

@@ -19,6 +19,7 @@ from support.devtools import Page, open_browser
 from support.paths import ROOT
 from support.web import PRECISIONS, needs_npm
 
+import albert_edge
 from albert_edge.runtime.self_test import SELF_TEST
 
 pytestmark = [needs_npm, needs_chromium, pytest.mark.browser, pytest.mark.slow]
@@ -194,6 +195,27 @@ def test_a_bundle_without_answers_is_not_called_checked(page: Page, address: str
     assert facts(page)["self-test"].startswith("not checked: the bundle stores no answers")
 
 
+# --- what the build refuses --------------------------------------------------------------------
+
+
+def test_the_build_removes_nothing_without_a_bundle(site: Path) -> None:
+    packed = site.parent / "langid.albert"
+    albert_edge.pack(site / "bundle", packed)
+    for name in (packed, site.parent / "missing"):
+        done = web.build(site.parent / "sources", name, site)
+        assert done.returncode == 2
+        assert re.search("is not the folder of a bundle: .* albert-edge unpack", done.stderr)
+    assert (site / "page.js").exists() and (site / "entities").exists()
+
+
+def test_the_build_removes_no_folder_of_something_else(site: Path, tmp_path: Path) -> None:
+    kept = tmp_path / "letter.txt"
+    kept.write_text("Dear", encoding="utf-8")
+    done = web.build(site.parent / "sources", site / "bundle", tmp_path)
+    assert done.returncode == 2 and "no page.js of an earlier build" in done.stderr
+    assert [*tmp_path.iterdir()] == [kept]
+
+
 # --- what it refuses --------------------------------------------------------------------------
 
 
@@ -205,7 +227,8 @@ def test_a_bundle_without_answers_is_not_called_checked(page: Page, address: str
         ("bundle=missing", "/missing/albert_edge.json could not be read: 404"),
         ("bundle=../etc", r"\.\./etc is not a folder beside this page"),
         ("device=webgpu", "cannot be run on webgpu: .*WebGPU is not available"),
-        ("precision=fp16", "cannot be run fp16"),
+        ("precision=fp16", "cannot be run in fp16"),
+        ("runtime=torch", "torch is not a runtime of this page: it has transformers.js and"),
         ("bundle=entities&runtime=transformers.js", "transformers.js has no class for this model"),
     ],
 )

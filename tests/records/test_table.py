@@ -59,7 +59,7 @@ def test_a_tsv_file_has_no_quotes(tmp_path: Path) -> None:
 
 # The bad row, and what is told of it.
 BAD: dict[str, tuple[str | bytes, str]] = {
-    "fewer-cells": ("a", "record 2 has 1 cells, and the header has 2"),
+    "fewer-cells": ("a", "record 2 has 1 cell, and the header has 2"),
     "more-cells": ("1,a, b", "record 2 has 3 cells, and the header has 2"),
     "not-utf8": (b"1,caf\xe9", "record 2 is not UTF-8"),
     "not-utf8-in-another-column": (b"caf\xe9,a", "record 2 is not UTF-8"),

@@ -195,7 +195,20 @@ def build_for_node(sources: Path, program: Path) -> Path:
 
 def run_node(folder: Path, *arguments: str | Path, stdin: str = "") -> str:
     """Run node in a folder, and return what it prints."""
-    done = subprocess.run(
+    done = _node(folder, *arguments, stdin=stdin)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def build(sources: Path, bundle: Path, out: Path) -> subprocess.CompletedProcess[str]:
+    """Build the page, or fail to."""
+    return _node(sources, "build.mjs", bundle, out)
+
+
+def _node(
+    folder: Path, *arguments: str | Path, stdin: str = ""
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
         [str(NODE), *arguments],
         cwd=folder,
         input=stdin,
@@ -203,8 +216,6 @@ def run_node(folder: Path, *arguments: str | Path, stdin: str = "") -> str:
         encoding="utf-8",
         timeout=300,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 class _Quiet(SimpleHTTPRequestHandler):
