@@ -69,7 +69,7 @@ def naming(target: Path, saved: Callable[[], int] = int) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        kept = f" {saved():,} records are answered and kept." if saved() else ""
+        kept = f" Answers kept: {saved():,}." if saved() else ""
         raise AlbertEdgeError(
             f"{target} cannot be written: {error.strerror or error}.{kept}",
             tip=Message("Make room for it, then continue with ", Argument("resume"), "."),

@@ -101,4 +101,4 @@ def _saving(output: Output) -> Iterator[None]:
 
 def how_to_continue(output: Output) -> Message:
     """Say what is kept of an unfinished output, and how to continue it."""
-    return Message(f"{output.saved:,} records are answered and kept for ", Argument("resume"), ".")
+    return Message("Answers kept for ", Argument("resume"), f": {output.saved:,}.")

@@ -700,7 +700,7 @@ def test_a_bad_record_is_named_or_becomes_an_error_in_its_place(
     source.write_bytes(b"\n".join([*head, *[GOOD_RECORD[suffix]] * good, bad, b""]))
     told_to = ["predict", langid, "--input", source, "--output", out]
     done = cli(*told_to)
-    assert_error(done, 1, told, f"{good} records are answered and kept for --resume")
+    assert_error(done, 1, told, f"Answers kept for --resume: {good}.")
     assert re.search(rf"record {good + 1}\b", done.err)
     assert not out.exists()
 

@@ -61,7 +61,7 @@ def test_an_unfinished_output_is_resumed_as_it_was_started(
     whole = source.read_text()
     source.write_text(whole + f"9,{LONG}\n")
     told = ["predict", langid, "--input", source, "--output", out]
-    assert_error(cli(*told), 1, "record 4", "3 records are answered and kept for --resume")
+    assert_error(cli(*told), 1, "record 4", "Answers kept for --resume: 3.")
     assert_error(cli(*told), 2, f"{out} is unfinished", "--resume", "--force")
     changed = cli(*told, "--resume", "--prefix", "x_", "--parameter", "max_length=9")
     assert_error(changed, 2, "prefix was not given, now x_", 'now {"max_length": 9}', "--force")
@@ -180,7 +180,7 @@ def test_a_real_limit_of_the_disk(langid: Path, tmp_path: Path) -> None:
     )
     assert done.returncode == 1
     assert f"ERROR {out} cannot be written: File too large." in done.stderr
-    assert "records are answered and kept" in done.stderr
+    assert "Answers kept: " in done.stderr
     assert not out.exists()
     done = subprocess.run(
         [*command, str(out), "--resume"], capture_output=True, text=True, env=environ

@@ -181,9 +181,7 @@ def test_a_job_that_was_ended_is_resumed(end: signal.Signals, langid: Path, tmp_
     assert (process.returncode, told) == (-9 if end == signal.SIGKILL else 128 + end, "")
     assert not out.exists()
     if end != signal.SIGKILL:
-        assert re.fullmatch(
-            r"[\d,]+ records are answered and kept for --resume\.", err.splitlines()[-1]
-        )
+        assert re.fullmatch(r"Answers kept for --resume: [\d,]+\.", err.splitlines()[-1])
     done = start("predict", langid, "--input", texts, "--output", out, "--resume")
     assert (done.code, done.out) == (0, "")
     assert re.fullmatch(r"2,000 texts answered, [\d,]+ by an earlier run; .*\n", done.err)

@@ -118,7 +118,7 @@ def test_a_full_disk_at_any_moment_leaves_a_job_to_resume(
         assert f"{target} cannot be written: No space left on device." in str(caught.value)
         assert "resume" in caught.value.tip
         assert not target.exists() or target.read_bytes() == undisturbed.read_bytes()
-        kept = re.search(r"(\d+) records are answered and kept", str(caught.value))
+        kept = re.search(r"Answers kept: ([\d,]+)", str(caught.value))
         done = run_job(source, target)
         assert done is None or done.kept == (int(kept.group(1)) if kept else 0)
         assert target.read_bytes() == undisturbed.read_bytes()
