@@ -44,8 +44,9 @@ class LoadOptions(TypedDict, total=False):
 _SESSION_OPTIONS = frozenset(LoadOptions.__annotations__) - {"workers", "tokenizer"}
 
 _HOW_TO_NAME_A_MODEL = (
-    "Export a model of transformers, and pass the bundle. A resource of an installed package is a "
-    "path; of a package in a zip file, importlib.resources.as_file makes one."
+    "Save a model of transformers with save_pretrained, export that folder, and pass the bundle. A "
+    "resource of an installed package is a path; of one in a zip file, importlib.resources.as_file "
+    "makes one."
 )
 
 if TYPE_CHECKING:

@@ -128,6 +128,8 @@ def _difference(computed: Arrays, stored: Arrays) -> float:
 
 
 def _distance(computed: npt.NDArray[Any] | None, stored: npt.NDArray[Any]) -> float:
+    if computed is not None and not stored.size:  # as at [MASK], of an item that has none
+        return np.inf if computed.size else 0.0
     if computed is None or computed.ndim != stored.ndim:
         return np.inf
     leading = computed[tuple(map(slice, stored.shape))]
@@ -157,7 +159,7 @@ def _arrays(fields: JsonObject, dtype: npt.DTypeLike) -> Arrays:
 def _array(fields: JsonObject, name: str, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     try:
         array = np.asarray(fields.values[name])
-        if array.dtype.kind in "if" and array.size:
+        if array.dtype.kind in "if":
             return array.astype(dtype, casting="same_kind" if array.dtype.kind == "f" else "unsafe")
     except (ValueError, TypeError):  # lists of different lengths, or fractions as ids
         pass

@@ -534,7 +534,7 @@ def test_a_dtype_that_the_bundle_lacks_says_how_to_make_it(classify: Both) -> No
 
 def test_a_model_in_memory_is_refused(classify: Both) -> None:
     model = reference(classify).model
-    with pytest.raises(UsageError, match="AlbertForSequenceClassification, not the folder") as it:
+    with pytest.raises(UsageError, match="AlbertForSequenceClassification, not the path") as it:
         load_pipeline(CLASSIFY, model)
     assert "save_pretrained" in it.value.tip
 
