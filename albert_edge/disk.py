@@ -42,6 +42,24 @@ def lock(descriptor: int, *, wait: bool = False) -> bool:
     return True
 
 
+def lock_named(descriptor: int, path: Path) -> bool:
+    """Lock a file without waiting, if it is still the file of that name.
+
+    The process that held the lock before may have renamed or removed it meanwhile.
+
+    Args:
+        descriptor: The open file.
+        path: Its name.
+
+    Returns:
+        Whether it is locked, and of that name.
+    """
+    try:
+        return lock(descriptor) and os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
+
+
 def sync_folder(folder: Path) -> None:
     """Wait until the disk has the names of the files in a folder."""
     if os.name == "nt":  # Windows cannot open folders

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
-from albert_edge.disk import lock, sync_folder
+from albert_edge.disk import lock_named, sync_folder
 from albert_edge.errors import BundleError
 
 _ALIGNMENT = 4096  # bytes; lets any program map a member
@@ -61,7 +61,11 @@ def replaced(path: Path) -> Iterator[IO[bytes]]:
     temporary = path.with_name(f".{path.name}.packing")
     try:
         with open(temporary, "r+b", opener=_create) as file:
-            _lock(file, temporary, path)
+            if not lock_named(file.fileno(), temporary):
+                raise BundleError(
+                    f"Another process is writing {path}.",
+                    tip="Wait for it to end, then try again.",
+                )
             try:
                 file.truncate(0)
                 yield file
@@ -84,19 +88,6 @@ def replaced(path: Path) -> Iterator[IO[bytes]]:
 
 def _create(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_CREAT, 0o666)
-
-
-def _lock(file: IO[bytes], temporary: Path, path: Path) -> None:
-    """Lock the temporary file, and make sure that it was not renamed or removed meanwhile."""
-    try:
-        descriptor = file.fileno()
-        is_held = lock(descriptor) and os.path.samestat(os.fstat(descriptor), temporary.stat())
-    except FileNotFoundError:
-        is_held = False
-    if not is_held:
-        raise BundleError(
-            f"Another process is writing {path}.", tip="Wait for it to end, then try again."
-        )
 
 
 def _release(file: IO[bytes]) -> None:

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from albert_edge.disk import lock, sync_folder
+from albert_edge.disk import lock_named, sync_folder
 from albert_edge.errors import AlbertEdgeError, Argument, Message, UsageError
 
 _BINARY = getattr(os, "O_BINARY", 0)  # Windows would change line ends
@@ -114,8 +114,7 @@ def locked(path: Path) -> Iterator[None]:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         try:
-            # The process before may have removed the file meanwhile.
-            is_held = lock(descriptor) and os.path.samestat(os.fstat(descriptor), os.stat(path))
+            is_held = lock_named(descriptor, path)
         except OSError:
             is_held = False
         if not is_held:

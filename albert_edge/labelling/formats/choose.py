@@ -9,7 +9,7 @@ from typing import Any
 from albert_edge.errors import UsageError
 from albert_edge.labelling.formats.encoder import Encoder
 from albert_edge.labelling.formats.parquet import Parquet
-from albert_edge.labelling.formats.text import Compressed, JsonLines, Pack, Table
+from albert_edge.labelling.formats.text import JsonLines, Pack, Table
 from albert_edge.records.arrow import load_pyarrow
 from albert_edge.records.formats import split_suffix
 from albert_edge.records.stream import GZIP, ZSTANDARD
@@ -43,14 +43,15 @@ def make_encoder(suffix: str, schema: Any = None) -> Encoder:
     """
     if suffix == PARQUET:
         return Parquet(schema)
-    if suffix in LINES:
-        return _lines(suffix)
-    lines, compression = Path(suffix).stem, Path(suffix).suffix
-    return Compressed(_lines(lines), _gzip if compression == GZIP else _zstd())
+    lines = next(lines for lines in LINES if suffix.startswith(lines))
+    pack = _choose_pack(suffix.removeprefix(lines))
+    return JsonLines(pack) if lines == ".jsonl" else Table(lines, pack)
 
 
-def _lines(suffix: str) -> JsonLines | Table:
-    return JsonLines() if suffix == ".jsonl" else Table(suffix)
+def _choose_pack(compression: str) -> Pack:
+    if compression == GZIP:
+        return _gzip
+    return _zstd() if compression == ZSTANDARD else bytes
 
 
 def _gzip(segment: bytes) -> bytes:

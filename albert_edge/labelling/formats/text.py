@@ -15,11 +15,31 @@ from albert_edge.records.table import TSV
 Pack = Callable[[bytes], bytes]
 
 
-class JsonLines:
-    """One JSON object per line."""
+class _Lines:
+    """A format of lines, whose segments may be compressed, each by itself.
+
+    Readers of gzip and zstd take such members, one after the other, as one file.
+
+    Args:
+        pack: Compresses a segment.
+    """
+
+    def __init__(self, pack: Pack) -> None:
+        self._pack = pack
 
     def begin(self, *, first: bool) -> None:
         self._lines: list[bytes] = []
+
+    def take(self) -> bytes:
+        segment, self._lines = b"".join(self._lines), []
+        return self._pack(segment)
+
+    def assemble(self, segments: Path, result: Path) -> Path:
+        return segments
+
+
+class JsonLines(_Lines):
+    """One JSON object per line."""
 
     def add(self, row: dict[str, Any]) -> None:
         try:
@@ -27,28 +47,23 @@ class JsonLines:
         except UnicodeEncodeError as error:
             raise not_unicode(error) from error
 
-    def take(self) -> bytes:
-        segment, self._lines = b"".join(self._lines), []
-        return segment
 
-    def assemble(self, segments: Path, result: Path) -> Path:
-        return segments
-
-
-class Table:
+class Table(_Lines):
     """A table with a header.
 
     Args:
         suffix: ".csv", or ".tsv" for tabs and no quotes.
+        pack: Compresses a segment.
     """
 
-    def __init__(self, suffix: str) -> None:
+    def __init__(self, suffix: str, pack: Pack) -> None:
+        super().__init__(pack)
         self._suffix = suffix
         self._dialect: dict[str, Any] = TSV if suffix == ".tsv" else {}
 
     def begin(self, *, first: bool) -> None:
+        super().begin(first=first)
         self._needs_header = first
-        self._lines: list[bytes] = []
 
     def add(self, row: dict[str, Any]) -> None:
         lines = io.StringIO()
@@ -66,40 +81,6 @@ class Table:
                 tip="Write the answers as .jsonl.",
             ) from error
         self._needs_header = False
-
-    def take(self) -> bytes:
-        segment, self._lines = b"".join(self._lines), []
-        return segment
-
-    def assemble(self, segments: Path, result: Path) -> Path:
-        return segments
-
-
-class Compressed:
-    """Another format whose segments are compressed, each by itself.
-
-    Readers of gzip and zstd take such members, one after the other, as one file.
-
-    Args:
-        lines: The format.
-        pack: Compresses a segment.
-    """
-
-    def __init__(self, lines: JsonLines | Table, pack: Pack) -> None:
-        self._lines = lines
-        self._pack = pack
-
-    def begin(self, *, first: bool) -> None:
-        self._lines.begin(first=first)
-
-    def add(self, row: dict[str, Any]) -> None:
-        self._lines.add(row)
-
-    def take(self) -> bytes:
-        return self._pack(self._lines.take())
-
-    def assemble(self, segments: Path, result: Path) -> Path:
-        return segments
 
 
 def to_json(value: Any) -> str:
