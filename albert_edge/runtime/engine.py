@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -12,7 +11,7 @@ from albert_edge.runtime.cpus import usable_cpus
 from albert_edge.runtime.device import CPU, Device
 from albert_edge.runtime.inputs import Arrays
 from albert_edge.runtime.memory import return_freed_memory
-from albert_edge.runtime.model_source import ModelFile, ModelSource, read_source
+from albert_edge.runtime.model_source import ModelFile, ModelSource, path_of, read_source
 from albert_edge.runtime.providers import PROVIDERS, load_onnxruntime, plugin_devices
 
 
@@ -38,7 +37,7 @@ def load_engine(
     options = session_options(threads)
     if not device.is_cpu:
         options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
-    path = model if isinstance(model, Path) else model.path
+    path = path_of(model)
     source = read_source(model, unsigned_weights=unsigned_weights)
     try:
         engine = _load(ort, source, options, device)
@@ -103,7 +102,7 @@ def run_file(
         model: The file.
         unsigned_weights: As in `load_engine`.
     """
-    path = model if isinstance(model, Path) else model.path
+    path = path_of(model)
     engine = load_engine(model, CPU, usable_cpus(), unsigned_weights=unsigned_weights)
     inputs = [value.name for value in engine.get_inputs()]
     outputs = [value.name for value in engine.get_outputs()]

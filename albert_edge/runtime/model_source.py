@@ -19,6 +19,11 @@ from albert_edge.runtime.unsigned import with_unsigned_weights
 ModelFile = Path | EmbeddedModel
 
 
+def path_of(model: ModelFile) -> Path:
+    """Return what errors call a model."""
+    return model if isinstance(model, Path) else model.path
+
+
 @dataclass(frozen=True, slots=True)
 class ModelSource:
     """What onnxruntime opens.
