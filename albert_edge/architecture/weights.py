@@ -64,6 +64,7 @@ class WeightSpec:
         reads: The input of the matrix, or None.
         parts: The weights that stand side by side in it, if it is packed.
         rewrite: The exact rewrite that scales its channels before quantization, if any.
+        by_piece: Whether its first axis counts the pieces of the vocabulary.
     """
 
     name: str
@@ -72,6 +73,7 @@ class WeightSpec:
     reads: Features | None = None
     parts: tuple[str, ...] = ()
     rewrite: str = ""
+    by_piece: bool = False
 
     @property
     def transposed(self) -> bool:
@@ -122,7 +124,7 @@ def _balanced(specs: list[WeightSpec], rewrite: str, *leaves: str) -> list[Weigh
 def _rows() -> Iterator[WeightSpec]:
     for table in ("word", "token_type", "position"):
         name = f"albert.embeddings.{table}_embeddings.weight"
-        yield WeightSpec(name, "table", Matrix.EMBEDDINGS)
+        yield WeightSpec(name, "table", Matrix.EMBEDDINGS, by_piece=table == "word")
     yield from _norm(EMBEDDING_NORM, BALANCED_EMBEDDINGS)
     rows = linear_weights(PROJECTION, Matrix.PROJECTION, EMBEDDED)
     yield from _balanced(rows, BALANCED_EMBEDDINGS, "weight")
@@ -147,8 +149,8 @@ def _rows() -> Iterator[WeightSpec]:
     yield from linear_weights("albert.pooler", Matrix.HEAD, FINAL)
     yield from linear_weights("predictions.dense", Matrix.HEAD, FINAL)
     yield from _norm("predictions.LayerNorm")
-    yield WeightSpec("predictions.bias", "bias")
-    yield WeightSpec("predictions.decoder.weight", "table", Matrix.HEAD)
+    yield WeightSpec("predictions.bias", "bias", by_piece=True)
+    yield WeightSpec("predictions.decoder.weight", "table", Matrix.HEAD, by_piece=True)
     yield from linear_weights("sop_classifier.classifier", Matrix.HEAD, POOLED)
     yield from linear_weights("classifier", Matrix.HEAD, POOLED)
     yield from linear_weights("qa_outputs", Matrix.HEAD, FINAL)
