@@ -18,6 +18,13 @@ Decision = Literal["largest", "positive"]
 TEXT: Axes = ("batch_size", "sequence_length")
 CHOICES: Axes = ("batch_size", "num_choices", "sequence_length")
 
+# Outputs of graphs with early exits: how many applications of the layer each text took. And of
+# graphs to fit exits with: what exits read, of every text or every token, after each application.
+EXIT_OUTPUTS: dict[str, Axes] = {
+    "layers": ("batch_size",),
+    "exit_states": ("num_hidden_layers", "rows", "hidden_size"),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Input:
@@ -57,6 +64,7 @@ class HeadSpec:
         decisive: Outputs whose largest entry is the model's decision.
         classifies_texts: Whether it scores classes of a whole text; the configuration then says
             whether the decision is one class, several or a number.
+        can_exit: Whether graphs of it can have early exits.
         biases: Names of the biases added last, with the outputs they are added to, in order.
         inputs: The inputs of the model.
     """
@@ -66,6 +74,7 @@ class HeadSpec:
     masked_outputs: Mapping[str, Axes] = field(default_factory=dict)
     decisive: tuple[str, ...] = ()
     classifies_texts: bool = False
+    can_exit: bool = False
     biases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     inputs: tuple[Input, ...] = text_inputs()
 
@@ -134,12 +143,14 @@ HEADS: dict[str, HeadSpec] = {
         outputs={"logits": ("batch_size", "num_labels")},
         decisive=("logits",),
         classifies_texts=True,
+        can_exit=True,
         biases=_CLASSIFIER,
     ),
     "token-classification": HeadSpec(
         class_name="AlbertForTokenClassification",
         outputs={"logits": (*TEXT, "num_labels")},
         decisive=("logits",),
+        can_exit=True,
         biases=_CLASSIFIER,
     ),
     "question-answering": HeadSpec(
@@ -152,6 +163,7 @@ HEADS: dict[str, HeadSpec] = {
         class_name="AlbertForMultipleChoice",
         outputs={"logits": ("batch_size", "num_choices")},
         decisive=("logits",),
+        can_exit=True,
         biases=_CLASSIFIER,
         inputs=text_inputs(CHOICES),
     ),

@@ -15,7 +15,7 @@ from typing import Literal
 
 from albert_edge.architecture.activations import LOWER_BOUNDS
 
-Kind = Literal["matrix", "table", "bias", "norm", "parameter", "smoothing"]
+Kind = Literal["matrix", "table", "bias", "norm", "parameter", "smoothing", "exit"]
 
 
 class Matrix(StrEnum):
@@ -58,8 +58,9 @@ class WeightSpec:
     Attributes:
         name: Its name in the checkpoint, with "*" for an index.
         kind: "matrix" of a linear layer, "table" whose rows are looked up, "bias" of either,
-            "norm" (scale or shift of a normalization), "parameter" of an activation function, or
-            "smoothing" (a vector that only compressed files have).
+            "norm" (scale or shift of a normalization), "parameter" of an activation function,
+            "smoothing" (a vector that only compressed files have), or of an "exit" (which no
+            checkpoint has).
         matrix: Which of the distinct matrices it is, or None.
         reads: The input of the matrix, or None.
         parts: The weights that stand side by side in it, if it is packed.
@@ -83,7 +84,7 @@ class WeightSpec:
     @property
     def is_exported(self) -> bool:
         """Whether checkpoints have it under this name."""
-        return self.kind != "smoothing" and not self.parts
+        return self.kind not in ("smoothing", "exit") and not self.parts
 
 
 EMBEDDING_NORM = "albert.embeddings.LayerNorm"
@@ -154,6 +155,8 @@ def _rows() -> Iterator[WeightSpec]:
     yield from linear_weights("sop_classifier.classifier", Matrix.HEAD, POOLED)
     yield from linear_weights("classifier", Matrix.HEAD, POOLED)
     yield from linear_weights("qa_outputs", Matrix.HEAD, FINAL)
+    for leaf in ("weight", "bias", "threshold"):
+        yield WeightSpec(f"exits.{leaf}", "exit")
 
 
 WEIGHTS: dict[str, WeightSpec] = {row.name: row for row in _rows()}

@@ -13,8 +13,9 @@ from onnx_ir.passes.common import (
 from onnxscript import GraphBuilder
 
 from albert_edge.architecture.config import AlbertConfig
-from albert_edge.architecture.heads import HEADS, HeadSpec
+from albert_edge.architecture.heads import EXIT_OUTPUTS, HEADS, Axes, HeadSpec
 from albert_edge.architecture.weights import find_weight, scale_name, with_indices
+from albert_edge.errors import Argument, Message, UsageError
 from albert_edge.graph.authored import Authored, Weight
 from albert_edge.graph.heads import MODULES, Head
 from albert_edge.graph.operators.base import Portable
@@ -43,7 +44,9 @@ def author(config: AlbertConfig, head: str, plan: Plan) -> Authored:
 
     Raises:
         ConfigError: hidden_act is not a known activation.
+        UsageError: The head has no early exits, or the model has fewer applications of the layer.
     """
+    _require_exits(config, head, plan)
     operators = TARGETS[plan.target](plan, config)
     graph = ir.Graph([], [], nodes=[], name=head, opset_imports={"": operators.opset, MICROSOFT: 1})
     module = MODULES[head](config, operators)
@@ -61,15 +64,42 @@ def author(config: AlbertConfig, head: str, plan: Plan) -> Authored:
     return Authored(model, weights, dict(operators.applied))
 
 
+def _require_exits(config: AlbertConfig, head: str, plan: Plan) -> None:
+    """Check that a head can have the exits, or the states for them, that a plan asks for."""
+    if (plan.exits or plan.traced) and not HEADS[head].can_exit:
+        able = ", ".join(name for name, spec in HEADS.items() if spec.can_exit)
+        raise UsageError(
+            f"A {head} model has no early exits: they need a decision to be certain of.",
+            tip=f"Early exits are for these heads: {able}.",
+        )
+    if plan.exits >= config.num_hidden_layers:
+        raise UsageError(
+            Message(
+                Argument("exits", plan.exits),
+                f": the model applies its layer {config.num_hidden_layers} times, and there is no "
+                "exit after the last.",
+            ),
+            tip=Message("Give ", Argument("exits", config.num_hidden_layers - 1), " at most."),
+        )
+
+
 def _write(graph: ir.Graph, head: Head, spec: HeadSpec, config: AlbertConfig) -> None:
     builder = GraphBuilder(graph)
     _name_parameters(builder, head)
-    inputs = [builder.input(i.name, ir.DataType[i.type.upper()], i.axes) for i in spec.inputs]
-    axes_of = {**spec.outputs, **spec.masked_outputs}
+
+    def shape(axes: Axes) -> list[int | str]:
+        # An exit ends the run, so no other text may be in it.
+        fixed = {"batch_size": 1} if head.operators.plan.exits else {}
+        return [fixed.get(axis, getattr(config, axis, axis)) for axis in axes]
+
+    inputs = [
+        builder.input(i.name, ir.DataType[i.type.upper()], shape(i.axes)) for i in spec.inputs
+    ]
+    axes_of = {**spec.outputs, **spec.masked_outputs, **EXIT_OUTPUTS}
     for name, value in head(builder.op, *inputs).items():
         if value.dtype != ir.DataType.FLOAT and value.dtype.is_floating_point():
             value = builder.op.Cast(value, to=ir.DataType.FLOAT)
-        value.shape = ir.Shape([getattr(config, axis, axis) for axis in axes_of[name]])
+        value.shape = ir.Shape(shape(axes_of[name]))
         builder.add_output(value, name)
     if head.operators.observer:
         for name, value in head.operators.observer.statistics(builder.op):

@@ -6,17 +6,20 @@ A head owns the body (`albert`) and maps the model's inputs to its outputs, as i
 
 from __future__ import annotations
 
+from functools import partial
 from typing import ClassVar
 
 import onnx_ir as ir
 from onnxscript import OpBuilder, nn
 
 from albert_edge.architecture.config import AlbertConfig
+from albert_edge.architecture.heads import HEADS
 from albert_edge.graph.activations import Activation
 from albert_edge.graph.embedding import Table, embedding
+from albert_edge.graph.exits import Exits
 from albert_edge.graph.floats import LayerNorm
-from albert_edge.graph.layers import AlbertModel, Reads
 from albert_edge.graph.linear import linear
+from albert_edge.graph.model import AlbertModel, Reads
 from albert_edge.graph.operators.base import Portable
 from albert_edge.graph.plan import Optimization
 
@@ -142,43 +145,71 @@ class PreTraining(LanguageModel):
 
 
 class Classification(Head):
-    """A linear layer on every token, or on the pooled first token."""
+    """A linear layer on every token, or on the pooled first token; possibly with early exits."""
 
+    head: ClassVar[str]
     classes: ClassVar[int | None] = None  # None for the number of labels
 
     def __init__(self, config: AlbertConfig, operators: Portable) -> None:
         super().__init__(config, operators)
-        sizes = config.hidden_size, self.classes or config.num_labels
-        self.classifier = linear(operators, "classifier", *sizes)
+        classes = self.classes or config.num_labels
+        self.classifier = linear(operators, "classifier", config.hidden_size, classes)
+        self.exits = self._exits(config, classes) if operators.plan.exits else None
+
+    def _exits(self, config: AlbertConfig, classes: int) -> Exits:
+        spec = HEADS[self.head]
+        return Exits(
+            *(self.operators.plan.exits, config.hidden_size, classes),
+            decision=spec.decision(config),
+            every_token=self.reads == "tokens",
+            choices=spec.has_choices,
+        )
 
     def forward(self, op: OpBuilder, *inputs: ir.Value) -> Outputs:
-        """Return the logits of the text, or of every token."""
-        hidden, pooled = self.albert(op, *inputs)
-        return {"logits": self.classifier(op, hidden if self.reads == "tokens" else pooled)}
+        """Return the logits of the text, or of every token, and what plans with exits add."""
+        hidden, bias = self.albert.begin(op, *inputs)
+        if self.exits:
+            start, mask = self.exits.count, inputs[1]
+            finish = partial(self._classify, bias=bias, start=start)
+            return self.exits(op, self.albert.encoder, hidden, bias, mask, finish)
+        outputs = {"logits": self._classify(op, hidden, bias=bias, start=0)}
+        if self.albert.trace:
+            outputs["exit_states"] = self.albert.trace.states(op)
+        return outputs
+
+    def _classify(self, op: OpBuilder, hidden: ir.Value, *, bias: ir.Value, start: int) -> ir.Value:
+        """Apply the layers from application `start` to the last, and classify."""
+        tokens, pooled = self.albert.finish(op, hidden, bias, start=start)
+        return self.classifier(op, tokens if self.reads == "tokens" else pooled)
 
 
 class SequenceClassification(Classification):
     """transformers.AlbertForSequenceClassification: single label, multi label or regression."""
 
+    head = "text-classification"
     reads = "pooled"
 
 
 class TokenClassification(Classification):
     """transformers.AlbertForTokenClassification."""
 
+    head = "token-classification"
     reads = "tokens"
 
 
-class MultipleChoice(SequenceClassification):
+class MultipleChoice(Classification):
     """transformers.AlbertForMultipleChoice."""
 
+    head = "multiple-choice"
+    reads = "pooled"
     classes = 1
 
     def forward(self, op: OpBuilder, *inputs: ir.Value) -> Outputs:
         """Return one logit per choice."""
         flat_shape = op.Concat([-1], op.Shape(inputs[0], start=2), axis=0)
-        scores = super().forward(op, *(op.Reshape(ids, flat_shape) for ids in inputs))["logits"]
-        return {"logits": op.Reshape(scores, op.Shape(inputs[0], start=0, end=2))}
+        outputs = super().forward(op, *(op.Reshape(ids, flat_shape) for ids in inputs))
+        shape = op.Shape(inputs[0], start=0, end=2)
+        return {**outputs, "logits": op.Reshape(outputs["logits"], shape)}
 
 
 class QuestionAnswering(Head):

@@ -1,4 +1,4 @@
-"""The body of ALBERT (Lan et al. 2019, https://arxiv.org/abs/1909.11942).
+"""The layers of ALBERT (Lan et al. 2019, https://arxiv.org/abs/1909.11942).
 
 Attribute names are the checkpoint's own, so a parameter's path is its tensor's name. Shapes are
 written (batch, sequence, features).
@@ -6,19 +6,16 @@ written (batch, sequence, features).
 
 from __future__ import annotations
 
-from typing import Literal
-
 import onnx_ir as ir
 from onnxscript import OpBuilder, nn
 
 from albert_edge.architecture.config import AlbertConfig
-from albert_edge.architecture.weights import ATTENTION, LAYER, PARTS, PROJECTION
+from albert_edge.architecture.weights import ATTENTION, LAYER, PARTS
 from albert_edge.graph.activations import Activation
 from albert_edge.graph.embedding import Table, embedding
 from albert_edge.graph.floats import LayerNorm, Linear
 from albert_edge.graph.linear import linear
 from albert_edge.graph.operators.base import Portable
-from albert_edge.graph.plan import Optimization
 
 
 class Embeddings(nn.Module):
@@ -150,118 +147,3 @@ class AlbertLayerGroup(nn.Module):
         for layer in earlier:
             hidden = layer(op, hidden, bias)
         return last(op, hidden, bias, first_token=first_token)
-
-
-class Encoder(nn.Module):
-    """The projection of the embeddings, then every hidden group as often as it is applied."""
-
-    def __init__(self, config: AlbertConfig, operators: Portable) -> None:
-        super().__init__()
-        self.operators = operators
-        self.layers_of_groups = config.layers_of_groups
-        sizes = config.embedding_size, config.hidden_size
-        self.embedding_hidden_mapping_in = linear(operators, PROJECTION, *sizes)
-        self.albert_layer_groups = nn.ModuleList(
-            [AlbertLayerGroup(config, operators) for _ in range(config.num_hidden_groups)]
-        )
-
-    def forward(
-        self, op: OpBuilder, embeddings: ir.Value, bias: ir.Value, *, first_token: bool
-    ) -> ir.Value:
-        """Map (batch, sequence, embedding_size) to (batch, sequence or 1, hidden_size)."""
-        hidden = self.embedding_hidden_mapping_in(op, embeddings)
-        *earlier, last = self.layers_of_groups
-        counts = [*earlier, last - first_token]
-        for group, times in zip(self.albert_layer_groups, counts, strict=True):
-            hidden = self._repeat(op, group, times, hidden, bias)
-        if first_token:
-            hidden = self.albert_layer_groups[-1](op, hidden, bias, first_token=True)
-        return hidden
-
-    def _repeat(
-        self, op: OpBuilder, group: nn.Module, times: int, hidden: ir.Value, bias: ir.Value
-    ) -> ir.Value:
-        if self.operators.plan.layout == "loop" and times > 1:
-            return _loop(op, group, times, hidden, bias)
-        for _ in range(times):
-            hidden = group(op, hidden, bias)
-        return hidden
-
-
-def _loop(
-    op: OpBuilder, group: nn.Module, times: int, hidden: ir.Value, bias: ir.Value
-) -> ir.Value:
-    """Apply the group `times` times in an ONNX Loop that carries the hidden states."""
-
-    def body(op: OpBuilder, _: ir.Value, go_on: ir.Value, carried: ir.Value) -> list[ir.Value]:
-        return [op.Identity(go_on), group(op, carried, bias)]
-
-    def flag(name: str) -> ir.Value:
-        return ir.val(name, ir.DataType.BOOL, [])
-
-    def states(name: str) -> ir.Value:
-        return ir.val(name, hidden.dtype, hidden.shape)
-
-    graph = op.builder.subgraph(
-        body,
-        inputs=[ir.val("iteration", ir.DataType.INT64, []), flag("go_on"), states("carried")],
-        outputs=[flag("still_go_on"), states("carried_on")],
-        name="hidden_group",
-    )
-    for node in graph:  # names in the body must differ from those outside
-        for output in node.outputs:
-            output.name = f"loop/{output.name}"
-    result = op.Loop(times, True, hidden, body=graph)
-    result.type, result.shape = hidden.type, hidden.shape
-    return result
-
-
-Reads = Literal["tokens", "pooled", "both"]
-
-
-class AlbertModel(nn.Module):
-    """Embeddings, encoder and, unless the head reads only the tokens, the pooler.
-
-    Args:
-        config: The geometry.
-        operators: The target's operators.
-        reads: What the head reads: every token, the pooled [CLS] only, or both.
-    """
-
-    def __init__(self, config: AlbertConfig, operators: Portable, reads: Reads) -> None:
-        super().__init__()
-        self.operators = operators
-        self.reads = reads
-        self.embeddings = Embeddings(config, operators)
-        self.encoder = Encoder(config, operators)
-        if reads != "tokens":
-            size = config.hidden_size
-            self.pooler = linear(operators, "albert.pooler", size, size)
-
-    def forward(
-        self,
-        op: OpBuilder,
-        input_ids: ir.Value,
-        attention_mask: ir.Value,
-        token_type_ids: ir.Value,
-    ) -> tuple[ir.Value, ir.Value | None]:
-        """Run the body of the model.
-
-        Args:
-            op: The graph being written.
-            input_ids: (batch, sequence).
-            attention_mask: (batch, sequence), 1 for tokens and 0 for padding.
-            token_type_ids: (batch, sequence).
-
-        Returns:
-            The hidden states, (batch, sequence or 1, hidden_size), and the pooled first token,
-            (batch, hidden_size), or None where the head reads only the tokens.
-        """
-        first_token = self.reads == "pooled" and self.operators.applies(Optimization.FIRST_TOKEN)
-        bias = self.operators.attention_bias(op, attention_mask)
-        embeddings = self.embeddings(op, input_ids, token_type_ids)
-        hidden = self.encoder(op, embeddings, bias, first_token=first_token)
-        if self.reads == "tokens":
-            return hidden, None
-        first = hidden if first_token else op.Slice(hidden, [0], [1], [1])
-        return hidden, op.Tanh(self.pooler(op, op.Squeeze(first, [1])))

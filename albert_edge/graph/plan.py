@@ -123,6 +123,9 @@ class Plan:
         smoothed: Whether the inputs of attention and feed-forward layer are divided by a vector,
             which the rows of their matrices were multiplied with.
         observed: Whether statistics of the inputs of matrices are outputs too, for calibration.
+        exits: The number of early exits: each of the first applications of the layer is followed
+            by one, which answers if it is certain. Such a graph takes one text at a time.
+        traced: Whether what exits read after each application is an output too, for fitting them.
     """
 
     target: Target = "portable"
@@ -134,6 +137,8 @@ class Plan:
     weights: IntegerWeights = "signed"
     smoothed: bool = False
     observed: bool = False
+    exits: int = 0
+    traced: bool = False
 
     def __hash__(self) -> int:
         named = (getattr(self, field.name) for field in fields(self) if field.name != "precisions")
@@ -165,6 +170,26 @@ class Plan:
             raise UsageError(
                 f"{Optimization.MASKED_LOGITS} needs the id of [MASK].",
                 tip=Message("Give ", Argument("mask_token_id"), "."),
+            )
+        if self.exits or self.traced:
+            self._check_exits(used)
+
+    def _check_exits(self, used: set[Precision]) -> None:
+        if self.exits < 0:
+            raise UsageError(
+                Message(Argument("exits", self.exits), " is negative."),
+                tip="Give the number of applications of the layer to put an exit after.",
+            )
+        if self.exits and self.traced:
+            raise UsageError(
+                "A graph has early exits, or the states to fit them with; not both.",
+                tip=Message("Leave out ", Argument("exits"), " or ", Argument("traced"), "."),
+            )
+        if self.layout != "loop" or self.target == "cuda" or Precision.FP16 in used:
+            raise UsageError(
+                "Early exits end a loop on the CPU, in fp32 or integers; the plan has layout "
+                f"{self.layout}, target {self.target} and precision {', '.join(sorted(used))}.",
+                tip=Message("Use ", Argument("layout", "loop"), " and target cpu or portable."),
             )
 
     def precision(self, matrix: Matrix) -> Precision:
