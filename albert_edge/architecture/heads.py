@@ -18,10 +18,13 @@ Decision = Literal["largest", "positive"]
 TEXT: Axes = ("batch_size", "sequence_length")
 CHOICES: Axes = ("batch_size", "num_choices", "sequence_length")
 
-# Outputs of graphs with early exits: how many applications of the layer each text took. And of
-# graphs to fit exits with: what exits read, of every text or every token, after each application.
+# The output of a model with early exits that counts the layers applied to each item, (batch_size,).
+LAYERS = "layers"
+
+# The outputs that early exits add, and the one that they are fitted on: what an exit would read of
+# each text, or of each token, after each application of the layer.
 EXIT_OUTPUTS: dict[str, Axes] = {
-    "layers": ("batch_size",),
+    LAYERS: ("batch_size",),
     "exit_states": ("num_hidden_layers", "rows", "hidden_size"),
 }
 

@@ -15,7 +15,7 @@ import numpy as np
 import onnx_ir as ir
 from onnxscript import OpBuilder, nn
 
-from albert_edge.architecture.heads import Decision
+from albert_edge.architecture.heads import LAYERS, Decision
 from albert_edge.graph.control_flow import Turn, choose, loop
 from albert_edge.graph.encoder import Encoder, Run
 from albert_edge.graph.states import read_states
@@ -83,9 +83,9 @@ class Exits(nn.Module):
 
         def answer(op: OpBuilder) -> Sequence[ir.Value]:
             answers = op.Unsqueeze(logits, [0]) if self.every_token else op.Identity(logits)
-            return answers, op.Shape(certainties)
+            return answers, op.Shape(certainties, end=1)
 
-        names = "logits", "layers"
+        names = "logits", LAYERS
         return dict(zip(names, choose(op, uncertain, go_on, answer, names), strict=True))
 
     def _apply(

@@ -276,6 +276,29 @@ def test_batch_and_sequence_are_dynamic(
             np.testing.assert_allclose(values, rows, rtol=0, atol=1e-5)
 
 
+@pytest.mark.reference
+@pytest.mark.parametrize("target", ["portable", "cpu"])
+@pytest.mark.parametrize(
+    ("task", "rows"),
+    [("text-classification", 2), ("multiple-choice", 6), ("token-classification", 12)],
+)
+def test_traced_states_are_those_of_transformers(
+    task: str, rows: int, target: Target, authored: Callable[[str, Plan], Path]
+) -> None:
+    """What early exits read: [CLS], or every token, after every application of the layer."""
+    arrays = inputs(task)
+    path = authored(task, Plan(target, "loop", WANTED[target], traced=True))
+    with torch.no_grad():
+        tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
+        states = make_model(task)(**tensors, output_hidden_states=True).hidden_states
+    expected = np.stack([state.numpy() for state in states[1:]])  # before them, the first input
+    per_token = expected.reshape(len(expected), -1, SIZES["hidden_size"])
+    expected = per_token if task == "token-classification" else expected[:, :, 0]
+    found = run_file(path)(arrays)["exit_states"]
+    assert found.shape == (SIZES["num_hidden_layers"], rows, SIZES["hidden_size"])
+    np.testing.assert_allclose(found, expected, rtol=0, atol=TOLERANCE)
+
+
 # The weights
 
 
