@@ -15,9 +15,6 @@ from albert_edge.architecture.config import AlbertConfig
 Axes = tuple[str, ...]
 Decision = Literal["largest", "positive"]
 
-# The output of a model with early exits that counts the layers applied to each item, (batch_size,).
-LAYERS = "layers"
-
 TEXT: Axes = ("batch_size", "sequence_length")
 CHOICES: Axes = ("batch_size", "num_choices", "sequence_length")
 
