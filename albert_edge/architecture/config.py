@@ -51,6 +51,8 @@ class AlbertConfig:
     `add_pooling_layer` is an argument of transformers' AlbertModel; the config.json of a bundle
     has it where the checkpoint lacks a pooler, and no other known file does. `other_num_labels`
     is the num_labels of a config.json whose id2label has another length; the weights decide.
+    `pruned_heads` lists the attention heads that each distinct layer lacks, in the order of
+    `distinct_layer`; it is empty where every layer has all of them.
     """
 
     vocab_size: int
@@ -71,6 +73,7 @@ class AlbertConfig:
     labels: tuple[LabelName, ...]
     other_num_labels: int | None
     problem_type: ProblemType | None
+    pruned_heads: tuple[tuple[int, ...], ...] = ()
 
     @property
     def num_labels(self) -> int:
@@ -82,6 +85,31 @@ class AlbertConfig:
         """The fields that are one number or text, by name, as reports keep them."""
         fields = asdict(self).items()
         return {name: value for name, value in fields if isinstance(value, int | float | str)}
+
+    @property
+    def head_size(self) -> int:
+        """The features of an attention head."""
+        return self.hidden_size // self.num_attention_heads
+
+    @property
+    def distinct_layers(self) -> int:
+        """The number of layers with weights of their own."""
+        return self.num_hidden_groups * self.inner_group_num
+
+    def distinct_layer(self, group: int, inner: int) -> int:
+        """Return the number of an inner layer of a group, by which transformers prunes heads."""
+        return group * self.inner_group_num + inner
+
+    def heads(self, layer: int) -> int:
+        """Return how many attention heads a distinct layer has."""
+        pruned = self.pruned_heads[layer] if self.pruned_heads else ()
+        return self.num_attention_heads - len(pruned)
+
+    @property
+    def width_fields(self) -> dict[str, Any]:
+        """The fields of config.json that pruning neurons and heads changes."""
+        pruned = {str(layer): [*heads] for layer, heads in enumerate(self.pruned_heads) if heads}
+        return {"intermediate_size": self.intermediate_size, "pruned_heads": pruned}
 
     @property
     def layers_of_groups(self) -> tuple[int, ...]:
@@ -155,6 +183,11 @@ def _check(fields: JsonObject) -> AlbertConfig:
         labels=labels,
         other_num_labels=None if num_labels in (len(labels), None) else num_labels,
         problem_type=_read_problem_type(fields),
+        pruned_heads=_read_pruned_heads(
+            fields,
+            layers=sizes["num_hidden_groups"] * sizes["inner_group_num"],
+            heads=sizes["num_attention_heads"],
+        ),
     )
 
 
@@ -215,12 +248,34 @@ def _refuse_other_models(fields: JsonObject) -> None:
             f'"{_POST_NORM}", since ALBERT normalizes after each layer',
             tip="Use the code that the model was trained with.",
         )
-    if fields.values.get("pruned_heads"):
-        raise fields.fault(
-            "pruned_heads",
-            "empty: layers without some of their attention heads are not supported",
-            tip="Save the model before its heads are pruned.",
-        )
+
+
+def _read_pruned_heads(
+    fields: JsonObject, *, layers: int, heads: int
+) -> tuple[tuple[int, ...], ...]:
+    """Read which heads transformers 4 pruned from each distinct layer; () if none from any."""
+    by_layer = fields.object("pruned_heads", None)
+    if by_layer is None:
+        return ()
+    pruned: dict[int, tuple[int, ...]] = {}
+    for key in by_layer.values:
+        layer = int(key) if key.isascii() and key.isdigit() and len(key) < 10 else layers
+        if layer >= layers or layer in pruned:
+            raise fields.fault(
+                "pruned_heads",
+                f"an object whose keys are different layers from 0 to {layers - 1}",
+                tip="Correct it in config.json: layers are counted over all groups.",
+            )
+        pruned[layer] = tuple(sorted(by_layer.integers(key)))
+        if {*pruned[layer]} - {*range(heads)} or len({*pruned[layer]}) < len(pruned[layer]):
+            raise by_layer.fault(key, f"a list of different heads from 0 to {heads - 1}")
+        if len(pruned[layer]) == heads:
+            raise by_layer.fault(
+                key,
+                f"at most {heads - 1} heads: a layer needs one",
+                tip="Keep a head in every layer, and save the model again.",
+            )
+    return tuple(pruned.get(layer, ()) for layer in range(layers)) if any(pruned.values()) else ()
 
 
 def _read_problem_type(fields: JsonObject) -> ProblemType | None:

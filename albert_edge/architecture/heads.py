@@ -86,6 +86,11 @@ class HeadSpec:
         """Whether an item is several texts from which the model chooses."""
         return "num_choices" in self.inputs[0].axes
 
+    @property
+    def reads_first_token(self) -> bool:
+        """Whether no output depends on the last hidden state of any token but the first."""
+        return not any("sequence_length" in axes for axes in self.outputs.values())
+
     def ids_shape(self, batch: int, length: int, choices: int = 2) -> tuple[int, ...]:
         """Return the shape of the first input for a batch of items.
 

@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Literal
 
 from albert_edge.architecture.activations import LOWER_BOUNDS
+from albert_edge.architecture.config import AlbertConfig
 
 Kind = Literal["matrix", "table", "bias", "norm", "parameter", "smoothing", "exit"]
 
@@ -37,14 +38,29 @@ class Features:
     Attributes:
         name: Its name.
         size: The field of the configuration that says how many features there are.
+        by_head: Whether the attention heads of a layer yield it, of which there may be fewer.
         smoothing: The weight that scales it, in plans that smooth.
         is_activated: Whether it is the output of the model's activation function.
     """
 
     name: str
     size: str = "hidden_size"
+    by_head: bool = False
     smoothing: str | None = None
     is_activated: bool = False
+
+    @property
+    def is_prunable(self) -> bool:
+        """Whether neurons or heads yield it, of which some can be removed."""
+        return self.by_head or self.is_activated
+
+    def count(self, config: AlbertConfig, name: str) -> int:
+        """Return how many features enter the matrix of this name."""
+        if self.by_head:
+            group, inner = (int(index[1:]) for index in _INDEX.findall(name))
+            return config.heads(config.distinct_layer(group, inner)) * config.head_size
+        size: int = getattr(config, self.size)
+        return size
 
     def lower_bound(self, hidden_act: str) -> float | None:
         """Return the minimum of its values, at most 0, or None if there is none worth using."""
@@ -95,7 +111,7 @@ PACKED, PARTS = f"{ATTENTION}.query_key_value", ("query", "key", "value")
 
 EMBEDDED = Features("embeddings", "embedding_size")
 HIDDEN = Features("hidden states", smoothing=f"{ATTENTION}.smoothing.weight")
-MIXED = Features("values mixed by attention")
+MIXED = Features("values mixed by attention", by_head=True)
 ATTENDED = Features("attention output", smoothing=f"{LAYER}.smoothing.weight")
 ACTIVATED = Features("activations", "intermediate_size", is_activated=True)
 FINAL = Features("final hidden states")

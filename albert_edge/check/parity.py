@@ -7,16 +7,17 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from albert_edge.architecture.config import AlbertConfig
+from albert_edge.architecture.config import AlbertConfig, read_config
 from albert_edge.architecture.heads import HEADS
 from albert_edge.architecture.weights import find_weight
 from albert_edge.checkpoint.tensors import Checkpoint, open_checkpoint
-from albert_edge.errors import Message, MissingExtraError, QualityError
+from albert_edge.errors import CheckpointError, Message, MissingExtraError, QualityError
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 Run = Callable[[Arrays], Arrays]
@@ -140,12 +141,23 @@ def transformers_model(folder: Path, head: str, **options: Any) -> Any:
 
     Raises:
         MissingExtraError: torch or transformers is not installed.
+        CheckpointError: The installed transformers cannot load layers that lack heads.
     """
     require_transformers()
     import transformers
 
+    if read_config(folder / "config.json").pruned_heads and not _prunes_heads(transformers):
+        raise CheckpointError(
+            f"{folder}: transformers {transformers.__version__} ignores pruned_heads in "
+            "config.json, and cannot load layers that lack some of their heads.",
+            tip="Compare with transformers 4: pip install 'transformers<5'",
+        )
     model_class = getattr(transformers, HEADS[head].class_name)
     return model_class.from_pretrained(folder, local_files_only=True, **options).float().eval()
+
+
+def _prunes_heads(transformers: ModuleType) -> bool:
+    return hasattr(transformers.PreTrainedModel, "prune_heads")
 
 
 def require_transformers() -> None:

@@ -21,7 +21,8 @@ class InputStatistics:
     Attributes:
         mean: Of every feature, (features,).
         largest: The largest magnitude of every feature, (features,).
-        covariance: Of the features within each of `groups`, (group, group) each.
+        covariance: Of the features within each of `groups`, (group, group) each; of all of them if
+            the plan asked for moments.
     """
 
     mean: Floats
@@ -39,7 +40,7 @@ class InputStatistics:
 
 
 def gather(runs: Iterable[Mapping[str, npt.NDArray[Any]]]) -> dict[str, InputStatistics]:
-    """Gather statistics from runs of a graph that was authored with `Plan.observed`.
+    """Gather statistics from runs of a graph whose plan is `observed` or asks for `moments`.
 
     Args:
         runs: Outputs by name; names with a colon are those of `Observer.statistics`.
@@ -86,8 +87,7 @@ class _Sums:
         self._rows.append(int(statistics["rows"][0]))
         self._means.append(statistics["mean"][0])
         self._largest.append(statistics["largest"][0])
-        count = len(groups(len(self._means[0])))
-        products = [statistics[f"products.{index}"] for index in range(count)]
+        products = [values for name, values in statistics.items() if name.startswith("products.")]
         if not self._products:
             self._products = [np.zeros_like(product) for product in products]
         for total, product in zip(self._products, products, strict=True):
@@ -98,7 +98,8 @@ class _Sums:
         rows = sum(self._rows)
         mean = np.average(self._means, axis=0, weights=self._rows).astype(np.float32)
         weighted = (np.stack(self._means) - mean) * np.sqrt(self._rows, dtype=np.float32)[:, None]
-        for total, group in zip(self._products, groups(len(mean)), strict=True):
+        cuts = groups(len(mean), size=len(self._products[0]))
+        for total, group in zip(self._products, cuts, strict=True):
             total += weighted[:, group].T @ weighted[:, group]
             total /= rows
         return InputStatistics(mean, np.max(self._largest, axis=0), self._products)

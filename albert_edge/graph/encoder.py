@@ -47,7 +47,10 @@ class Encoder(nn.Module):
         sizes = config.embedding_size, config.hidden_size
         self.embedding_hidden_mapping_in = linear(operators, PROJECTION, *sizes)
         self.albert_layer_groups = nn.ModuleList(
-            [AlbertLayerGroup(config, operators) for _ in range(config.num_hidden_groups)]
+            [
+                AlbertLayerGroup(config, operators, group)
+                for group in range(config.num_hidden_groups)
+            ]
         )
 
     def project(self, op: OpBuilder, embeddings: ir.Value) -> ir.Value:

@@ -61,21 +61,21 @@ class Smoothing(nn.Module):
 class SelfAttention(nn.Module):
     """Multi-head self-attention with its residual connection and LayerNorm."""
 
-    def __init__(self, config: AlbertConfig, operators: Portable) -> None:
+    def __init__(self, config: AlbertConfig, operators: Portable, layer: int) -> None:
         super().__init__()
-        size = config.hidden_size
+        size, mixed = config.hidden_size, config.heads(layer) * config.head_size
         self.operators = operators
         if operators.packs_projections():
             # Their columns stand side by side in one matrix.
-            self.query_key_value = Linear(size, len(PARTS) * size, None)
+            self.query_key_value = Linear(size, len(PARTS) * mixed, None)
             self.projections: list[nn.Module] = [self.query_key_value]
         else:
             key_bias = operators.adds_key_bias()
-            self.query = linear(operators, f"{ATTENTION}.query", size, size)
-            self.key = linear(operators, f"{ATTENTION}.key", size, size, bias=key_bias)
-            self.value = linear(operators, f"{ATTENTION}.value", size, size)
+            self.query = linear(operators, f"{ATTENTION}.query", size, mixed)
+            self.key = linear(operators, f"{ATTENTION}.key", size, mixed, bias=key_bias)
+            self.value = linear(operators, f"{ATTENTION}.value", size, mixed)
             self.projections = [self.query, self.key, self.value]
-        self.dense = linear(operators, f"{ATTENTION}.dense", size, size)
+        self.dense = linear(operators, f"{ATTENTION}.dense", mixed, size)
         self.smoothing = Smoothing(config, operators)
         self.LayerNorm = LayerNorm(size, config.layer_norm_eps)
 
@@ -104,10 +104,10 @@ class SelfAttention(nn.Module):
 class AlbertLayer(nn.Module):
     """Self-attention and feed-forward: the layer whose weights are shared."""
 
-    def __init__(self, config: AlbertConfig, operators: Portable) -> None:
+    def __init__(self, config: AlbertConfig, operators: Portable, layer: int) -> None:
         super().__init__()
         self.operators = operators
-        self.attention = SelfAttention(config, operators)
+        self.attention = SelfAttention(config, operators, layer)
         sizes = config.hidden_size, config.intermediate_size
         self.smoothing = Smoothing(config, operators)
         self.ffn = linear(operators, f"{LAYER}.ffn", *sizes)
@@ -133,10 +133,11 @@ class AlbertLayer(nn.Module):
 class AlbertLayerGroup(nn.Module):
     """The inner layers of one hidden group, applied in order."""
 
-    def __init__(self, config: AlbertConfig, operators: Portable) -> None:
+    def __init__(self, config: AlbertConfig, operators: Portable, group: int) -> None:
         super().__init__()
+        layers = (config.distinct_layer(group, inner) for inner in range(config.inner_group_num))
         self.albert_layers = nn.ModuleList(
-            [AlbertLayer(config, operators) for _ in range(config.inner_group_num)]
+            [AlbertLayer(config, operators, layer) for layer in layers]
         )
 
     def forward(

@@ -10,6 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from albert_edge.architecture.weights import find_weight
+from albert_edge.graph.plan import Plan
+
 if TYPE_CHECKING:  # as `compress`, which needs `groups`, is imported without what writes graphs
     import onnx_ir as ir
     from onnxscript import OpBuilder
@@ -22,15 +25,26 @@ _GROUP = 512
 _TOKENS = 64
 
 
-def groups(features: int) -> list[slice]:
+def groups(features: int, size: int = _GROUP) -> list[slice]:
     """Cut features into the groups whose covariances are computed."""
-    return [slice(s, min(s + _GROUP, features)) for s in range(0, features, _GROUP)]
+    return [slice(s, min(s + size, features)) for s in range(0, features, size)]
 
 
 class Observer:
-    """Records the inputs of matrices and writes their statistics into the graph."""
+    """Records the inputs of matrices and writes their statistics into the graph.
 
-    def __init__(self) -> None:
+    Args:
+        prunable: Whether to record only what neurons and heads yield, with the covariance of all
+            their features instead of that within groups.
+    """
+
+    @classmethod
+    def of(cls, plan: Plan) -> Observer | None:
+        """Return the observer that a plan asks for, if any."""
+        return cls(prunable=plan.moments) if plan.observed or plan.moments else None
+
+    def __init__(self, *, prunable: bool = False) -> None:
+        self._prunable = prunable
         self._rows: dict[ir.Value, ir.Value] = {}
         self._entering: dict[str, list[ir.Value]] = {}
         self._features: dict[str, int] = {}
@@ -40,6 +54,8 @@ class Observer:
         assert weight.name is not None and weight.shape is not None
         features = weight.shape[0]
         assert isinstance(features, int)
+        if self._prunable and not _is_prunable(weight.name):
+            return
         if x not in self._rows:
             self._rows[x] = op.Reshape(_some_tokens(op, x), [-1, features])
         self._entering.setdefault(weight.name, []).append(self._rows[x])
@@ -52,15 +68,23 @@ class Observer:
             Outputs with their names, "STATISTIC:WEIGHT WEIGHT ...", where the weights read the
             same activations. The statistics are "rows", their number, (1,); "mean", (1, features);
             "largest", the largest magnitudes, (1, features); and "products.0", "products.1" ... for
-            each of `groups`, sums of products of two features less their mean, (group, group).
+            each of `groups` (a single one for pruning), sums of products of two features less their
+            mean, (group, group).
         """
         readers: dict[tuple[ir.Value, ...], list[str]] = {}
         for name, rows in self._entering.items():
             readers.setdefault(tuple(rows), []).append(name)
         for parts, names in readers.items():
             joined = op.Concat(*parts, axis=0)
-            for statistic, value in _of_rows(op, joined, self._features[names[0]]):
+            features = self._features[names[0]]
+            whole = {"size": features} if self._prunable else {}
+            for statistic, value in _of_rows(op, joined, groups(features, **whole)):
                 yield f"{statistic}:{' '.join(names)}", value
+
+
+def _is_prunable(name: str) -> bool:
+    spec = find_weight(name)
+    return spec is not None and spec.reads is not None and spec.reads.is_prunable
 
 
 def _some_tokens(op: OpBuilder, x: ir.Value) -> ir.Value:
@@ -72,13 +96,13 @@ def _some_tokens(op: OpBuilder, x: ir.Value) -> ir.Value:
     return op.Slice(x, [0], length, [1], step)
 
 
-def _of_rows(op: OpBuilder, rows: ir.Value, features: int) -> Iterator[tuple[str, ir.Value]]:
+def _of_rows(op: OpBuilder, rows: ir.Value, cuts: list[slice]) -> Iterator[tuple[str, ir.Value]]:
     yield "rows", op.Shape(rows, start=0, end=1)
     mean = op.ReduceMean(rows, [0], keepdims=1)
     yield "mean", mean
     lowest = op.ReduceMin(rows, [0], keepdims=1)
     yield "largest", op.Max(op.ReduceMax(rows, [0], keepdims=1), op.Neg(lowest))
-    for count, group in enumerate(groups(features)):
+    for count, group in enumerate(cuts):
         bounds = [group.start], [group.stop], [1]
         # A group at a time: the deviations of all features would be a second copy of the rows.
         deviations = op.Sub(op.Slice(rows, *bounds), op.Slice(mean, *bounds))

@@ -123,6 +123,8 @@ class Plan:
         smoothed: Whether the inputs of attention and feed-forward layer are divided by a vector,
             which the rows of their matrices were multiplied with.
         observed: Whether statistics of the inputs of matrices are outputs too, for calibration.
+        moments: As `observed`, but for pruning: all second moments of what neurons and heads yield,
+            and of no other input.
         exits: The number of early exits: each of the first applications of the layer is followed
             by one, which answers if it is certain. Such a graph takes one text at a time.
         traced: Whether what exits read after each application is an output too, for fitting them.
@@ -137,6 +139,7 @@ class Plan:
     weights: IntegerWeights = "signed"
     smoothed: bool = False
     observed: bool = False
+    moments: bool = False
     exits: int = 0
     traced: bool = False
 

@@ -24,7 +24,9 @@ def with_features(y: ir.Value, x: ir.Value, features: int) -> ir.Value:
     return y
 
 
-def typed_like(y: ir.Value, x: ir.Value) -> ir.Value:
-    """Set the type and shape of y to those of x."""
-    y.type, y.shape = x.type, x.shape
+def typed_like(y: ir.Value, x: ir.Value, features: int | None = None) -> ir.Value:
+    """Set the type and shape of y to those of x, but for the number of features if it differs."""
+    assert x.shape is not None
+    y.type = x.type
+    y.shape = x.shape if features is None else ir.Shape([*x.shape[:-1], features])
     return y

@@ -27,15 +27,11 @@ class TensorGroup:
 
 @dataclass(frozen=True, slots=True)
 class VariantContent:
-    """One variant: its fields in the manifest, and the operators in its file.
-
-    `mode` is what selects it: its precision, with "-exits" if it may stop early.
-    """
+    """One variant: its fields in the manifest, and the operators in its file."""
 
     name: str
     bytes: int
     precision: str
-    mode: str
     target: str
     layout: str
     opset: int
@@ -43,8 +39,6 @@ class VariantContent:
     matrices: dict[str, str]
     activations: str
     weights: str
-    exits: int
-    promised_agreement: float | None
     measured: dict[str, Any]
     operators: dict[str, int]
 
@@ -141,7 +135,6 @@ def _content(variant: Variant, file: OnnxFile) -> VariantContent:
         name=variant.name,
         bytes=variant.bytes,
         precision=variant.precision,
-        mode=variant.mode,
         target=variant.target,
         layout=variant.layout,
         opset=variant.opset,
@@ -149,8 +142,6 @@ def _content(variant: Variant, file: OnnxFile) -> VariantContent:
         matrices=dict(variant.matrices),
         activations=variant.activations,
         weights=variant.weights,
-        exits=variant.exits,
-        promised_agreement=variant.promised_agreement,
         measured=dict(variant.measured),
         operators=dict(file.operators.most_common()),
     )

@@ -111,8 +111,7 @@ def row_length(tensor: Tensor, config: AlbertConfig) -> int:
     spec = find_weight(tensor.name)
     if spec is None or spec.reads is None:  # a table of embeddings, or the decoder, which is one
         return config.embedding_size
-    size: int = getattr(config, spec.reads.size)
-    return size
+    return spec.reads.count(config, tensor.name)
 
 
 def count_weights(tensor: Tensor, config: AlbertConfig) -> int:

@@ -74,7 +74,23 @@ FAULTS: dict[str, tuple[Any, ...]] = {
     "problem_type": (1, True, [], {}, ["regression"]),
     "add_pooling_layer": (None, 0, 1, "false", []),
     "ln_type": ("preln", "", None, 0),
-    "pruned_heads": ({"0": [1]}, [0], 1),
+    "pruned_heads": (
+        [0],
+        1,
+        {"0": 1},
+        {"0": ["1"]},
+        {"0": [1.0]},
+        {"0": [3]},
+        {"0": [-1]},
+        {"0": [1, 1]},
+        {"0": [0, 1, 2]},
+        {"4": [1]},
+        {"-1": [1]},
+        {"first": [1]},
+        {"\u00b2": [1]},
+        {"0": [1], "00": [2]},
+        {"9" * 5000: [1]},
+    ),
     "model_type": ("bert", "ALBERT", "", None, 1, [], {"albert": 1}),
     "position_embedding_type": ("relative_key", "", None, 1, []),
     "auto_map": ({"AutoModel": "modeling_canary.Canary"}, "modeling_canary.Canary", ["x"], 1, True),
@@ -214,11 +230,29 @@ def test_labels_of_every_type(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (None, ()),
+        ({}, ()),
+        ({"0": [], "3": []}, ()),
+        ({"2": [2, 0], "1": [1], "3": []}, ((), (1,), (0, 2), ())),
+    ],
+)
+def test_pruned_heads(value: Any, expected: tuple[Any, ...], folder: Path) -> None:
+    change_config(folder, pruned_heads=value)
+    found = read_config(folder / "config.json")
+    assert found.pruned_heads == expected
+    change_config(folder, **found.width_fields)
+    assert read_config(folder / "config.json") == found
+
+
+@pytest.mark.parametrize(
     ("field", "value", "tip"),
     [
         ("id2label", {"NEGATIVE": 0, "POSITIVE": 1}, "id2label and label2id"),
         ("ln_type", "preln", "the code that the model was trained with"),
-        ("pruned_heads", {"0": [1]}, "before its heads are pruned"),
+        ("pruned_heads", {"0": [0, 1, 2]}, "Keep a head in every layer"),
+        ("pruned_heads", {"4": [1]}, "counted over all groups"),
         ("model_type", "bert", "made for that model"),
     ],
 )

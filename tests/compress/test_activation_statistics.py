@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from support.checkpoints import MODEL_CLASSES
 from support.compressing import (
+    TASK,
     TOLERANCE,
     Array,
     inputs,
@@ -146,3 +148,23 @@ def test_what_enters_every_matrix_is_what_enters_it_in_transformers(
         np.testing.assert_allclose(found[name].largest, np.abs(rows).max(axis=0), atol=TOLERANCE)
         covariance = np.cov(rows.T, bias=True)
         np.testing.assert_allclose(found[name].covariance, [covariance], atol=10 * TOLERANCE)
+
+
+def test_moments_for_pruning_are_of_all_features_together(tmp_path: Path) -> None:
+    """And of nothing but what neurons and heads yield; the same numbers as for calibration."""
+    bundle = make_bundle(tmp_path, TASK, intermediate_size=520)
+    weights = weights_of(bundle)
+    plan = Plan("cpu", "unrolled", CPU_OPTIMIZATIONS, moments=True)
+    found = gather([run_graph(bundle, TASK, plan, weights)])
+    observed = gather(
+        [run_graph(bundle, TASK, replace(plan, moments=False, observed=True), weights)]
+    )
+    prunable = [name for name in observed if "ffn_output" in name or "attention.dense" in name]
+    assert sorted(found) == sorted(prunable)
+    for name, seen in found.items():
+        (covariance,) = seen.covariance
+        np.testing.assert_allclose(seen.mean, observed[name].mean, atol=1e-6)
+        assert covariance.shape == (len(seen.mean),) * 2
+        for start, within in zip((0, 512), observed[name].covariance, strict=False):
+            part = slice(start, start + len(within))
+            np.testing.assert_allclose(covariance[part, part], within, atol=1e-5)

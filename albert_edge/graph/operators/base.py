@@ -48,7 +48,7 @@ class Portable:
         self.config = config
         self.applied: Counter[Optimization] = Counter()
         self.quantizer = Quantizer(plan.activations)
-        self.observer = Observer() if plan.observed else None
+        self.observer = Observer.of(plan)
 
     @property
     def float_type(self) -> ir.DataType:
@@ -76,6 +76,10 @@ class Portable:
     def adds_key_bias(self) -> bool:
         """Return whether the keys of an attention layer have a bias."""
         return True
+
+    def heads(self, query: ir.Value) -> int:
+        """Return the number of attention heads of a projected query, (..., mixed)."""
+        return dimension(query, -1) // self.config.head_size
 
     def packs_projections(self) -> bool:
         """Return whether one matrix computes queries, keys and values."""
@@ -106,7 +110,7 @@ class Portable:
             bias: The result of `attention_bias`.
 
         Returns:
-            (batch, queries, hidden_size).
+            (batch, queries, mixed), where mixed is the features of all heads of the layer.
         """
         query, key, value = layers
         return self.attention(op, (query(op, queries), key(op, hidden), value(op, hidden)), bias)
@@ -116,17 +120,14 @@ class Portable:
 
         Args:
             op: The graph being written.
-            projected: Query, (batch, queries, hidden_size); key and value, (batch, keys,
-                hidden_size).
+            projected: Query, (batch, queries, mixed); key and value, (batch, keys, mixed).
             bias: The result of `attention_bias`.
 
         Returns:
-            (batch, queries, hidden_size).
+            (batch, queries, mixed).
         """
         query, key, value = projected
-        heads = self.config.num_attention_heads
-        hidden_size = dimension(query, -1)
-        head_size = hidden_size // heads
+        heads, head_size = self.heads(query), self.config.head_size
 
         def split(x: ir.Value, order: list[int]) -> ir.Value:
             return op.Transpose(op.Reshape(x, [0, 0, heads, head_size]), perm=order)
@@ -135,7 +136,7 @@ class Portable:
         scores = op.MatMul(scaled_query, split(key, [0, 2, 3, 1]))
         weights = op.Softmax(op.Add(scores, bias), axis=-1)
         mixed = op.MatMul(weights, split(value, [0, 2, 1, 3]))
-        return op.Reshape(op.Transpose(mixed, perm=[0, 2, 1, 3]), [0, 0, hidden_size])
+        return op.Reshape(op.Transpose(mixed, perm=[0, 2, 1, 3]), [0, 0, heads * head_size])
 
     def activate(
         self, op: OpBuilder, linear: nn.Module, x: ir.Value, activation: Activation

@@ -25,7 +25,7 @@ class Cpu(Fused):
 
     def fused_attention(self, op: OpBuilder, projected: Values, bias: ir.Value) -> ir.Value:
         """See `Fused.fused_attention`; Attention (opset 23)."""
-        heads = self.config.num_attention_heads
+        heads = self.heads(projected[0])
         return op.Attention(*projected, bias, q_num_heads=heads, kv_num_heads=heads)
 
     def fused_gelu(

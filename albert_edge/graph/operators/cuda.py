@@ -38,12 +38,12 @@ class Cuda(Fused):
             return super().self_attention(op, layers, hidden, queries, bias)
         (packed,) = layers
         assert isinstance(packed, Linear)
+        size = dimension(packed.weight, 1) // 3
         if queries is hidden and self.applies(Optimization.FUSED_ATTENTION):
             operands = hidden, packed.weight, packed.bias, None, None, bias
-            heads = self.config.num_attention_heads
+            heads = size // self.config.head_size
             mixed = op.Attention(*operands, num_heads=heads, _domain=MICROSOFT)
-            return typed_like(mixed, hidden)
-        size = dimension(hidden, -1)
+            return typed_like(mixed, hidden, size)
         query, key, value = op.Split(packed(op, hidden), [size] * 3, axis=-1, _outputs=3)
         if queries is not hidden:
             query = op.Slice(query, [0], [1], [1])
@@ -51,7 +51,7 @@ class Cuda(Fused):
 
     def fused_attention(self, op: OpBuilder, projected: Values, bias: ir.Value) -> ir.Value:
         """See `Fused.fused_attention`; MultiHeadAttention."""
-        operands, heads = (*projected, None, None, bias), self.config.num_attention_heads
+        operands, heads = (*projected, None, None, bias), self.heads(projected[0])
         mixed = op.MultiHeadAttention(*operands, num_heads=heads, _domain=MICROSOFT)
         return typed_like(mixed, projected[0])
 
