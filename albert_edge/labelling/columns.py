@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from albert_edge.architecture.heads import LAYERS
 from albert_edge.errors import Argument, InputError, Message, UsageError
 from albert_edge.labelling.answer_log import Outcome
 from albert_edge.records.fields import Record
@@ -154,11 +153,8 @@ def ranked(answer: Any) -> list[dict[str, Any]]:
     """List the answers to a whole item, best first; none if the task answers for its parts."""
     if isinstance(answer, dict) and {"labels", "scores"} <= answer.keys():
         # An answer of zero-shot classification.
-        names = {"label": "labels", "score": "scores", LAYERS: LAYERS}
-        columns = {name: answer[many] for name, many in names.items() if many in answer}
-        return [
-            dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)
-        ]
+        pairs = zip(answer["labels"], answer["scores"], strict=True)
+        return [{"label": label, "score": score} for label, score in pairs]
     entries = answer if isinstance(answer, list) else [answer]
     return [
         entry for entry in entries if isinstance(entry, dict) and {"label", "answer"} & entry.keys()

@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from albert_edge.architecture.heads import LAYERS
 from albert_edge.bundle.bundle import Bundle
 from albert_edge.json_fields import JsonObject
 from albert_edge.runtime.inputs import Arrays
@@ -75,8 +74,7 @@ class AnswerCheck:
 
     Attributes:
         difference: The largest difference of any output, relative to the largest stored value of
-            that output if that is over 1; infinite if an output is missing or of another shape, or
-            if a text took another number of layers.
+            that output if that is over 1; infinite if an output is missing or of another shape.
         tolerance: The largest difference that rounding explains.
     """
 
@@ -126,10 +124,7 @@ def check_answers(session: Session) -> AnswerCheck | None:
 
 
 def _difference(computed: Arrays, stored: Arrays) -> float:
-    if LAYERS in stored and not np.array_equal(computed.get(LAYERS, ()), stored[LAYERS]):
-        return np.inf
-    names = stored.keys() - {LAYERS}
-    return float(np.max([_distance(computed.get(name), stored[name]) for name in names]))
+    return float(np.max([_distance(computed.get(name), stored[name]) for name in stored]))
 
 
 def _distance(computed: npt.NDArray[Any] | None, stored: npt.NDArray[Any]) -> float:

@@ -18,8 +18,7 @@ Join = Callable[[list[str]], str]
 class Entity(TypedDict):
     """A token (entity, index) or a group of neighbouring tokens (entity_group), with its place.
 
-    A label is a string unless config.json has another value. If requested, `layers` is how many
-    layers were applied to the text, or a list with the number for each of its windows.
+    A label is a string unless config.json has another value.
     """
 
     entity: NotRequired[str | Any]
@@ -29,7 +28,6 @@ class Entity(TypedDict):
     word: str
     start: int
     end: int
-    layers: NotRequired[int | list[int]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,6 @@ from albert_edge.bundle.bundle import Bundle
 from albert_edge.errors import InputError, UsageError
 from albert_edge.runtime.parameters import (
     Cut,
-    LayersUsed,
     Truncation,
     invalid,
     read_choice,
@@ -37,7 +36,7 @@ from albert_edge.runtime.vectors import softmax
 Offsets = Sequence[tuple[int, int]]
 
 
-class Parameters(Truncation, LayersUsed, total=False):
+class Parameters(Truncation, total=False):
     """The parameters of a call. With a stride, `max_length` is that of a window.
 
     Attributes:

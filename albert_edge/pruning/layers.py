@@ -1,0 +1,201 @@
+"""The distinct layers of a model, and what they are without some of their neurons and heads."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import product
+from operator import itemgetter
+
+import numpy as np
+
+from albert_edge.architecture.config import AlbertConfig
+from albert_edge.architecture.weights import LAYER, PARTS
+from albert_edge.compress.statistics import InputStatistics
+from albert_edge.pruning.columns import Floats, Indices, Removal, refit, removal_order
+
+# Neurons that come and go together: kernels compute as many output features at a time.
+NEURONS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Width:
+    """How many neurons and which heads are left.
+
+    Attributes:
+        neurons: Neurons of every distinct layer.
+        pruned_heads: The heads that each distinct layer lacks, as in `AlbertConfig`.
+    """
+
+    neurons: int
+    pruned_heads: tuple[tuple[int, ...], ...]
+
+    @property
+    def heads_removed(self) -> int:
+        """The number of heads that are missing, in all distinct layers."""
+        return sum(map(len, self.pruned_heads))
+
+    def of(self, config: AlbertConfig) -> AlbertConfig:
+        """Return the configuration of the model of this width."""
+        pruned = self.pruned_heads if self.heads_removed else ()
+        return replace(config, intermediate_size=self.neurons, pruned_heads=pruned)
+
+
+# What it costs for each multiply-accumulate that it saves, and what it does to a width.
+Removed = tuple[float, Callable[[Width], Width]]
+
+
+class Layer:
+    """A distinct layer: its weights, and in which order it can lose neurons and heads.
+
+    Args:
+        name: The path of its module.
+        floats: The weights of the model by name, as the portable file has them.
+        moments: Of the inputs of its matrices, by name.
+        heads: The heads that it has.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        floats: Mapping[str, Floats],
+        moments: Mapping[str, InputStatistics],
+        heads: Sequence[int],
+    ) -> None:
+        self._name = name
+        self._floats = floats
+        self._moments = moments
+        self.heads = np.asarray(heads)
+        self.neurons = len(floats[f"{name}.ffn.bias"])
+        self._head_size = len(floats[f"{name}.attention.dense.weight"]) // len(heads)
+        self.neuron_removal = self._removal("ffn_output", 1)
+        self.head_removal = self._removal("attention.dense", self._head_size)
+
+    def narrowed(self, neurons: int, pruned: Sequence[int]) -> dict[str, Floats]:
+        """Return the weights that change if it has fewer neurons and heads.
+
+        Args:
+            neurons: The number of neurons left.
+            pruned: The heads it lacks.
+        """
+        removal = self.neuron_removal
+        lost = removal.order[: self.neurons - neurons]
+        changed = self._without_columns("ffn_output", ["ffn"], lost, removal.damping)
+        places = np.flatnonzero(np.isin(self.heads, pruned))
+        features = (places[:, None] * self._head_size + np.arange(self._head_size)).ravel()
+        projections = [f"attention.{part}" for part in PARTS]
+        damping = self.head_removal.damping
+        return changed | self._without_columns("attention.dense", projections, features, damping)
+
+    def _removal(self, module: str, size: int) -> Removal:
+        name = f"{self._name}.{module}.weight"
+        (covariance,) = self._moments[name].covariance
+        return removal_order(covariance, self._floats[name], size)
+
+    def _without_columns(
+        self, reader: str, writers: Sequence[str], lost: Indices, damping: float
+    ) -> dict[str, Floats]:
+        """Remove features from the matrices that yield them, and refit the one that reads them."""
+        if not lost.size:
+            return {}
+        weight, bias = (f"{self._name}.{reader}.{leaf}" for leaf in ("weight", "bias"))
+        kept = np.setdiff1d(np.arange(len(self._floats[weight])), lost)
+        changed = {
+            name: self._floats[name][..., kept]
+            for writer in writers
+            for leaf in ("weight", "bias")
+            if (name := f"{self._name}.{writer}.{leaf}")
+        }
+        seen = self._moments[weight]
+        stored = self._floats[weight], self._floats[bias]
+        changed[weight], changed[bias] = refit(
+            seen.covariance[0], seen.mean, *stored, kept, damping
+        )
+        return changed
+
+
+class Layers:
+    """All distinct layers of a model.
+
+    Args:
+        config: The geometry.
+        floats: The weights by name, as the portable file has them.
+        moments: The result of `measure_moments`.
+    """
+
+    def __init__(
+        self,
+        config: AlbertConfig,
+        floats: Mapping[str, Floats],
+        moments: Mapping[str, InputStatistics],
+    ) -> None:
+        self._config = config
+        self._floats = floats
+        pruned = config.pruned_heads or ((),) * config.distinct_layers
+        self.full = Width(config.intermediate_size, pruned)
+        self._layers = [
+            Layer(name, floats, moments, sorted({*range(config.num_attention_heads)} - {*lacks}))
+            for name, lacks in zip(_names(config), pruned, strict=True)
+        ]
+        self._times = np.repeat(config.layers_of_groups, config.inner_group_num).tolist()
+
+    def narrowed(self, width: Width) -> tuple[AlbertConfig, dict[str, Floats]]:
+        """Return the configuration and the weights of the model of a width."""
+        changed = dict(self._floats)
+        for layer, pruned in zip(self._layers, width.pruned_heads, strict=True):
+            changed.update(layer.narrowed(width.neurons, pruned))
+        return width.of(self._config), changed
+
+    def path(self, length: int) -> list[Width]:
+        """Order the removal of neurons and heads by what they cost for the work they save.
+
+        Args:
+            length: Tokens of a typical text.
+
+        Returns:
+            Widths from the full one to the least, each with a few neurons or a head less than the
+            one before.
+        """
+        streams = [self._neurons()]
+        streams += [self._heads(index, length) for index in range(len(self._layers))]
+        widths = [self.full]
+        for _, removed in heapq.merge(*streams, key=itemgetter(0)):
+            widths.append(removed(widths[-1]))
+        return widths
+
+    def _neurons(self) -> Iterator[Removed]:
+        """Yield the removal of a few neurons of every layer, in order."""
+        size = self.full.neurons
+        lost = [size - kept for kept in range(_multiple_below(size), 0, -NEURONS)]
+        costs = sum(
+            times * np.diff(layer.neuron_removal.cost.cumsum()[np.array(lost) - 1], prepend=0.0)
+            for times, layer in zip(self._times, self._layers, strict=True)
+        )
+        saved = 2 * self._config.hidden_size * sum(self._times) * np.diff(lost, prepend=0)
+        for ratio, count in zip(np.maximum.accumulate(costs / saved), lost, strict=True):
+            yield float(ratio), partial(replace, neurons=size - count)
+
+    def _heads(self, index: int, length: int) -> Iterator[Removed]:
+        """Yield the removal of the heads of a layer, in order."""
+        layer, sizes = self._layers[index], self._config
+        saved = 2 * sizes.head_size * (2 * sizes.hidden_size + length)
+        ratios = np.maximum.accumulate(layer.head_removal.cost / saved)
+        for ratio, place in zip(ratios, layer.head_removal.order, strict=True):
+            yield float(ratio), partial(_without_head, layer=index, head=int(layer.heads[place]))
+
+
+def _names(config: AlbertConfig) -> Iterator[str]:
+    for group, inner in product(range(config.num_hidden_groups), range(config.inner_group_num)):
+        yield LAYER.replace("*", str(group), 1).replace("*", str(inner), 1)
+
+
+def _multiple_below(neurons: int) -> int:
+    return (neurons - 1) // NEURONS * NEURONS
+
+
+def _without_head(width: Width, *, layer: int, head: int) -> Width:
+    pruned = [*width.pruned_heads]
+    pruned[layer] = tuple(sorted((*pruned[layer], head)))
+    return replace(width, pruned_heads=tuple(pruned))

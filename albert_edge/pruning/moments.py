@@ -1,0 +1,61 @@
+"""Second moments of what neurons and attention heads yield, over all applications of a layer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from albert_edge.architecture.config import AlbertConfig
+from albert_edge.compress.statistics import InputStatistics, gather
+from albert_edge.graph.plan import CPU_OPTIMIZATIONS, Plan
+from albert_edge.progress import Progress
+from albert_edge.runtime.engine import run_file
+from albert_edge.runtime.memory import return_freed_memory
+
+Floats = npt.NDArray[np.float32]
+Arrays = Mapping[str, npt.NDArray[Any]]
+
+
+def measure_moments(
+    config: AlbertConfig,
+    head: str,
+    floats: Mapping[str, Floats],
+    inputs: Sequence[Arrays],
+    scratch: Path,
+    progress: Progress,
+) -> dict[str, InputStatistics]:
+    """Run a model on texts, and sum up inside the graph what enters two matrices of each layer.
+
+    Args:
+        config: The geometry.
+        head: A key of `HEADS`.
+        floats: The weights by name, as the portable file has them.
+        inputs: The texts.
+        scratch: A folder for a file that is not kept.
+        progress: Called with (what, done, total).
+
+    Returns:
+        The statistics of the input of each attention.dense.weight and ffn_output.weight, with the
+        covariance of all features.
+    """
+    from albert_edge.graph.build import author
+    from albert_edge.graph.writer import write_model
+
+    plan = Plan("cpu", "unrolled", CPU_OPTIMIZATIONS, moments=True)
+    files = write_model(author(config, head, plan), floats.__getitem__, scratch / "moments.onnx")
+
+    def outputs() -> Iterator[Arrays]:
+        run = run_file(files[0])
+        for count, arrays in enumerate(inputs, 1):
+            yield run(arrays)
+            progress("measuring neurons and heads", count, len(inputs))
+
+    moments = gather(outputs())
+    return_freed_memory()
+    for file in files:
+        file.unlink()
+    return moments

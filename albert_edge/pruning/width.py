@@ -1,0 +1,169 @@
+"""How narrow a model can be: fewer neurons and heads, as long as its answers are good enough."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import takewhile
+from pathlib import Path
+
+from albert_edge.architecture.config import AlbertConfig
+from albert_edge.progress import Progress
+from albert_edge.pruning.candidates import Candidates, Judgement, Part, Trial
+from albert_edge.pruning.columns import Floats
+from albert_edge.pruning.layers import Layers, Width
+from albert_edge.pruning.moments import measure_moments
+
+__all__ = ["Judgement", "Narrowed", "Part", "Trial", "narrow"]
+
+# Texts from which moments are measured: their tokens, times the applications of a layer, are many
+# more than the features.
+_TEXTS = 256
+
+# What the search can still save, as a share of all work, for which it goes on; and the least that
+# is worth another model.
+_RESOLUTION = 0.02
+_LEAST_SAVED = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Narrowed:
+    """The narrowest model that is good enough.
+
+    Attributes:
+        config: Its geometry; that of the full model without a gain.
+        floats: Its weights by name, as the portable file has them.
+        full_multiply_accumulates: Of the full encoder, mean of the selection's texts.
+        multiply_accumulates: Of its encoder.
+        trials: What was tried, in order.
+        reason: Why it is as wide as the full model, or "".
+    """
+
+    config: AlbertConfig
+    floats: Mapping[str, Floats]
+    full_multiply_accumulates: float
+    multiply_accumulates: float
+    trials: tuple[Trial, ...]
+    reason: str = ""
+
+    @property
+    def gained(self) -> bool:
+        """Whether it is narrower than the full model."""
+        return not self.reason
+
+
+def narrow(
+    config: AlbertConfig,
+    head: str,
+    floats: Mapping[str, Floats],
+    fit: Part,
+    selection: Part,
+    scratch: Path,
+    progress: Progress,
+) -> Narrowed:
+    """Remove as many neurons and heads as the judges allow, and refit what reads the others.
+
+    How many is searched on `fit`. The best widths of the search are then tested on `selection`,
+    from the surest on, until the first that fails. Their order does not depend on the selection, so
+    each is tested at the full level of confidence: fixed sequence testing (Angelopoulos et al.
+    2021, https://arxiv.org/abs/2110.01052) along a Pareto front (Laufer-Goldshtein et al. 2022,
+    https://arxiv.org/abs/2210.07913).
+
+    Args:
+        config: The geometry.
+        head: A key of `HEADS`.
+        floats: The weights by name, as the portable file has them.
+        fit: Texts for the moments and for the search.
+        selection: Texts that decide.
+        scratch: A folder for files that are not kept.
+        progress: Called with (what, done, total).
+    """
+    texts = fit.inputs[:: max(1, len(fit.inputs) // _TEXTS)][:_TEXTS]
+    moments = measure_moments(config, head, floats, texts, scratch, progress)
+    layers = Layers(config, floats, moments)
+    candidates = Candidates(config, head, layers, scratch, progress)
+    path = layers.path(fit.mean_length)
+    _search(path, candidates, fit)
+    found = _surest_first(candidates.trials)
+    ladder = _with_halfway(found, path, [candidates.saved(width, fit) for width in path])
+    passed = takewhile(lambda width: candidates.passes(width, selection), ladder)
+    (*_, accepted) = layers.full, *passed
+    config_of_accepted, floats_of_accepted = layers.narrowed(accepted)
+    return Narrowed(
+        config_of_accepted,
+        floats_of_accepted,
+        selection.work(config, head),
+        selection.work(config_of_accepted, head),
+        tuple(candidates.trials),
+        "" if accepted != layers.full else _reason(found),
+    )
+
+
+def _search(path: Sequence[Width], candidates: Candidates, fit: Part) -> None:
+    """Try widths to find the narrowest that passes, by bisection along three paths.
+
+    The first removes neurons and heads by what they cost for the work they save, which is an
+    estimate. From where it ends more neurons may go, and then more heads.
+    """
+    found = _last_passing(path, candidates, fit)
+    if found == path[0]:
+        return
+    later = path[path.index(found) :]
+    neurons = dict.fromkeys(width.neurons for width in later)
+    found = _last_passing([replace(found, neurons=n) for n in neurons], candidates, fit)
+    heads = dict.fromkeys(width.pruned_heads for width in later)
+    _last_passing([replace(found, pruned_heads=h) for h in heads], candidates, fit)
+
+
+def _last_passing(path: Sequence[Width], candidates: Candidates, fit: Part) -> Width:
+    """Return the last width of a path that passes; the first is known to."""
+    saved = [candidates.saved(width, fit) for width in path]
+    low, high = 0, len(path)  # the first passes; the one after the last would not
+    while high - low > 1 and saved[high - 1] - saved[low] >= _RESOLUTION:
+        if saved[high - 1] < _LEAST_SAVED:
+            break
+        middle = (low + high) // 2
+        if candidates.passes(path[middle], fit):
+            low = middle
+        else:
+            high = middle
+    return path[low]
+
+
+def _surest_first(trials: Sequence[Trial]) -> list[Trial]:
+    """Return the trials that passed and save more than all with the same or a higher agreement.
+
+    They are ordered by falling agreement. What saves too little is left out.
+    """
+    passed = [trial for trial in trials if trial.judgement.passes]
+    front: list[Trial] = []
+    for trial in sorted(passed, key=lambda trial: (-trial.judgement.agreement, -trial.saved)):
+        if trial.saved > max((other.saved for other in front), default=_LEAST_SAVED):
+            front.append(trial)
+    return front
+
+
+def _with_halfway(
+    trials: Sequence[Trial], path: Sequence[Width], saved: Sequence[float]
+) -> Iterator[Width]:
+    """Yield the widths of trials, and before each one of a path that saves half of what it adds.
+
+    Args:
+        trials: Each saves more than the one before.
+        path: The path.
+        saved: The share of the work that its widths save.
+    """
+    before = 0.0
+    for trial in trials:
+        middle = bisect_left(saved, (before + trial.saved) / 2)
+        if saved[middle] - before > _RESOLUTION and trial.saved - saved[middle] > _RESOLUTION:
+            yield path[middle]
+        yield trial.width
+        before = trial.saved
+
+
+def _reason(found: Sequence[Trial]) -> str:
+    if not found:
+        return "without a few of the neurons and heads the answers to these texts change"
+    return "what the texts of the search can do without, those that decide cannot"
