@@ -5,10 +5,12 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from albert_edge.architecture.heads import LAYERS
+from albert_edge.architecture.precisions import may_stop_early
 from albert_edge.benchmark.outputs import OutputDifference, compare_outputs, require_same_weights
 from albert_edge.benchmark.pinning import choose_processors
 from albert_edge.benchmark.plan import TOKENIZER, Plan
@@ -77,6 +79,7 @@ class BenchmarkRun(Closable):
         starts, outputs = self._start()
         differences = self._compare(outputs)
         turns = {}
+        layers = {shape: self._mean_layers(shape) for shape in self.plan.shapes}
         for threads in self.plan.threads:
             if threads != self.plan.threads[0]:
                 self._start_again(threads)
@@ -91,7 +94,10 @@ class BenchmarkRun(Closable):
                 **asdict(differences[runtime.name]),
                 note=self.built[runtime.name].note,
                 latencies=[
-                    _latency(shape, threads, taken[runtime.name], taken[self.baseline])
+                    replace(
+                        _latency(shape, threads, taken[runtime.name], taken[self.baseline]),
+                        mean_layers=layers[shape].get(runtime.name),
+                    )
                     for (threads, shape), taken in turns.items()
                 ],
             )
@@ -215,6 +221,15 @@ class BenchmarkRun(Closable):
             if runtime.name in failed:
                 self._fail(runtime, WorkerError(f"{name}: {failed[runtime.name]}"))
         return turns
+
+    def _mean_layers(self, shape: Shape) -> dict[str, float]:
+        """Count the layers that variants with early exits apply to the inputs of a shape."""
+        return {
+            runtime.name: float(self._workers[runtime.name].call(answer, inputs)[LAYERS].mean())
+            for inputs in [self._inputs(shape)]
+            for runtime in self.plan.own
+            if may_stop_early(runtime.precision)
+        }
 
     def _fail(self, runtime: Runtime, error: WorkerError) -> None:
         """Go on without a peer; without albert-edge there is nothing to measure."""

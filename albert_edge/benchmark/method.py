@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from albert_edge.architecture.heads import HEADS
+from albert_edge.architecture.precisions import may_stop_early
 from albert_edge.benchmark.outputs import TOLERANCE
 from albert_edge.benchmark.plan import Plan
 from albert_edge.benchmark.shapes import CHOICES, FIRST
@@ -43,6 +44,11 @@ def describe_method(plan: Plan, processors: dict[int, list[int]], starts: int) -
         "same weights": f"all outputs for {FIRST[0]}x{FIRST[1]} beside those of albert-edge in "
         f"fp32; an fp32 peer further away than {TOLERANCE:g} of the largest is not measured",
     }
+    if any(may_stop_early(own.precision) for own in plan.own):
+        topics["early exits"] = (
+            "the ids are random, and texts stop after other numbers of layers; evaluate counts "
+            "those of your data"
+        )
     if HEADS[plan.head].has_choices:
         topics["inputs"] = f"each sequence of a batch is an item of {CHOICES} choices"
     return topics

@@ -130,15 +130,15 @@ def _own(bundle: Bundle, precision: str, device: Device) -> Runtime:
 
 
 def variant_runtime(bundle: Bundle, variant: Variant, name: str = "") -> Runtime:
-    """A variant of a bundle, under the name of its precision or another."""
-    own = own_runtime(bundle.path.resolve(), variant.name, variant.precision, variant.bytes)
+    """A variant of a bundle, under the name of its mode, such as "int8-exits", or another."""
+    own = own_runtime(bundle.path.resolve(), variant.name, variant.mode, variant.bytes)
     return replace(own, name=name or own.name)
 
 
 def _choose_precisions(bundle: Bundle, wanted: Sequence[str] | None, device: Device) -> list[str]:
     """The precisions to measure, each once: those wanted, or all the bundle has for the device."""
     if not wanted:
-        offered = {variant.precision for variant in usable_variants(bundle, device)}
+        offered = {variant.mode for variant in usable_variants(bundle, device)}
         return [name for name in PRECISIONS if name in offered]
     for name in wanted:
         if name not in PRECISIONS:

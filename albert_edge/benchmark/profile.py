@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from albert_edge.json_fields import read_json
 from albert_edge.runtime.engine import session_options
+from albert_edge.runtime.exits import split_rows
 from albert_edge.runtime.model_source import ModelFile, read_source
 
 # Operators that run graphs of their own, whose operators are reported one by one.
@@ -62,6 +63,7 @@ def profile(
     runs: int,
     packed: bool = True,
     unsigned_weights: bool = False,
+    by_row: bool = False,
 ) -> list[ModelRun]:
     """Run a model on the CPU as a session does, and write down what its operators do.
 
@@ -73,6 +75,7 @@ def profile(
         packed: Whether onnxruntime packs weights, as it does to be fast. A weight that was packed
             is missing from the inputs of its operator.
         unsigned_weights: Whether int8 weights are turned into uint8 ones on the way.
+        by_row: Whether the rows of a batch run one after another, as with early exits.
 
     Returns:
         The runs in order. The first pays for what later ones find done.
@@ -86,10 +89,17 @@ def profile(
         source = read_source(model, unsigned_weights=unsigned_weights)
         engine = source.make_session(options, providers=["CPUExecutionProvider"])
         feed = {value.name: inputs[value.name] for value in engine.get_inputs()}
-        for _ in range(runs):
-            engine.run(None, feed)
+        feeds = split_rows(feed) if by_row else [feed]
+        for row in feeds * runs:
+            engine.run(None, row)
         events = read_json(Path(engine.end_profiling()), ValueError)
-    return read_profile(events)
+    parts = read_profile(events)
+    return [_joined(parts[at : at + len(feeds)]) for at in range(0, len(parts), len(feeds))]
+
+
+def _joined(parts: Sequence[ModelRun]) -> ModelRun:
+    nodes = tuple(node for part in parts for node in part.nodes)
+    return ModelRun(nodes, sum(part.seconds for part in parts))
 
 
 def read_profile(events: list[dict[str, Any]]) -> list[ModelRun]:

@@ -27,6 +27,8 @@ class Latency:
             missing for.
         ratio_low: Lower quartile over the rounds.
         ratio_high: Upper quartile over the rounds.
+        mean_layers: How many layers early exits applied on average to these random ids, which are
+            not like texts; None for a runtime without early exits, which applies all.
     """
 
     batch: int
@@ -41,6 +43,7 @@ class Latency:
     ratio: float | None
     ratio_low: float | None
     ratio_high: float | None
+    mean_layers: float | None = None
 
     @property
     def shape(self) -> str:
@@ -194,6 +197,15 @@ class BenchReport:
     runtimes: list[RuntimeResult]
     skipped: dict[str, str]
     roofline: list[Roofline] | None
+
+    @property
+    def has_early_exits(self) -> bool:
+        """Whether a runtime may stop before all layers are applied."""
+        return any(
+            latency.mean_layers is not None
+            for runtime in self.runtimes
+            for latency in runtime.latencies
+        )
 
     def __repr__(self) -> str:
         """One line: what was measured, at which shapes."""

@@ -80,7 +80,7 @@ def with_roofline(report: BenchReport) -> BenchReport:
 
 
 def count_work(
-    model: ModelFile, inputs: Inputs, *, unsigned_weights: bool = False
+    model: ModelFile, inputs: Inputs, *, unsigned_weights: bool = False, by_row: bool = False
 ) -> dict[str, tuple[int, int, int]]:
     """How often each operator of a model runs, its multiply-accumulates, and the bytes it moves.
 
@@ -88,10 +88,17 @@ def count_work(
         model: The .onnx file.
         inputs: What to run it on.
         unsigned_weights: Whether int8 weights are turned into uint8 ones on the way.
+        by_row: Whether the rows of a batch run one after another, as with early exits.
     """
     # Packed weights are missing from what operators are said to read.
     (run,) = profile(
-        model, inputs, threads=1, runs=1, packed=False, unsigned_weights=unsigned_weights
+        model,
+        inputs,
+        threads=1,
+        runs=1,
+        packed=False,
+        unsigned_weights=unsigned_weights,
+        by_row=by_row,
     )
     counts: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
     for node in run.nodes:
@@ -111,8 +118,9 @@ def _measure(
         session.run(inputs)
         turns = [(elapsed(lambda: session.run(inputs)), meter.measure()) for _ in range(_RUNS)]
     seconds, rates = min(took for took, _ in turns), best_rates(rate for _, rate in turns)
-    work = count_work(model, inputs, unsigned_weights=unsigned)
-    runs = profile(model, inputs, threads=threads, runs=_RUNS, unsigned_weights=unsigned)
+    how = {"unsigned_weights": unsigned, "by_row": variant.exits > 0}
+    work = count_work(model, inputs, **how)
+    runs = profile(model, inputs, threads=threads, runs=_RUNS, **how)
     fastest = min(runs, key=lambda run: run.seconds)
     macs = [0, 0]
     for operator, (_, count, _) in work.items():
@@ -121,7 +129,7 @@ def _measure(
     compute = macs[0] / rates.int8 + macs[1] / rates.fp32
     memory = size / rates.bandwidth
     return Roofline(
-        precision=variant.precision,
+        precision=variant.mode,
         variant=variant.name,
         batch=shape[0],
         length=shape[1],

@@ -121,7 +121,7 @@ def own_runtime(bundle: Path, variant: str, precision: str, file_bytes: int) -> 
     Args:
         bundle: The folder.
         variant: The name of the variant.
-        precision: Its precision.
+        precision: Its precision; with early exits, its mode, such as "int8-exits".
         file_bytes: Size of its files.
     """
     return Runtime(

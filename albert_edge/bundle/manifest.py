@@ -18,6 +18,7 @@ from typing import Any
 
 from albert_edge.architecture.config import LabelName
 from albert_edge.architecture.heads import HEADS, Input, text_inputs
+from albert_edge.architecture.precisions import with_exits
 from albert_edge.errors import BundleError, Call, Message
 from albert_edge.json_fields import JsonObject, parse_object
 
@@ -64,6 +65,10 @@ class Variant:
             "per-tensor"; else empty.
         weights: If so, how integer weights are stored, "signed" or "unsigned"; else empty. Earlier
             versions, which only knew signed ones, left it out.
+        exits: After how many applications of the layer, counted from the first, a text may be
+            answered; 0 for a model that applies all of them to every text.
+        promised_agreement: The agreement with the full model that was asked for and met on texts
+            held out, between 0 and 1; None if `exits` is 0 or nothing was promised.
         measured: Measurements made on writing it, such as the largest difference to fp32.
     """
 
@@ -79,6 +84,8 @@ class Variant:
     matrices: Mapping[str, str] = field(default_factory=dict)
     activations: str = ""
     weights: str = ""
+    exits: int = 0
+    promised_agreement: float | None = None
     measured: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -102,12 +109,22 @@ class Variant:
         return bool(self.activations) and self.weights != "unsigned"
 
     @property
+    def mode(self) -> str:
+        """What the argument `precision` selects it by, such as "int8" or "int8-exits"."""
+        return with_exits(self.precision) if self.exits else self.precision
+
+    @property
+    def is_accepted(self) -> bool:
+        """Whether it may be chosen unasked: it applies all layers, or its agreement is promised."""
+        return not self.exits or self.promised_agreement is not None
+
+    @property
     def has_own_outputs(self) -> bool:
         """Whether its outputs are not those of the head, as with logits at [MASK] only."""
         return "masked-logits" in self.optimizations
 
     def __repr__(self) -> str:
-        about = f"{self.precision}, {self.target}, {self.layout}, {self.bytes / 1e6:.1f} MB"
+        about = f"{self.mode}, {self.target}, {self.layout}, {self.bytes / 1e6:.1f} MB"
         return f"Variant({self.name!r}: {about})"
 
 
@@ -264,6 +281,8 @@ class _Reader:
             matrices={name: matrices.text(name) for name in matrices.values},
             activations=fields.text("activations", ""),
             weights=fields.text("weights", ""),
+            exits=fields.integer("exits", 0, low=0),
+            promised_agreement=fields.number("promised_agreement", None, high=1),
             measured=fields.object("measured", _empty(fields)).values,
         )
 

@@ -18,6 +18,7 @@ from albert_edge.bundle.bundle import Bundle
 from albert_edge.errors import Argument, BundleError, InputError, Message, UsageError
 from albert_edge.records.inputs import read_records
 from albert_edge.records.labels import find_label
+from albert_edge.runtime.exits import join_choices
 from albert_edge.runtime.parameters import Cut
 from albert_edge.runtime.text import TextEncoder, load_text_encoder
 
@@ -142,12 +143,9 @@ def _fitted(encoded: list[Arrays], bundle: Bundle) -> Iterator[Arrays]:
 
 def side_by_side(*choices: Arrays) -> Arrays:
     """Stack the inputs of the choices of an item, padded to the longest."""
-    longest = max(arrays["input_ids"].shape[1] for arrays in choices)
-
-    def padded(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        return np.pad(array, [(0, 0), (0, longest - array.shape[1])])
-
-    return {name: np.stack([padded(arrays[name]) for arrays in choices], 1) for name in choices[0]}
+    return join_choices(
+        [{name: array[:, np.newaxis] for name, array in arrays.items()} for arrays in choices]
+    )
 
 
 def _random(bundle: Bundle, config: AlbertConfig) -> Iterator[Arrays]:

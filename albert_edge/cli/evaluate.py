@@ -81,6 +81,10 @@ def _rows(report: EvaluateReport) -> Iterator[list[str]]:
             (difference,) = (entry for entry in other.differences if entry.metric == name)
             value = _number(other.metrics[name])
             yield ["", other.precision, value, *_difference(difference)]
+    for result in report.precisions:
+        if result.mean_layers is not None:
+            blank = [""] * 3 if others else []
+            yield ["layers, mean", result.precision, f"{result.mean_layers:.2f}", *blank]
 
 
 def _difference(difference: Difference) -> list[str]:

@@ -57,10 +57,21 @@ def _print(report: Inspection) -> None:
         print(f"\nOn this CPU, sums of products of signed int8 weights {exact}.")
 
 
+def _promise(variant: VariantContent) -> str:
+    promise = variant.promised_agreement
+    words = "no agreement is promised" if promise is None else f"agreement {promise:.2%} promised"
+    layers = variant.measured.get("mean_layers")
+    if isinstance(layers, int | float):
+        words += f"; {layers:.2f} layers on average on {variant.measured.get('sample', 'a sample')}"
+    return words
+
+
 def _print_variant(variant: VariantContent) -> None:
-    facts = (variant.precision, variant.target, variant.layout, f"opset {variant.opset}")
+    facts = (variant.mode, variant.target, variant.layout, f"opset {variant.opset}")
     title = f"\n{variant.name}: {', '.join(facts)}, {megabytes(variant.bytes)}"
     operators = [[name, str(count)] for name, count in variant.operators.items()]
     print_table(title, ["operator", "count"], operators)
+    if variant.exits:
+        print(f"Early exits after 1 to {variant.exits} layers; {_promise(variant)}.")
     if variant.matrices:
         print_table("", ["matrix", "precision"], [[*pair] for pair in variant.matrices.items()])

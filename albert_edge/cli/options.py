@@ -242,7 +242,9 @@ class Measurement:
     ] = None
     precision: Annotated[
         list[str] | None,
-        typer.Option(help="fp32, int8, ... (default: all it has for the device). Repeatable."),
+        typer.Option(
+            help="fp32, int8, int8-exits, ... (default: all it has for the device). Repeatable."
+        ),
     ] = None
     threads: Annotated[
         list[int] | None,

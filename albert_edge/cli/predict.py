@@ -170,8 +170,10 @@ def _open_stream(path: str) -> Iterator[BinaryIO]:
 
 
 def _read_parameters(question: Question) -> dict[str, Any]:
-    """Read the parameters of the pipeline: --truncate, --top-k and --parameter."""
+    """Read the parameters of the pipeline: --truncate, --top-k, --return-layers, --parameter."""
     parameters: dict[str, Any] = {"truncation": True} if question.truncate else {}
+    if question.return_layers:
+        parameters["return_layers"] = True
     if question.top_k is not None:
         parameters["top_k"] = question.top_k
     for option in question.parameter or []:

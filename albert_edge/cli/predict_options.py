@@ -32,6 +32,10 @@ class Question:
     truncate: Annotated[
         bool, typer.Option("--truncate", help="Cut texts over the model's limit.")
     ] = False
+    return_layers: Annotated[
+        bool,
+        typer.Option("--return-layers", help="Add how many layers of the model an answer took."),
+    ] = False
     parameter: Annotated[
         list[str] | None,
         typer.Option(
@@ -95,7 +99,7 @@ class Engine:
         typer.Option(metavar="NAME=VALUE", help="An option of the execution provider. Repeatable."),
     ] = None
     precision: Annotated[
-        str, typer.Option(help="auto, or a precision the bundle has: fp32, int8, ...")
+        str, typer.Option(help="auto, or a precision the bundle has: fp32, int8, int8-exits, ...")
     ] = "auto"
     threads: Threads = None
     workers: Annotated[

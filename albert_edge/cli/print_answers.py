@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from albert_edge.architecture.heads import LAYERS
 from albert_edge.cli.error import ReportedError
 from albert_edge.cli.printing import SCHEMA_VERSION, error_fields
 from albert_edge.errors import AlbertEdgeError
@@ -78,8 +79,12 @@ def _describe(outcome: Outcome) -> str:
     if outcome.error is not None:
         return f"ERROR {_one_line(outcome.error)}"
     entries = ranked(outcome.answer)
-    words = [f"{_one_line(_name(entry))} {entry['score']:.4f}" for entry in entries]
+    words = [f"{_one_line(_name(entry))} {entry['score']:.4f}{_layers(entry)}" for entry in entries]
     return "  ".join(words) or to_json(outcome.answer)
+
+
+def _layers(entry: dict[str, Any]) -> str:
+    return f" ({entry[LAYERS]} layers)" if LAYERS in entry else ""
 
 
 def _block_printer(shown: Sequence[str]) -> Write:

@@ -27,6 +27,7 @@ def print_bench(report: BenchReport) -> None:
     for threads in dict.fromkeys(latency.threads for latency in report.runtimes[0].latencies):
         title = f"\nLatency with {thread_count(threads)}; speed-up over {report.baseline}"
         columns = ["shape", "runtime", "median, ms", "p95, ms", "best, ms", "texts/s"]
+        columns += ["layers, mean"] * report.has_early_exits
         columns += ["speed-up (quartiles)", "runs (outliers)"]
         rows = _latency_rows(report, threads)
         print_table(title, columns, rows)
@@ -70,18 +71,21 @@ def _latency_rows(report: BenchReport, threads: int) -> list[list[str]]:
         for runtime in report.runtimes
     ]
     return [
-        [latency.shape * (index == 0), name, *_cells(latency, report.rounds)]
+        [latency.shape * (index == 0), name, *_cells(latency, report)]
         for at_shape in zip(*columns, strict=True)
         for index, (name, latency) in enumerate(at_shape)
     ]
 
 
-def _cells(latency: Latency, rounds: int) -> list[str]:
-    ratio = format_ratio(latency.ratio, latency.ratio_low, latency.ratio_high, rounds)
+def _cells(latency: Latency, report: BenchReport) -> list[str]:
+    ratio = format_ratio(latency.ratio, latency.ratio_low, latency.ratio_high, report.rounds)
     if ratio:
         ratio += f" ({latency.ratio_low:.2f}-{latency.ratio_high:.2f})"
     figures = (latency.p50_ms, latency.p95_ms, latency.best_ms, latency.sequences_per_s)
-    return [*map(_three_digits, figures), ratio, f"{latency.runs} ({latency.outliers})"]
+    cells = [*map(_three_digits, figures), ratio, f"{latency.runs} ({latency.outliers})"]
+    if report.has_early_exits:
+        cells.insert(-2, "" if latency.mean_layers is None else f"{latency.mean_layers:.1f}")
+    return cells
 
 
 def _three_digits(value: float) -> str:

@@ -70,6 +70,9 @@ def _print_variant(pair: VariantDiff) -> None:
         f"{quality.worst_cosine:.6f}){agreement}, largest difference "
         f"{quality.largest_difference:.2g}."
     )
+    for name, layers in zip(columns[1:], pair.answers.mean_layers, strict=True):
+        if layers is not None:
+            print(f"{name} applied {layers:.2f} layers on average.")
 
 
 def _print_weights(weights: WeightsDiff) -> None:

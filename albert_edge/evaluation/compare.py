@@ -25,12 +25,14 @@ class PrecisionAnswers:
         variant: The variant of the bundle that answered.
         device: The device it ran on.
         answers: The answer to each example, in the form the metrics take.
+        mean_layers: See `PrecisionResult.mean_layers`.
     """
 
     precision: str
     variant: str
     device: str
     answers: Sequence[Any]
+    mean_layers: float | None = None
 
 
 def compare(
@@ -62,6 +64,7 @@ def compare(
             metrics={name: _value(metric) for name, metric in metrics.items()},
             undefined={name: why for name, why in metrics.items() if isinstance(why, str)},
             differences=own,
+            mean_layers=given.mean_layers,
         )
         for given, metrics, own in zip(answered, scores, differences, strict=True)
     ]

@@ -32,11 +32,13 @@ class PrecisionResult:
     """The metrics of one precision.
 
     Attributes:
-        precision: The precision, such as "int8".
+        precision: The precision, such as "int8", or "int8-exits" for one with early exits.
         variant: The variant of the bundle that answered.
         metrics: Every metric by name, from 0 or -1 to 1; None if the examples do not define it.
         undefined: The reason for each that is None.
         differences: From the first precision, one for each metric; empty for the first itself.
+        mean_layers: How many layers were applied on average in a run; None without early exits,
+            where all are.
     """
 
     precision: str
@@ -44,6 +46,7 @@ class PrecisionResult:
     metrics: dict[str, float | None]
     undefined: dict[str, str]
     differences: list[Difference]
+    mean_layers: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

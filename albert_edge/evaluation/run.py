@@ -22,6 +22,7 @@ from albert_edge.evaluation.scorers import find_scorer
 from albert_edge.evaluation.significance import CONFIDENCE, RESAMPLES
 from albert_edge.progress import Progress, progress_bar
 from albert_edge.runtime.device import Device, find_devices
+from albert_edge.runtime.exits import mean_layers
 from albert_edge.runtime.session import Session
 from albert_edge.runtime.variants import choose_variant, offered_precisions
 
@@ -110,7 +111,7 @@ class _Evaluation:
 
     def answer(self, session: Session, total: int) -> PrecisionAnswers:
         """Answer all the data with one precision."""
-        precision = session.variant.precision
+        precision = session.variant.mode
         items = (example.item for example in self.scorer.examples(self.path))
         stream = self.scorer.answers(session, items)
         answers: list[Any] = []
@@ -126,7 +127,10 @@ class _Evaluation:
                 f"{self.path} had {total} records, and then {len(answers)}.",
                 tip="Evaluate a file that is not being written to.",
             )
-        return PrecisionAnswers(precision, session.variant.name, session.device.name, answers)
+        layers = mean_layers(session.layer_counts)
+        return PrecisionAnswers(
+            precision, session.variant.name, session.device.name, answers, layers
+        )
 
     def report(
         self,
@@ -179,8 +183,8 @@ def _named_precision(bundle: Bundle, devices: Sequence[Device], precision: str) 
     *others, last = devices
     for device in others:
         with suppress(BundleError):
-            return choose_variant(bundle, device, precision).precision
-    return choose_variant(bundle, last, precision).precision
+            return choose_variant(bundle, device, precision).mode
+    return choose_variant(bundle, last, precision).mode
 
 
 @contextmanager

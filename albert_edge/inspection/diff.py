@@ -17,6 +17,11 @@ from albert_edge.inspection.diff_weights import WeightsDiff, compare_weights
 from albert_edge.inspection.weights import Weights
 from albert_edge.runtime.self_test import SELF_TEST
 
+_PLAIN_FIELDS = (
+    *("precision", "target", "layout", "opset", "exporter", "activations", "weights"),
+    *("exits", "promised_agreement"),
+)
+
 _TWO_VARIANTS = Message(
     "two variants with ", Argument("variant"), " and ", Argument("second_variant")
 )
@@ -183,9 +188,8 @@ def _differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[Fi
 
 
 def _plan(variant: Variant) -> dict[str, Any]:
-    plain = ("precision", "target", "layout", "opset", "exporter", "activations", "weights")
     return {
-        **{name: getattr(variant, name) for name in plain},
+        **{name: getattr(variant, name) for name in _PLAIN_FIELDS},
         **{f"matrix {name}": value for name, value in variant.matrices.items()},
         **{f"optimization {name}": count for name, count in variant.optimizations.items()},
         "bytes": variant.bytes,

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from albert_edge.architecture.config import AlbertConfig
+from albert_edge.architecture.heads import LAYERS
 from albert_edge.bundle.bundle import Bundle
 from albert_edge.bundle.manifest import Variant
 from albert_edge.check.quality import Outputs, Quality, Reference, thin
 from albert_edge.check.sample import Sample, load_sample
 from albert_edge.errors import MissingExtraError
+from albert_edge.runtime.exits import mean_layers
 from albert_edge.runtime.session import Session
 
 _STEP = 4  # every fourth text of the sample is enough to see a difference
@@ -24,10 +26,13 @@ class AnswersDiff:
     Attributes:
         sample: The inputs, in words.
         quality: Cosine, agreement and largest difference of the second's answers to the first's.
+        mean_layers: How many layers early exits applied on average, in the first and the second;
+            None in place of one without early exits.
     """
 
     sample: str
     quality: Quality
+    mean_layers: tuple[float | None, float | None] = (None, None)
 
 
 def compare_answers(
@@ -50,11 +55,13 @@ def compare_answers(
         return None, why
     sample = load_sample(first, configs[0], None, None).every(_STEP)
     try:
-        reference = Reference(configs[0], first.manifest.head, _answers(first, left, sample))
-        quality = reference.compare(_answers(second, right, sample))
+        expected, layers = _answers(first, left, sample)
+        answers, other_layers = _answers(second, right, sample)
     except MissingExtraError as error:
         return None, f"{error} {error.tip}"
-    return AnswersDiff(f"{len(sample.inputs)} of {sample.origin}", quality), None
+    quality = Reference(configs[0], first.manifest.head, expected).compare(answers)
+    origin = f"{len(sample.inputs)} of {sample.origin}"
+    return AnswersDiff(origin, quality, (layers, other_layers)), None
 
 
 def _why_not(
@@ -77,6 +84,14 @@ def _why_not(
     return None
 
 
-def _answers(bundle: Bundle, variant: Variant, sample: Sample) -> list[Outputs]:
+def _answers(
+    bundle: Bundle, variant: Variant, sample: Sample
+) -> tuple[list[Outputs], float | None]:
+    """Run a variant: its outputs, and the mean number of layers if it may stop early."""
     with Session(bundle, device="cpu", variant=variant.name) as session:
-        return [thin(session.run(inputs)) for inputs in sample.inputs]
+        answers = [thin(_of_head(session.run(inputs))) for inputs in sample.inputs]
+        return answers, mean_layers(session.layer_counts)
+
+
+def _of_head(outputs: Outputs) -> Outputs:
+    return {name: values for name, values in outputs.items() if name != LAYERS}

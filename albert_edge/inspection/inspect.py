@@ -27,11 +27,15 @@ class TensorGroup:
 
 @dataclass(frozen=True, slots=True)
 class VariantContent:
-    """One variant: its fields in the manifest, and the operators in its file."""
+    """One variant: its fields in the manifest, and the operators in its file.
+
+    `mode` is what selects it: its precision, with "-exits" if it may stop early.
+    """
 
     name: str
     bytes: int
     precision: str
+    mode: str
     target: str
     layout: str
     opset: int
@@ -39,6 +43,8 @@ class VariantContent:
     matrices: dict[str, str]
     activations: str
     weights: str
+    exits: int
+    promised_agreement: float | None
     measured: dict[str, Any]
     operators: dict[str, int]
 
@@ -135,6 +141,7 @@ def _content(variant: Variant, file: OnnxFile) -> VariantContent:
         name=variant.name,
         bytes=variant.bytes,
         precision=variant.precision,
+        mode=variant.mode,
         target=variant.target,
         layout=variant.layout,
         opset=variant.opset,
@@ -142,6 +149,8 @@ def _content(variant: Variant, file: OnnxFile) -> VariantContent:
         matrices=dict(variant.matrices),
         activations=variant.activations,
         weights=variant.weights,
+        exits=variant.exits,
+        promised_agreement=variant.promised_agreement,
         measured=dict(variant.measured),
         operators=dict(file.operators.most_common()),
     )

@@ -148,7 +148,7 @@ def _compare(bundle: Bundle, against: str, report: Progress) -> dict[str, float]
     variants = [
         variant
         for variant in bundle.manifest.variants
-        if variant.precision == "fp32" and not variant.has_own_outputs
+        if variant.mode == "fp32" and not variant.has_own_outputs
     ]
     for done, variant in enumerate(variants, 1):
         with Session(bundle, device="cpu", variant=variant.name) as session:

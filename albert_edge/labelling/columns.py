@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
+from albert_edge.architecture.heads import LAYERS
 from albert_edge.errors import Argument, InputError, Message, UsageError
 from albert_edge.labelling.answer_log import Outcome
 from albert_edge.records.fields import Record
@@ -153,8 +154,11 @@ def ranked(answer: Any) -> list[dict[str, Any]]:
     """List the answers to a whole item, best first; none if the task answers for its parts."""
     if isinstance(answer, dict) and {"labels", "scores"} <= answer.keys():
         # An answer of zero-shot classification.
-        pairs = zip(answer["labels"], answer["scores"], strict=True)
-        return [{"label": label, "score": score} for label, score in pairs]
+        names = {"label": "labels", "score": "scores", LAYERS: LAYERS}
+        columns = {name: answer[many] for name, many in names.items() if many in answer}
+        return [
+            dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)
+        ]
     entries = answer if isinstance(answer, list) else [answer]
     return [
         entry for entry in entries if isinstance(entry, dict) and {"label", "answer"} & entry.keys()

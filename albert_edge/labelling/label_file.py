@@ -12,6 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from albert_edge.architecture.heads import LAYERS
 from albert_edge.errors import RecordError, UsageError
 from albert_edge.labelling.columns import JsonLayout, Layout, TableLayout
 from albert_edge.labelling.folder import Existing, open_folder
@@ -20,6 +21,7 @@ from albert_edge.labelling.labeller import Labeller
 from albert_edge.labelling.output import Output
 from albert_edge.labelling.row_writer import RowWriter
 from albert_edge.records.inputs import Inputs
+from albert_edge.runtime.parameters import RETURN_LAYERS
 from albert_edge.runtime.pipeline import Pipeline
 from albert_edge.runtime.providers import load_onnxruntime
 
@@ -128,6 +130,8 @@ def _layout(suffix: str, model: Pipeline, inputs: Inputs, options: LabelOptions)
     if suffix.startswith(".jsonl"):
         return JsonLayout(options.prefix)
     columns = model.kind.answer_columns
+    if columns and (options.parameters or {}).get(RETURN_LAYERS):
+        columns += (LAYERS,)
     if not columns and suffix != PARQUET:
         raise UsageError(
             f"The answers of {model.task} do not fit a {suffix} table.",

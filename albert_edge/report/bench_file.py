@@ -40,9 +40,16 @@ def parse_bench(document: dict[str, Any]) -> BenchReport:
 
 
 def _read(kind: Any, fields: JsonObject) -> Any:
-    """Build a dataclass from the fields of an object; others are ignored."""
+    """Build a dataclass from the fields of an object; others are ignored.
+
+    Fields with a default were added later, so an older document may lack them.
+    """
     hints = typing.get_type_hints(kind)
-    names = [field.name for field in dataclasses.fields(kind)]
+    names = [
+        field.name
+        for field in dataclasses.fields(kind)
+        if field.name in fields.values or field.default is dataclasses.MISSING
+    ]
     return kind(**{name: _value(hints[name], fields, name) for name in names})
 
 

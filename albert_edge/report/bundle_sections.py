@@ -40,6 +40,8 @@ def _agreement(variant: VariantContent) -> list[str]:
 def _reference(variant: VariantContent) -> str:
     if not variant.measured:
         return "not measured"
+    if variant.exits:
+        return f"the full model, {variant.measured.get('sample') or 'a sample'}"
     if "cosine" in variant.measured:
         return f"fp32, {variant.measured.get('sample') or 'a sample'}"
     return "the portable variant" if variant.name != "model" else "transformers"
@@ -80,7 +82,7 @@ def files_section(inspection: Inspection, manifest: Manifest) -> Section:
     variants = [
         [
             variant.name,
-            variant.precision,
+            variant.mode,
             variant.target,
             variant.layout,
             f"{variant.opset}",

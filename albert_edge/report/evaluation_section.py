@@ -18,6 +18,13 @@ def evaluation_section(report: EvaluateReport) -> Section:
         for result in report.precisions
     ]
     tables = [Table("Metrics", columns, rows)]
+    layers = [
+        [result.precision, f"{result.mean_layers:.2f}"]
+        for result in report.precisions
+        if result.mean_layers is not None
+    ]
+    if layers:
+        tables.append(Table("Layers applied", ["precision", "layers (mean)"], layers))
     if others:
         caption = f"Difference from {first.precision} ({report.confidence:.0%} confidence interval)"
         rows = [

@@ -63,8 +63,9 @@ def _quality(
             return [(f"{value:.4f}", f"{name} of {result.precision}{beside}")]
     for variant in inspection.variants:
         agreement = variant.measured.get("agreement")
-        if variant.precision == best.precision and isinstance(agreement, int | float):
-            return [(f"{agreement:.2%}", f"of answers of {best.precision} agree with fp32")]
+        if variant.mode == best.precision and isinstance(agreement, int | float):
+            other = "the full model" if variant.exits else "fp32"
+            return [(f"{agreement:.2%}", f"of answers of {best.precision} agree with {other}")]
     return []
 
 

@@ -58,13 +58,25 @@ def inline_svgs(report: BenchReport) -> list[tuple[str, str]]:
     ]
     plans.append(("Memory", max(1.5, bars), lambda axes: draw_memory(report, axes)))
     plans.append(("File size", max(1.5, bars), lambda axes: draw_sizes(report, axes)))
-    pairs = []
-    for number, (title, height, paint) in enumerate(plans):
-        with style():
-            figure = _figure(8.6, height)
-            paint(figure.add_subplot())
-        pairs.append((title, _inline(figure, title, f"plot-{number}")))
-    return pairs
+    return [
+        (title, draw_inline(title, height, paint, f"plot-{number}"))
+        for number, (title, height, paint) in enumerate(plans)
+    ]
+
+
+def draw_inline(title: str, height: float, paint: Callable[[Axes], None], prefix: str) -> str:
+    """Draw a panel as an SVG element for use inside a page.
+
+    Args:
+        title: What it shows.
+        height: Its height, in inches.
+        paint: Draws it.
+        prefix: Starts its ids, which are unique in a page.
+    """
+    with style():
+        figure = _figure(8.6, height)
+        paint(figure.add_subplot())
+    return _inline(figure, title, prefix)
 
 
 def _check(report: BenchReport) -> None:

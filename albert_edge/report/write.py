@@ -12,6 +12,7 @@ from albert_edge.evaluation.report import EvaluateReport
 from albert_edge.inspection.inspect import Inspection, inspect
 from albert_edge.report.bundle_sections import agreement_section, files_section, model_section
 from albert_edge.report.evaluation_section import evaluation_section
+from albert_edge.report.exits_section import exits_section
 from albert_edge.report.headline import headline
 from albert_edge.report.page import Page
 from albert_edge.report.render import render
@@ -67,9 +68,11 @@ def compose(
     """Put the page together: quality and speed first, then what the bundle contains."""
     manifest, inspection = open_bundle(bundle).manifest, inspect(bundle)
     _require_same_model(inspection, bench)
+    exits = exits_section(inspection)
     sections = [
         *([] if evaluation is None else [evaluation_section(evaluation)]),
         agreement_section(inspection),
+        *([] if exits is None else [exits]),
         speed_section(bench),
         machine_section(bench.machine),
         model_section(inspection),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, cast, overloa
 
 from albert_edge.bundle.bundle import Bundle, open_bundle
 from albert_edge.errors import UsageError
-from albert_edge.runtime.parameters import Truncation, bind
+from albert_edge.runtime.parameters import bind
 from albert_edge.runtime.pipeline import Pipeline
 from albert_edge.runtime.replacements import replace_tokenizer, require_same_answers
 from albert_edge.runtime.session import Session
@@ -56,6 +56,7 @@ if TYPE_CHECKING:
         fill_mask,
         multiple_choice,
         question_answering,
+        ranked,
         sentence_embeddings,
         sentence_order,
         text_classification,
@@ -68,7 +69,7 @@ if TYPE_CHECKING:
 
     class _Fills(LoadOptions, fill_mask.Parameters, total=False): ...
 
-    class _Ranked(LoadOptions, Truncation, total=False): ...
+    class _Ranked(LoadOptions, ranked.Given, total=False): ...
 
     class _Answers(LoadOptions, question_answering.Given, total=False): ...
 

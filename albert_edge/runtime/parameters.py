@@ -40,6 +40,21 @@ class CallOptions(TypedDict, total=False):
 CALL_OPTIONS = frozenset(CallOptions.__annotations__)
 
 
+class LayersUsed(CallOptions, total=False):
+    """Whether answers say how many layers of the model they took.
+
+    Attributes:
+        return_layers: Whether an answer has "layers": how many layers were applied to the text,
+            fewer than the model has where an early exit was certain. A text that is answered in
+            several windows has a list, with a number for each.
+    """
+
+    return_layers: bool
+
+
+RETURN_LAYERS = "return_layers"
+
+
 class Truncation(CallOptions, total=False):
     """What to do with a text over the model's limit, as tokenizers of transformers take it.
 

@@ -5,16 +5,25 @@ from __future__ import annotations
 import itertools
 import sys
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from functools import cached_property
 from operator import length_hint
 from types import GeneratorType
 from typing import Any, ClassVar
 
+from albert_edge.architecture.heads import LAYERS
 from albert_edge.errors import InputError, UsageError
 from albert_edge.progress import progress_bar
 from albert_edge.runtime.closable import Closable
+from albert_edge.runtime.exits import join_choices, split_choices
 from albert_edge.runtime.inputs import Arrays
 from albert_edge.runtime.item_error import ON_ERROR, ItemError
-from albert_edge.runtime.parameters import CALL_OPTIONS, CallOptions, read_choice, require_known
+from albert_edge.runtime.parameters import (
+    CALL_OPTIONS,
+    RETURN_LAYERS,
+    LayersUsed,
+    read_choice,
+    require_known,
+)
 from albert_edge.runtime.providers import PROVIDERS
 from albert_edge.runtime.schedule import Job, in_batches, in_workers
 from albert_edge.runtime.session import Session
@@ -168,16 +177,17 @@ class Pipeline(Closable):
         self.require_known(given, also=("inputs",))
         return translate(self.task, CALLS.get(self.task, {}), given)
 
-    def _read(self, given: dict[str, Any]) -> tuple[Any, CallOptions]:
+    def _read(self, given: dict[str, Any]) -> tuple[Any, LayersUsed]:
         """Check the parameters of a call; the defaults of this pipeline fill in missing ones."""
         merged = self._task.merge(self._defaults, given)
         if "inputs" in merged:
             raise UsageError("The items are given by name.", tip="Pass them in a call.")
-        options: Any = {name: merged.pop(name) for name in CALL_OPTIONS & merged.keys()}
+        names = {*CALL_OPTIONS, RETURN_LAYERS} & merged.keys()
+        options: Any = {name: merged.pop(name) for name in names}
         read_choice(options, "on_error", "raise", ON_ERROR)
         return self._task.parameters(merged), options
 
-    def _stream(self, items: Iterable[Any], parameters: Any, options: CallOptions) -> Iterator[Any]:
+    def _stream(self, items: Iterable[Any], parameters: Any, options: LayersUsed) -> Iterator[Any]:
         device = self.session.device
         default = _BATCH_SIZE if device.provider is PROVIDERS["cuda"] else 1
         size = options.get("batch_size") or default
@@ -193,7 +203,7 @@ class Pipeline(Closable):
         return _with_progress(answers, progress, length_hint(items) or None)
 
     def _in_workers(
-        self, items: Iterator[Numbered], parameters: Any, options: CallOptions
+        self, items: Iterator[Numbered], parameters: Any, options: LayersUsed
     ) -> Iterator[Any]:
         def with_all_threads(item: Numbered) -> Any:
             return self._answer(item, parameters, options, self.session)
@@ -213,12 +223,12 @@ class Pipeline(Closable):
         return self.session if threads == self.session.threads else self.session.sibling(threads)
 
     def _answer(
-        self, item: Numbered, parameters: Any, options: CallOptions, session: Session
+        self, item: Numbered, parameters: Any, options: LayersUsed, session: Session
     ) -> Any:
         job = self._job(item, parameters, options)
         return job.finish([session.run(inputs) for inputs in job.runs])
 
-    def _job(self, numbered: Numbered, parameters: Any, options: CallOptions) -> Job:
+    def _job(self, numbered: Numbered, parameters: Any, options: LayersUsed) -> Job:
         index, item = numbered
         try:
             windows = self._task.encode(self.encoder, item, parameters)
@@ -228,10 +238,24 @@ class Pipeline(Closable):
             failed = ItemError.of(index, error)
             return Job((), lambda outputs: failed)
 
-        def finish(outputs: Sequence[Arrays]) -> Any:
-            return self._task.answer(WindowOutputs(tuple(outputs), windows.context), parameters)
+        is_joined = self._task.chooses and self.session.variant.exits > 0
+        runs = (join_choices(windows.inputs),) if is_joined else windows.inputs
 
-        return Job(windows.inputs, finish)
+        def finish(outputs: Sequence[Arrays]) -> Any:
+            each = split_choices(*outputs) if is_joined else outputs
+            answer = self._task.answer(WindowOutputs(tuple(each), windows.context), parameters)
+            if not options.get(RETURN_LAYERS):
+                return answer
+            return self._task.with_layers(answer, [*map(self._layers, each)], parameters)
+
+        return Job(runs, finish)
+
+    def _layers(self, outputs: Arrays) -> int:
+        return int(outputs[LAYERS][0]) if LAYERS in outputs else self._depth
+
+    @cached_property
+    def _depth(self) -> int:
+        return self.session.bundle.read_config().num_hidden_layers
 
     def close(self) -> None:
         """Cancel the runs in progress and free the memory of the model."""

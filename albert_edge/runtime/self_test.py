@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from albert_edge.architecture.heads import LAYERS
 from albert_edge.bundle.bundle import Bundle
 from albert_edge.json_fields import JsonObject
 from albert_edge.runtime.inputs import Arrays
@@ -74,7 +75,8 @@ class AnswerCheck:
 
     Attributes:
         difference: The largest difference of any output, relative to the largest stored value of
-            that output if that is over 1; infinite if an output is missing or of another shape.
+            that output if that is over 1; infinite if an output is missing or of another shape, or
+            if a text took another number of layers.
         tolerance: The largest difference that rounding explains.
     """
 
@@ -124,7 +126,10 @@ def check_answers(session: Session) -> AnswerCheck | None:
 
 
 def _difference(computed: Arrays, stored: Arrays) -> float:
-    return float(np.max([_distance(computed.get(name), stored[name]) for name in stored]))
+    if LAYERS in stored and not np.array_equal(computed.get(LAYERS, ()), stored[LAYERS]):
+        return np.inf
+    names = stored.keys() - {LAYERS}
+    return float(np.max([_distance(computed.get(name), stored[name]) for name in names]))
 
 
 def _distance(computed: npt.NDArray[Any] | None, stored: npt.NDArray[Any]) -> float:

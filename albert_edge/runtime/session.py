@@ -6,6 +6,7 @@ import ctypes
 import os
 import threading
 import weakref
+from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import CancelledError
 from dataclasses import replace
@@ -13,6 +14,7 @@ from typing import Any
 
 import numpy.typing as npt
 
+from albert_edge.architecture.heads import LAYERS
 from albert_edge.bundle.bundle import Bundle, open_bundle
 from albert_edge.bundle.manifest import MODEL
 from albert_edge.errors import BundleError, DeviceError, InputError, UsageError
@@ -20,6 +22,7 @@ from albert_edge.runtime.closable import Closable
 from albert_edge.runtime.cpus import usable_cpus
 from albert_edge.runtime.device import Device, find_devices
 from albert_edge.runtime.engine import load_engine
+from albert_edge.runtime.exits import split_rows, stack_rows
 from albert_edge.runtime.inputs import Arrays, declared_inputs, feed
 from albert_edge.runtime.providers import PROVIDERS, load_onnxruntime
 from albert_edge.runtime.saturation import adds_signed_weights_exactly
@@ -37,8 +40,9 @@ class Session(Closable):
         bundle: A bundle, or the folder or the packed file of one.
         device: "auto", "cpu", "cuda", "cuda:1" or an execution provider; see
             `albert_edge.runtime.device.find_devices`.
-        precision: "auto", "fp32" or another that the bundle was quantized to. "auto" takes the
-            fastest on the device: int8 if there is one on a CPU, fp16 elsewhere.
+        precision: "auto", "fp32", another that the bundle was quantized to, or one with early
+            exits, such as "int8-exits". "auto" takes the fastest on the device: int8 if there is
+            one on a CPU, fp16 elsewhere; one with early exits if its agreement is promised.
         threads: Threads inside one run; by default the processors this process may use.
         variant: The name of one variant, instead of the best one for device and precision.
         provider_options: Options of the execution provider.
@@ -56,6 +60,8 @@ class Session(Closable):
         input_names: The names of its inputs.
         output_names: The names of its outputs, in order.
         token_outputs: The outputs with a row for every token, (batch, sequence, ...).
+        layer_counts: How many rows were answered so far after each number of layers, siblings
+            included; empty without early exits.
 
     Raises:
         BundleError: The bundle is missing or damaged, or has no such variant.
@@ -91,6 +97,7 @@ class Session(Closable):
         self._forked = False
         self._lock = threading.Lock()
         self._siblings: dict[int, Session] = {}
+        self._layers: Counter[int] = Counter()
         _SESSIONS.add(self)
 
     def _open(self, devices: list[Device], precision: str, variant: str | None) -> Any:
@@ -117,11 +124,16 @@ class Session(Closable):
     @property
     def summary(self) -> str:
         """Describe in a few words which variant of which bundle runs where."""
-        variant = f"{self.variant.name} ({self.variant.precision}) on {self.device.name}"
+        variant = f"{self.variant.name} ({self.variant.mode}) on {self.device.name}"
         return f"{self.bundle.path.name!r}: {variant}, {self.threads} threads"
 
     def __repr__(self) -> str:
         return f"<Session of {self.summary}>"
+
+    @property
+    def layer_counts(self) -> Mapping[int, int]:
+        sessions = (self, *tuple(self._siblings.values()))
+        return sum((session._layers for session in sessions), Counter())
 
     def sibling(self, threads: int) -> Session:
         """Return a session of the same variant on the same device with another thread count.
@@ -146,7 +158,7 @@ class Session(Closable):
             return self._siblings[threads]
 
     def run(self, inputs: Mapping[str, npt.ArrayLike]) -> Arrays:
-        """Run the model once.
+        """Run the model once; one with early exits once for each row, without its padding.
 
         Args:
             inputs: Arrays by name, as `inputs` declares them: input_ids, (batch, sequence)
@@ -155,7 +167,8 @@ class Session(Closable):
                 the variant does not need are ignored.
 
         Returns:
-            The outputs by name, float32.
+            The outputs by name, float32. A model with early exits also gives "layers", (batch,)
+            integers: how many layers were applied to each row.
 
         Raises:
             CancelledError: `stop` was called.
@@ -168,20 +181,29 @@ class Session(Closable):
         options = self._run_options()
         self._runs.add(options)  # before the engine is taken, or `close` could miss this run
         try:
-            outputs = self._run(self._engine, inputs, options)
+            return self._run(self._engine, inputs, options)
         finally:
             self._runs.discard(options)
-        return dict(zip(self.output_names, outputs, strict=True))
 
-    def _run(self, engine: Any, inputs: Mapping[str, npt.ArrayLike], options: Any) -> Any:
+    def _run(self, engine: Any, inputs: Mapping[str, npt.ArrayLike], options: Any) -> Arrays:
         if engine is None:
             raise _closed()
         arrays = feed(self.inputs, inputs)
+        if not self.variant.exits:
+            return self._run_once(engine, arrays, options)
+        rows = [self._run_once(engine, row, options) for row in split_rows(arrays)]
+        outputs = stack_rows(rows, self.token_outputs, next(iter(arrays.values())).shape[-1])
+        with self._lock:
+            self._layers.update(outputs[LAYERS].tolist())
+        return outputs
+
+    def _run_once(self, engine: Any, arrays: Arrays, options: Any) -> Arrays:
         try:
             if not self.device.is_cpu:
-                return self._run_bound(engine, arrays, options)
-            with process_seats().taken(self.threads):
-                return engine.run(self.output_names, arrays, options)
+                outputs = self._run_bound(engine, arrays, options)
+            else:
+                with process_seats().taken(self.threads):
+                    outputs = engine.run(self.output_names, arrays, options)
         except Exception as error:  # onnxruntime has no public base class for its errors
             if options.terminate:
                 raise CancelledError from error
@@ -190,6 +212,7 @@ class Session(Closable):
                 f"onnxruntime could not run {shapes}: {error}",
                 tip="Ids must be below vocab_size, the length at most max_position_embeddings.",
             ) from error
+        return dict(zip(self.output_names, outputs, strict=True))
 
     def _run_bound(self, engine: Any, arrays: Arrays, options: Any) -> Any:
         """Run with inputs copied to the device and outputs copied back, each array once."""

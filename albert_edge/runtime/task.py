@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Generator, Mapping
+from collections.abc import Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
 import numpy.typing as npt
 
+from albert_edge.architecture.heads import LAYERS
 from albert_edge.bundle.bundle import Bundle
 from albert_edge.records.fields import TEXT, Fields
 from albert_edge.runtime.parameters import CALL_OPTIONS, Truncation, bind
@@ -61,6 +62,7 @@ class Task(ABC):
         unset_by_none: The parameters that None, in a call, leaves at the default of the pipeline.
         answer_columns: The columns of an answer in a table, or of the best one of several; none if
             an answer does not fit a row.
+        chooses: Whether the windows of an item are choices, of which the model is to find the best.
     """
 
     fields: ClassVar[Fields] = TEXT
@@ -68,6 +70,7 @@ class Task(ABC):
     positional: ClassVar[tuple[str, ...]] = ("inputs",)
     unset_by_none: ClassVar[Collection[str]] = ()
     answer_columns: ClassVar[tuple[str, ...]] = ()
+    chooses: ClassVar[bool] = False
 
     def __init__(self, bundle: Bundle) -> None:  # noqa: B027, not every task needs anything
         """Read from the bundle what the answers need."""
@@ -117,6 +120,19 @@ class Task(ABC):
     @abstractmethod
     def answer(self, outputs: WindowOutputs, parameters: Any) -> Any:
         """Turn outputs of the model into one answer."""
+
+    def with_layers(self, answer: Any, layers: Sequence[int], parameters: Any) -> Any:
+        """Add to an answer how many layers of the model it took.
+
+        Args:
+            answer: The answer, a dict or a list of dicts.
+            layers: How many were applied in each run.
+            parameters: Those of the call.
+        """
+        used = layers[0] if len(layers) == 1 or self.chooses else list(layers)
+        if isinstance(answer, list):
+            return [{**entry, LAYERS: used} for entry in answer]
+        return {**answer, LAYERS: used}
 
     def single(self, item: Any, answer: Any, given: Mapping[str, Any]) -> Any:
         """Return the result of a call with one item and the keyword arguments `given`."""

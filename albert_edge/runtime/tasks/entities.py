@@ -18,7 +18,8 @@ Join = Callable[[list[str]], str]
 class Entity(TypedDict):
     """A token (entity, index) or a group of neighbouring tokens (entity_group), with its place.
 
-    A label is a string unless config.json has another value.
+    A label is a string unless config.json has another value. If requested, `layers` is how many
+    layers were applied to the text, or a list with the number for each of its windows.
     """
 
     entity: NotRequired[str | Any]
@@ -28,6 +29,7 @@ class Entity(TypedDict):
     word: str
     start: int
     end: int
+    layers: NotRequired[int | list[int]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypedDict, TypeVar
+from typing import Any, NotRequired, TypedDict, TypeVar
 
 import numpy as np
 
@@ -23,11 +23,12 @@ class Question(TypedDict):
 
 
 class Choice(TypedDict):
-    """A choice, how well it fits, and its place among the choices."""
+    """A choice, how well it fits, its place among the choices and, if requested, the layers."""
 
     label: str
     score: float
     index: int
+    layers: NotRequired[int]
 
 
 class MultipleChoice(RankedTask):
@@ -35,12 +36,14 @@ class MultipleChoice(RankedTask):
 
     Each choice is the second segment of a pair with the prompt, as in the examples of
     transformers. Each pair is a run without padding: the model scores choices independently, and
-    padding does not change the logits. With the truncation "only_first" the prompt is cut and the
+    padding does not change the logits. With early exits all are one run, which ends when the model
+    is certain of one. With the truncation "only_first" the prompt is cut and the
     choices stay whole.
     """
 
     fields = Fields(("prompt",), lists=("choices",))
     answer_columns = ("label", "score", "index")
+    chooses = True
 
     def encode(self, encoder: TextEncoder, item: Any, parameters: Checked) -> Windows:
         """Tokenize {"prompt": text, "choices": [text, ...]}.

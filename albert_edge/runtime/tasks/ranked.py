@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, Unpack, overload
 
-from albert_edge.runtime.parameters import Cut, Truncation, invalid, read_cut
+from albert_edge.runtime.parameters import Cut, LayersUsed, Truncation, invalid, read_cut
 from albert_edge.runtime.pipeline import Pipeline
 from albert_edge.runtime.task import Items, Many, Task
 
@@ -14,10 +14,13 @@ Item = TypeVar("Item", bound=Mapping[str, Any])
 Entry = TypeVar("Entry")
 Answer = TypeVar("Answer")
 K = int | None
-Given = Truncation
 
 
-class Parameters(Truncation, total=False):
+class Given(Truncation, LayersUsed, total=False):
+    """The parameters of a call, without top_k."""
+
+
+class Parameters(Given, total=False):
     """The parameters of a call.
 
     Attributes:
@@ -73,7 +76,7 @@ def read_top_k(given: Mapping[str, Any]) -> Best:
 
 
 class RankedTask(Task):
-    """A task whose parameters are top_k and those of `Truncation`."""
+    """A task whose parameters are top_k and those of `Given`."""
 
     accepts = Parameters
 

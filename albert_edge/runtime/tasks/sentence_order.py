@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypedDict, TypeVar
+from typing import Any, NotRequired, TypedDict, TypeVar
 
 from albert_edge.bundle.bundle import Bundle
 from albert_edge.errors import BundleError, InputError
@@ -24,10 +24,11 @@ class Segments(TypedDict):
 
 
 class Order(TypedDict):
-    """A label, "in-order" or "swapped", and its probability."""
+    """A label, "in-order" or "swapped", its probability and, if requested, the layers used."""
 
     label: str
     score: float
+    layers: NotRequired[int]
 
 
 class SentenceOrder(RankedTask):

@@ -23,6 +23,7 @@ from albert_edge.bundle.bundle import Bundle
 from albert_edge.bundle.manifest import Manifest
 from albert_edge.records.fields import TEXT_OR_PAIR
 from albert_edge.runtime.parameters import (
+    LayersUsed,
     Tokenization,
     Tokenizing,
     read_choice,
@@ -48,13 +49,17 @@ class Pair(TypedDict):
 
 
 class Label(TypedDict):
-    """A label, and how well it fits. A label is a string unless config.json has another value."""
+    """A label, how well it fits and, if requested, how many layers of the model that took.
+
+    A label is a string unless config.json has another value.
+    """
 
     label: str | Any
     score: float
+    layers: NotRequired[int]
 
 
-class Given(Tokenizing, total=False):
+class Given(Tokenizing, LayersUsed, total=False):
     """The parameters of a call, without top_k.
 
     Attributes:

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, Unpack, overload
+from typing import TYPE_CHECKING, Any, Literal, NotRequired, TypedDict, Unpack, overload
 
+from albert_edge.architecture.heads import LAYERS
 from albert_edge.bundle.bundle import Bundle
 from albert_edge.bundle.sentence_layout import bundle_files
 from albert_edge.errors import UsageError
 from albert_edge.records.fields import Fields
-from albert_edge.runtime.parameters import Cut, Truncation, invalid, read_count, read_cut
+from albert_edge.runtime.parameters import (
+    Cut,
+    LayersUsed,
+    Truncation,
+    invalid,
+    read_count,
+    read_cut,
+)
 from albert_edge.runtime.pipeline import Pipeline
 from albert_edge.runtime.task import Items, Task, WindowOutputs, Windows
 from albert_edge.runtime.tasks.activations import ACTIVATIONS, Activation
@@ -33,15 +41,29 @@ class Passage(TypedDict):
 
 
 class RankedPassage(TypedDict):
-    """The index of a passage in the list, its score and, if requested, its text."""
+    """The index of a passage in the list, its score and, if requested, its text and the layers."""
 
     corpus_id: int
     score: float
     text: NotRequired[str]
+    layers: NotRequired[int]
 
 
-class Parameters(Truncation, total=False):
-    """The parameters of a call; `max_length` is that of query and passage together.
+# A score; for a model with several labels, a list of scores.
+Score = float | Any
+
+
+class ScoreAndLayers(TypedDict):
+    """The score of a pair, and how many layers of the model were applied to it."""
+
+    score: Score
+    layers: int
+
+
+class Given(Truncation, total=False):
+    """The parameters of a call, without return_layers.
+
+    `max_length` is that of query and passage together.
 
     Attributes:
         activation_fn: Turns logits into scores: "sigmoid" or "none"; by default the function that
@@ -55,6 +77,10 @@ class Parameters(Truncation, total=False):
     activation_fn: str | None
     prompt: str | None
     prompt_name: str | None
+
+
+class Parameters(Given, LayersUsed, total=False):
+    """The parameters of a call; with return_layers, an answer is a `ScoreAndLayers`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +136,9 @@ class TextRanking(Task):
         scores = parameters.activation(outputs.only["logits"][0]).tolist()
         return scores[0] if self.num_labels == 1 else scores
 
+    def with_layers(self, answer: Any, layers: Sequence[int], parameters: Checked) -> Any:
+        return {"score": answer, LAYERS: layers[0]}
+
 
 def _query_and_passage(item: Any) -> tuple[str, str]:
     match item:
@@ -121,11 +150,8 @@ def _query_and_passage(item: Any) -> tuple[str, str]:
     )
 
 
-# A score; for a model with several labels, a list of scores.
-Score = float | Any
 Pair = tuple[str, str] | Passage
 Pairs = list[tuple[str, str]] | list[Passage] | list[Pair]
-Given = Parameters
 
 
 class TextRankingPipeline(Pipeline):
@@ -146,6 +172,7 @@ class TextRankingPipeline(Pipeline):
         *,
         top_k: int | None = None,
         return_documents: bool = False,
+        return_layers: bool = False,
         **parameters: Unpack[Given],
     ) -> list[RankedPassage]:
         """Rank passages by relevance to a query.
@@ -155,6 +182,7 @@ class TextRankingPipeline(Pipeline):
             passages: The passages.
             top_k: How many to return; by default all.
             return_documents: Whether to return the passages too, as "text".
+            return_layers: Whether to return how many layers each pair took, as "layers".
             **parameters: As in a call, such as truncation.
 
         Returns:
@@ -178,30 +206,42 @@ class TextRankingPipeline(Pipeline):
         if isinstance(passages, str):
             raise TypeError("passages must be a list of strings, not a string")
         texts = list(passages)
-        scores = self([(query, text) for text in texts], **parameters)
-        best_first = sorted(range(len(texts)), key=scores.__getitem__, reverse=True)[:limit]
-        ranked: list[RankedPassage] = [
-            {"corpus_id": index, "score": scores[index]} for index in best_first
-        ]
-        if return_documents:
-            return [{**entry, "text": texts[entry["corpus_id"]]} for entry in ranked]
+        pairs = [(query, text) for text in texts]
+        answers = self(pairs, return_layers=True, **parameters)
+        best_first = sorted(range(len(texts)), key=lambda at: answers[at]["score"], reverse=True)
+        ranked: list[RankedPassage] = []
+        for index in best_first[:limit]:
+            entry: RankedPassage = {"corpus_id": index, "score": answers[index]["score"]}
+            if return_documents:
+                entry["text"] = texts[index]
+            if return_layers:
+                entry["layers"] = answers[index]["layers"]
+            ranked.append(entry)
         return ranked
 
     if TYPE_CHECKING:
 
         @overload
-        def __call__(self, inputs: Pair, **given: Unpack[Given]) -> Score: ...
+        def __call__(
+            self, inputs: Pair, *, return_layers: Literal[True], **given: Unpack[Given]
+        ) -> ScoreAndLayers: ...
         @overload
-        def __call__(self, inputs: Pairs, **given: Unpack[Given]) -> list[Score]: ...
+        def __call__(
+            self, inputs: Pairs, *, return_layers: Literal[True], **given: Unpack[Given]
+        ) -> list[ScoreAndLayers]: ...
         @overload
-        def __call__(self, inputs: Items[Pair], **given: Unpack[Given]) -> Iterator[Score]: ...
+        def __call__(self, inputs: Pair, **given: Unpack[Parameters]) -> Score: ...
+        @overload
+        def __call__(self, inputs: Pairs, **given: Unpack[Parameters]) -> list[Score]: ...
+        @overload
+        def __call__(self, inputs: Items[Pair], **given: Unpack[Parameters]) -> Iterator[Score]: ...
         def __call__(self, inputs: Any, **given: Any) -> Any: ...
         @overload
-        async def acall(self, inputs: Pair, **given: Unpack[Given]) -> Score: ...
+        async def acall(self, inputs: Pair, **given: Unpack[Parameters]) -> Score: ...
         @overload
         async def acall(
-            self, inputs: Pairs | Items[Pair], **given: Unpack[Given]
+            self, inputs: Pairs | Items[Pair], **given: Unpack[Parameters]
         ) -> list[Score]: ...
         async def acall(self, inputs: Any, **given: Any) -> Any: ...
-        def answer(self, item: Pair, **given: Unpack[Given]) -> Score: ...
-        def stream(self, items: Iterable[Pair], **given: Unpack[Given]) -> Iterator[Score]: ...
+        def answer(self, item: Pair, **given: Unpack[Parameters]) -> Score: ...
+        def stream(self, items: Iterable[Pair], **given: Unpack[Parameters]) -> Iterator[Score]: ...

@@ -14,6 +14,7 @@ from albert_edge.bundle.bundle import Bundle
 from albert_edge.errors import InputError, UsageError
 from albert_edge.runtime.parameters import (
     Cut,
+    LayersUsed,
     Truncation,
     invalid,
     read_choice,
@@ -36,7 +37,7 @@ from albert_edge.runtime.vectors import softmax
 Offsets = Sequence[tuple[int, int]]
 
 
-class Parameters(Truncation, total=False):
+class Parameters(Truncation, LayersUsed, total=False):
     """The parameters of a call. With a stride, `max_length` is that of a window.
 
     Attributes:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack, overload
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, Unpack, overload
 
 import numpy as np
 
+from albert_edge.architecture.heads import LAYERS
 from albert_edge.bundle.bundle import Bundle
 from albert_edge.errors import InputError, UsageError
-from albert_edge.runtime.parameters import Cut, Truncation, read_cut
+from albert_edge.runtime.parameters import Cut, LayersUsed, Truncation, read_cut
 from albert_edge.runtime.pipeline import Pipeline
 from albert_edge.runtime.task import Items, Many, Task, WindowOutputs, Windows
 from albert_edge.runtime.text import Arrays, TextEncoder
@@ -19,14 +20,18 @@ from albert_edge.runtime.vectors import softmax
 
 
 class LabelledText(TypedDict):
-    """A text, and the labels that fit it, best first, each with its score."""
+    """A text, and the labels that fit it, best first, each with its score.
+
+    If requested, `layers` has the number of layers that were applied for each label.
+    """
 
     sequence: str
     labels: list[str]
     scores: list[float]
+    layers: NotRequired[list[int]]
 
 
-class Given(Truncation, total=False):
+class Given(Truncation, LayersUsed, total=False):
     """The parameters of a call, without candidate_labels.
 
     truncation=True cuts the text and never the label ("only_first"); `max_length` is that of text
@@ -127,6 +132,10 @@ class ZeroShotClassification(Task):
             "labels": [parameters.labels[index] for index in best_first],
             "scores": scores[best_first].tolist(),
         }
+
+    def with_layers(self, answer: Any, layers: Sequence[int], parameters: Checked) -> Any:
+        by_label = dict(zip(parameters.labels, layers, strict=True))
+        return {**answer, LAYERS: [by_label[label] for label in answer["labels"]]}
 
 
 def _check_template(template: Any) -> None:
