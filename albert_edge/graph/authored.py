@@ -79,3 +79,10 @@ class Authored:
     def weight_bytes(self) -> int:
         """Size of all weights in the file."""
         return sum(weight.bytes for weight in self.weights.values())
+
+    @property
+    def file_bytes(self) -> int:
+        """Size of the file, but for a few bytes of each weight's header."""
+        import onnx_ir as ir
+
+        return ir.to_proto(self.model).ByteSize() + self.weight_bytes

@@ -1,0 +1,290 @@
+"""Give a model early exits that keep a promise, or find that they are not worth it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from albert_edge.architecture.config import AlbertConfig
+from albert_edge.architecture.heads import HEADS
+from albert_edge.check.quality import Outputs
+from albert_edge.check.sample import Arrays
+from albert_edge.errors import Argument, Message, QualityError, UsageError
+from albert_edge.exits.agreement import Floats, compare_with
+from albert_edge.exits.heads import ExitHeads, fit_heads, fitted_items
+from albert_edge.exits.promise import Promise, choose_threshold, lower_bound
+from albert_edge.exits.scores import Scores
+from albert_edge.graph.authored import Authored
+from albert_edge.graph.plan import Plan
+
+Layers = npt.NDArray[np.int64]
+
+# By what share of its size exits may make a file larger.
+_LARGEST_GROWTH = 0.03
+# Work that exits must save, as a share of that of the model without them.
+_LEAST_SAVED = 0.05
+# Thresholds that are tried in the graph, ever more cautious ones, until the promise holds.
+_TRIES = 4
+
+
+class Models(Protocol):
+    """Writes the models of a checkpoint and runs them: a `Compressor`.
+
+    Attributes:
+        config: The geometry.
+        head: A key of `HEADS`.
+    """
+
+    config: AlbertConfig
+    head: str
+
+    def run(
+        self, plan: Plan, inputs: Sequence[Arrays], added: Mapping[str, Floats] = ...
+    ) -> Iterator[Outputs]:
+        """Write a model with weights added, and yield its outputs for every text."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnsweredTexts:
+    """Texts with the answers of the full model.
+
+    Attributes:
+        inputs: One text each, or one pair, or one question with its choices.
+        answers: The decisive output of the full model for each, as it returned it.
+    """
+
+    inputs: Sequence[Arrays]
+    answers: Sequence[Floats]
+
+    def rows(self) -> Iterator[Floats]:
+        """Yield the answers as (rows, classes): one row for a text, or one for each token."""
+        return map(_rows, self.answers)
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What was measured of the graph with exits on texts held out.
+
+    Attributes:
+        agreement: Share of the decisions that are those of the full model.
+        agreement_low: Lower bound of that share for all such texts, at the promise's confidence.
+        texts: How many texts there were.
+        mean_layers: Mean number of applications of the layer.
+        layers: How many texts took 1, 2, ... applications.
+    """
+
+    agreement: float
+    agreement_low: float
+    texts: int
+    mean_layers: float
+    layers: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Exits:
+    """Exits that keep the promise.
+
+    Attributes:
+        plan: How to author the graph with them.
+        heads: A head for each exit.
+        threshold: The least certainty with which a text ends, exact in float32.
+        evidence: What was measured of that graph.
+    """
+
+    plan: Plan
+    heads: ExitHeads
+    threshold: float
+    evidence: Evidence
+
+    @property
+    def weights(self) -> dict[str, npt.NDArray[np.float32]]:
+        """The weights to add to those of the model."""
+        return exit_weights(self.heads, self.threshold)
+
+
+def exit_weights(heads: ExitHeads, threshold: float) -> dict[str, npt.NDArray[np.float32]]:
+    """Return the weights that a graph with exits has besides those of the model."""
+    return {
+        "exits.weight": heads.weight,
+        "exits.bias": heads.bias,
+        "exits.threshold": np.array([threshold], np.float32),
+    }
+
+
+def build_exits(
+    models: Models,
+    plan: Plan,
+    fit: AnsweredTexts,
+    selection: AnsweredTexts,
+    promise: Promise,
+) -> Exits:
+    """Fit exits, choose how many and from which certainty on, and measure the graph with them.
+
+    Args:
+        models: Writes and runs the model that is given exits.
+        plan: How to author it without exits; its layout is "loop".
+        fit: Texts that heads are fitted on and their number is chosen on, in random order.
+        selection: Other texts, on which the threshold is chosen and the promise proved.
+        promise: What is to hold of agreement with the full model, whose answers the texts have.
+
+    Raises:
+        UsageError: There are too few texts for the promise.
+        QualityError: No threshold keeps the promise, exits save too little, or states or answers
+            are not finite numbers.
+    """
+    if len(selection.inputs) < promise.texts_needed:
+        raise UsageError(
+            f"An agreement of {promise.min_agreement:.2%} takes at least {promise.texts_needed} "
+            f"texts held out to prove; there are {len(selection.inputs)}.",
+            tip=Message("Give more texts, or lower ", Argument("min_agreement"), "."),
+        )
+    return _Builder(models, plan, fit, promise).build(selection)
+
+
+class _Traced(NamedTuple):
+    """A text: states that exits read, (exits, rows, hidden_size), and logits of its rows."""
+
+    states: Floats
+    last: Floats
+    reference: Floats
+
+
+class _Builder:
+    """Fits the heads when it is made, and then finds their threshold."""
+
+    def __init__(self, models: Models, plan: Plan, fit: AnsweredTexts, promise: Promise) -> None:
+        self._models = models
+        self._plan = plan
+        self._promise = promise
+        self._layers = models.config.num_hidden_layers
+        most = self._most_exits()
+        (self._output,) = HEADS[models.head].decisive
+        reference = np.concatenate([*fit.rows()])
+        self._agreement = compare_with(reference, models.config, models.head)
+        traced = [*self._trace(fit, most)]
+        states = np.concatenate([text.states for text in traced], axis=1)
+        heads = fit_heads(states, reference, self._agreement.decision)
+        scores = self._score(traced, heads)
+        exits = self._number_of_exits(scores.from_text(fitted_items(len(traced))))
+        self._heads = heads.first(exits)
+        self._thresholds = scores.first(exits).thresholds()
+
+    def build(self, selection: AnsweredTexts) -> Exits:
+        """Find the least threshold that keeps the promise, of the graph itself."""
+        scores = self._score(self._trace(selection, len(self._heads)), self._heads)
+        binary = self._agreement.is_binary
+        least = choose_threshold(self._thresholds, scores, self._promise, binary=binary)
+        if least is None:
+            raise self._refused(scores)
+        # Rounding can move a text across a threshold: what counts is what the graph answers.
+        cautious = [threshold for threshold in self._thresholds if threshold >= least]
+        for threshold in [*reversed(cautious)][:_TRIES]:
+            losses, layers = self._measure(threshold, selection)
+            if self._promise.holds(losses, binary=binary):
+                self._require_gain(float(layers.mean()))
+                plan = replace(self._plan, exits=len(self._heads))
+                return Exits(plan, self._heads, threshold, self._evidence(losses, layers))
+        raise self._refused(scores)
+
+    def _trace(self, texts: AnsweredTexts, exits: int) -> Iterator[_Traced]:
+        plan = replace(self._plan, traced=True)
+        outputs = self._models.run(plan, texts.inputs)
+        for arrays, reference in zip(outputs, texts.rows(), strict=True):
+            states = arrays["exit_states"][:exits].copy()  # a view would keep the rest in memory
+            yield _Traced(states, _rows(arrays[self._output]), reference)
+
+    def _score(self, traced: Iterable[_Traced], heads: ExitHeads) -> Scores:
+        def logits(text: _Traced) -> Floats:
+            return heads.logits(text.states).reshape(len(heads), *text.last.shape)
+
+        texts = ((logits(text), text.last, text.reference) for text in traced)
+        return Scores.of(texts, self._agreement)
+
+    def _most_exits(self) -> int:
+        """Return how many exits the file may have.
+
+        Raises:
+            QualityError: Even one would make it too large.
+        """
+        without, first = self._author(0).file_bytes, self._author(1)
+        left = int((1 + _LARGEST_GROWTH) * without) - first.file_bytes
+        if left < 0:
+            growth = first.file_bytes / without - 1
+            raise QualityError(
+                f"Exits would make a file of {without / 1e6:.1f} MB larger by {growth:.1%}; "
+                f"the limit is {_LARGEST_GROWTH:.0%}.",
+                tip="Leave exits out: they are for larger models, or for fewer classes.",
+            )
+        per_exit = sum(first.weights[name].bytes for name in ("exits.weight", "exits.bias"))
+        return min(self._layers - 1, 1 + left // per_exit)
+
+    def _author(self, exits: int) -> Authored:
+        from albert_edge.graph.build import author
+
+        plan = replace(self._plan, exits=exits)
+        return author(self._models.config, self._models.head, plan)
+
+    def _number_of_exits(self, scores: Scores) -> int:
+        """Choose the number with the least work: every later text pays for an exit."""
+        allowed = 1 - self._promise.min_agreement
+        work = {0: float(self._layers)}
+        for exits in range(1, len(scores.certainties) + 1):
+            candidate = scores.first(exits)
+            for threshold in candidate.thresholds():
+                at = candidate.ends(threshold)
+                if candidate.losses_at(at).mean() > allowed:
+                    break
+                work[exits] = candidate.work(at, self._layers)
+        best = min(work, key=lambda exits: work[exits])
+        self._require_gain(work[best])
+        return best
+
+    def _require_gain(self, layers: float) -> None:
+        if layers > (1 - _LEAST_SAVED) * self._layers:
+            raise QualityError(
+                f"Exits would save little at an agreement of {self._promise.min_agreement:.2%}: "
+                f"texts take {layers:.2f} of {self._layers} applications of the layer on average.",
+                tip=Message("Lower ", Argument("min_agreement"), ", or leave exits out."),
+            )
+
+    def _measure(self, threshold: float, texts: AnsweredTexts) -> tuple[Floats, Layers]:
+        """Run the graph with exits; return losses and applications used, for each text."""
+        plan = replace(self._plan, exits=len(self._heads))
+        weights = exit_weights(self._heads, threshold)
+        losses, layers = [], []
+        outputs = self._models.run(plan, texts.inputs, weights)
+        for arrays, reference in zip(outputs, texts.rows(), strict=True):
+            losses.append(self._agreement.losses(_rows(arrays[self._output]), reference).mean())
+            layers.append(int(arrays["layers"][0]))
+        return np.array(losses), np.array(layers)
+
+    def _evidence(self, losses: Floats, layers: Layers) -> Evidence:
+        confidence, binary = self._promise.confidence, self._agreement.is_binary
+        return Evidence(
+            agreement=1 - float(losses.mean()),
+            agreement_low=lower_bound(losses, confidence, binary=binary),
+            texts=len(losses),
+            mean_layers=float(layers.mean()),
+            layers=np.bincount(layers, minlength=self._layers + 1)[1:].tolist(),
+        )
+
+    def _refused(self, scores: Scores) -> QualityError:
+        without = 1 - float(scores.losses[-1].mean())
+        asked = f"{self._promise.min_agreement:.2%}"
+        why = (
+            "even where exits are most certain, their answers differ too often"
+            if self._promise.holds(scores.losses[-1], binary=self._agreement.is_binary)
+            else f"without exits it is {without:.2%} on {scores.losses.shape[1]} texts"
+        )
+        return QualityError(
+            f"An agreement of {asked} cannot be promised with exits: {why}.",
+            tip=Message("Give more texts, or lower ", Argument("min_agreement"), "."),
+        )
+
+
+def _rows(logits: Floats) -> Floats:
+    return logits.reshape(-1, logits.shape[-1])

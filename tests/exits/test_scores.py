@@ -1,0 +1,106 @@
+"""Scores of texts at every exit, against cases worked by hand; what agreement means."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from support.checkpoints import TINY
+
+from albert_edge.architecture.config import AlbertConfig, parse_config
+from albert_edge.architecture.heads import Decision
+from albert_edge.exits.agreement import Agreement, compare_with
+from albert_edge.exits.scores import Scores
+
+# Three texts at two exits: certain and wrong at once; certain and right later; never certain.
+CERTAINTIES = np.array([[0.9, 0.2, 0.1], [0.9, 0.8, 0.2]])
+LOSSES = np.array([[1.0, 1.0, 1.0], [0.0, 0.0, 1.0], [0.0, 0.0, 0.5]])
+SCORES = Scores(CERTAINTIES, LOSSES)
+
+
+def test_a_text_ends_where_it_is_first_certain_or_after_the_last_exit() -> None:
+    assert SCORES.ends(0.8).tolist() == [0, 1, 2]
+    assert SCORES.ends(0.95).tolist() == [2, 2, 2]
+    assert SCORES.losses_at(SCORES.ends(0.8)).tolist() == [1.0, 0.0, 0.5]
+
+
+def test_without_the_last_exits_texts_run_on_to_the_end() -> None:
+    first = SCORES.first(1)
+    assert first.ends(0.8).tolist() == [0, 1, 1]
+    assert first.losses_at(first.ends(0.8)).tolist() == [1.0, 0.0, 0.5]
+    assert SCORES.from_text(2).certainties.tolist() == [[0.1], [0.2]]
+
+
+def test_work_counts_applications_and_a_little_for_each_exit_that_was_asked() -> None:
+    assert 2.0 < SCORES.work(SCORES.ends(0.0), 12) + 1 < 2.05
+    at_12 = SCORES.work(SCORES.ends(0.8), 12)  # 1, 2 and 12 applications
+    assert 15 / 3 < at_12 < 15.2 / 3
+    assert SCORES.work(SCORES.ends(1.0), 12) > 12.0
+
+
+def test_thresholds_fall_between_certainties_and_are_exact_in_float32() -> None:
+    certainties = np.concatenate([np.full((1, 50), -np.inf), np.linspace(-0.7, -0.1, 50)[None]])
+    thresholds = np.array(Scores(certainties, np.zeros((3, 50))).thresholds())
+    assert (np.diff(thresholds) < 0).all()
+    assert (thresholds == thresholds.astype(np.float32)).all()
+    assert not np.isin(thresholds, certainties.astype(np.float32)).any()
+    assert -0.7 < thresholds.min() < -0.69 and -0.11 < thresholds.max() < -0.1
+
+
+def test_equal_certainties_give_one_threshold_and_none_gives_none() -> None:
+    assert Scores(np.zeros((1, 9)), np.zeros((2, 9))).thresholds() == [0.0]
+    assert Scores(np.full((1, 9), -np.inf), np.zeros((2, 9))).thresholds() == []
+
+
+def test_tokens_of_a_text_are_one_unit() -> None:
+    agreement = Agreement("largest", every_token=True)
+    reference = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 0.0]])
+    exits = np.stack([np.array([[5.0, 0.0], [1.0, 0.0], [9.0, 0.0], [9.0, 0.0]])])
+    scores = Scores.of([(exits, reference, reference)], agreement)
+    np.testing.assert_allclose(scores.certainties, [[-np.log1p(np.exp(-1))]])
+    np.testing.assert_array_equal(scores.losses, [[0.25], [0.0]])
+    assert not agreement.is_binary
+
+
+@pytest.mark.parametrize(
+    ("decision", "answer", "reference", "loss"),
+    [
+        ("largest", [1.0, 2.0, 0.0], [0.0, 9.0, 8.0], 0.0),
+        ("largest", [1.0, 2.0, 0.0], [9.0, 8.0, 0.0], 1.0),
+        ("largest", [1.0, np.nan, 0.0], [0.0, 9.0, 8.0], 1.0),
+        ("positive", [1.0, -2.0, 3.0, 0.5], [9.0, -1.0, -1.0, -1.0], 0.5),
+        ("positive", [1.0, np.nan, 3.0, 0.5], [1.0, -1.0, 1.0, 1.0], 1.0),
+        (None, [0.54], [0.5], 0.0),
+        (None, [0.56], [0.5], 1.0),
+        (None, [np.nan], [0.5], 1.0),
+    ],
+)
+def test_losses_of_answers(
+    decision: Decision | None, answer: list[float], reference: list[float], loss: float
+) -> None:
+    agreement = Agreement(decision, tolerance=0.05)
+    assert agreement.losses(np.array([answer]), np.array([reference])).tolist() == [loss]
+
+
+def tiny(**fields: Any) -> AlbertConfig:
+    content = json.dumps({"model_type": "albert", **TINY, **fields})
+    return parse_config(content.encode(), "config.json")
+
+
+def test_numbers_agree_within_a_tenth_of_their_standard_deviation() -> None:
+    config = tiny(num_labels=1)
+    numbers = np.array([[-3.0], [3.0]])
+    agreement = compare_with(numbers, config, "text-classification")
+    assert agreement.tolerance == pytest.approx(0.3)
+    assert agreement.decision is None and agreement.is_binary
+
+
+@pytest.mark.parametrize(
+    ("head", "every_token"),
+    [("text-classification", False), ("multiple-choice", False), ("token-classification", True)],
+)
+def test_the_unit_is_a_text_whatever_the_head(head: str, every_token: bool) -> None:
+    agreement = compare_with(np.eye(3), tiny(), head)
+    assert agreement == Agreement("largest", every_token=every_token)
