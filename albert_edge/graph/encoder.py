@@ -37,13 +37,22 @@ class Encoder(nn.Module):
     """The projection of the embeddings, then every hidden group as often as it is applied.
 
     Applications are counted from 0, through all hidden groups.
+
+    Args:
+        config: The geometry.
+        operators: The target's operators.
+        first_token: Whether the last application computes the first token only.
+        trace: Records what exits read after each application, if given.
     """
 
-    def __init__(self, config: AlbertConfig, operators: Portable) -> None:
+    def __init__(
+        self, config: AlbertConfig, operators: Portable, *, first_token: bool, trace: Trace | None
+    ) -> None:
         super().__init__()
         self.operators = operators
+        self.first_token = first_token
+        self.trace = trace
         self.bounds = list(pairwise(accumulate(config.layers_of_groups, initial=0)))
-        self.applications = config.num_hidden_layers
         sizes = config.embedding_size, config.hidden_size
         self.embedding_hidden_mapping_in = linear(operators, PROJECTION, *sizes)
         self.albert_layer_groups = nn.ModuleList(
@@ -52,6 +61,11 @@ class Encoder(nn.Module):
                 for group in range(config.num_hidden_groups)
             ]
         )
+
+    @property
+    def applications(self) -> int:
+        """How often a layer is applied."""
+        return self.bounds[-1][1]
 
     def project(self, op: OpBuilder, embeddings: ir.Value) -> ir.Value:
         """Map (batch, sequence, embedding_size) to (batch, sequence, hidden_size)."""
@@ -64,40 +78,43 @@ class Encoder(nn.Module):
             if first < end:
                 yield Run(group, first, end - first)
 
-    def forward(
+    def repeat(
         self,
         op: OpBuilder,
         hidden: ir.Value,
         bias: ir.Value,
-        *,
-        start: int,
-        first_token: bool,
-        trace: Trace | None,
+        start: int = 0,
+        needed: ir.Value | None = None,
     ) -> ir.Value:
-        """Apply the layers from application `start` to the last.
+        """Apply the layers to all tokens: the last time too, unless it is for the first token only.
 
         Args:
             op: The graph being written.
             hidden: (batch, sequence, hidden_size).
             bias: The result of `Portable.attention_bias`.
             start: The first application to write.
-            first_token: Whether the last application computes the first token only.
-            trace: Records what exits read after every application, if given.
+            needed: Whether to do it, a boolean scalar; None for always.
 
         Returns:
-            (batch, sequence or 1, hidden_size).
+            (batch, sequence, hidden_size).
         """
-        for run in self.runs(start, self.applications - first_token):
-            hidden = self._repeat(op, run, hidden, bias, trace)
-        if first_token:
+        for run in self.runs(start, self.applications - self.first_token):
+            hidden = self._repeat(op, run, hidden, bias, needed)
+        return hidden
+
+    def finish(self, op: OpBuilder, hidden: ir.Value, bias: ir.Value) -> ir.Value:
+        """Apply the layers to the first token if that is left to do."""
+        if self.first_token:
             hidden = self.albert_layer_groups[-1](op, hidden, bias, first_token=True)
-            if trace:
-                trace.record(op.Unsqueeze(trace.read(op, hidden), [0]))
+            if self.trace:
+                self.trace.record(op.Unsqueeze(self.trace.read(op, hidden), [0]))
         return hidden
 
     def _repeat(
-        self, op: OpBuilder, run: Run, hidden: ir.Value, bias: ir.Value, trace: Trace | None
+        self, op: OpBuilder, run: Run, hidden: ir.Value, bias: ir.Value, needed: ir.Value | None
     ) -> ir.Value:
+        trace = self.trace
+
         def step(op: OpBuilder, _: ir.Value, hidden: ir.Value) -> Turn:
             hidden = run.group(op, hidden, bias)
             return Turn([hidden], [trace.read(op, hidden)] if trace else [])
@@ -105,8 +122,8 @@ class Encoder(nn.Module):
         if trace:
             hidden, states = loop(op, run.times, step, [hidden], keeps=1)
             trace.record(states)
-        elif self.operators.plan.layout == "loop" and run.times > 1:
-            (hidden,) = loop(op, run.times, step, [hidden])
+        elif needed or (self.operators.plan.layout == "loop" and run.times > 1):
+            (hidden,) = loop(op, run.times, step, [hidden], go_on=needed or True)
         else:
             for _ in range(run.times):
                 hidden = run.group(op, hidden, bias)

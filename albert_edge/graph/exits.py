@@ -70,13 +70,15 @@ class Exits(nn.Module):
             hidden: The hidden states before the first application.
             bias: The result of `Portable.attention_bias`.
             attention_mask: (1, sequence), or (choices, sequence).
-            finish: Maps the hidden states after the last exit to the logits.
+            finish: Maps the hidden states that `Encoder.repeat` returns to the logits.
 
         Returns:
             The logits, and how many applications were used, (1,).
         """
         mask = self._mask(op, attention_mask) if self.every_token else None
         hidden, logits, certainties, uncertain = self._apply(op, encoder, hidden, bias, mask)
+        # Not within the branch: onnxruntime runs a loop in a branch without packed weights.
+        hidden = encoder.repeat(op, hidden, bias, self.count, uncertain)
 
         def go_on(op: OpBuilder) -> Sequence[ir.Value]:
             return finish(op, hidden), op.Constant(value_ints=[encoder.applications])

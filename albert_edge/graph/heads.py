@@ -167,19 +167,18 @@ class Classification(Head):
 
     def forward(self, op: OpBuilder, *inputs: ir.Value) -> Outputs:
         """Return the logits of the text, or of every token, and what plans with exits add."""
+        encoder = self.albert.encoder
         hidden, bias = self.albert.begin(op, *inputs)
         if self.exits:
-            start, mask = self.exits.count, inputs[1]
-            finish = partial(self._classify, bias=bias, start=start)
-            return self.exits(op, self.albert.encoder, hidden, bias, mask, finish)
-        outputs = {"logits": self._classify(op, hidden, bias=bias, start=0)}
-        if self.albert.trace:
-            outputs["exit_states"] = self.albert.trace.states(op)
-        return outputs
+            finish = partial(self._classify, bias=bias)
+            return self.exits(op, encoder, hidden, bias, inputs[1], finish)
+        logits = self._classify(op, encoder.repeat(op, hidden, bias), bias)
+        traced = {"exit_states": self.albert.trace.states(op)} if self.albert.trace else {}
+        return {"logits": logits, **traced}
 
-    def _classify(self, op: OpBuilder, hidden: ir.Value, *, bias: ir.Value, start: int) -> ir.Value:
-        """Apply the layers from application `start` to the last, and classify."""
-        tokens, pooled = self.albert.finish(op, hidden, bias, start=start)
+    def _classify(self, op: OpBuilder, hidden: ir.Value, bias: ir.Value) -> ir.Value:
+        """Map the hidden states that `Encoder.repeat` returns to the logits."""
+        tokens, pooled = self.albert.finish(op, hidden, bias)
         return self.classifier(op, tokens if self.reads == "tokens" else pooled)
 
 

@@ -36,7 +36,8 @@ class AlbertModel(nn.Module):
         self.reads = reads
         self.trace = Trace(every_token=reads == "tokens") if operators.plan.traced else None
         self.embeddings = Embeddings(config, operators)
-        self.encoder = Encoder(config, operators)
+        first_token = reads == "pooled" and operators.applies(Optimization.FIRST_TOKEN)
+        self.encoder = Encoder(config, operators, first_token=first_token, trace=self.trace)
         if reads != "tokens":
             size = config.hidden_size
             self.pooler = linear(operators, "albert.pooler", size, size)
@@ -60,7 +61,8 @@ class AlbertModel(nn.Module):
             The hidden states, (batch, sequence or 1, hidden_size), and the pooled first token,
             (batch, hidden_size), or None where the head reads only the tokens.
         """
-        return self.finish(op, *self.begin(op, input_ids, attention_mask, token_type_ids))
+        hidden, bias = self.begin(op, input_ids, attention_mask, token_type_ids)
+        return self.finish(op, self.encoder.repeat(op, hidden, bias), bias)
 
     def begin(
         self,
@@ -75,14 +77,11 @@ class AlbertModel(nn.Module):
         return self.encoder.project(op, embeddings), bias
 
     def finish(
-        self, op: OpBuilder, hidden: ir.Value, bias: ir.Value, *, start: int = 0
+        self, op: OpBuilder, hidden: ir.Value, bias: ir.Value
     ) -> tuple[ir.Value, ir.Value | None]:
-        """Apply the layers from application `start` to the last, and the pooler."""
-        first_token = self.reads == "pooled" and self.operators.applies(Optimization.FIRST_TOKEN)
-        hidden = self.encoder(
-            op, hidden, bias, start=start, first_token=first_token, trace=self.trace
-        )
+        """Return what `forward` does, from the hidden states that `Encoder.repeat` returns."""
+        hidden = self.encoder.finish(op, hidden, bias)
         if self.reads == "tokens":
             return hidden, None
-        first = hidden if first_token else op.Slice(hidden, [0], [1], [1])
+        first = hidden if self.encoder.first_token else op.Slice(hidden, [0], [1], [1])
         return hidden, op.Tanh(self.pooler(op, op.Squeeze(first, [1])))
