@@ -70,7 +70,7 @@ class Weights:
             spec = find_weight(name)
             if spec and spec.parts:
                 yield from ((with_indices(p, name), (tensor, i)) for i, p in enumerate(spec.parts))
-            elif spec.is_exported if spec else self._is_foreign(tensor):
+            elif _is_weight(spec) if spec else self._is_foreign(tensor):
                 yield name, (tensor, None)
 
     def _is_foreign(self, tensor: Tensor) -> bool:
@@ -123,3 +123,7 @@ def count_weights(tensor: Tensor, config: AlbertConfig) -> int:
 
 def _is_by_column(tensor: Tensor) -> bool:
     return len(tensor.shape) == 2  # blocks are one axis more
+
+
+def _is_weight(spec: WeightSpec) -> bool:
+    return spec.is_exported or spec.kind == "exit"
