@@ -8,13 +8,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 from time import perf_counter
-from types import MappingProxyType
 from typing import Any, Protocol
 
 from albert_edge.architecture.config import AlbertConfig
 from albert_edge.architecture.weights import BALANCED_EMBEDDINGS, BALANCED_VALUES
 from albert_edge.check.quality import Outputs, Quality, Reference, thin
-from albert_edge.check.sample import Arrays, Sample
+from albert_edge.check.sample import Sample
 from albert_edge.compress.balance import (
     balance_embeddings,
     balance_values,
@@ -49,8 +48,6 @@ class Load(Protocol):
 
 # Number of texts for calibration and for a brief trial: means and ranges converge early.
 _FEW = 32
-
-_NOTHING: Mapping[str, Floats] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +91,6 @@ class Compressor:
         progress: Called with (what, done, total).
 
     Attributes:
-        config: The geometry.
-        head: A key of `HEADS`.
         origin: A description of the texts that models are judged on.
         reference_bytes: Size of the portable file.
     """
@@ -110,8 +105,8 @@ class Compressor:
         load: Load,
         progress: Progress,
     ) -> None:
-        self.config = config
-        self.head = head
+        self._config = config
+        self._head = head
         self._sample = sample
         self._scratch = scratch
         self._load = load
@@ -142,46 +137,20 @@ class Compressor:
         signed = plan.multiplies_signed_weights
         answers, seconds = self._answers(path, names, sample, signed_weights=signed)
         few = _step(answers)
-        errors = offsets(self.head, self._floats, expected[::few], answers[::few])
+        errors = offsets(self._head, self._floats, expected[::few], answers[::few])
         answers = [without(outputs, errors) for outputs in answers]
-        reference = Reference(self.config, self.head, expected, sample.labels)
+        reference = Reference(self._config, self._head, expected, sample.labels)
         size = sum(file.stat().st_size for file in files)
         for file in files:
             file.unlink()
         return Trial(plan, reference.compare(answers), size, seconds, errors)
 
-    def write(
-        self, path: Path, plan: Plan, added: Mapping[str, Floats] = _NOTHING
-    ) -> tuple[list[Path], Authored]:
-        """Write a model.
-
-        Args:
-            path: The .onnx file.
-            plan: How to author it.
-            added: Weights that the portable file does not have: those of exits.
-
-        Returns:
-            Its files, and the graph without weights.
-        """
+    def write(self, path: Path, plan: Plan) -> tuple[list[Path], Authored]:
+        """Write a model; return its files, and the graph without weights."""
         weights = self._weights(plan)
-        whole = replace(plan, exits=0, traced=False)
-        corrected = correct(self.head, weights.floats, self.try_out(whole).offsets)
-        weights = replace(weights, floats={**weights.floats, **corrected, **added})
+        corrected = correct(self._head, weights.floats, self.try_out(plan).offsets)
+        weights = replace(weights, floats={**weights.floats, **corrected})
         return self._write(path, plan, weights)
-
-    def run(
-        self, plan: Plan, inputs: Sequence[Arrays], added: Mapping[str, Floats] = _NOTHING
-    ) -> Iterator[Outputs]:
-        """Write a model as `write` does, yield its outputs for every text, and discard it."""
-        files, _ = self.write(self._scratch / "run.onnx", plan, added)
-        run = self._load(files[0], signed_weights=plan.multiplies_signed_weights)
-        for count, arrays in enumerate(inputs, 1):
-            yield run(arrays)
-            self._progress("answering with exits", count, len(inputs))
-        del run
-        return_freed_memory()
-        for file in files:
-            file.unlink()
 
     def _weights(self, plan: Plan) -> _Weights:
         return self._balanced if plan.target == "cpu" else _Weights(self._floats)
@@ -225,7 +194,7 @@ class Compressor:
         from albert_edge.graph.build import author
         from albert_edge.graph.writer import write_model
 
-        authored = author(self.config, self.head, plan)
+        authored = author(self._config, self._head, plan)
         source = CompressedWeights(authored, weights.floats, weights.statistics, weights.cache)
         return write_model(authored, source, path), authored
 

@@ -11,13 +11,13 @@ import numpy.typing as npt
 
 from albert_edge.architecture.config import AlbertConfig
 from albert_edge.architecture.heads import HEADS
-from albert_edge.check.quality import Outputs
+from albert_edge.check.agreement import Floats, compare_with
+from albert_edge.check.quality import Outputs, thin
 from albert_edge.check.sample import Arrays
 from albert_edge.errors import Argument, Message, QualityError, UsageError
-from albert_edge.exits.agreement import Floats, compare_with
 from albert_edge.exits.heads import ExitHeads, fit_heads, fitted_items
 from albert_edge.exits.promise import Promise, choose_threshold, lower_bound
-from albert_edge.exits.scores import Scores
+from albert_edge.exits.scores import Scores, like_answers
 from albert_edge.graph.authored import Authored
 from albert_edge.graph.plan import Plan
 
@@ -32,7 +32,7 @@ _TRIES = 4
 
 
 class Models(Protocol):
-    """Writes the models of a checkpoint and runs them: a `Compressor`.
+    """Writes the graphs of a model, with exits or traces, and runs them.
 
     Attributes:
         config: The geometry.
@@ -54,11 +54,13 @@ class AnsweredTexts:
 
     Attributes:
         inputs: One text each, or one pair, or one question with its choices.
-        answers: The decisive output of the full model for each, as it returned it.
+        answers: The decisive output of the full model for each, reduced by `quality.thin`.
+        counted: What the loss of each is multiplied by, (texts,): 1, or 0 where any answer will do.
     """
 
     inputs: Sequence[Arrays]
     answers: Sequence[Floats]
+    counted: Floats
 
     def rows(self) -> Iterator[Floats]:
         """Yield the answers as (rows, classes): one row for a text, or one for each token."""
@@ -152,6 +154,10 @@ class _Traced(NamedTuple):
     last: Floats
     reference: Floats
 
+    def thinned(self) -> _Traced:
+        """Return it with states of those tokens only whose logits it has, to save memory."""
+        return self._replace(states=like_answers(self.states, len(self.last)).copy())
+
 
 class _Builder:
     """Fits the heads when it is made, and then finds their threshold."""
@@ -165,17 +171,18 @@ class _Builder:
         (self._output,) = HEADS[models.head].decisive
         reference = np.concatenate([*fit.rows()])
         self._agreement = compare_with(reference, models.config, models.head)
-        traced = [*self._trace(fit, most)]
+        traced = [text.thinned() for text in self._trace(fit, most)]
         states = np.concatenate([text.states for text in traced], axis=1)
         heads = fit_heads(states, reference, self._agreement.decision)
-        scores = self._score(traced, heads)
+        scores = self._score(traced, heads).counting(fit.counted)
         exits = self._number_of_exits(scores.from_text(fitted_items(len(traced))))
         self._heads = heads.first(exits)
         self._thresholds = scores.first(exits).thresholds()
 
     def build(self, selection: AnsweredTexts) -> Exits:
         """Find the least threshold that keeps the promise, of the graph itself."""
-        scores = self._score(self._trace(selection, len(self._heads)), self._heads)
+        traced = self._trace(selection, len(self._heads))
+        scores = self._score(traced, self._heads).counting(selection.counted)
         binary = self._agreement.is_binary
         least = choose_threshold(self._thresholds, scores, self._promise, binary=binary)
         if least is None:
@@ -194,12 +201,12 @@ class _Builder:
         plan = replace(self._plan, traced=True)
         outputs = self._models.run(plan, texts.inputs)
         for arrays, reference in zip(outputs, texts.rows(), strict=True):
-            states = arrays["exit_states"][:exits].copy()  # a view would keep the rest in memory
-            yield _Traced(states, _rows(arrays[self._output]), reference)
+            last = _rows(thin(arrays)[self._output])
+            yield _Traced(arrays["exit_states"][:exits], last, reference)
 
     def _score(self, traced: Iterable[_Traced], heads: ExitHeads) -> Scores:
         def logits(text: _Traced) -> Floats:
-            return heads.logits(text.states).reshape(len(heads), *text.last.shape)
+            return heads.logits(text.states).reshape(len(heads), -1, text.last.shape[-1])
 
         texts = ((logits(text), text.last, text.reference) for text in traced)
         return Scores.of(texts, self._agreement)
@@ -258,9 +265,10 @@ class _Builder:
         losses, layers = [], []
         outputs = self._models.run(plan, texts.inputs, weights)
         for arrays, reference in zip(outputs, texts.rows(), strict=True):
-            losses.append(self._agreement.losses(_rows(arrays[self._output]), reference).mean())
+            answer = _rows(thin(arrays)[self._output])
+            losses.append(self._agreement.losses(answer, reference).mean())
             layers.append(int(arrays["layers"][0]))
-        return np.array(losses), np.array(layers)
+        return np.array(losses) * texts.counted, np.array(layers)
 
     def _evidence(self, losses: Floats, layers: Layers) -> Evidence:
         confidence, binary = self._promise.confidence, self._agreement.is_binary

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from albert_edge.check.agreement import Floats
 from albert_edge.errors import Argument, Message, UsageError
-from albert_edge.exits.agreement import Floats
 from albert_edge.exits.scores import Scores
 
 # Halvings of an interval until its ends are the same float.

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from albert_edge.exits.agreement import Agreement, Floats
+from albert_edge.check.agreement import Agreement, Floats
+from albert_edge.check.quality import thin
 from albert_edge.exits.certainty import certainty
 
 Places = npt.NDArray[np.int64]
@@ -39,16 +40,22 @@ class Scores:
         Args:
             texts: For each text the logits of the exits, (exits, rows, classes), those after the
                 last application, (rows, classes), and those of the full model. A text has one row,
-                or one for each token.
+                or one for each token; of many tokens, the latter two have those that
+                `quality.thin` keeps.
             agreement: Compares answers.
         """
         columns = []
         for exits, last, reference in texts:
             certainties = certainty(exits, agreement.decision).min(axis=-1)
-            losses = agreement.losses(np.concatenate([exits, last[None]]), reference)
+            compared = like_answers(exits, len(last))
+            losses = agreement.losses(np.concatenate([compared, last[None]]), reference)
             columns.append((certainties, losses.mean(axis=-1)))
         certainties, losses = (np.stack(parts, axis=-1) for parts in zip(*columns, strict=True))
         return cls(certainties, losses)
+
+    def counting(self, counted: Floats) -> Scores:
+        """Return the scores with the loss of each text multiplied by a number, (texts,)."""
+        return Scores(self.certainties, self.losses * counted)
 
     def first(self, exits: int) -> Scores:
         """Return the scores of a model that has the first exits only."""
@@ -83,3 +90,8 @@ class Scores:
         # Between the texts rather than at them, where rounding would decide.
         quantiles = np.quantile(finite, (np.arange(_GRID) + 0.5) / _GRID).astype(np.float32)
         return [float(value) for value in np.unique(quantiles)[::-1]]
+
+
+def like_answers(values: Floats, rows: int) -> Floats:
+    """Keep of (exits, tokens, features) the tokens that answers of so many rows have."""
+    return values if values.shape[1] == rows else thin({"values": values})["values"]

@@ -1,17 +1,10 @@
-"""Scores of texts at every exit, against cases worked by hand; what agreement means."""
+"""Scores of texts at every exit, against cases worked by hand."""
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
 import numpy as np
-import pytest
-from support.checkpoints import TINY
 
-from albert_edge.architecture.config import AlbertConfig, parse_config
-from albert_edge.architecture.heads import Decision
-from albert_edge.exits.agreement import Agreement, compare_with
+from albert_edge.check.agreement import Agreement
 from albert_edge.exits.scores import Scores
 
 # Three texts at two exits: certain and wrong at once; certain and right later; never certain.
@@ -62,45 +55,3 @@ def test_tokens_of_a_text_are_one_unit() -> None:
     np.testing.assert_allclose(scores.certainties, [[-np.log1p(np.exp(-1))]])
     np.testing.assert_array_equal(scores.losses, [[0.25], [0.0]])
     assert not agreement.is_binary
-
-
-@pytest.mark.parametrize(
-    ("decision", "answer", "reference", "loss"),
-    [
-        ("largest", [1.0, 2.0, 0.0], [0.0, 9.0, 8.0], 0.0),
-        ("largest", [1.0, 2.0, 0.0], [9.0, 8.0, 0.0], 1.0),
-        ("largest", [1.0, np.nan, 0.0], [0.0, 9.0, 8.0], 1.0),
-        ("positive", [1.0, -2.0, 3.0, 0.5], [9.0, -1.0, -1.0, -1.0], 0.5),
-        ("positive", [1.0, np.nan, 3.0, 0.5], [1.0, -1.0, 1.0, 1.0], 1.0),
-        (None, [0.54], [0.5], 0.0),
-        (None, [0.56], [0.5], 1.0),
-        (None, [np.nan], [0.5], 1.0),
-    ],
-)
-def test_losses_of_answers(
-    decision: Decision | None, answer: list[float], reference: list[float], loss: float
-) -> None:
-    agreement = Agreement(decision, tolerance=0.05)
-    assert agreement.losses(np.array([answer]), np.array([reference])).tolist() == [loss]
-
-
-def tiny(**fields: Any) -> AlbertConfig:
-    content = json.dumps({"model_type": "albert", **TINY, **fields})
-    return parse_config(content.encode(), "config.json")
-
-
-def test_numbers_agree_within_a_tenth_of_their_standard_deviation() -> None:
-    config = tiny(num_labels=1)
-    numbers = np.array([[-3.0], [3.0]])
-    agreement = compare_with(numbers, config, "text-classification")
-    assert agreement.tolerance == pytest.approx(0.3)
-    assert agreement.decision is None and agreement.is_binary
-
-
-@pytest.mark.parametrize(
-    ("head", "every_token"),
-    [("text-classification", False), ("multiple-choice", False), ("token-classification", True)],
-)
-def test_the_unit_is_a_text_whatever_the_head(head: str, every_token: bool) -> None:
-    agreement = compare_with(np.eye(3), tiny(), head)
-    assert agreement == Agreement("largest", every_token=every_token)

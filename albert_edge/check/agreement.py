@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,11 +11,15 @@ import numpy.typing as npt
 
 from albert_edge.architecture.config import AlbertConfig
 from albert_edge.architecture.heads import HEADS, Decision
+from albert_edge.check.quality import Outputs
+from albert_edge.runtime.vectors import cosine
 
 Floats = npt.NDArray[np.floating[Any]]
 
 # Numbers agree within this share of the standard deviation of the full model's numbers.
 TOLERANCE = 0.1
+# Vectors agree from this cosine on.
+LEAST_COSINE = 0.999
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +77,39 @@ def compare_with(reference: Floats, config: AlbertConfig, head: str) -> Agreemen
     """
     decision = HEADS[head].decision(config)
     spread = float(reference.std()) if decision is None else 0.0
-    (output,) = HEADS[head].decisive
-    every_token = "sequence_length" in HEADS[head].outputs[output]
+    spec = HEADS[head]
+    every_token = any("sequence_length" in spec.outputs[name] for name in spec.decisive)
     return Agreement(decision, TOLERANCE * spread, every_token)
+
+
+def text_losses(
+    config: AlbertConfig, head: str, expected: Sequence[Outputs], answers: Sequence[Outputs]
+) -> Floats:
+    """Return the share of each text's decisions that differ from those of the full model.
+
+    Args:
+        config: The configuration, on which the kind of decision depends.
+        head: A key of `HEADS`.
+        expected: Outputs of the full model for each text, reduced by `quality.thin`.
+        answers: Those of another model, reduced in the same way.
+
+    Returns:
+        (texts,), 0 to 1. Outputs of a head without decisions, such as embeddings, differ if the
+        cosine of any of their vectors is below `LEAST_COSINE`.
+    """
+    names = HEADS[head].decisive
+    if not names:
+        return np.array([_differs(a, b) for a, b in zip(expected, answers, strict=True)])
+    losses = []
+    for name in names:
+        reference = [outputs[name] for outputs in expected]
+        rows = np.concatenate([np.ravel(values) for values in reference])
+        agreement = compare_with(rows, config, head)
+        pairs = zip(answers, reference, strict=True)
+        losses.append([agreement.losses(outputs[name], values).mean() for outputs, values in pairs])
+    return np.asarray(np.mean(losses, axis=0))
+
+
+def _differs(expected: Outputs, answers: Outputs) -> float:
+    cosines = [cosine(expected[name], answers[name]).min() for name in expected]
+    return 0.0 if min(cosines) >= LEAST_COSINE else 1.0
