@@ -114,7 +114,7 @@ def _parts(answer: Any) -> list[tuple[str, float, str]]:
         (
             _one_line(_name(entry)),
             entry["score"],
-            _one_line(entry.get("word", "")),
+            (_one_line(entry.get("word", "")) + _layers(entry)).strip(),
         )
         for entry in entries
     ]

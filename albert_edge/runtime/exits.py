@@ -33,14 +33,19 @@ def split_rows(inputs: Arrays) -> list[Arrays]:
     Returns:
         The inputs of each row, of batch size 1. A row that is padding only keeps its length.
     """
+    batch = len(inputs[_MASK])
+    if batch == 1:
+        return [_trimmed(inputs)]
     return [
         _trimmed({name: array[row : row + 1] for name, array in inputs.items()})
-        for row in range(len(inputs[_MASK]))
+        for row in range(batch)
     ]
 
 
 def _trimmed(row: Arrays) -> Arrays:
     mask = row[_MASK]
+    if mask[..., -1].any():
+        return row
     tokens = np.flatnonzero(mask.reshape(-1, mask.shape[-1]).any(axis=0))
     length = tokens[-1] + 1 if tokens.size else mask.shape[-1]
     return {name: np.ascontiguousarray(array[..., :length]) for name, array in row.items()}
@@ -54,16 +59,18 @@ def stack_rows(rows: Sequence[Arrays], token_outputs: Collection[str], length: i
         token_outputs: The outputs with a row for every token, (1, sequence, ...).
         length: The sequence length of the batch, to which these are padded with zeros.
     """
-    return {
-        name: np.concatenate(
-            [_padded(row[name], length) if name in token_outputs else row[name] for row in rows]
-        )
-        for name in rows[0]
-    }
+    padded = [
+        {n: _padded(v, length) if n in token_outputs else v for n, v in row.items()} for row in rows
+    ]
+    if len(rows) == 1:
+        return padded[0]
+    return {name: np.concatenate([row[name] for row in padded]) for name in rows[0]}
 
 
 def _padded(values: npt.NDArray[np.generic], length: int) -> npt.NDArray[np.generic]:
     missing = length - values.shape[1]
+    if not missing:
+        return values
     return np.pad(values, [(0, 0), (0, missing)] + [(0, 0)] * (values.ndim - 2))
 
 

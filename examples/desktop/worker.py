@@ -150,7 +150,7 @@ class Worker:
         self._pipeline = pipeline
         session = pipeline.session
         precisions = offered_precisions(session.bundle, session.device)
-        self._report(Opened(path, pipeline.task, session.variant.precision, precisions))
+        self._report(Opened(path, pipeline.task, session.variant.mode, precisions))
 
     def _answer(self, text: str) -> None:
         if self._pipeline:
