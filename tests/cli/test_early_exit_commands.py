@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,16 @@ def test_predict_shows_layers_everywhere(
         assert [int(row["layers"]) for row in rows] == layers
     done = cli("predict", bundle, "--precision", "fp32", "--return-layers", "--json", "a text")
     assert predictions(done)[0]["prediction"]["layers"] == LAYERS
+
+
+def test_a_terminal_shows_the_layers_of_every_label(
+    cli: Cli, bundle: Path, layers: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    out = cli("predict", bundle, "--return-layers", "--top-k", 2, SENTENCES[0]).out
+    title, *entries = out.splitlines()
+    assert (title, len(entries)) == (SENTENCES[0], 2)
+    assert all(entry.endswith(f"({layers[0]} layers)") for entry in entries)
 
 
 def test_layers_of_zero_shot_are_those_of_the_best_label_in_a_table(
