@@ -84,7 +84,7 @@ def _describe(outcome: Outcome) -> str:
 
 
 def _layers(entry: dict[str, Any]) -> str:
-    return f" ({entry[LAYERS]} layers)" if LAYERS in entry else ""
+    return f" (layers: {entry[LAYERS]})" if LAYERS in entry else ""
 
 
 def _block_printer(shown: Sequence[str]) -> Write:

@@ -59,7 +59,7 @@ def test_predict_shows_layers_everywhere(
     assert json.loads(done.out)["variant"] == NAMES["fp32"]  # "auto" takes the one promised
     lines = cli("predict", bundle, "--return-layers", *SENTENCES).out.splitlines()
     assert [line.split("\t")[0].rpartition(" (")[2] for line in lines] == [
-        f"{count} layers)" for count in layers
+        f"layers: {count})" for count in layers
     ]
     (tmp_path / "texts.txt").write_text("\n".join(SENTENCES))
     for suffix in (".csv", ".tsv"):
@@ -80,7 +80,7 @@ def test_a_terminal_shows_the_layers_of_every_label(
     out = cli("predict", bundle, "--return-layers", "--top-k", 2, SENTENCES[0]).out
     title, *entries = out.splitlines()
     assert (title, len(entries)) == (SENTENCES[0], 2)
-    assert all(entry.endswith(f"({layers[0]} layers)") for entry in entries)
+    assert all(entry.endswith(f"(layers: {layers[0]})") for entry in entries)
 
 
 def test_layers_of_zero_shot_are_those_of_the_best_label_in_a_table(
