@@ -169,13 +169,15 @@ def _without(inverse: Doubles, weights: Doubles, features: Indices) -> tuple[Dou
     kept = np.delete(np.arange(len(weights)), features)
     columns = inverse[np.ix_(kept, features)]
     shares = np.linalg.solve(inverse[np.ix_(features, features)], columns.T)
-    weights = weights[kept] - shares.T @ weights[features]
+    lost = weights[features]
     for start in range(0, len(kept), _ROWS):  # a row never moves down, so none is lost
         rows = slice(start, min(start + _ROWS, len(kept)))
         inverse[rows, : len(kept)] = inverse[np.ix_(kept[rows], kept)]
-    remaining = inverse[: len(kept), : len(kept)]
-    _subtract_product(remaining, columns, shares)
-    return remaining, weights
+        weights[rows] = weights[kept[rows]]
+    inverse, weights = inverse[: len(kept), : len(kept)], weights[: len(kept)]
+    _subtract_product(inverse, columns, shares)
+    _subtract_product(weights, shares.T, lost)
+    return inverse, weights
 
 
 def _inverse(matrix: Doubles) -> Doubles:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import product
 from operator import itemgetter
 
@@ -41,10 +40,6 @@ class Width:
         """Return the configuration of the model of this width."""
         pruned = self.pruned_heads if self.heads_removed else ()
         return replace(config, intermediate_size=self.neurons, pruned_heads=pruned)
-
-
-# What it costs for each multiply-accumulate that it saves, and what it does to a width.
-Removed = tuple[float, Callable[[Width], Width]]
 
 
 class Layer:
@@ -88,6 +83,11 @@ class Layer:
         projections = [f"attention.{part}" for part in PARTS]
         damping = self.head_removal.damping
         return changed | self._without_columns("attention.dense", projections, features, damping)
+
+    def head_costs(self) -> Iterator[tuple[float, int]]:
+        """Yield the cost of each removal of a head, made to rise, and the place of the head."""
+        removal = self.head_removal
+        yield from zip(np.maximum.accumulate(removal.cost), removal.order, strict=True)
 
     def _removal(self, module: str, size: int) -> Removal:
         name = f"{self._name}.{module}.weight"
@@ -139,7 +139,6 @@ class Layers:
             Layer(name, floats, moments, sorted({*range(config.num_attention_heads)} - {*lacks}))
             for name, lacks in zip(_names(config), pruned, strict=True)
         ]
-        self._times = np.repeat(config.layers_of_groups, config.inner_group_num).tolist()
 
     def narrowed(self, width: Width) -> tuple[AlbertConfig, dict[str, Floats]]:
         """Return the configuration and the weights of the model of a width."""
@@ -148,54 +147,26 @@ class Layers:
             changed.update(layer.narrowed(width.neurons, pruned))
         return width.of(self._config), changed
 
-    def path(self, length: int) -> list[Width]:
-        """Order the removal of neurons and heads by what they cost for the work they save.
-
-        Args:
-            length: Tokens of a typical text.
-
-        Returns:
-            Widths from the full one to the least, each with a few neurons or a head less than the
-            one before.
-        """
-        streams = [self._neurons()]
-        streams += [self._heads(index, length) for index in range(len(self._layers))]
-        widths = [self.full]
-        for _, removed in heapq.merge(*streams, key=itemgetter(0)):
-            widths.append(removed(widths[-1]))
-        return widths
-
-    def _neurons(self) -> Iterator[Removed]:
-        """Yield the removal of a few neurons of every layer, in order."""
+    def neuron_counts(self) -> list[int]:
+        """Return the numbers of neurons to choose from, falling from the full one."""
         size = self.full.neurons
-        lost = [size - kept for kept in range(_multiple_below(size), 0, -NEURONS)]
-        costs = sum(
-            times * np.diff(layer.neuron_removal.cost.cumsum()[np.array(lost) - 1], prepend=0.0)
-            for times, layer in zip(self._times, self._layers, strict=True)
-        )
-        saved = 2 * self._config.hidden_size * sum(self._times) * np.diff(lost, prepend=0)
-        for ratio, count in zip(np.maximum.accumulate(costs / saved), lost, strict=True):
-            yield float(ratio), partial(replace, neurons=size - count)
+        return [size, *range((size - 1) // NEURONS * NEURONS, 0, -NEURONS)]
 
-    def _heads(self, index: int, length: int) -> Iterator[Removed]:
-        """Yield the removal of the heads of a layer, in order."""
-        layer, sizes = self._layers[index], self._config
-        saved = 2 * sizes.head_size * (2 * sizes.hidden_size + length)
-        ratios = np.maximum.accumulate(layer.head_removal.cost / saved)
-        for ratio, place in zip(ratios, layer.head_removal.order, strict=True):
-            yield float(ratio), partial(_without_head, layer=index, head=int(layer.heads[place]))
+    def head_choices(self) -> list[tuple[tuple[int, ...], ...]]:
+        """Return the heads pruned from each layer: one more each time, by what that costs."""
+        streams = [
+            # Later heads cost more on the whole; the order within a layer stays.
+            [(cost, index, int(layer.heads[place])) for cost, place in layer.head_costs()]
+            for index, layer in enumerate(self._layers)
+        ]
+        choices = [self.full.pruned_heads]
+        for _, index, head in heapq.merge(*streams, key=itemgetter(0)):
+            pruned = [*choices[-1]]
+            pruned[index] = tuple(sorted((*pruned[index], head)))
+            choices.append(tuple(pruned))
+        return choices
 
 
 def _names(config: AlbertConfig) -> Iterator[str]:
     for group, inner in product(range(config.num_hidden_groups), range(config.inner_group_num)):
         yield LAYER.replace("*", str(group), 1).replace("*", str(inner), 1)
-
-
-def _multiple_below(neurons: int) -> int:
-    return (neurons - 1) // NEURONS * NEURONS
-
-
-def _without_head(width: Width, *, layer: int, head: int) -> Width:
-    pruned = [*width.pruned_heads]
-    pruned[layer] = tuple(sorted((*pruned[layer], head)))
-    return replace(width, pruned_heads=tuple(pruned))

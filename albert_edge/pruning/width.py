@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import takewhile
+from itertools import pairwise, takewhile
+from math import ceil
+from operator import attrgetter
 from pathlib import Path
+
+import numpy as np
 
 from albert_edge.architecture.config import AlbertConfig
 from albert_edge.progress import Progress
 from albert_edge.pruning.candidates import Candidates, Judgement, Part, Trial
 from albert_edge.pruning.columns import Floats
-from albert_edge.pruning.layers import Layers, Width
+from albert_edge.pruning.layers import NEURONS, Layers, Width
 from albert_edge.pruning.moments import measure_moments
 
 __all__ = ["Judgement", "Narrowed", "Part", "Trial", "narrow"]
@@ -20,6 +23,9 @@ __all__ = ["Judgement", "Narrowed", "Part", "Trial", "narrow"]
 # Texts from which moments are measured: their tokens, times the applications of a layer, are many
 # more than the features.
 _TEXTS = 256
+
+# Share of the neurons removed that come back before heads are removed.
+_ROOM = 0.25
 
 # What the search can still save, as a share of all work, for which it goes on; and the least that
 # is worth another model.
@@ -83,10 +89,9 @@ def narrow(
     moments = measure_moments(config, head, floats, texts, scratch, progress)
     layers = Layers(config, floats, moments)
     candidates = Candidates(config, head, layers, scratch, progress)
-    path = layers.path(fit.mean_length)
-    _search(path, candidates, fit)
+    _search(layers, candidates, fit)
     found = _surest_first(candidates.trials)
-    ladder = _with_halfway(found, path, [candidates.saved(width, fit) for width in path])
+    ladder = _with_halfway([layers.full, *(trial.width for trial in found)], candidates, fit)
     passed = takewhile(lambda width: candidates.passes(width, selection), ladder)
     (*_, accepted) = layers.full, *passed
     config_of_accepted, floats_of_accepted = layers.narrowed(accepted)
@@ -100,24 +105,25 @@ def narrow(
     )
 
 
-def _search(path: Sequence[Width], candidates: Candidates, fit: Part) -> None:
-    """Try widths to find the narrowest that passes, by bisection along three paths.
+def _search(layers: Layers, candidates: Candidates, fit: Part) -> None:
+    """Try widths to find the narrowest that passes.
 
-    The first removes neurons and heads by what they cost for the work they save, which is an
-    estimate. From where it ends more neurons may go, and then more heads.
+    Neurons are cheaper than heads. So the least number of neurons is searched first; then how many
+    heads can go if some more neurons stay; then how many neurons with these heads.
     """
-    found = _last_passing(path, candidates, fit)
-    if found == path[0]:
-        return
-    later = path[path.index(found) :]
-    neurons = dict.fromkeys(width.neurons for width in later)
-    found = _last_passing([replace(found, neurons=n) for n in neurons], candidates, fit)
-    heads = dict.fromkeys(width.pruned_heads for width in later)
-    _last_passing([replace(found, pruned_heads=h) for h in heads], candidates, fit)
+    full, counts = layers.full, layers.neuron_counts()
+    least = _last_passing([replace(full, neurons=count) for count in counts], candidates, fit)
+    room = least.neurons + _ROOM * (full.neurons - least.neurons)
+    roomy = replace(full, neurons=min(count for count in counts if count >= room))
+    choices = [replace(roomy, pruned_heads=pruned) for pruned in layers.head_choices()]
+    fewer = _last_passing(choices, candidates, fit)
+    if fewer != roomy:
+        narrower = [count for count in counts if count <= roomy.neurons]
+        _last_passing([replace(fewer, neurons=count) for count in narrower], candidates, fit)
 
 
 def _last_passing(path: Sequence[Width], candidates: Candidates, fit: Part) -> Width:
-    """Return the last width of a path that passes; the first is known to."""
+    """Return the last width of a path that passes, by bisection; the first is known to."""
     saved = [candidates.saved(width, fit) for width in path]
     low, high = 0, len(path)  # the first passes; the one after the last would not
     while high - low > 1 and saved[high - 1] - saved[low] >= _RESOLUTION:
@@ -144,23 +150,15 @@ def _surest_first(trials: Sequence[Trial]) -> list[Trial]:
     return front
 
 
-def _with_halfway(
-    trials: Sequence[Trial], path: Sequence[Width], saved: Sequence[float]
-) -> Iterator[Width]:
-    """Yield the widths of trials, and before each one of a path that saves half of what it adds.
-
-    Args:
-        trials: Each saves more than the one before.
-        path: The path.
-        saved: The share of the work that its widths save.
-    """
-    before = 0.0
-    for trial in trials:
-        middle = bisect_left(saved, (before + trial.saved) / 2)
-        if saved[middle] - before > _RESOLUTION and trial.saved - saved[middle] > _RESOLUTION:
-            yield path[middle]
-        yield trial.width
-        before = trial.saved
+def _with_halfway(widths: Sequence[Width], candidates: Candidates, fit: Part) -> Iterator[Width]:
+    """Yield all widths but the first, and before each of them one that saves half as much more."""
+    for before, width in pairwise(widths):
+        neurons = NEURONS * ceil((before.neurons + width.neurons) / 2 / NEURONS)
+        halfway = replace(min(before, width, key=attrgetter("heads_removed")), neurons=neurons)
+        saved = [candidates.saved(each, fit) for each in (before, halfway, width)]
+        if min(np.diff(saved)) > _RESOLUTION:
+            yield halfway
+        yield width
 
 
 def _reason(found: Sequence[Trial]) -> str:
