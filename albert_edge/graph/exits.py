@@ -105,12 +105,17 @@ class Exits(nn.Module):
             after each of them, and whether the last certainty is too low.
         """
         threshold = op.Squeeze(self.threshold, [0])
+        # A matrix with a row per class is read faster; onnxruntime transposes it once, at load.
+        by_class = op.Transpose(self.weight, perm=[0, 2, 1])
 
         def step(
             run: Run, op: OpBuilder, turn: ir.Value, hidden: ir.Value, previous: ir.Value
         ) -> Turn:
             hidden = run.group(op, hidden, bias)
-            logits = self._classify(op, hidden, op.Add(turn, run.start) if run.start else turn)
+            application = op.Add(turn, run.start) if run.start else turn
+            states = read_states(op, hidden, every_token=self.every_token)
+            weight, offset = (op.Gather(x, application) for x in (by_class, self.bias))
+            logits = op.Gemm(states, weight, offset, transB=1)
             certainty = self._certainty(op, logits, previous, mask)
             return Turn([hidden, logits], [certainty], op.Less(certainty, threshold))
 
@@ -131,12 +136,6 @@ class Exits(nn.Module):
     def _mask(self, op: OpBuilder, attention_mask: ir.Value) -> ir.Value:
         """Return 1 for tokens and 0 for padding, (tokens, 1)."""
         return op.Cast(op.Reshape(attention_mask, [-1, 1]), to=ir.DataType.FLOAT)
-
-    def _classify(self, op: OpBuilder, hidden: ir.Value, application: ir.Value) -> ir.Value:
-        """Return the logits of the exit after an application, (rows, classes)."""
-        states = read_states(op, hidden, every_token=self.every_token)
-        weight, bias = op.Gather(self.weight, application), op.Gather(self.bias, application)
-        return op.Gemm(states, weight, bias)
 
     def _certainty(
         self, op: OpBuilder, logits: ir.Value, previous: ir.Value, mask: ir.Value | None

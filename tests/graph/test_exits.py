@@ -214,8 +214,7 @@ def test_any_number_of_exits(case: str, make: Callable[[str], Model]) -> None:
         assert found["layers"].tolist() == [model.config.num_hidden_layers]
 
 
-@pytest.mark.parametrize("name", ["cpu", "int8"])
-@pytest.mark.parametrize("case", ["classes", "tokens"])
+@pytest.mark.parametrize(("case", "name"), [("classes", "int8"), ("tokens", "cpu")])
 def test_threads_change_no_bit(case: str, name: str, make: Callable[[str], Model]) -> None:
     model = make(case)
     plan, inputs = replace(PLANS[name], exits=model.exits), model.inputs(40)
@@ -260,7 +259,7 @@ def bodies(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
                 yield from bodies(attribute.g)
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", ["classes", "several-classes", "number", "tokens", "choices"])
 def test_other_runtimes_agree(case: str, make: Callable[[str], Model]) -> None:
     """The checker of onnx and its evaluator in numpy take them: nothing leans on onnxruntime."""
     model = make(case)
@@ -280,16 +279,17 @@ def test_other_runtimes_agree(case: str, make: Callable[[str], Model]) -> None:
         np.testing.assert_allclose(values, reference, rtol=0, atol=1e-4, err_msg=name)
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", ["classes", "several-classes", "number", "tokens", "choices"])
 def test_an_exit_costs_few_operators(case: str, make: Callable[[str], Model]) -> None:
     model, plan = make(case), PLANS["cpu"]
 
     def operators(plan: Plan) -> int:
-        """In the first body, which applies the first hidden group."""
-        authored = author(model.config, model.head, replace(plan, optimizations=frozenset()))
+        """Return their number in the first body, which applies the first hidden group."""
+        authored = author(model.config, model.head, plan)
         return len(next(bodies(ir.to_proto(authored.model).graph)).node)
 
-    assert operators(replace(plan, exits=1)) - operators(replace(plan, traced=True)) <= 8
+    without = operators(replace(plan, traced=True)) - 1  # which reads the states
+    assert operators(replace(plan, exits=1)) <= without + 8
 
 
 def test_every_weight_is_stored_once(make: Callable[[str], Model]) -> None:
