@@ -121,7 +121,7 @@ def build_exits(
     models: Models,
     plan: Plan,
     fit: AnsweredTexts,
-    selection: AnsweredTexts,
+    calibration: AnsweredTexts,
     promise: Promise,
 ) -> Exits:
     """Fit exits, choose how many and from which certainty on, and measure the graph with them.
@@ -130,7 +130,7 @@ def build_exits(
         models: Writes and runs the model that is given exits.
         plan: How to author it without exits; its layout is "loop".
         fit: Texts that heads are fitted on and their number is chosen on, in random order.
-        selection: Other texts, on which the threshold is chosen and the promise proved.
+        calibration: Other texts, on which the threshold is chosen and the promise proved.
         promise: What is to hold of agreement with the full model, whose answers the texts have.
 
     Raises:
@@ -138,13 +138,13 @@ def build_exits(
         QualityError: No threshold keeps the promise, exits save too little, or states or answers
             are not finite numbers.
     """
-    if len(selection.inputs) < promise.texts_needed:
+    if len(calibration.inputs) < promise.texts_needed:
         raise UsageError(
             f"An agreement of {promise.min_agreement:.2%} takes at least {promise.texts_needed} "
-            f"texts held out to prove; there are {len(selection.inputs)}.",
+            f"texts held out to prove; there are {len(calibration.inputs)}.",
             tip=Message("Give more texts, or lower ", Argument("min_agreement"), "."),
         )
-    return _Builder(models, plan, fit, promise).build(selection)
+    return _Builder(models, plan, fit, promise).build(calibration)
 
 
 class _Traced(NamedTuple):
@@ -179,10 +179,10 @@ class _Builder:
         self._heads = heads.first(exits)
         self._thresholds = scores.first(exits).thresholds()
 
-    def build(self, selection: AnsweredTexts) -> Exits:
+    def build(self, calibration: AnsweredTexts) -> Exits:
         """Find the least threshold that keeps the promise, of the graph itself."""
-        traced = self._trace(selection, len(self._heads))
-        scores = self._score(traced, self._heads).counting(selection.counted)
+        traced = self._trace(calibration, len(self._heads))
+        scores = self._score(traced, self._heads).counting(calibration.counted)
         binary = self._agreement.is_binary
         least = choose_threshold(self._thresholds, scores, self._promise, binary=binary)
         if least is None:
@@ -190,7 +190,7 @@ class _Builder:
         # Rounding can move a text across a threshold: what counts is what the graph answers.
         cautious = [threshold for threshold in self._thresholds if threshold >= least]
         for threshold in [*reversed(cautious)][:_TRIES]:
-            losses, layers = self._measure(threshold, selection)
+            losses, layers = self._measure(threshold, calibration)
             if self._promise.holds(losses, binary=binary):
                 self._require_gain(float(layers.mean()))
                 plan = replace(self._plan, exits=len(self._heads))

@@ -14,8 +14,8 @@ from albert_edge.exits.certainty import certainty
 
 Places = npt.NDArray[np.int64]
 
-# Work to ask an exit, as a share of an application of the layer: an upper bound of what was
-# measured at short texts, where it weighs most.
+# Work to ask an exit, as a share of an application of the layer. It multiplies far less than this,
+# but its few operators each cost time of their own.
 _EXIT_COST = 0.02
 # The most thresholds that are tried.
 _GRID = 400

@@ -24,7 +24,7 @@ from albert_edge.graph.plan import Plan
 Array = npt.NDArray[Any]
 
 TEXTS, LAYERS, HIDDEN = 1400, 5, 8
-FIT, SELECTION, TEST = slice(0, 500), slice(500, 1000), slice(1000, TEXTS)
+FIT, CALIBRATION, TEST = slice(0, 500), slice(500, 1000), slice(1000, TEXTS)
 PLAN = Plan("cpu", "loop")
 PROMISE = Promise(0.97)
 
@@ -113,7 +113,7 @@ class MadeUp:
         return AnsweredTexts([{"text": np.array([n])} for n in numbers], outputs, counted)
 
     def build(self, promise: Promise = PROMISE) -> Exits:
-        return build_exits(self, PLAN, self.texts(FIT), self.texts(SELECTION), promise)
+        return build_exits(self, PLAN, self.texts(FIT), self.texts(CALIBRATION), promise)
 
 
 def config(classes: int, **fields: Any) -> AlbertConfig:
@@ -176,7 +176,19 @@ def test_a_model_that_differs_from_the_full_one_is_refused() -> None:
     reference = model.answers.copy()
     reference[::20] *= -1  # the answers of the model that this one was made from
     with pytest.raises(QualityError, match="without exits it is 9"):
-        build_exits(model, PLAN, model.texts(FIT), model.texts(SELECTION, reference), Promise(0.97))
+        build_exits(
+            model, PLAN, model.texts(FIT), model.texts(CALIBRATION, reference), Promise(0.97)
+        )
+
+
+def test_texts_that_do_not_count_may_differ() -> None:
+    model = MadeUp("classes")
+    reference = model.answers.copy()
+    reference[::20] *= -1
+    calibration = model.texts(CALIBRATION, reference)
+    calibration.counted[::20] = 0.0
+    exits = build_exits(model, PLAN, model.texts(FIT), calibration, PROMISE)
+    assert exits.evidence.agreement_low >= PROMISE.min_agreement
 
 
 def test_what_counts_is_what_the_graph_answers() -> None:
