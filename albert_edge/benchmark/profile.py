@@ -11,6 +11,7 @@ from typing import Any
 import numpy.typing as npt
 
 from albert_edge.json_fields import read_json
+from albert_edge.runtime.adaptation import Adaptation
 from albert_edge.runtime.engine import session_options
 from albert_edge.runtime.exits import split_rows
 from albert_edge.runtime.model_source import ModelFile, read_source
@@ -62,7 +63,7 @@ def profile(
     threads: int,
     runs: int,
     packed: bool = True,
-    unsigned_weights: bool = False,
+    adaptation: Adaptation | None = None,
     by_row: bool = False,
 ) -> list[ModelRun]:
     """Run a model on the CPU as a session does, and write down what its operators do.
@@ -74,7 +75,7 @@ def profile(
         runs: How often to run it.
         packed: Whether onnxruntime packs weights, as it does to be fast. A weight that was packed
             is missing from the inputs of its operator.
-        unsigned_weights: Whether int8 weights are turned into uint8 ones on the way.
+        adaptation: How to change an int8 model before loading.
         by_row: Whether the rows of a batch run one after another, as with early exits.
 
     Returns:
@@ -86,7 +87,7 @@ def profile(
         options.add_session_config_entry("session.disable_prepacking", "1")
     with tempfile.TemporaryDirectory() as folder:
         options.profile_file_prefix = str(Path(folder) / "profile")
-        source = read_source(model, unsigned_weights=unsigned_weights)
+        source = read_source(model, adaptation)
         engine = source.make_session(options, providers=["CPUExecutionProvider"])
         feed = {value.name: inputs[value.name] for value in engine.get_inputs()}
         feeds = split_rows(feed) if by_row else [feed]

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 from albert_edge.benchmark.profile import CONTROL_FLOW, ModelRun, profile
 from albert_edge.benchmark.rates import Meter, best_rates, elapsed
@@ -18,6 +19,7 @@ from albert_edge.benchmark.shapes import Inputs, Shape, make_inputs
 from albert_edge.benchmark.work import INTEGER_PRODUCTS, moved_bytes, multiply_accumulates
 from albert_edge.bundle.bundle import Bundle, open_bundle
 from albert_edge.bundle.manifest import Variant
+from albert_edge.runtime.adaptation import Adaptation
 from albert_edge.runtime.device import CPU
 from albert_edge.runtime.model_source import ModelFile
 from albert_edge.runtime.session import Session
@@ -80,14 +82,14 @@ def with_roofline(report: BenchReport) -> BenchReport:
 
 
 def count_work(
-    model: ModelFile, inputs: Inputs, *, unsigned_weights: bool = False, by_row: bool = False
+    model: ModelFile, inputs: Inputs, *, adaptation: Adaptation | None = None, by_row: bool = False
 ) -> dict[str, tuple[int, int, int]]:
     """How often each operator of a model runs, its multiply-accumulates, and the bytes it moves.
 
     Args:
         model: The .onnx file.
         inputs: What to run it on.
-        unsigned_weights: Whether int8 weights are turned into uint8 ones on the way.
+        adaptation: How to change an int8 model before loading.
         by_row: Whether the rows of a batch run one after another, as with early exits.
     """
     # Packed weights are missing from what operators are said to read.
@@ -97,7 +99,7 @@ def count_work(
         threads=1,
         runs=1,
         packed=False,
-        unsigned_weights=unsigned_weights,
+        adaptation=adaptation,
         by_row=by_row,
     )
     counts: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
@@ -114,11 +116,11 @@ def _measure(
 ) -> Roofline:
     model = bundle.model_file(variant)
     with Session(bundle, device="cpu", variant=variant.name, threads=threads) as session:
-        unsigned = session.unsigned_weights
+        adaptation = session.adaptation
         session.run(inputs)
         turns = [(elapsed(lambda: session.run(inputs)), meter.measure()) for _ in range(_RUNS)]
     seconds, rates = min(took for took, _ in turns), best_rates(rate for _, rate in turns)
-    how = {"unsigned_weights": unsigned, "by_row": variant.exits > 0}
+    how: dict[str, Any] = {"adaptation": adaptation, "by_row": variant.exits > 0}
     work = count_work(model, inputs, **how)
     runs = profile(model, inputs, threads=threads, runs=_RUNS, **how)
     fastest = min(runs, key=lambda run: run.seconds)

@@ -18,7 +18,7 @@ from albert_edge.check.sample import find_mask_token_id, mask_token, side_by_sid
 from albert_edge.records.fields import Fields
 from albert_edge.runtime.inputs import Arrays
 from albert_edge.runtime.parameters import Cut
-from albert_edge.runtime.self_test import SELF_TEST, Item, SelfTest, read_self_test
+from albert_edge.runtime.self_test import SELF_TEST, Item, SelfTest, answers_keys, read_self_test
 from albert_edge.runtime.tasks import pipeline_class
 from albert_edge.runtime.text import load_text_encoder
 
@@ -64,7 +64,7 @@ class AnswerRecorder:
 
     def write(self, pending: Change, manifest: Manifest) -> Manifest:
         """Write the answers of the variants in a manifest, and list the file in it."""
-        names = [variant.name for variant in manifest.variants]
+        names = [name for variant in manifest.variants for name in answers_keys(variant)]
         outputs = {name: self._outputs[name] for name in names if name in self._outputs}
         path = pending.path(SELF_TEST)
         path.write_text(SelfTest(self._items, outputs).to_json(), encoding="utf-8")

@@ -53,8 +53,15 @@ def _print(report: Inspection) -> None:
     for variant in report.variants:
         _print_variant(variant)
     if report.unsigned_weights is not None:
-        exact = "can overflow: int8 is loaded as uint8" if report.unsigned_weights else "are exact"
-        print(f"\nOn this CPU, sums of products of signed int8 weights {exact}.")
+        print(f"\nOn this CPU, sums of products of signed int8 weights {_exactness(report)}.")
+
+
+def _exactness(report: Inspection) -> str:
+    if not report.unsigned_weights:
+        return "are exact"
+    narrow = [variant.name for variant in report.variants if variant.narrow_activations]
+    adapted = f"; {', '.join(narrow)} with 7-bit activations" if narrow else ""
+    return f"can overflow: int8 is loaded as uint8{adapted}"
 
 
 def _promise(variant: VariantContent) -> str:

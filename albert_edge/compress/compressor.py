@@ -115,7 +115,7 @@ class Compressor:
         self.reference_bytes = portable.stat().st_size
         self._floats = {name: t.array() for name, t in read_onnx(portable).tensors.items()}
         self._trials: dict[tuple[Plan, bool], Trial] = {}
-        self._expected, _ = self._answers(portable, "fp32", sample)
+        self._expected, _ = self._answers(load(portable, signed_weights=False), "fp32", sample)
 
     def try_out(self, plan: Plan, *, briefly: bool = False) -> Trial:
         """Build a model, judge it (on a few texts if `briefly`) and discard it.
@@ -135,7 +135,7 @@ class Compressor:
         sample = self._sample.every(step)
         expected = self._expected[::step]
         signed = plan.multiplies_signed_weights
-        answers, seconds = self._answers(path, names, sample, signed_weights=signed)
+        answers, seconds = self._answers(self._load(path, signed_weights=signed), names, sample)
         few = _step(answers)
         errors = offsets(self._head, self._floats, expected[::few], answers[::few])
         answers = [without(outputs, errors) for outputs in answers]
@@ -151,6 +151,12 @@ class Compressor:
         corrected = correct(self._head, weights.floats, self.try_out(plan).offsets)
         weights = replace(weights, floats={**weights.floats, **corrected})
         return self._write(path, plan, weights)
+
+    def judge(self, run: Run, name: str) -> Quality:
+        """Judge a model that was written before, by its answers to the whole sample."""
+        answers, _ = self._answers(run, name, self._sample)
+        labels = self._sample.labels
+        return Reference(self._config, self._head, self._expected, labels).compare(answers)
 
     def _weights(self, plan: Plan) -> _Weights:
         return self._balanced if plan.target == "cpu" else _Weights(self._floats)
@@ -198,11 +204,8 @@ class Compressor:
         source = CompressedWeights(authored, weights.floats, weights.statistics, weights.cache)
         return write_model(authored, source, path), authored
 
-    def _answers(
-        self, path: Path, name: str, sample: Sample, *, signed_weights: bool = False
-    ) -> tuple[list[Outputs], float]:
+    def _answers(self, run: Run, name: str, sample: Sample) -> tuple[list[Outputs], float]:
         """Return the thinned outputs of a model for every text, and its median time."""
-        run = self._load(path, signed_weights=signed_weights)
         answers, seconds = [], []
         run(sample.inputs[0])  # the first run allocates
         for count, arrays in enumerate(sample.inputs, 1):

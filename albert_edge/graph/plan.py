@@ -211,6 +211,14 @@ class Plan:
         return any(self.precision(m) is Precision.INT8 for m in Matrix if m not in tables)
 
     @property
+    def can_narrow_activations(self) -> bool:
+        """Whether activations of 7 bits would make the layers faster on some CPUs."""
+        others = {Matrix.EMBEDDINGS, Matrix.HEAD}  # a lookup, and little work
+        layers = {self.precision(m) for m in Matrix if m not in others}
+        per_token = self.activations == "per-token"
+        return Precision.INT8 in layers and per_token and self.weights == "signed"
+
+    @property
     def multiplies_signed_weights(self) -> bool:
         """Whether there are products of signed weights, whose sums saturate on some CPUs."""
         return self.quantizes_activations and self.weights == "signed"

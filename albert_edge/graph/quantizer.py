@@ -16,6 +16,7 @@ import numpy as np
 import onnx_ir as ir
 from onnxscript import OpBuilder
 
+from albert_edge.architecture.levels import POSITIVE, SYMMETRIC, Levels
 from albert_edge.graph.plan import Activations
 
 
@@ -51,7 +52,7 @@ class Quantizer:
         """Quantize (..., features); per token, symmetrically around zero."""
         if x not in self._known:
             self._known[x] = (
-                _by_magnitude(op, x, op.Abs(x), 127, 128)
+                _by_magnitude(op, x, op.Abs(x), SYMMETRIC)
                 if self._per_token
                 else Quantized(*op.DynamicQuantizeLinear(x, _outputs=3))
             )
@@ -59,7 +60,7 @@ class Quantizer:
 
     def quantize_positive(self, op: OpBuilder, x: ir.Value) -> Quantized:
         """Quantize (..., features), all at least zero; per token, with twice the resolution."""
-        return _by_magnitude(op, x, x, 255, 0) if self._per_token else self.quantize(op, x)
+        return _by_magnitude(op, x, x, POSITIVE) if self._per_token else self.quantize(op, x)
 
     def error(self, op: OpBuilder, x: ir.Value, quantized: Quantized) -> ir.Value:
         """Return the quantization error of (..., features)."""
@@ -67,14 +68,12 @@ class Quantizer:
         return op.Sub(x, op.Mul(floats, quantized.magnitude) if quantized.magnitude else floats)
 
 
-def _by_magnitude(
-    op: OpBuilder, x: ir.Value, magnitudes: ir.Value, steps: int, zero_point: int
-) -> Quantized:
+def _by_magnitude(op: OpBuilder, x: ir.Value, magnitudes: ir.Value, levels: Levels) -> Quantized:
     # A token of zeros is 0 / 0 here. Its integers do not matter, since they are multiplied by the
     # magnitude, zero, in the end.
     magnitude = op.ReduceMax(magnitudes, [-1], keepdims=1)
-    scale = scalar(op, f"scale_{steps}", np.float32(1 / steps))
-    zero = scalar(op, f"zero_point_{zero_point}", np.uint8(zero_point))
+    scale = scalar(op, levels.scale_name, np.float32(1 / levels.steps))
+    zero = scalar(op, levels.zero_point_name, np.uint8(levels.zero_point))
     return Quantized(op.QuantizeLinear(op.Div(x, magnitude), scale, zero), scale, zero, magnitude)
 
 

@@ -45,6 +45,7 @@ class VariantContent:
     weights: str
     exits: int
     promised_agreement: float | None
+    narrow_activations: bool
     measured: dict[str, Any]
     operators: dict[str, int]
 
@@ -62,9 +63,9 @@ class Inspection:
         parameters: Number of weights, each counted once.
         groups: The weights of the first variant by the module they belong to.
         variants: The ways of running the model.
-        unsigned_weights: Whether int8 weights are loaded as uint8, as this CPU's products of
-            signed ones are not exact; None if no variant multiplies signed integers or onnxruntime
-            is not installed.
+        unsigned_weights: Whether this CPU does not sum products of signed int8 weights exactly, so
+            that they are loaded as uint8 or, in variants with `narrow_activations`, multiplied by
+            7-bit activations; None if no variant has such products or onnxruntime is not installed.
         unknown_fields: Fields of the manifest that this version does not know and ignored.
     """
 
@@ -151,6 +152,7 @@ def _content(variant: Variant, file: OnnxFile) -> VariantContent:
         weights=variant.weights,
         exits=variant.exits,
         promised_agreement=variant.promised_agreement,
+        narrow_activations=variant.narrow_activations,
         measured=dict(variant.measured),
         operators=dict(file.operators.most_common()),
     )

@@ -214,7 +214,7 @@ def check_products(runtime: OnnxRuntime) -> Finding:
             found, advice = "unknown", "Install onnxruntime to find out."
         case True:
             found = "sums of products of signed weights overflow on this CPU"
-            advice = "Nothing: albert-edge loads weights as unsigned bytes; other tools do not."
+            advice = "Nothing: albert-edge changes int8 models on loading; other tools do not."
     return Finding("int8", found, advice)
 
 

@@ -35,8 +35,8 @@ class OnnxRuntime:
     Attributes:
         version: Its version, or None if it cannot be imported.
         providers: Its execution providers, plugins included, by the names users give.
-        unsigned_weights: Whether int8 weights are loaded as uint8, because products of signed
-            ones overflow on this CPU; None if unknown.
+        unsigned_weights: Whether int8 models are changed on loading, because sums of products
+            of signed weights overflow on this CPU; None if unknown.
         fault: What is wrong, or None.
     """
 

@@ -118,14 +118,37 @@ def read_onnx(source: Path | OnnxSource) -> OnnxFile:
     return onnx_file
 
 
-def signed_tensors(model: bytearray) -> Iterator[tuple[memoryview, memoryview]]:
-    """Yield the int8 initializers of an .onnx file in memory, as views to change them in place.
+@dataclass(frozen=True, slots=True)
+class RawTensor:
+    """An initializer of an .onnx file in memory, whose parts can be changed in place.
 
-    Yields:
-        The byte of the type, and the values.
+    Attributes:
+        name: Its name.
+        data_type: The byte of its type.
+        raw: The bytes of its values, or None if they are elsewhere.
+    """
+
+    name: str
+    data_type: memoryview
+    raw: memoryview | None
+
+    @property
+    def values(self) -> memoryview:
+        """The bytes of its values.
+
+        Raises:
+            ValueError: They are external data, or in a field of their type.
+        """
+        if self.raw is None:
+            raise ValueError(f"a tensor without raw data: {self.name!r}")
+        return self.raw
+
+
+def raw_tensors(model: bytearray) -> Iterator[RawTensor]:
+    """Yield the initializers of an .onnx file in memory.
 
     Raises:
-        ValueError: It is not an .onnx file, or one of these tensors is external data.
+        ValueError: It is not an .onnx file.
     """
     for field, graph in fields(memoryview(model)):
         for inner, value in fields(content(graph)) if field == _MODEL_GRAPH else ():
@@ -133,11 +156,10 @@ def signed_tensors(model: bytearray) -> Iterator[tuple[memoryview, memoryview]]:
                 continue
             tensor = content(value)
             places = {name: (at, value) for name, at, value in located_fields(tensor)}
-            at, data_type = places[_TENSOR_TYPE]
-            if data_type == INT8:
-                if _TENSOR_RAW not in places:
-                    raise ValueError("an int8 tensor without raw data")
-                yield tensor[at : at + 1], content(places[_TENSOR_RAW][1])
+            at, _ = places[_TENSOR_TYPE]
+            name = text(places[_TENSOR_NAME][1]) if _TENSOR_NAME in places else ""
+            raw = content(places[_TENSOR_RAW][1]) if _TENSOR_RAW in places else None
+            yield RawTensor(name, tensor[at : at + 1], raw)
 
 
 def _read_graph(graph: memoryview, view: View, into: OnnxFile) -> None:

@@ -18,7 +18,9 @@ def agreement_section(inspection: Inspection) -> Section:
     ]
     text = ["Measured when each variant was written, and kept in the bundle."]
     if inspection.unsigned_weights:
-        text.append("This CPU needs int8 weights as unsigned bytes to add their products exactly.")
+        text.append(
+            "This CPU adds int8 products exactly with unsigned weights or 7-bit activations only."
+        )
     rows = [_agreement(variant) for variant in inspection.variants]
     table = Table("Answers compared with the reference", columns, rows)
     return Section("agreement", "Agreement with fp32", text, tables=[table])

@@ -7,6 +7,7 @@ from types import ModuleType
 from typing import Any
 
 from albert_edge.errors import BundleError, DeviceError
+from albert_edge.runtime.adaptation import Adaptation
 from albert_edge.runtime.cpus import usable_cpus
 from albert_edge.runtime.device import CPU, Device
 from albert_edge.runtime.inputs import Arrays
@@ -16,7 +17,7 @@ from albert_edge.runtime.providers import PROVIDERS, load_onnxruntime, plugin_de
 
 
 def load_engine(
-    model: ModelFile, device: Device, threads: int, *, unsigned_weights: bool = False
+    model: ModelFile, device: Device, threads: int, *, adaptation: Adaptation | None = None
 ) -> Any:
     """Load an .onnx file.
 
@@ -24,7 +25,7 @@ def load_engine(
         model: The file.
         device: The device to run it on.
         threads: Threads inside one run, for operators that run on the CPU.
-        unsigned_weights: Whether to convert int8 weights to uint8 before loading.
+        adaptation: How to change an int8 model before loading.
 
     Returns:
         An onnxruntime.InferenceSession.
@@ -38,7 +39,7 @@ def load_engine(
     if not device.is_cpu:
         options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
     path = path_of(model)
-    source = read_source(model, unsigned_weights=unsigned_weights)
+    source = read_source(model, adaptation)
     try:
         engine = _load(ort, source, options, device)
     except Exception as error:  # onnxruntime has no public base class for its errors
@@ -94,16 +95,16 @@ def _not_loaded(device: Device, why: str) -> DeviceError:
 
 
 def run_file(
-    model: ModelFile, *, unsigned_weights: bool = False
+    model: ModelFile, *, adaptation: Adaptation | None = None
 ) -> Callable[[Mapping[str, Any]], Arrays]:
     """Load an .onnx file outside of a bundle on the CPU, as a function of named arrays.
 
     Args:
         model: The file.
-        unsigned_weights: As in `load_engine`.
+        adaptation: As in `load_engine`.
     """
     path = path_of(model)
-    engine = load_engine(model, CPU, usable_cpus(), unsigned_weights=unsigned_weights)
+    engine = load_engine(model, CPU, usable_cpus(), adaptation=adaptation)
     inputs = [value.name for value in engine.get_inputs()]
     outputs = [value.name for value in engine.get_outputs()]
 

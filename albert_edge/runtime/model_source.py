@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from albert_edge.bundle.storage import EmbeddedModel
+from albert_edge.runtime.adaptation import Adaptation, adapt
 from albert_edge.runtime.providers import load_onnxruntime
-from albert_edge.runtime.unsigned import with_unsigned_weights
 
 ModelFile = Path | EmbeddedModel
 
@@ -53,21 +53,19 @@ class ModelSource:
         return session
 
 
-def read_source(model: ModelFile, *, unsigned_weights: bool) -> ModelSource:
+def read_source(model: ModelFile, adaptation: Adaptation | None) -> ModelSource:
     """Read what onnxruntime cannot open itself, checked.
 
     Args:
         model: The .onnx file.
-        unsigned_weights: Whether to convert int8 weights to uint8.
+        adaptation: How to change an int8 model.
 
     Raises:
-        BundleError: The model cannot be read, or its weights cannot be converted.
+        BundleError: The model cannot be read, or cannot be changed.
     """
     if isinstance(model, Path):
-        if not unsigned_weights:
-            return ModelSource(model)
-        return ModelSource(with_unsigned_weights(model.read_bytes(), model))
+        return ModelSource(adapt(model.read_bytes(), model, adaptation) if adaptation else model)
     content = model.read()
-    if unsigned_weights:
-        content = with_unsigned_weights(content, model.path)
+    if adaptation:
+        content = adapt(content, model.path, adaptation)
     return ModelSource(content, model.external_data())

@@ -1,8 +1,8 @@
 """Detect whether integer products with signed weights saturate on this CPU.
 
 CPUs without VNNI or an equivalent add two products of an unsigned and a signed byte in 16 bits,
-where 255 * 127 + 255 * 127 saturates silently. For unsigned weights onnxruntime has kernels
-without that step; see `albert_edge.runtime.unsigned`.
+where 255 * 127 + 255 * 127 saturates silently. See `albert_edge.runtime.adaptation` for the
+remedies.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import functools
 
 import numpy as np
 
+from albert_edge.architecture.levels import NARROW
 from albert_edge.onnx_format.one_node import MICROSOFT, one_node_model
 from albert_edge.runtime.providers import load_onnxruntime
 
@@ -24,6 +25,16 @@ def adds_signed_weights_exactly() -> bool:
     Measured once per process. Testing CPU flags instead would mean knowing which kernels each
     version of onnxruntime uses for them.
     """
+    return _adds_exactly(255)
+
+
+@functools.cache
+def adds_narrow_activations_exactly() -> bool:
+    """Return whether it does so if the activations have 7 bits; measured once per process."""
+    return _adds_exactly(max(levels.steps + levels.zero_point for levels in NARROW.values()))
+
+
+def _adds_exactly(activation: int) -> bool:
     ort = load_onnxruntime()
     model = one_node_model(
         "MatMulIntegerToFloat",
@@ -40,7 +51,7 @@ def adds_signed_weights_exactly() -> bool:
     options.intra_op_num_threads = 1
     session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     for rows in (1, 8):  # vectors and matrices may use different kernels
-        (products,) = session.run(None, {"x": np.full((rows, _INNER), 255, np.uint8)})
-        if not np.all(products == 255 * 127 * _INNER):
+        (products,) = session.run(None, {"x": np.full((rows, _INNER), activation, np.uint8)})
+        if not np.all(products == activation * 127 * _INNER):
             return False
     return True

@@ -19,7 +19,9 @@ import numpy.typing as npt
 
 from albert_edge.architecture.heads import LAYERS
 from albert_edge.bundle.bundle import Bundle
+from albert_edge.bundle.manifest import Variant
 from albert_edge.json_fields import JsonObject
+from albert_edge.runtime.adaptation import Adaptation
 from albert_edge.runtime.inputs import Arrays
 from albert_edge.runtime.session import Session
 
@@ -52,7 +54,7 @@ class SelfTest:
 
     Attributes:
         items: What was asked.
-        outputs: For each variant the outputs for each item, or their leading entries.
+        outputs: By `answers_key`, the outputs for each item, or their leading entries.
     """
 
     items: tuple[Item, ...] = ()
@@ -105,6 +107,23 @@ def read_self_test(bundle: Bundle) -> SelfTest:
     return SelfTest(items, outputs)
 
 
+def answers_key(variant: Variant, adaptation: Adaptation | None) -> str:
+    """Return the name under which the answers of a variant are stored.
+
+    With activations of 7 bits it gives others than as it is or with unsigned weights.
+    """
+    is_narrow = adaptation is Adaptation.NARROW_ACTIVATIONS
+    return f"{variant.name}, {adaptation}" if is_narrow else variant.name
+
+
+def answers_keys(variant: Variant) -> tuple[str, ...]:
+    """Return the names under which answers of a variant may be stored."""
+    name = answers_key(variant, None)
+    if not variant.narrow_activations:
+        return (name,)
+    return name, answers_key(variant, Adaptation.NARROW_ACTIVATIONS)
+
+
 def check_answers(session: Session) -> AnswerCheck | None:
     """Compare the answers of a session with those stored in its bundle.
 
@@ -117,9 +136,10 @@ def check_answers(session: Session) -> AnswerCheck | None:
     """
     stored = read_self_test(session.bundle)
     variant = session.variant
-    if variant.name not in stored.outputs:
+    key = answers_key(variant, session.adaptation)
+    if key not in stored.outputs:
         return None
-    pairs = zip(stored.items, stored.outputs[variant.name], strict=True)
+    pairs = zip(stored.items, stored.outputs[key], strict=True)
     differences = [_difference(session.run(item.inputs), answers) for item, answers in pairs]
     largest = float(np.max(differences))  # unlike max(), this lets a NaN through
     return AnswerCheck(largest, _TOLERANCE.get(variant.precision, _TOLERANCE_OF_OTHERS))

@@ -18,6 +18,7 @@ from albert_edge.architecture.heads import LAYERS
 from albert_edge.bundle.bundle import Bundle, open_bundle
 from albert_edge.bundle.manifest import MODEL
 from albert_edge.errors import BundleError, DeviceError, InputError, UsageError
+from albert_edge.runtime.adaptation import adaptation_of
 from albert_edge.runtime.closable import Closable
 from albert_edge.runtime.cpus import usable_cpus
 from albert_edge.runtime.device import Device, find_devices
@@ -25,7 +26,6 @@ from albert_edge.runtime.engine import load_engine
 from albert_edge.runtime.exits import split_rows, stack_rows
 from albert_edge.runtime.inputs import Arrays, declared_inputs, feed
 from albert_edge.runtime.providers import PROVIDERS, load_onnxruntime
-from albert_edge.runtime.saturation import adds_signed_weights_exactly
 from albert_edge.runtime.seats import process_seats
 from albert_edge.runtime.variants import choose_variant
 
@@ -53,8 +53,8 @@ class Session(Closable):
         variant: The variant that was loaded.
         role: Which of its files.
         device: The device it runs on.
-        unsigned_weights: Whether its int8 weights were loaded as uint8, for a CPU that does not
-            add products of signed weights exactly.
+        adaptation: How its int8 model was changed for a CPU that does not add products of signed
+            weights exactly: "narrow-activations", "unsigned-weights" or None.
         threads: Threads inside one run.
         inputs: The arrays it takes, in order, with their types, axes and defaults.
         input_names: The names of its inputs.
@@ -113,13 +113,12 @@ class Session(Closable):
             if variant
             else choose_variant(self.bundle, self.device, precision)
         )
-        signed = self.device.is_cpu and self.variant.multiplies_signed_weights
-        self.unsigned_weights = signed and not adds_signed_weights_exactly()
+        self.adaptation = adaptation_of(self.variant, self.device)
         return self._load()
 
     def _load(self) -> Any:
         model = self.bundle.model_file(self.variant, self.role)
-        return load_engine(model, self.device, self.threads, unsigned_weights=self.unsigned_weights)
+        return load_engine(model, self.device, self.threads, adaptation=self.adaptation)
 
     @property
     def summary(self) -> str:

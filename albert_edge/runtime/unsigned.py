@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from albert_edge.errors import BundleError
-from albert_edge.onnx_format.reader import UINT8, signed_tensors
+from albert_edge.onnx_format.reader import INT8, UINT8, raw_tensors
 
 _TOP_BIT = 0x80
 
@@ -30,10 +30,11 @@ def with_unsigned_weights(content: bytes, path: Path) -> bytes:
     """
     model = bytearray(content)
     try:
-        for data_type, values in signed_tensors(model):
-            data_type[0] = UINT8
-            integers = np.frombuffer(values, np.uint8)
-            integers ^= _TOP_BIT
+        for tensor in raw_tensors(model):
+            if tensor.data_type[0] == INT8:
+                tensor.data_type[0] = UINT8
+                integers = np.frombuffer(tensor.values, np.uint8)
+                integers ^= _TOP_BIT
     except (ValueError, KeyError, IndexError, TypeError) as error:
         raise BundleError(
             f"The weights of {path} cannot be made unsigned, as this CPU needs them: {error}.",

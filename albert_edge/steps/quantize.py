@@ -32,8 +32,9 @@ from albert_edge.compress.options import (
 from albert_edge.compress.search import MatrixCost, SearchResult, search
 from albert_edge.errors import Argument, Call, Message, QualityError, UsageError
 from albert_edge.progress import Progress, progress_bar
+from albert_edge.runtime.adaptation import Adaptation, choose_adaptation
 from albert_edge.runtime.engine import run_file
-from albert_edge.runtime.saturation import adds_signed_weights_exactly
+from albert_edge.runtime.self_test import answers_key
 
 # Tried when a precision was refused, the smallest file first.
 _REMEDIES = (Int8, Int8Block)
@@ -153,6 +154,9 @@ def quantize(
         answers.record(
             variant.name, _load(written, signed_weights=variant.multiplies_signed_weights)
         )
+        if variant.narrow_activations:
+            key = answers_key(variant, Adaptation.NARROW_ACTIVATIONS)
+            answers.record(key, _load_narrow(written))
         pending.manifest = answers.write(pending, opened.manifest.with_variant(variant))
     return replace(report, variant=variant)
 
@@ -163,7 +167,12 @@ def default_precision(*limits: float | None) -> Compressed:
 
 
 def _load(path: Path, *, signed_weights: bool) -> Run:
-    return run_file(path, unsigned_weights=signed_weights and not adds_signed_weights_exactly())
+    adaptation = choose_adaptation(narrow_activations=False) if signed_weights else None
+    return run_file(path, adaptation=adaptation)
+
+
+def _load_narrow(path: Path) -> Run:
+    return run_file(path, adaptation=Adaptation.NARROW_ACTIVATIONS)
 
 
 def _recording(answers: AnswerRecorder, portable: Path) -> Load:
@@ -273,6 +282,10 @@ def _write(
     files, authored = compressor.write(path, plan)
     applied = {kind.value: count for kind, count in authored.applied.items()}
     quality = {} if report.quality is None else asdict(report.quality)
+    narrow = None
+    if plan.can_narrow_activations:
+        narrow = compressor.judge(_load_narrow(path), f"{asked.name}, 7-bit activations")
+        quality["narrow_activations"] = asdict(narrow)
     return Variant(
         name=name,
         files={MODEL: tuple(map(pending.record, files))},
@@ -285,5 +298,6 @@ def _write(
         matrices={matrix.value: plan.precision(matrix).value for matrix in Matrix},
         activations=plan.activations if plan.quantizes_activations else "",
         weights=plan.weights if plan.quantizes_activations else "",
+        narrow_activations=narrow is not None and not report.budget.misses(narrow),
         measured={**quality, "sample": report.sample},
     )

@@ -4,7 +4,7 @@
 
 `BUNDLES` is a folder of bundles. An input named "tiny/3/input_ids" goes to the bundle "tiny"; of
 its outputs in fp32, one is named "fp32/tiny/3/logits". "fp32/tiny/variant" says what was run,
-"fp32/tiny/unsigned_weights" whether the runtime turned int8 weights into uint8 ones, and
+"fp32/tiny/adaptation" how the runtime changed the model for the CPU ("None": not at all), and
 "cpu/machine", "cpu/known" and "cpu/has" where: instructions numpy looks for, and those found.
 "integers/x", "integers/weights" and "integers/product" are a product of bytes, as the kernel of
 int8 variants computes it with signed weights.
@@ -24,8 +24,9 @@ import numpy as np
 import numpy.typing as npt
 
 from albert_edge.onnx_format.one_node import MICROSOFT, one_node_model
-from albert_edge.runtime import session as runtime
+from albert_edge.runtime import adaptation
 from albert_edge.runtime.providers import load_onnxruntime
+from albert_edge.runtime.session import Session
 
 Arrays = dict[str, npt.NDArray[np.generic]]
 
@@ -42,20 +43,19 @@ def main(bundles: str, inputs_file: str, outputs_file: str, *precisions: str) ->
             print(f"{precision} {name}", file=sys.stderr, flush=True)
             with open_session(Path(bundles) / name, precision) as session:
                 outputs[f"{precision}/{name}/variant"] = np.array(session.variant.name)
-                unsigned = np.array(session.unsigned_weights)
-                outputs[f"{precision}/{name}/unsigned_weights"] = unsigned
+                outputs[f"{precision}/{name}/adaptation"] = np.array(str(session.adaptation))
                 for index, arrays in inputs[name].items():
                     for output, values in session.run(arrays).items():
                         outputs[f"{precision}/{name}/{index}/{output}"] = values
     np.savez(outputs_file, allow_pickle=False, **outputs)
 
 
-def open_session(bundle: Path, precision: str) -> runtime.Session:
+def open_session(bundle: Path, precision: str) -> Session:
     """Load a bundle, for "int8-forced" as a runtime would that never asks what the CPU can do."""
     if not precision.endswith(FORCED):
-        return runtime.Session(bundle, precision=precision, threads=1)
-    with mock.patch.object(runtime, "adds_signed_weights_exactly", lambda: True):
-        return runtime.Session(bundle, precision=precision.removesuffix(FORCED), threads=1)
+        return Session(bundle, precision=precision, threads=1)
+    with mock.patch.object(adaptation, "adds_signed_weights_exactly", lambda: True):
+        return Session(bundle, precision=precision.removesuffix(FORCED), threads=1)
 
 
 def grouped(path: str) -> dict[str, dict[str, Arrays]]:

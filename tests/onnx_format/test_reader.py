@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from albert_edge.errors import BundleError
-from albert_edge.onnx_format.reader import read_onnx, signed_tensors
+from albert_edge.onnx_format.reader import raw_tensors, read_onnx
 
 TYPES = [np.float32, np.uint8, np.int8, np.int32, np.int64, np.bool_, np.float16, np.float64]
 
@@ -132,9 +132,10 @@ def read_or_refuse(content: bytes, folder: Path) -> None:
 
 def test_int8_values_are_changed_in_place() -> None:
     model = bytearray(CONTENT)
-    [(kind, values)] = list(signed_tensors(model))
-    kind[0] = onnx.TensorProto.UINT8
-    values[0] = 200
+    (tensor,) = (tensor for tensor in raw_tensors(model) if tensor.name == "int8")
+    assert tensor.data_type[0] == onnx.TensorProto.INT8
+    tensor.data_type[0] = onnx.TensorProto.UINT8
+    tensor.values[0] = 200
     tensors = {
         tensor.name: tensor for tensor in onnx.load_from_string(bytes(model)).graph.initializer
     }
@@ -147,5 +148,6 @@ def test_int8_values_outside_of_raw_data_cannot_be_changed() -> None:
     tensor = onnx.helper.make_tensor("w", onnx.TensorProto.INT8, [2], [1, 2])
     graph = onnx.helper.make_graph([], "g", [], [], [tensor])
     content = onnx.helper.make_model(graph).SerializeToString()
-    with pytest.raises(ValueError, match="without raw data"):
-        list(signed_tensors(bytearray(content)))
+    (found,) = raw_tensors(bytearray(content))
+    with pytest.raises(ValueError, match="without raw data: 'w'"):
+        found.values  # noqa: B018

@@ -355,9 +355,9 @@ def test_a_child_loads_from_the_file_that_was_opened(packed: Path, tmp_path: Pat
 def test_int8_for_cpus_without_exact_signed_sums(
     packed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("albert_edge.runtime.session.adds_signed_weights_exactly", lambda: False)
+    monkeypatch.setattr("albert_edge.runtime.adaptation.adds_signed_weights_exactly", lambda: False)
     sessions = [albert_edge.Session(b, precision="int8", device="cpu") for b in (packed, KEPT)]
-    assert all(session.unsigned_weights for session in sessions)
+    assert all(session.adaptation == "unsigned-weights" for session in sessions)
     found, expected = (session.run(IDS)["logits"] for session in sessions)
     np.testing.assert_array_equal(found, expected)
 

@@ -31,7 +31,7 @@ from albert_edge.compress.options import Fp16, Int8, Mixed, compression
 from albert_edge.errors import AlbertEdgeError, BundleError, InputError, QualityError, UsageError
 from albert_edge.graph.plan import Precision
 from albert_edge.onnx_format.reader import OnnxFile, read_onnx
-from albert_edge.runtime import saturation, session
+from albert_edge.runtime import adaptation, saturation
 from albert_edge.runtime.session import Session
 from albert_edge.runtime.unsigned import with_unsigned_weights
 from albert_edge.steps.quantize import default_precision
@@ -676,15 +676,16 @@ def test_any_cpu_is_right_with_unsigned_weights(
     expected = Session(folder, variant="model").run(arrays)
     found = {}
     for exact in (True, False):
-        monkeypatch.setattr(session, "adds_signed_weights_exactly", lambda exact=exact: exact)
+        monkeypatch.setattr(adaptation, "adds_signed_weights_exactly", lambda exact=exact: exact)
+        monkeypatch.setattr(adaptation, "adds_narrow_activations_exactly", lambda: False)
         with Session(folder) as opened:
-            assert opened.unsigned_weights is not exact
+            assert opened.adaptation == (None if exact else "unsigned-weights")
             found[exact] = opened.run(arrays)
     assert overall(found[False], expected) >= 0.9995
     same = np.array_equal(found[True]["logits"], found[False]["logits"])
     assert same is saturation.adds_signed_weights_exactly()
     with Session(folder, variant="model") as opened:
-        assert opened.unsigned_weights is False
+        assert opened.adaptation is None
 
 
 @pytest.mark.parametrize(

@@ -21,8 +21,7 @@ from albert_edge.bundle.bundle import open_bundle
 from albert_edge.compress.options import Int4, Int8, Int8Block
 from albert_edge.errors import QualityError
 from albert_edge.inspection.diff import diff
-from albert_edge.runtime import engine
-from albert_edge.runtime import session as session_module
+from albert_edge.runtime import adaptation, engine
 from albert_edge.runtime.self_test import check_answers
 from albert_edge.runtime.session import Session
 from albert_edge.steps import quantize as quantize_module
@@ -96,30 +95,30 @@ def test_answers_are_the_same_in_this_runtime_and_in_others(
 def test_it_is_loaded_as_it_is_on_every_cpu(
     precision: str, bundles: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session_module, "adds_signed_weights_exactly", lambda: False)
-    flags = {
-        kind: Session(folder, precision=precision).unsigned_weights
-        for kind, folder in bundles.items()
+    monkeypatch.setattr(adaptation, "adds_signed_weights_exactly", lambda: False)
+    monkeypatch.setattr(adaptation, "adds_narrow_activations_exactly", lambda: False)
+    loaded = {
+        kind: Session(folder, precision=precision).adaptation for kind, folder in bundles.items()
     }
-    assert flags == {"signed": True, "unsigned": False}
+    assert loaded == {"signed": "unsigned-weights", "unsigned": None}
 
 
 def test_the_gate_tries_it_as_it_is(
     bundles: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    converted: list[bool] = []
+    converted: list[str | None] = []
 
-    def run_file(path: Path, *, unsigned_weights: bool = False) -> Any:
-        converted.append(unsigned_weights)
-        return engine.run_file(path, unsigned_weights=unsigned_weights)
+    def run_file(path: Path, **options: Any) -> Any:
+        converted.append(options["adaptation"])
+        return engine.run_file(path, **options)
 
     monkeypatch.setattr(quantize_module, "run_file", run_file)
-    monkeypatch.setattr(quantize_module, "adds_signed_weights_exactly", lambda: False)
+    monkeypatch.setattr(adaptation, "adds_signed_weights_exactly", lambda: False)
     own = Path(shutil.copytree(bundles["signed"], tmp_path / "own"))
     albert_edge.quantize(own, Int8(weights="unsigned"), texts=TEXTS, **ANYTHING)
     assert converted and not any(converted)
     albert_edge.quantize(own, Int8(), texts=TEXTS, **ANYTHING)
-    assert any(converted)
+    assert {"unsigned-weights", "narrow-activations"} <= {*converted}
 
 
 @every_precision

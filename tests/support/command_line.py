@@ -20,10 +20,12 @@ import pytest
 from tokenizers import Tokenizer
 
 import albert_edge
+from albert_edge.bundle.bundle import open_bundle
 from albert_edge.checkpoint.recipes import models_folder
 from albert_edge.cli.app import main
+from albert_edge.runtime.adaptation import adaptation_of
+from albert_edge.runtime.device import CPU
 from albert_edge.runtime.engine import run_file
-from albert_edge.runtime.saturation import adds_signed_weights_exactly
 
 SHIPPED = models_folder() / "langid-tiny"
 
@@ -121,9 +123,10 @@ def logits(bundle: Path, variant: str, texts: list[str]) -> Any:
     tokenizer.no_padding()
     path = bundle / "onnx" / f"{variant}.onnx"
     session = ort.InferenceSession(path)
-    unsigned = not adds_signed_weights_exactly()
+    variants = open_bundle(bundle).manifest.variants
+    adaptations = {v.name: adaptation_of(v, CPU) for v in variants}
     integers = variant in ("model_quantized", "model_int8_block")  # of the latter, the head's
-    in_int8 = run_file(path, unsigned_weights=unsigned) if integers else None
+    in_int8 = run_file(path, adaptation=adaptations[variant]) if integers else None
     rows = []
     for text in texts:
         encoded = tokenizer.encode(text)

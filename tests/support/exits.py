@@ -20,8 +20,9 @@ from albert_edge.graph.build import author
 from albert_edge.graph.plan import CPU_OPTIMIZATIONS, Plan
 from albert_edge.graph.writer import write_model
 from albert_edge.onnx_format.reader import read_onnx
+from albert_edge.runtime.adaptation import adaptation_of
+from albert_edge.runtime.device import CPU
 from albert_edge.runtime.engine import run_file
-from albert_edge.runtime.saturation import adds_signed_weights_exactly
 
 NAMES = {"fp32": "model_optimized_exits", "int8": "model_quantized_exits"}
 
@@ -84,9 +85,7 @@ def add_exits(
             promised_agreement=promised_agreement,
             measured=measured or {},
         )
-        signed = variant.multiplies_signed_weights
         answers = AnswerRecorder(bundle, config)
-        unsigned = signed and not adds_signed_weights_exactly()
-        answers.record(name, run_file(path, unsigned_weights=unsigned))
+        answers.record(name, run_file(path, adaptation=adaptation_of(variant, CPU)))
         pending.manifest = answers.write(pending, bundle.manifest.with_variant(variant))
     return variant
