@@ -22,6 +22,7 @@ from albert_edge.bundle.bundle import Bundle, open_bundle
 from albert_edge.bundle.change import change
 from albert_edge.bundle.manifest import MANIFEST, read_manifest
 from albert_edge.errors import BundleError
+from albert_edge.runtime.adaptation import Adaptation
 from albert_edge.runtime.device import CPU, Device
 from albert_edge.runtime.engine import run_file
 from albert_edge.runtime.load import load_pipeline
@@ -179,7 +180,7 @@ def test_unsigned_weights_give_the_same_answers_and_layers(bundles: Make) -> Non
     bundle = open_bundle(bundles("text-classification"))
     file = bundle.model_file(bundle.variant(NAMES["int8"]))
     # The other way is exact only on some CPUs.
-    unsigned = run_file(file, unsigned_weights=True)
+    unsigned = run_file(file, adaptation=Adaptation.UNSIGNED_WEIGHTS)
     with Session(bundle, variant=NAMES["int8"], threads=1) as session:
         for row in rows_of("text-classification", [3, 8, 24]):
             outputs = session.run(row)
