@@ -217,6 +217,7 @@ COMMON = [
     "albert_edge.architecture.activations",
     "albert_edge.architecture.config",
     "albert_edge.architecture.heads",
+    "albert_edge.architecture.precisions",
     "albert_edge.architecture.weights",
     "albert_edge.choices",
     "albert_edge.disk",
