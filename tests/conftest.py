@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.checkpoints import make_model
+
+from albert_edge.runtime import fastest
 
 # Their fixtures: cli, langid, classify; bundles to evaluate; checkpoints to damage; a page.
 pytest_plugins = [
@@ -25,6 +27,14 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Start with what is slow: with a file in one process, the last files decide when it ends."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def same_speed() -> Iterator[None]:
+    """Let "auto" find both precisions of a small model equally fast: no answer depends on time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fastest, "run_times", lambda engines, feeds: [1.0 for _ in engines])
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from albert_edge.architecture.heads import LAYERS
 from albert_edge.bundle.bundle import Bundle, open_bundle
-from albert_edge.bundle.manifest import MODEL
+from albert_edge.bundle.manifest import MODEL, Variant
 from albert_edge.errors import BundleError, DeviceError, InputError, UsageError
 from albert_edge.runtime.adaptation import adaptation_of
 from albert_edge.runtime.closable import Closable
@@ -24,6 +24,7 @@ from albert_edge.runtime.cpus import usable_cpus
 from albert_edge.runtime.device import Device, find_devices
 from albert_edge.runtime.engine import load_engine
 from albert_edge.runtime.exits import split_rows, stack_rows
+from albert_edge.runtime.fastest import compare, find_rival, is_clearly_faster, known_times
 from albert_edge.runtime.inputs import Arrays, declared_inputs, feed
 from albert_edge.runtime.providers import PROVIDERS, load_onnxruntime
 from albert_edge.runtime.seats import process_seats
@@ -42,7 +43,8 @@ class Session(Closable):
             `albert_edge.runtime.device.find_devices`.
         precision: "auto", "fp32", another that the bundle was quantized to, or one with early
             exits, such as "int8-exits". "auto" takes the fastest on the device: int8 if there is
-            one on a CPU, fp16 elsewhere; one with early exits if its agreement is promised.
+            one on a CPU, fp16 elsewhere; one with early exits if its agreement is promised. For
+            models of a few MB it measures whether fp32 is faster than int8 on this CPU.
         threads: Threads inside one run; by default the processors this process may use.
         variant: The name of one variant, instead of the best one for device and precision.
         provider_options: Options of the execution provider.
@@ -51,6 +53,7 @@ class Session(Closable):
     Attributes:
         bundle: The bundle it came from.
         variant: The variant that was loaded.
+        choice: What "auto" measured to choose it, in words; "" if nothing had to be measured.
         role: Which of its files.
         device: The device it runs on.
         adaptation: How its int8 model was changed for a CPU that does not add products of signed
@@ -87,6 +90,7 @@ class Session(Closable):
         if threads is not None and threads < 1:
             raise UsageError(f"threads is {threads}.", tip="Give 1 or more, or leave it out.")
         self.threads = threads or usable_cpus()
+        self.choice = ""
         self._engine = self._open(devices, precision, variant)
         self.inputs = declared_inputs(self._engine, self.variant.inputs[role])
         self.input_names = tuple(value.name for value in self.inputs)
@@ -114,7 +118,37 @@ class Session(Closable):
             else choose_variant(self.bundle, self.device, precision)
         )
         self.adaptation = adaptation_of(self.variant, self.device)
-        return self._load()
+        engine = self._load()
+        return engine if variant or precision != "auto" else self._faster(engine)
+
+    def _faster(self, engine: Any) -> Any:
+        """Take fp32 in place of the loaded variant if it is clearly faster on this machine."""
+        loaded = self.variant
+        rival = find_rival(self.bundle, self.device, loaded)
+        if rival is None:
+            return engine
+        other = None
+        times = known_times((loaded, rival), self.threads)
+        try:
+            if times is None:
+                other = self._load_as_is(rival)
+                times = compare((loaded, rival), (engine, other), self.threads)
+            wins = is_clearly_faster(*times)
+            if wins and other is None:
+                other = self._load_as_is(rival)
+        except BundleError:  # a damaged file of a variant that nobody asked for
+            return engine
+        self.choice = " and ".join(
+            f"{variant.mode} {1e3 * taken:.2f} ms"
+            for variant, taken in zip((loaded, rival), times, strict=True)
+        )
+        if not wins:
+            return engine
+        self.variant, self.adaptation = rival, None
+        return other
+
+    def _load_as_is(self, variant: Variant) -> Any:
+        return load_engine(self.bundle.model_file(variant, self.role), self.device, self.threads)
 
     def _load(self) -> Any:
         model = self.bundle.model_file(self.variant, self.role)
@@ -124,7 +158,8 @@ class Session(Closable):
     def summary(self) -> str:
         """Describe in a few words which variant of which bundle runs where."""
         variant = f"{self.variant.name} ({self.variant.mode}) on {self.device.name}"
-        return f"{self.bundle.path.name!r}: {variant}, {self.threads} threads"
+        times = f" (chosen by time for 8 tokens: {self.choice})" if self.choice else ""
+        return f"{self.bundle.path.name!r}: {variant}, {self.threads} threads{times}"
 
     def __repr__(self) -> str:
         return f"<Session of {self.summary}>"

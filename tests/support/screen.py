@@ -45,12 +45,18 @@ class Screen:
         windows = self._xdotool("search", "--onlyvisible", "--name", ".").split()
         return [self._xdotool("getwindowname", window) for window in windows]
 
-    def wait_for_title(self, title: str) -> None:
-        """Wait until a window with this title has the keyboard; give it if none has it."""
-        wait_for(lambda: title in self.titles())
+    def wait_for_title(self, *titles: str) -> str:
+        """Wait until a window with one of these titles has the keyboard; give it if none has it.
+
+        Returns:
+            Its title.
+        """
+        wait_for(lambda: {*titles} & {*self.titles()})
+        (title,) = {*titles} & {*self.titles()}
         if not self._focused():
             self._xdotool("search", "--name", f"^{title}$", "windowfocus", "--sync")
         wait_for(lambda: self._focused() == title)
+        return title
 
     def _focused(self) -> str:
         return self._xdotool("getwindowfocus", "getwindowname")
