@@ -51,7 +51,7 @@ class Screen:
         Returns:
             Its title.
         """
-        wait_for(lambda: {*titles} & {*self.titles()})
+        wait_for(lambda: bool({*titles} & {*self.titles()}))
         (title,) = {*titles} & {*self.titles()}
         if not self._focused():
             self._xdotool("search", "--name", f"^{title}$", "windowfocus", "--sync")
