@@ -118,15 +118,43 @@ class AlbertConfig:
         return {"intermediate_size": self.intermediate_size, "pruned_heads": pruned}
 
     @property
-    def layers_of_groups(self) -> tuple[int, ...]:
-        """How many times in a row each hidden group is applied, in order of application.
+    def group_of_layers(self) -> list[int]:
+        """The hidden group of each layer, in order of application.
 
         Layer i belongs to group floor(i / (num_hidden_layers / num_hidden_groups)), as
         transformers computes it, so a remainder is spread over the groups.
         """
         share = self.num_hidden_layers / self.num_hidden_groups
-        group_of = [int(layer / share) for layer in range(self.num_hidden_layers)]
+        return [int(layer / share) for layer in range(self.num_hidden_layers)]
+
+    @property
+    def layers_of_groups(self) -> tuple[int, ...]:
+        """How many times in a row each hidden group is applied, in order of application."""
+        group_of = self.group_of_layers
         return tuple(group_of.count(group) for group in range(self.num_hidden_groups))
+
+    @property
+    def depths(self) -> dict[int, AlbertConfig]:
+        """The configurations of the first layers only, by their number; the last is this one.
+
+        The group of a layer follows from the numbers of layers and groups. With several groups, a
+        number of layers is left out where they would not be the first ones of this configuration.
+        """
+        groups = self.group_of_layers
+        depths = {
+            layers: replace(
+                self,
+                num_hidden_layers=layers,
+                num_hidden_groups=last + 1,
+                pruned_heads=self.pruned_heads[: (last + 1) * self.inner_group_num],
+            )
+            for layers, last in enumerate(groups, 1)
+        }
+        return {
+            layers: config
+            for layers, config in depths.items()
+            if config.group_of_layers == groups[:layers]
+        }
 
 
 def read_config(path: Path) -> AlbertConfig:

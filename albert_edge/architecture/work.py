@@ -23,7 +23,7 @@ def multiply_accumulates(
             ends; None for all of them.
     """
     count = config.num_hidden_layers if applications is None else applications
-    groups = [group for group, times in enumerate(config.layers_of_groups) for _ in range(times)]
+    groups = config.group_of_layers
     total = length * config.embedding_size * config.hidden_size
     for application, group in enumerate(groups[:count], 1):
         for inner in range(config.inner_group_num):

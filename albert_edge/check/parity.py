@@ -106,20 +106,25 @@ def sample_inputs(
     return inputs
 
 
-def transformers_run(folder: Path, head: str) -> Run:
+def transformers_run(folder: Path, head: str, **options: Any) -> Run:
     """Load the checkpoint of a folder with transformers, to run on torch in float32.
 
     transformers does not take prefixes off the names of tensors: it reads a copy without them.
+
+    Args:
+        folder: The checkpoint.
+        head: A key of `HEADS`.
+        **options: Further arguments of from_pretrained, such as other fields of config.json.
 
     Raises:
         MissingExtraError: torch or transformers is not installed.
     """
     checkpoint = open_checkpoint(folder)
     if not checkpoint.prefix:
-        return torch_run(transformers_model(folder, head))
+        return torch_run(transformers_model(folder, head, **options))
     with tempfile.TemporaryDirectory() as scratch:
         _write_plain(checkpoint, Path(scratch))
-        return torch_run(transformers_model(Path(scratch), head))
+        return torch_run(transformers_model(Path(scratch), head, **options))
 
 
 def _write_plain(checkpoint: Checkpoint, folder: Path) -> None:

@@ -22,11 +22,12 @@ from albert_edge.checkpoint.names import (
     canonical_names,
     find_prefixes,
 )
-from albert_edge.errors import Argument, CheckpointError, Message
+from albert_edge.errors import Argument, CheckpointError, Message, UsageError
 
 Array = npt.NDArray[np.float32]
 
 _NAME_OF_TIED = {original: tied for tied, original in TIED.items()}
+_GROUPS = "albert.encoder.albert_layer_groups"
 # Tensors that the message about a missing one lists.
 _MOST = 5
 
@@ -103,8 +104,35 @@ class Checkpoint:
         """
         config = self.config
         group, layer = config.num_hidden_groups - 1, config.inner_group_num - 1
-        prefix = f"albert.encoder.albert_layer_groups.{group}.albert_layers.{layer}"
+        prefix = f"{_GROUPS}.{group}.albert_layers.{layer}"
         self._check(f"{prefix}.ffn.weight", (config.intermediate_size, config.hidden_size))
+
+    def first_layers(self, layers: int) -> Checkpoint:
+        """Return the checkpoint of a model that applies only the first layers.
+
+        Raises:
+            UsageError: There are not so many, or a configuration with so few would not apply the
+                same groups.
+        """
+        depths = self.config.depths
+        of_groups = self.config.num_hidden_groups
+        if layers not in depths:
+            groups = "1 hidden group" if of_groups == 1 else f"{of_groups} hidden groups"
+            raise UsageError(
+                Message(
+                    f"{self.folder} has {self.config.num_hidden_layers} layers in {groups} and "
+                    "cannot be cut to ",
+                    *(Argument("layers", layers), "."),
+                ),
+                tip=f"Possible: {', '.join(map(str, depths))}.",
+            )
+        config = depths[layers]
+        beyond = range(config.num_hidden_groups, of_groups)
+        dropped = tuple(f"{_GROUPS}.{group}." for group in beyond)
+        stored = {
+            name: tensor for name, tensor in self.stored.items() if not name.startswith(dropped)
+        }
+        return replace(self, config=config, stored=stored)
 
     def tensor(self, name: str) -> Array:
         """Read the values of a tensor, in the checkpoint's layout.

@@ -56,6 +56,8 @@ def export(
         print_json(report)
         return
     _describe(report)
+    if reading.layers is not None:
+        note(f"The model has the first {report.layers} layers only.")
     print(report.bundle)
 
 

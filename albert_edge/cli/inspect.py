@@ -1,14 +1,26 @@
-"""`albert-edge inspect`: what a bundle contains, or how it differs from another."""
+"""`albert-edge inspect`: what a bundle contains, how it differs, or what its layers add."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from albert_edge.cli.options import BundleFolder, Json, OtherBundle, OtherVariant, Variant
-from albert_edge.cli.printing import megabytes, print_json
+from albert_edge.cli.options import (
+    BundleFolder,
+    Depth,
+    DepthPrecision,
+    DepthTexts,
+    Json,
+    OtherBundle,
+    OtherVariant,
+    Variant,
+)
+from albert_edge.cli.printing import megabytes, note, print_json
 from albert_edge.cli.table import print_table
+from albert_edge.errors import Argument, Message, UsageError
 
 if TYPE_CHECKING:
+    from albert_edge.inspection.depth import DepthReport
     from albert_edge.inspection.inspect import Inspection, VariantContent
 
 
@@ -17,9 +29,25 @@ def inspect(
     diff: OtherBundle = None,
     variant: Variant = None,
     diff_variant: OtherVariant = None,
+    depth: Depth = False,
+    texts: DepthTexts = None,
+    precision: DepthPrecision = None,
     as_json: Json = False,
 ) -> None:
-    """Show a bundle's geometry, parameters, sizes and operators, or differences from another."""
+    """Show a bundle's geometry, sizes and operators, differences, or what each layer adds."""
+    _check_options(
+        depth=depth,
+        of_depth={"texts": texts, "precision": precision},
+        of_diff={"diff": diff, "variant": variant, "diff_variant": diff_variant},
+    )
+    if depth:
+        from albert_edge.inspection.depth import compare_depths
+
+        report = compare_depths(
+            bundle, texts=texts, precision=precision or "fp32", progress=not as_json
+        )
+        (print_json if as_json else _print_depths)(report)
+        return
     if diff or variant or diff_variant:
         from albert_edge.cli.print_diff import print_diff
         from albert_edge.inspection.diff import diff as compare
@@ -30,6 +58,39 @@ def inspect(
     from albert_edge.inspection.inspect import inspect
 
     (print_json if as_json else _print)(inspect(bundle))
+
+
+def _check_options(
+    *, depth: bool, of_depth: Mapping[str, object], of_diff: Mapping[str, object]
+) -> None:
+    """Refuse options that have no effect with the others."""
+    unused = of_diff if depth else of_depth
+    for name, value in unused.items():
+        if value is not None:
+            relation = "excludes" if depth else "needs"
+            raise UsageError(
+                Message(Argument(name), f" {relation} ", Argument("depth"), "."),
+                tip="Leave out one of them." if depth else Message("Add ", Argument("depth"), "."),
+            )
+
+
+def _print_depths(report: DepthReport) -> None:
+    full = report.depths[-1].milliseconds
+    rows = [
+        [
+            str(depth.layers),
+            f"{depth.agreement:.2%}",
+            f"{depth.agreement_low:.1%} to {depth.agreement_high:.1%}",
+            f"{depth.cosine:.5f}",
+            f"{depth.milliseconds:.2f}",
+            f"{depth.milliseconds / full:.0%}",
+        ]
+        for depth in report.depths
+    ]
+    note(f"{report.texts} texts of {report.sample}, {report.precision}.")
+    columns = ["layers", "agreement", "95 % interval", "cosine", "ms per text (median)"]
+    columns.append("time / that of all layers")
+    print_table("Agreement with all layers", columns, rows)
 
 
 def _print(report: Inspection) -> None:

@@ -127,6 +127,22 @@ OtherVariant = Annotated[
     str | None,
     typer.Option(help="The variant to compare it with, in the bundle of --diff if given."),
 ]
+Depth = Annotated[
+    bool,
+    typer.Option(
+        "--depth", help="Compare the first 1, 2, 3, ... layers with all: answers and time."
+    ),
+]
+DepthTexts = Annotated[
+    Path | None,
+    typer.Option(
+        "--texts",
+        help="Texts for --depth, in the formats of predict --input (default: a built-in sample).",
+    ),
+]
+DepthPrecision = Annotated[
+    str | None, typer.Option("--precision", help="Precision for --depth (default: fp32).")
+]
 Checkpoint = Annotated[
     str | None, typer.Option(help="Also compare answers with those of this checkpoint.")
 ]
@@ -138,7 +154,7 @@ Plot = Annotated[Path | None, typer.Option(help="Also draw the results: .svg, .p
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Reading:
-    """Which checkpoint `export` reads, and what its files do not say or say wrong."""
+    """What `export` reads of which checkpoint, and what its files do not say or say wrong."""
 
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit on the hub.")] = None
     base: Annotated[
@@ -162,6 +178,9 @@ class Reading:
             "--lowercase/--cased",
             help="Whether the tokenizer lower-cases texts (default: as its recipe or files say).",
         ),
+    ] = None
+    layers: Annotated[
+        int | None, typer.Option(help="Export only the first layers, so many (default: all).")
     ] = None
 
 

@@ -5,7 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from albert_edge.architecture.config import AlbertConfig, read_fields, with_whole_sizes
+from albert_edge.architecture.config import (
+    AlbertConfig,
+    read_config,
+    read_fields,
+    with_whole_sizes,
+)
 from albert_edge.architecture.heads import HEADS
 
 
@@ -19,11 +24,16 @@ def bundle_config(path: Path, head: str, config: AlbertConfig, *, has_pooler: bo
     Args:
         path: The checkpoint's config.json, which `read_config` accepts.
         head: A key of `HEADS`.
-        config: What was read from it, completed by the tensors.
+        config: What was read from it, completed by the tensors; or one of its `depths`.
         has_pooler: Whether the model has a pooler, or a head that needs none.
     """
     values = read_fields(path).values
     fields = with_whole_sizes(values)
+    if config.num_hidden_layers != read_config(path).num_hidden_layers:
+        fields["num_hidden_layers"] = config.num_hidden_layers
+        fields["num_hidden_groups"] = config.num_hidden_groups
+        if "pruned_heads" in fields:
+            fields |= config.width_fields
     fields.setdefault("model_type", "albert")
     if not fields.get("architectures"):
         fields["architectures"] = [HEADS[head].class_name]

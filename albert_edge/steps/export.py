@@ -53,6 +53,7 @@ class ExportReport:
         source: Where the checkpoint came from.
         revision: The commit of the hub, or None.
         base: Where the base of an adapter came from, or None.
+        layers: How many layers the model has.
         exporter: "native" or "optimum".
         weight_bytes: Size of the weights in float32, or None if the exporter does not report it.
         model_bytes: Size of the model and its external data.
@@ -74,6 +75,7 @@ class ExportReport:
     source: str
     revision: str | None
     base: str | None
+    layers: int
     exporter: Exporter
     weight_bytes: int | None
     model_bytes: int
@@ -92,7 +94,7 @@ class ExportReport:
 
 
 class Reading(TypedDict, total=False):
-    """How to read a checkpoint that does not say so itself.
+    """How to read a checkpoint.
 
     Attributes:
         base: The checkpoint that the LoRA adapter in the source adapts, in which it is merged; by
@@ -100,11 +102,15 @@ class Reading(TypedDict, total=False):
         keep_accents: Whether the tokenizer keeps accents, and other marks of letters such as vowel
             signs; None is as the recipe of a known checkpoint says, or else the tokenizer's files.
         lowercase: Whether the tokenizer lower-cases texts; None means the same.
+        layers: How many layers to export, counted from the first; by default all. `inspect BUNDLE
+            --depth` shows what each number of them answers. The shallower model is what to
+            fine-tune further: a head that was trained on all layers may read fewer badly.
     """
 
     base: str | os.PathLike[str] | None
     keep_accents: bool | None
     lowercase: bool | None
+    layers: int | None
 
 
 def export(
@@ -134,7 +140,7 @@ def export(
         force: Whether to replace what the folder `out` holds.
         progress: Whether to show a progress bar, or what to call with ("writing weights", bytes
             written, bytes in all).
-        **reading: `base`, `keep_accents` and `lowercase`, which are those of `Reading`.
+        **reading: `base`, `keep_accents`, `lowercase` and `layers`, which are those of `Reading`.
 
     Raises:
         AlbertEdgeError: See `albert_edge.errors`; nothing was written then.
@@ -142,12 +148,19 @@ def export(
     require_choice("exporter", exporter, Exporter)
     require_known("export", reading, Reading.__annotations__)
     _EXPORTERS[exporter].require_packages()
-    base = reading.get("base")
+    base, layers = reading.get("base"), reading.get("layers")
+    if layers is not None and exporter != "native":
+        raise UsageError(
+            f"{exporter} exports all layers.",
+            tip=Message("Leave out ", Argument("layers"), " or ", Argument("exporter"), "."),
+        )
     found = find_source(os.fspath(source), revision, None if base is None else os.fspath(base))
     folder = Path(out) if out is not None else Path(found.name.rpartition("/")[2])
     refuse_to_overwrite(folder, force=force)
     with standard_layout(found) as converted:
         checkpoint = open_checkpoint(converted.folder)
+        if layers is not None:
+            checkpoint = checkpoint.first_layers(layers)
         head, chosen_task = _choose_head(task, checkpoint, converted)
         overrides = Overrides(reading.get("keep_accents"), reading.get("lowercase"))
         if recipe := converted.recipe:
@@ -202,8 +215,15 @@ class _Export:
         from albert_edge.check.self_test import AnswerRecorder
         from albert_edge.runtime.engine import run_file
 
-        inputs = sample_inputs(self.checkpoint.config, self.head)
-        expected = list(map(transformers_run(self.source.folder, self.head), inputs))
+        config = self.checkpoint.config
+        inputs = sample_inputs(config, self.head)
+        reference = transformers_run(
+            self.source.folder,
+            self.head,
+            num_hidden_layers=config.num_hidden_layers,
+            num_hidden_groups=config.num_hidden_groups,
+        )
+        expected = list(map(reference, inputs))
         run = run_file(written.files[0])
         parity = compare(expected, run, inputs)
         parity.require(
@@ -269,6 +289,7 @@ class _Export:
             source=self.source.name,
             revision=self.source.revision,
             base=self.source.base.name if self.source.base else None,
+            layers=self.checkpoint.config.num_hidden_layers,
             exporter=self.exporter,
             weight_bytes=written.weight_bytes,
             model_bytes=variant.bytes,

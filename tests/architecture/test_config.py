@@ -356,6 +356,24 @@ def test_arbitrary_bytes_as_config(content: bytes, tmp_path: Path) -> None:
     read_or_refuse(path)
 
 
+@pytest.mark.parametrize(
+    ("layers", "groups", "depths"),
+    [
+        (4, 1, {1: 1, 2: 1, 3: 1, 4: 1}),
+        (4, 2, {1: 1, 2: 1, 3: 2, 4: 2}),  # 0 0 1 1; 3 layers of 2 groups are 0 0 1
+        (6, 2, {1: 1, 2: 1, 3: 1, 5: 2, 6: 2}),  # 0 0 0 1 1 1; 4 layers are 0 0 1 1
+        (3, 3, {1: 1, 2: 2, 3: 3}),
+    ],
+)
+def test_depths_by_hand(layers: int, groups: int, depths: dict[int, int], tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    fields = {"num_hidden_layers": layers, "num_hidden_groups": groups}
+    path.write_text(json.dumps(fields | {"hidden_size": 64}), encoding="utf-8")
+    config = read_config(path)
+    assert {n: at_depth.num_hidden_groups for n, at_depth in config.depths.items()} == depths
+    assert config.depths[layers] == config
+
+
 @given(layers=st.integers(1, 60), groups=st.integers(1, 60))
 @arbitrary
 def test_every_group_is_applied(layers: int, groups: int, tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ ADDED: tuple[tuple[str, str], ...] = (
     ("export|inspect", "task"),
     ("inspect", "unknown_fields"),
     ("export", "base"),
+    ("export", "layers"),
     ("export", "ignored"),
     ("export", "prefix"),
     ("export", "lacks_pooler"),
