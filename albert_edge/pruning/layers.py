@@ -19,6 +19,9 @@ from albert_edge.pruning.columns import Floats, Indices, Removal, refit, removal
 # Neurons that come and go together: kernels compute as many output features at a time.
 NEURONS = 16
 
+# The heads that each distinct layer lacks, as in `AlbertConfig.pruned_heads`.
+Heads = tuple[tuple[int, ...], ...]
+
 
 @dataclass(frozen=True, slots=True)
 class Width:
@@ -26,11 +29,11 @@ class Width:
 
     Attributes:
         neurons: Neurons of every distinct layer.
-        pruned_heads: The heads that each distinct layer lacks, as in `AlbertConfig`.
+        pruned_heads: The heads that each distinct layer lacks.
     """
 
     neurons: int
-    pruned_heads: tuple[tuple[int, ...], ...]
+    pruned_heads: Heads
 
     @property
     def heads_removed(self) -> int:
@@ -156,7 +159,7 @@ class Layers:
         size = self.full.neurons
         return [size, *range((size - 1) // NEURONS * NEURONS, 0, -NEURONS)]
 
-    def head_choices(self) -> list[tuple[tuple[int, ...], ...]]:
+    def head_choices(self) -> list[Heads]:
         """Return the heads pruned from each layer: one more each time, by what that costs."""
         streams = [
             # Later heads cost more on the whole; the order within a layer stays.

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise, takewhile
 from math import ceil
-from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,7 @@ from albert_edge.architecture.config import AlbertConfig
 from albert_edge.progress import Progress
 from albert_edge.pruning.candidates import Candidates, Judgement, Part, Trial
 from albert_edge.pruning.columns import Floats
-from albert_edge.pruning.layers import NEURONS, Layers, Width
+from albert_edge.pruning.layers import NEURONS, Heads, Layers, Width
 from albert_edge.pruning.moments import measure_moments
 
 __all__ = ["Judgement", "Narrowed", "Part", "Trial", "narrow"]
@@ -91,7 +90,8 @@ def narrow(
     candidates = Candidates(config, head, layers, scratch, progress)
     _search(layers, candidates, fit)
     found = _surest_first(candidates.trials)
-    ladder = _with_halfway([layers.full, *(trial.width for trial in found)], candidates, fit)
+    widths = [layers.full, *(trial.width for trial in found)]
+    ladder = _with_halfway(widths, layers.head_choices(), candidates, fit)
     passed = takewhile(lambda width: candidates.passes(width, selection), ladder)
     (*_, accepted) = layers.full, *passed
     config_of_accepted, floats_of_accepted = layers.narrowed(accepted)
@@ -150,14 +150,25 @@ def _surest_first(trials: Sequence[Trial]) -> list[Trial]:
     return front
 
 
-def _with_halfway(widths: Sequence[Width], candidates: Candidates, fit: Part) -> Iterator[Width]:
-    """Yield all widths but the first, and before each of them one that saves half as much more."""
+def _with_halfway(
+    widths: Sequence[Width], choices: Sequence[Heads], candidates: Candidates, fit: Part
+) -> Iterator[Width]:
+    """Yield all widths but the first, and before each of them one between it and the last.
+
+    Args:
+        widths: Each saves more than the one before.
+        choices: The result of `Layers.head_choices`.
+        candidates: Says what widths save.
+        fit: The texts they save it on.
+    """
     for before, width in pairwise(widths):
-        neurons = NEURONS * ceil((before.neurons + width.neurons) / 2 / NEURONS)
-        halfway = replace(min(before, width, key=attrgetter("heads_removed")), neurons=neurons)
-        saved = [candidates.saved(each, fit) for each in (before, halfway, width)]
+        counts = before.neurons, width.neurons
+        neurons = min(max(counts), NEURONS * ceil(sum(counts) / 2 / NEURONS))
+        heads = sum(choices.index(each.pruned_heads) for each in (before, width)) // 2
+        between = Width(neurons, choices[heads])
+        saved = [candidates.saved(each, fit) for each in (before, between, width)]
         if min(np.diff(saved)) > _RESOLUTION:
-            yield halfway
+            yield between
         yield width
 
 

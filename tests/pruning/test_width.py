@@ -163,7 +163,7 @@ def test_doubled_neurons_and_idle_heads_go(config: AlbertConfig, tmp_path: Path)
 
 
 def test_heads_that_were_pruned_before_stay_away(config: AlbertConfig, tmp_path: Path) -> None:
-    config = replace(config, pruned_heads=((), (0,), (), ()))
+    config = replace(config, intermediate_size=40, pruned_heads=((), (0,), (), ()))
     weights = random_weights(config)
     with_idle_heads(weights, {1: 1, 3: 0})  # of heads 1 and 2, the second
     narrowed = Model(config, weights, tmp_path).narrow(is_rounding)
