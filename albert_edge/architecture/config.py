@@ -6,7 +6,6 @@ initializer_range, ...) are ignored; fields that name code in the checkpoint to 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -83,14 +82,9 @@ class AlbertConfig:
 
     @property
     def geometry(self) -> dict[str, int | float | str]:
-        """The fields that are one number or text, by name, as reports keep them.
-
-        Pruned heads, if any, are a text as in config.json.
-        """
-        fields = {n: v for n, v in asdict(self).items() if isinstance(v, int | float | str)}
-        if self.pruned_heads:
-            fields["pruned_heads"] = json.dumps(self.width_fields["pruned_heads"])
-        return fields
+        """The fields that are one number or text, by name, as reports keep them."""
+        fields = asdict(self).items()
+        return {name: value for name, value in fields if isinstance(value, int | float | str)}
 
     @property
     def head_size(self) -> int:

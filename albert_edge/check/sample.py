@@ -16,6 +16,7 @@ from albert_edge.architecture.config import AlbertConfig
 from albert_edge.architecture.heads import HEADS
 from albert_edge.bundle.bundle import Bundle
 from albert_edge.errors import Argument, BundleError, InputError, Message, UsageError
+from albert_edge.records.fields import Record
 from albert_edge.records.inputs import read_records
 from albert_edge.records.labels import find_label
 from albert_edge.runtime.exits import join_choices
@@ -69,20 +70,51 @@ def load_sample(
         UsageError: Both texts and data are given, they are empty, or there is no tokenizer.
         InputError: A record cannot be read, or has a label the model does not know.
     """
+    if texts is None and data is None and not bundle.has("tokenizer.json"):
+        return Sample(list(_random(bundle, config)), None, "random ids")
+    records, origin = read_texts(bundle, config, texts, data)
+    return encode_texts(bundle, records, origin, labelled=data is not None)
+
+
+def read_texts(
+    bundle: Bundle, config: AlbertConfig, texts: Texts | None, data: File | None
+) -> tuple[list[Record], str]:
+    """Read the records of `load_sample`, and say in words where they come from.
+
+    Raises:
+        UsageError: Both texts and data are given, or they are empty.
+        InputError: A record cannot be read.
+    """
     if texts is not None and data is not None:
-        raise UsageError("quantize takes texts or data, not both.", tip="Leave out one of them.")
+        raise UsageError("Give texts or data, not both.", tip="Leave out one of them.")
     if data is not None and not _has_classes(bundle.manifest.head, config):
         raise UsageError(
             f"data gives a label to each text; {bundle.manifest.head} models do not.",
             tip=Message("Compare on texts without labels, with ", Argument("texts", "FILE"), "."),
         )
-    if texts is None and data is None and not bundle.has("tokenizer.json"):
-        return Sample(list(_random(bundle, config)), None, "random ids")
-    encoder = load_text_encoder(bundle)
     records, origin = _records(texts, data)
     if not records:
         raise UsageError(f"There are no texts in {origin}.", tip="Give a file with at least one.")
-    labels = None if data is None else [_label(bundle, record, data) for record in records]
+    return records, origin
+
+
+def encode_texts(
+    bundle: Bundle, records: Sequence[Record], origin: str, *, labelled: bool
+) -> Sample:
+    """Turn records into inputs of a model.
+
+    Args:
+        bundle: Gives the tokenizer, the head and the labels.
+        records: With a "text", and "text_pair" and "label" where they have them.
+        origin: Where they come from, in words.
+        labelled: Whether each has a "label".
+
+    Raises:
+        UsageError: There is no tokenizer.
+        InputError: A text cannot be encoded, or a label is not one of the model's.
+    """
+    encoder = load_text_encoder(bundle)
+    labels = [_label(bundle, record, origin) for record in records] if labelled else None
     pairs = [(record["text"], record.get("text_pair") or None) for record in records]
     encoded = [_encode(encoder, pair, index, origin) for index, pair in enumerate(pairs, 1)]
     return Sample(list(_fitted(encoded, bundle)), labels, origin)
@@ -94,7 +126,7 @@ def _has_classes(head: str, config: AlbertConfig) -> bool:
     return spec.classifies_texts and spec.decision(config) == "largest"
 
 
-def _records(texts: Texts | None, data: File | None) -> tuple[list[dict[str, Any]], str]:
+def _records(texts: Texts | None, data: File | None) -> tuple[list[Record], str]:
     if texts is None and data is None:
         sample = resources.files("albert_edge.check").joinpath("sample_texts.txt")
         lines = sample.read_text(encoding="utf-8").splitlines()
@@ -106,7 +138,7 @@ def _records(texts: Texts | None, data: File | None) -> tuple[list[dict[str, Any
     return [{"text": text} for text in path or ()], "the texts given"
 
 
-def _label(bundle: Bundle, record: Mapping[str, Any], data: File) -> int:
+def _label(bundle: Bundle, record: Record, origin: str) -> int:
     """Find the class that a record names, by its label or by its number."""
     known = [*map(str, bundle.manifest.labels)]
     label = record.get("label", "")
@@ -114,7 +146,7 @@ def _label(bundle: Bundle, record: Mapping[str, Any], data: File) -> int:
     if index is not None:
         return index
     raise InputError(
-        f"{os.fspath(data)}: {str(label)!r} is not a label of this model.",
+        f"{origin}: {str(label)!r} is not a label of this model.",
         tip=f'Every record needs a column "label" with one of: {", ".join(known)}.',
     )
 

@@ -22,10 +22,11 @@ from albert_edge.cli.pack import pack, unpack
 from albert_edge.cli.predict import predict
 from albert_edge.cli.quantize import quantize
 from albert_edge.cli.report import report
+from albert_edge.cli.specialize import specialize
 from albert_edge.cli.verify import verify
 
 _COMMANDS = (
-    *(export, optimize, quantize, predict, evaluate, inspect, verify, bench),
+    *(export, optimize, quantize, specialize, predict, evaluate, inspect, verify, bench),
     *(pack, unpack, doctor, models, demo, report),
 )
 

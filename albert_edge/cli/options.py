@@ -56,6 +56,7 @@ PackedVariants = Annotated[
 ]
 ReplaceFile = Annotated[bool, typer.Option("--force", help="Replace an existing file.")]
 UnpackedOut = Annotated[Path, typer.Argument(help="The folder to write.")]
+SpecializedOut = Annotated[Path, typer.Argument(help="Where to write the specialized bundle.")]
 OptimizeTarget = Annotated[
     Literal["cpu", "cuda", "portable"],
     typer.Option(
@@ -245,6 +246,49 @@ class QualityGate:
     data: Annotated[
         Path | None,
         typer.Option(help='Labelled texts to measure on: a file of --texts with a "label" column.'),
+    ] = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class SampleGate:
+    """The texts that `specialize` is for, and how close to the full model the answers stay."""
+
+    texts: Annotated[
+        Path | None,
+        typer.Option(help="Texts like those to be answered, in the formats of predict --input."),
+    ] = None
+    data: Annotated[
+        Path | None,
+        typer.Option(help='Instead, labelled texts: a file of --texts with a "label" column.'),
+    ] = None
+    min_agreement: Annotated[
+        float | None,
+        typer.Option(help="Promised agreement with the full model (default: 0.99)."),
+    ] = None
+    max_drop: Annotated[
+        float | None,
+        typer.Option(
+            help="Instead, the maximum loss of accuracy in percentage points; needs --data."
+        ),
+    ] = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class LeftOut:
+    """What `specialize` may leave out."""
+
+    width: Annotated[
+        bool, typer.Option("--width/--no-width", help="Neurons and attention heads.")
+    ] = True
+    exits: Annotated[
+        bool,
+        typer.Option("--exits/--no-exits", help="The layers after a text is certain."),
+    ] = True
+    vocabulary: Annotated[
+        bool, typer.Option("--vocabulary", help="Pieces of the vocabulary that no text uses.")
+    ] = False
+    keep_texts: Annotated[
+        Path | None, typer.Option(help="Further texts whose pieces are kept.")
     ] = None
 
 

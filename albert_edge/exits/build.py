@@ -167,15 +167,16 @@ class _Builder:
         self._plan = plan
         self._promise = promise
         self._layers = models.config.num_hidden_layers
-        most = self._most_exits()
+        possible = self._possible_exits()
         (self._output,) = HEADS[models.head].decisive
         reference = np.concatenate([*fit.rows()])
         self._agreement = compare_with(reference, models.config, models.head)
-        traced = [text.thinned() for text in self._trace(fit, most)]
+        traced = [text.thinned() for text in self._trace(fit, max(possible))]
         states = np.concatenate([text.states for text in traced], axis=1)
         heads = fit_heads(states, reference, self._agreement.decision)
         scores = self._score(traced, heads).counting(fit.counted)
-        exits = self._number_of_exits(scores.from_text(fitted_items(len(traced))))
+        held_out = scores.from_text(fitted_items(len(traced)))
+        exits = self._number_of_exits(held_out, possible)
         self._heads = heads.first(exits)
         self._thresholds = scores.first(exits).thresholds()
 
@@ -211,23 +212,24 @@ class _Builder:
         texts = ((logits(text), text.last, text.reference) for text in traced)
         return Scores.of(texts, self._agreement)
 
-    def _most_exits(self) -> int:
-        """Return how many exits the file may have.
+    def _possible_exits(self) -> list[int]:
+        """Return the numbers of exits with which the file is small enough.
 
         Raises:
-            QualityError: Even one would make it too large.
+            QualityError: There is none.
         """
-        without, first = self._author(0).file_bytes, self._author(1)
-        left = int((1 + _LARGEST_GROWTH) * without) - first.file_bytes
-        if left < 0:
-            growth = first.file_bytes / without - 1
+        without = self._author(0).file_bytes
+        sizes = {exits: self._author(exits).file_bytes for exits in range(1, self._layers)}
+        limit = (1 + _LARGEST_GROWTH) * without
+        possible = [exits for exits, size in sizes.items() if size <= limit]
+        if not possible:
+            growth = min(sizes.values(), default=without) / without - 1
             raise QualityError(
                 f"Exits would make a file of {without / 1e6:.1f} MB larger by {growth:.1%}; "
                 f"the limit is {_LARGEST_GROWTH:.0%}.",
                 tip="Leave exits out: they are for larger models, or for fewer classes.",
             )
-        per_exit = sum(first.weights[name].bytes for name in ("exits.weight", "exits.bias"))
-        return min(self._layers - 1, 1 + left // per_exit)
+        return possible
 
     def _author(self, exits: int) -> Authored:
         from albert_edge.graph.build import author
@@ -235,11 +237,11 @@ class _Builder:
         plan = replace(self._plan, exits=exits)
         return author(self._models.config, self._models.head, plan)
 
-    def _number_of_exits(self, scores: Scores) -> int:
+    def _number_of_exits(self, scores: Scores, possible: Sequence[int]) -> int:
         """Choose the number with the least work: every later text pays for an exit."""
         allowed = 1 - self._promise.min_agreement
         work = {0: float(self._layers)}
-        for exits in range(1, len(scores.certainties) + 1):
+        for exits in possible:
             candidate = scores.first(exits)
             for threshold in candidate.thresholds():
                 at = candidate.ends(threshold)

@@ -21,11 +21,9 @@ Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.integer[Any]]
 
-# Relative damping of variances, times the square root of the features: about what rounding adds to
-# the eigenvalues of the covariance, a sum in 32 bits. If that is not enough, more is tried.
-_DAMPING = 2 * float(np.finfo(np.float32).eps)
-_MORE = 10.0
-_MOST = 1.0
+# Relative damping of variances. Where rounding of the covariance, a sum in 32 bits, leaves it
+# indefinite, more is tried.
+_DAMPINGS = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
 
 # Variances below this share of their mean are damped as if they had it.
 _FAINT = 1e-3
@@ -34,7 +32,7 @@ _FAINT = 1e-3
 _BLOCK = 128
 
 # Rows that are updated at a time: a product of all would be a second copy of the matrix.
-_ROWS = 256
+_ROWS = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +58,22 @@ def removal_order(covariance: Floats, matrix: Floats, size: int) -> Removal:
         matrix: (features, out_features).
         size: Features of a group; they stand side by side.
     """
-    damping = _DAMPING * len(matrix) ** 0.5
-    while damping < _MOST:
-        with contextlib.suppress(np.linalg.LinAlgError):
-            return _order(covariance, matrix, size, damping)
-        damping *= _MORE
-    return _order(covariance, matrix, size, _MOST)
+    inverse, damping = _damped_inverse(covariance)
+    weights = matrix.astype(np.float64)
+    left = np.arange(len(matrix) // size)
+    order: list[int] = []
+    costs: list[float] = []
+    while len(left) > 1:
+        if size == 1:
+            lost, cost = _cheapest_features(inverse, weights, min(_BLOCK, len(left) - 1))
+        else:
+            lost, cost = _cheapest_group(inverse, weights, size)
+        order.extend(left[lost].tolist())
+        costs.extend(cost)
+        left = np.delete(left, lost)
+        features = (np.asarray(lost)[:, None] * size + np.arange(size)).ravel()
+        inverse, weights = _without(inverse, weights, features)
+    return Removal(np.asarray(order, np.int64), np.asarray(costs), damping)
 
 
 def refit(
@@ -92,58 +100,35 @@ def refit(
     lost = np.setdiff1d(np.arange(len(matrix)), kept)
     if not lost.size:
         return matrix, bias
-    moments = covariance[np.ix_(kept, lost)] @ matrix[lost]
-    damps = _damps(covariance, damping)[kept]
-    inverse = _inverse(_damped(covariance[np.ix_(kept, kept)], damps))
-    change = inverse @ moments.astype(np.float64)
-    change += inverse @ (damps[:, None] * change)  # what damping left undone
+    within, moments = covariance[np.ix_(kept, kept)], covariance[np.ix_(kept, lost)] @ matrix[lost]
+    damped = _damped(within, damping)
+    change = np.linalg.solve(damped, moments.astype(np.float64))
+    change += np.linalg.solve(damped, moments - within @ change)  # of what damping left undone
     fitted = matrix[kept] + change
     # What the mean input yields stays as it was.
     shift = mean[lost].astype(np.float64) @ matrix[lost] - mean[kept].astype(np.float64) @ change
     return fitted.astype(np.float32), (bias + shift).astype(np.float32)
 
 
-def _order(covariance: Floats, matrix: Floats, size: int, damping: float) -> Removal:
-    """Order groups under a damping.
-
-    Raises:
-        numpy.linalg.LinAlgError: It is too little.
-    """
-    inverse = _inverse(_damped(covariance, _damps(covariance, damping)))
-    weights = matrix.astype(np.float64)
-    left = np.arange(len(matrix) // size)
-    order: list[int] = []
-    costs: list[float] = []
-    while len(left) > 1:
-        if size == 1:
-            lost, cost = _cheapest_features(inverse, weights, min(_BLOCK, len(left) - 1))
-        else:
-            lost, cost = _cheapest_group(inverse, weights, size)
-        order.extend(left[lost].tolist())
-        costs.extend(cost)
-        left = np.delete(left, lost)
-        features = (np.asarray(lost)[:, None] * size + np.arange(size)).ravel()
-        inverse, weights = _without(inverse, weights, features)
-    return Removal(np.asarray(order, np.int64), np.asarray(costs), damping)
-
-
-def _damps(covariance: Floats, damping: float) -> Doubles:
-    """Return what is added to each variance."""
-    variance = np.diag(covariance).astype(np.float64)
-    floor = _FAINT * variance.mean() or 1.0  # for features that never vary; 1 if none does
-    return damping * np.maximum(variance, floor)
-
-
-def _damped(covariance: Floats, damps: Doubles) -> Doubles:
+def _damped(covariance: Floats, damping: float) -> Doubles:
     damped = covariance.astype(np.float64)
-    np.fill_diagonal(damped, np.diag(damped) + damps)
+    variance = np.diag(damped).copy()
+    floor = _FAINT * variance.mean() or 1.0  # of features that vary, and if none does
+    np.fill_diagonal(damped, variance + damping * np.maximum(variance, floor))
     return damped
+
+
+def _damped_inverse(covariance: Floats) -> tuple[Doubles, float]:
+    """Invert a covariance with the least damping that makes it positive definite."""
+    *less, most = _DAMPINGS
+    for damping in less:
+        with contextlib.suppress(np.linalg.LinAlgError):
+            return _inverse(_damped(covariance, damping)), damping
+    return _inverse(_damped(covariance, most)), most
 
 
 def _cheapest_group(inverse: Doubles, weights: Doubles, size: int) -> tuple[list[int], list[float]]:
     groups = [slice(start, start + size) for start in range(0, len(weights), size)]
-    for g in groups:
-        np.linalg.cholesky(inverse[g, g])  # raises unless it is positive definite
     costs = [np.sum(weights[g] * np.linalg.solve(inverse[g, g], weights[g])) for g in groups]
     lowest = int(np.argmin(costs))
     return [lowest], [float(costs[lowest])]
@@ -166,14 +151,12 @@ def _cheapest_features(
         cost[chosen] = np.inf
         lowest = int(np.argmin(cost))
         column = inverse[lowest] - factors[:done, lowest] @ factors[:done]
-        if not column[lowest] > 0:
-            raise np.linalg.LinAlgError("what is left of the matrix is not positive definite")
         factors[done] = column / np.sqrt(column[lowest])
         row = weights[lowest] - factors[:done, lowest] @ rows[:done]
         rows[done] = row / np.sqrt(column[lowest])
         products = weights @ row - (rows[:done] @ row) @ factors[:done]
         shares = column / column[lowest]
-        norms = np.maximum(norms + shares * (shares * (row @ row) - 2 * products), 0.0)
+        norms += shares * (shares * (row @ row) - 2 * products)
         diagonal -= np.square(factors[done])
         diagonal[lowest] = 1.0  # it is 0; the feature is gone
         chosen.append(lowest)

@@ -13,7 +13,6 @@ import numpy as np
 from albert_edge.architecture.config import AlbertConfig
 from albert_edge.architecture.weights import LAYER, PARTS
 from albert_edge.compress.statistics import InputStatistics
-from albert_edge.progress import Progress
 from albert_edge.pruning.columns import Floats, Indices, Removal, refit, removal_order
 
 # Neurons that come and go together: kernels compute as many output features at a time.
@@ -127,7 +126,6 @@ class Layers:
         config: The geometry.
         floats: The weights by name, as the portable file has them.
         moments: The result of `measure_moments`.
-        progress: Called with (what, done, total).
     """
 
     def __init__(
@@ -135,17 +133,15 @@ class Layers:
         config: AlbertConfig,
         floats: Mapping[str, Floats],
         moments: Mapping[str, InputStatistics],
-        progress: Progress,
     ) -> None:
         self._config = config
         self._floats = floats
         pruned = config.pruned_heads or ((),) * config.distinct_layers
         self.full = Width(config.intermediate_size, pruned)
-        self._layers: list[Layer] = []
-        for name, lacks in zip(_names(config), pruned, strict=True):
-            progress("ordering neurons and heads", len(self._layers), len(pruned))
-            heads = sorted({*range(config.num_attention_heads)} - {*lacks})
-            self._layers.append(Layer(name, floats, moments, heads))
+        self._layers = [
+            Layer(name, floats, moments, sorted({*range(config.num_attention_heads)} - {*lacks}))
+            for name, lacks in zip(_names(config), pruned, strict=True)
+        ]
 
     def narrowed(self, width: Width) -> tuple[AlbertConfig, dict[str, Floats]]:
         """Return the configuration and the weights of the model of a width."""

@@ -28,7 +28,7 @@ _ROOM = 0.25
 
 # What the search can still save, as a share of all work, for which it goes on; and the least that
 # is worth another model.
-_RESOLUTION = 0.03
+_RESOLUTION = 0.02
 _LEAST_SAVED = 0.05
 
 
@@ -86,7 +86,7 @@ def narrow(
     """
     texts = fit.inputs[:: max(1, len(fit.inputs) // _TEXTS)][:_TEXTS]
     moments = measure_moments(config, head, floats, texts, scratch, progress)
-    layers = Layers(config, floats, moments, progress)
+    layers = Layers(config, floats, moments)
     candidates = Candidates(config, head, layers, scratch, progress)
     _search(layers, candidates, fit)
     found = _surest_first(candidates.trials)

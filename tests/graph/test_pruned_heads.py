@@ -100,8 +100,6 @@ def test_the_bundle_says_which_heads_there_are(expected: tuple[Path, Outputs]) -
     config = json.loads((bundle / "config.json").read_text())
     assert config["pruned_heads"] == {str(layer): heads for layer, heads in PRUNED.items()}
     assert [read_config(bundle / "config.json").heads(layer) for layer in range(4)] == [2, 3, 1, 2]
-    shown = albert_edge.inspect(bundle).geometry["pruned_heads"]
-    assert shown == '{"0": [1], "2": [0, 2], "3": [2]}'
 
 
 @pytest.mark.parametrize("precision", [Precision.INT8, Precision.INT4])

@@ -109,6 +109,9 @@ def everything_else() -> None:
         albert_edge.quantize("sst2", precision="int8")
     except AlbertEdgeError as error:
         tip: str = error.tip
+    fast = albert_edge.specialize("sst2", "fast", texts=["a film"], width=False)
+    speedup: float = fast.rows[-1].speedup
+    albert_edge.specialize("sst2", "fast", texts=["a film"], depth=False)  # error: "depth"
     albert_edge.qantize("x")  # error: Module has no attribute "qantize"
     albert_edge.quantize("x", nonsense=3)  # error: argument "nonsense"
     pipeline("qestion-answering", "squad")  # error: variant of "pipeline"

@@ -127,23 +127,3 @@ def test_nothing_varies() -> None:
     assert len(removal_order(zeros, matrix, 1).order) == 3
     fitted, shift = refit(zeros, np.ones(4, np.float32), matrix, bias, np.array([1]), DAMPING)
     np.testing.assert_allclose(fitted[0] + shift, matrix.sum(axis=0) + bias, rtol=0, atol=1e-5)
-
-
-@pytest.mark.parametrize(("features", "rows"), [(300, 50), (300, 5), (40, 1)])
-@pytest.mark.parametrize("size", [1, 10])
-def test_fewer_rows_than_features(features: int, rows: int, size: int) -> None:
-    """Rounding leaves the covariance indefinite; as many features as rows are enough."""
-    some = np.maximum(np.random.default_rng(0).normal(size=(rows, features)), -0.1)
-    some = some.astype(np.float32)
-    deviations = some - some.mean(axis=0)
-    singular = (deviations.T @ deviations / np.float32(rows)).astype(np.float32)
-    matrix, bias = weights(features)
-    found = removal_order(singular, matrix, size)
-    assert sorted({*found.order.tolist()}) == sorted(found.order.tolist())
-    assert len(found.order) == features // size - 1
-    assert np.isfinite(found.cost).all()
-    kept = np.setdiff1d(np.arange(features // size), found.order[: -max(1, rows // size)])
-    kept = (kept[:, None] * size + np.arange(size)).ravel()
-    fitted, shift = refit(singular, some.mean(axis=0), matrix, bias, kept, found.damping)
-    error = np.abs(some[:, kept] @ fitted + shift - (some @ matrix + bias)).max()
-    assert error < 1e-2 * np.abs(some @ matrix).max()

@@ -1,0 +1,76 @@
+"""`albert-edge specialize`: write a bundle that does less work for texts like a sample."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from albert_edge.cli.error import ReportedError
+from albert_edge.cli.grouping import grouped
+from albert_edge.cli.options import BundleFolder, Force, Json, LeftOut, SampleGate, SpecializedOut
+from albert_edge.cli.printing import megabytes, note, print_json
+from albert_edge.cli.table import print_table
+from albert_edge.errors import QualityError
+
+if TYPE_CHECKING:
+    from albert_edge.steps.specialize import SpecializeReport
+
+
+@grouped
+def specialize(
+    bundle: BundleFolder,
+    out: SpecializedOut,
+    gate: SampleGate,
+    parts: LeftOut,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Write a bundle that does less work for texts like a sample, with the same answers."""
+    from albert_edge.steps.specialize import specialize
+
+    try:
+        report = specialize(
+            bundle, out, force=force, progress=not as_json, **asdict(gate), **asdict(parts)
+        )
+    except QualityError as error:
+        if as_json and error.report:
+            print_json(error.report, error=error)
+            raise ReportedError(error) from error
+        if error.report:
+            _print(error.report)
+        raise
+    if as_json:
+        print_json(report)
+        return
+    _print(report)
+    print(report.out)
+
+
+def _print(report: SpecializeReport) -> None:
+    for decision in report.decisions:
+        mark = "" if decision.accepted else "kept whole; "
+        note(f"{decision.part.capitalize()}: {mark}{decision.summary}.")
+    if not report.rows:
+        return
+    full = report.rows[0]
+    rows = [
+        [
+            row.name,
+            megabytes(row.bytes),
+            f"{row.multiply_accumulates / 1e6:.1f}",
+            f"{full.multiply_accumulates / row.multiply_accumulates:.2f}",
+            f"{row.layers:.1f}",
+            f"{row.ms:.2f}",
+            f"{row.speedup:.2f}",
+            f"{row.agreement:.2%}",
+            f"{row.agreement_low:.2%} to {row.agreement_high:.2%}",
+        ]
+        for row in report.rows
+    ]
+    columns = [
+        *("int8 model", "file", "million multiply-accumulates", "fewer than full, x", "layers"),
+        *("ms (median)", "speed-up over full", "agreement with full", "95 % interval"),
+    ]
+    print_table(
+        f"Measured on {report.texts['test']} texts held out from all decisions", columns, rows
+    )

@@ -1,0 +1,1 @@
+"""The parts of `albert_edge.steps.specialize`."""

@@ -1,0 +1,117 @@
+"""How close the answers of a specialized model must be to those of the full one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from albert_edge.architecture.config import AlbertConfig
+from albert_edge.check.agreement import Floats, compare_with, text_losses
+from albert_edge.check.quality import Outputs, thin
+from albert_edge.check.sample import Sample
+from albert_edge.errors import Argument, Message, UsageError
+from albert_edge.exits.promise import Promise
+from albert_edge.progress import Progress
+from albert_edge.runtime.session import Session
+
+DEFAULT_AGREEMENT = 0.99
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """Texts, and the outputs of a model for each, reduced by `thin`."""
+
+    sample: Sample
+    outputs: Sequence[Outputs]
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """What is promised, and what counts as a loss.
+
+    Attributes:
+        promise: What is promised of the mean loss.
+        by_labels: Whether only those texts count that the full model gets right.
+    """
+
+    promise: Promise
+    by_labels: bool
+
+    def losses(
+        self, config: AlbertConfig, head: str, full: Answered, answers: Sequence[Outputs]
+    ) -> Floats:
+        """Return the loss of each text, 0 to 1.
+
+        Args:
+            config: The configuration of the full model.
+            head: A key of `HEADS`.
+            full: Texts with the answers of the full model.
+            answers: The answers of another model to the same texts, reduced by `thin`.
+        """
+        return text_losses(config, head, full.outputs, answers) * self.counted(full)
+
+    def holds(self, losses: Floats, config: AlbertConfig, head: str) -> bool:
+        """Return whether the losses of texts held out prove the promise."""
+        return self.promise.holds(losses, binary=is_binary(config, head))
+
+    def counted(self, full: Answered) -> Floats:
+        """Return 1 for each text that counts, and 0 for the others."""
+        if not self.by_labels:
+            return np.ones(len(full.outputs))
+        right = [
+            outputs["logits"].argmax() == label
+            for outputs, label in zip(full.outputs, full.sample.labels or (), strict=True)
+        ]
+        return np.array(right, float)
+
+
+def is_binary(config: AlbertConfig, head: str) -> bool:
+    """Return whether a text agrees or does not, with nothing between."""
+    return compare_with(np.zeros(1), config, head).is_binary
+
+
+def goal(min_agreement: float | None, max_drop: float | None, data: Any) -> Goal:
+    """Check the limits that a caller gives.
+
+    Raises:
+        UsageError: One is out of range, both are given, or max_drop without labels.
+    """
+    if max_drop is None:
+        agreement = DEFAULT_AGREEMENT if min_agreement is None else min_agreement
+        if not 0.5 <= agreement < 1:
+            raise UsageError(
+                Message(Argument("min_agreement"), f" is {agreement}."),
+                tip="It is a share from 0.5 to below 1: no number of texts can promise 1.",
+            )
+        return Goal(Promise(agreement), by_labels=False)
+    if min_agreement is not None:
+        raise UsageError(
+            Message(
+                Argument("min_agreement"), " and ", Argument("max_drop"), " exclude each other."
+            ),
+            tip="Limit the agreement with the full model, or the loss of accuracy.",
+        )
+    if data is None:
+        raise UsageError(
+            Message(Argument("max_drop"), " needs labels to compute the accuracy."),
+            tip=Message("Pass ", Argument("data", "FILE"), " with the columns text and label."),
+        )
+    if not 0 < max_drop <= 50 or math.isnan(max_drop):
+        raise UsageError(
+            Message(Argument("max_drop"), f" is {max_drop}."),
+            tip="It is in percentage points, above 0 and at most 50.",
+        )
+    return Goal(Promise(1 - max_drop / 100), by_labels=True)
+
+
+def answer(session: Session, sample: Sample, what: str, progress: Progress) -> Answered:
+    """Run a model on texts, one by one."""
+    outputs = []
+    for done, arrays in enumerate(sample.inputs, 1):
+        outputs.append(thin(session.run(arrays)))
+        progress(what, done, len(sample.inputs))
+    return Answered(sample, outputs)

@@ -1,0 +1,286 @@
+"""Decide part by part what a specialized model leaves out, and build it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from albert_edge.architecture.config import AlbertConfig
+from albert_edge.architecture.heads import HEADS
+from albert_edge.bundle.bundle import open_bundle
+from albert_edge.check.quality import Outputs
+from albert_edge.check.sample import Sample
+from albert_edge.compress.options import compression
+from albert_edge.compress.rounding import Floats
+from albert_edge.errors import QualityError, UsageError
+from albert_edge.exits.build import AnsweredTexts, build_exits
+from albert_edge.progress import Progress
+from albert_edge.pruning.vocabulary import (
+    ReducedVocabulary,
+    VocabularyFiles,
+    reduce_vocabulary,
+)
+from albert_edge.pruning.width import Judgement, Part, narrow
+from albert_edge.runtime.session import Session
+from albert_edge.steps.optimize import optimize
+from albert_edge.steps.quantize import quantize
+from albert_edge.steps.specializing.exit_variant import Extended
+from albert_edge.steps.specializing.full_model import FullModel, encode_parts
+from albert_edge.steps.specializing.goal import Answered, Goal, answer
+from albert_edge.steps.specializing.measure import Candidate, Row, measure
+from albert_edge.steps.specializing.parts import Parts, strings, write_lines
+from albert_edge.steps.specializing.rewrite import write_bundle
+
+LeftOut = Literal["vocabulary", "width", "exits"]
+
+# The variants of a specialized bundle without exits, by precision. Each is compared with the full
+# model of the same precision.
+_PLAIN = {"fp32": "model_optimized", "int8": "model_quantized"}
+
+# The share of the allowed loss that a narrower layer may use up if exits follow.
+_SHARE_OF_WIDTH = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Whether a part of the model is left out.
+
+    Attributes:
+        part: Which.
+        accepted: Whether it is.
+        summary: What is left out, or why it is not, in words.
+    """
+
+    part: LeftOut
+    accepted: bool
+    summary: str
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of a model.
+
+    Attributes:
+        bundle: The new bundle, or None if nothing can be left out.
+        decisions: One for each part that might be left out; for exits, one for each precision.
+        rows: What was measured on the test texts.
+    """
+
+    bundle: Path | None
+    decisions: list[Decision]
+    rows: list[Row]
+
+
+class Job:
+    """Builds a specialized bundle.
+
+    Args:
+        full: The full model.
+        parts: The texts.
+        goal: How close the answers must stay.
+        scratch: A folder for files that are not kept.
+        progress: Called with (what, done, total).
+    """
+
+    def __init__(
+        self, full: FullModel, parts: Parts, goal: Goal, scratch: Path, progress: Progress
+    ) -> None:
+        self._full = full
+        self._parts = parts
+        self._goal = goal
+        self._scratch = scratch
+        self._bundle = scratch / "bundle"
+        self._progress = progress
+        self._decisions: list[Decision] = []
+
+    def run(self, *, width: bool, exits: bool, keep: Sequence[str] | None) -> Result:
+        """Leave out what the goal allows.
+
+        Args:
+            width: Whether neurons and attention heads may be left out.
+            exits: Whether the last applications of the layer may be.
+            keep: Texts whose pieces the vocabulary keeps, beside those of the sample; None to keep
+                all pieces.
+        """
+        full = self._full
+        reduced = None if keep is None else self._reduce_vocabulary(keep)
+        if not (width and self._narrow(reduced, exits=exits)):
+            self._write(full.config, full.floats, reduced)
+        samples = self._encode(reduced)
+        if exits and not HEADS[full.head].can_exit:
+            self._decide("exits", f"a {full.head} model has no decision to be certain of")
+        elif exits and full.config.num_hidden_layers == 1:
+            self._decide("exits", "the layer is applied only once")
+        elif exits:
+            for precision in _PLAIN:
+                self._add_exits(precision, samples)
+        if not any(decision.accepted for decision in self._decisions):
+            return Result(None, self._decisions, [])
+        return Result(self._bundle, self._decisions, self._measure(samples["test"]))
+
+    def _reduce_vocabulary(self, keep: Sequence[str]) -> ReducedVocabulary:
+        """Drop the pieces that no text uses, and count how often a held-out text would miss one."""
+        source, parts = self._full.source, self._parts
+        files = VocabularyFiles(
+            source.read_text("tokenizer.json") or "",
+            source.read_object("tokenizer_config.json").values,
+            source.read_object("config.json").values,
+        )
+        used = [*strings(parts.fit), *strings(parts.calibration), *keep]
+        held_out = [*strings(parts.test)]
+        coverage = reduce_vocabulary(files, used).coverage(held_out)
+        reduced = reduce_vocabulary(files, [*used, *held_out])
+        missing = 1 - coverage.share_of_texts
+        self._decide(
+            "vocabulary",
+            f"{reduced.rows:,} of {reduced.size:,} pieces; with those of the other texts only, "
+            f"{missing:.1%} of the test texts would be cut into smaller pieces",
+            accepted=reduced.rows < reduced.size,
+        )
+        return reduced
+
+    def _narrow(self, reduced: ReducedVocabulary | None, *, exits: bool) -> bool:
+        """Write a narrower model if one is close enough to the full one."""
+        full, promise = self._full, self._goal.promise
+        allowed = (1 - promise.min_agreement) * (_SHARE_OF_WIDTH if exits else 1)
+        narrowed = narrow(
+            full.config,
+            full.head,
+            full.floats,
+            self._part("fit", lambda losses: float(losses.mean()) <= allowed),
+            self._part("calibration", self._holds),
+            self._scratch,
+            self._progress,
+        )
+        if not narrowed.gained:
+            self._decide("width", narrowed.reason)
+            return False
+        self._write(narrowed.config, narrowed.floats, reduced)
+        losses = self._calibration_losses("int8", self._encode(reduced)["calibration"])
+        if not self._holds(losses):
+            shutil.rmtree(self._bundle)
+            self._decide(
+                "width",
+                f"in int8, a narrower model loses {losses.mean():.2%} of the calibration texts, "
+                "too much for the promise",
+            )
+            return False
+        self._decide("width", _removed(full.config, narrowed.config), accepted=True)
+        return True
+
+    def _part(self, name: str, passes: Callable[[Floats], bool]) -> Part:
+        """Return a part of the texts, on which fp32 models are judged by their losses."""
+        full = self._full.answers("fp32", name)
+
+        def judge(answers: Sequence[Outputs]) -> Judgement:
+            losses = self._losses(full, answers)
+            return Judgement(passes(losses), 1 - float(losses.mean()))
+
+        return Part(name, full.sample.inputs, judge)
+
+    def _write(
+        self, config: AlbertConfig, floats: Mapping[str, Floats], reduced: ReducedVocabulary | None
+    ) -> None:
+        """Write the bundle with its variants without exits."""
+        changed: dict[str, bytes] = {}
+        if reduced is not None:
+            floats = reduced.select_rows(floats)
+            config = replace(config, vocab_size=reduced.rows)
+            changed = {
+                "tokenizer.json": reduced.files.tokenizer_json.encode(),
+                "tokenizer_config.json": _json(reduced.files.tokenizer_config),
+                "config.json": _json(reduced.files.config),
+            }
+        write_bundle(self._bundle, self._full.source, config, floats, changed, self._progress)
+        optimize(self._bundle)
+        source = self._full.variant("int8")
+        options = {"activations": source.activations, "weights": source.weights}
+        how = compression("int8", **{name: value or None for name, value in options.items()})
+        texts = write_lines(self._parts.fit, self._scratch / "fit.jsonl")
+        quantize(self._bundle, how, texts=texts, progress=self._progress)
+
+    def _encode(self, reduced: ReducedVocabulary | None) -> dict[str, Sample]:
+        """Encode the texts with the tokenizer of the new bundle."""
+        full = self._full
+        if reduced is None:
+            return full.samples
+        sample = full.samples["test"]
+        labelled = sample.labels is not None
+        return encode_parts(
+            open_bundle(self._bundle), self._parts, sample.origin, labelled=labelled
+        )
+
+    def _add_exits(self, precision: str, samples: Mapping[str, Sample]) -> None:
+        """Add a variant with exits, if one is close enough to the full model and worth it."""
+        opened = open_bundle(self._bundle)
+        variant = opened.variant(_PLAIN[precision])
+        extended = Extended(opened, variant, self._scratch, self._progress)
+        try:
+            exits = build_exits(
+                extended,
+                extended.plan,
+                self._answered(precision, "fit", samples),
+                self._answered(precision, "calibration", samples),
+                self._goal.promise,
+            )
+        except (QualityError, UsageError) as error:
+            self._decide("exits", f"{precision}: {error}")
+            return
+        extended.add(exits, self._goal.promise.min_agreement)
+        mean, every = exits.evidence.mean_layers, extended.config.num_hidden_layers
+        summary = f"{precision}: {mean:.1f} of {every} applications of the layer on average"
+        self._decide("exits", summary, accepted=True)
+
+    def _answered(self, precision: str, part: str, samples: Mapping[str, Sample]) -> AnsweredTexts:
+        """Return texts for the new model, with the answers of the full one."""
+        full = self._full.answers(precision, part)
+        (output,) = HEADS[self._full.head].decisive
+        answers = [outputs[output] for outputs in full.outputs]
+        return AnsweredTexts(samples[part].inputs, answers, self._goal.counted(full))
+
+    def _measure(self, sample: Sample) -> list[Row]:
+        """Measure int8 on the test texts: the full model, the new one without and with exits."""
+        full = self._full
+        names = {v.mode: v.name for v in open_bundle(self._bundle).manifest.variants}
+        candidates = [
+            Candidate("full", full.source.path, full.variant("int8").name, full.samples["test"])
+        ]
+        plain = [each.part for each in self._decisions if each.accepted and each.part != "exits"]
+        if plain:
+            candidates.append(Candidate(" + ".join(plain), self._bundle, names["int8"], sample))
+        if exits := names.get("int8-exits"):
+            name = " + ".join([*plain, "exits"])
+            candidates.append(Candidate(name, self._bundle, exits, sample))
+        return measure(candidates, full.config, self._goal, self._progress)
+
+    def _calibration_losses(self, precision: str, sample: Sample) -> Floats:
+        with Session(self._bundle, device="cpu", variant=_PLAIN[precision]) as session:
+            what = f"answering in {precision}, calibration texts"
+            answers = answer(session, sample, what, self._progress).outputs
+        return self._losses(self._full.answers(precision, "calibration"), answers)
+
+    def _holds(self, losses: Floats) -> bool:
+        return self._goal.holds(losses, self._full.config, self._full.head)
+
+    def _losses(self, full: Answered, answers: Sequence[Outputs]) -> Floats:
+        return self._goal.losses(self._full.config, self._full.head, full, answers)
+
+    def _decide(self, part: LeftOut, summary: str, *, accepted: bool = False) -> None:
+        self._decisions.append(Decision(part, accepted, summary))
+
+
+def _removed(full: AlbertConfig, narrow: AlbertConfig) -> str:
+    """Describe what a narrower model lacks."""
+    neurons = f"{narrow.intermediate_size:,} of {full.intermediate_size:,} neurons"
+    layers = full.num_hidden_groups * full.inner_group_num
+    total = layers * full.num_attention_heads
+    kept = total - sum(map(len, narrow.pruned_heads))
+    return f"{neurons} and {kept} of {total} attention heads kept"
+
+
+def _json(value: object) -> bytes:
+    return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()

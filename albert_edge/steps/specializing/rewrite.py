@@ -1,0 +1,78 @@
+"""Write the bundle of a model whose weights, configuration or tokenizer were changed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from albert_edge.architecture.config import AlbertConfig
+from albert_edge.bundle.bundle import Bundle
+from albert_edge.bundle.change import change
+from albert_edge.bundle.manifest import MODEL, PORTABLE
+from albert_edge.compress.rounding import Floats
+from albert_edge.graph.plan import Plan
+from albert_edge.progress import Progress
+from albert_edge.runtime.self_test import SELF_TEST
+from albert_edge.steps.export import PORTABLE_FILE
+
+_CONFIG = "config.json"
+
+
+def write_bundle(
+    folder: Path,
+    source: Bundle,
+    config: AlbertConfig,
+    floats: Mapping[str, Floats],
+    changed: Mapping[str, bytes],
+    progress: Progress,
+) -> None:
+    """Write a bundle with one variant, the portable one.
+
+    Args:
+        folder: Where to write it.
+        source: The bundle that it is made of, whose other files are taken over.
+        config: The configuration of the new model.
+        floats: Its weights by name, matrices as (in_features, out_features).
+        changed: The content of those files that differ from the source's, by name.
+        progress: Called with ("writing weights", bytes written, bytes in all).
+    """
+    from albert_edge.graph.build import author
+    from albert_edge.graph.writer import write_model
+
+    manifest = source.manifest
+    authored = author(config, manifest.head, Plan())
+    changed = {**changed, _CONFIG: _config(source, config, changed)}
+    with change(folder) as pending:
+        kept = [record.file for record in manifest.files if record.file != SELF_TEST]
+        for file in kept:
+            pending.write(file, [changed[file] if file in changed else source.read(file)])
+        step = partial(progress, "writing weights")
+        files = write_model(authored, floats.__getitem__, pending.path(PORTABLE_FILE), step)
+        variant = replace(
+            source.variant(PORTABLE),
+            files={MODEL: tuple(map(pending.record, files))},
+            opset=authored.model.opset_imports[""],
+            measured={},
+        )
+        pending.manifest = replace(
+            manifest,
+            files=tuple(pending.record(pending.path(file)) for file in kept),
+            variants=(variant,),
+        )
+
+
+def _config(source: Bundle, config: AlbertConfig, changed: Mapping[str, bytes]) -> bytes:
+    """Return config.json with the sizes of the new model."""
+    fields: dict[str, Any] = dict(source.read_object(_CONFIG).values)
+    if _CONFIG in changed:
+        fields = json.loads(changed[_CONFIG])
+    fields["intermediate_size"] = config.intermediate_size
+    if config.pruned_heads:
+        fields["pruned_heads"] = {
+            str(layer): list(heads) for layer, heads in enumerate(config.pruned_heads) if heads
+        }
+    return (json.dumps(fields, indent=2, ensure_ascii=False) + "\n").encode()
