@@ -222,6 +222,12 @@ class Compression:
             help="How layers are repeated (default: loop, which loads faster; unrolled for fp16)."
         ),
     ] = None
+    tune: Annotated[
+        bool | None,
+        typer.Option(
+            "--tune", help="Choose activations and layout of int8 by their time on this CPU."
+        ),
+    ] = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

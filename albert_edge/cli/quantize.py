@@ -52,6 +52,8 @@ def _print(report: QuantizeReport) -> None:
         _print_costs(report)
     if report.quality is None or report.bytes is None:
         return
+    if report.tuning:
+        _print_tuning(report)
     plan = ", ".join(f"{matrix} {precision}" for matrix, precision in report.matrices.items())
     if report.precision == "mixed":
         note(f"Chosen from {report.tried} plans: {plan}; the rest fp32.")
@@ -59,6 +61,19 @@ def _print(report: QuantizeReport) -> None:
     before, after = megabytes(report.reference_bytes), megabytes(report.bytes)
     note(f"File size: {before} in fp32, {after} now ({share:.1%}).")
     note(f"Compared with fp32 on {report.sample}: {_describe(report.quality)}.")
+
+
+def _print_tuning(report: QuantizeReport) -> None:
+    rows = [
+        [
+            timing.activations,
+            timing.layout,
+            "" if timing.ms is None else f"{timing.ms:.2f}",
+            "chosen" if timing.is_chosen else "; ".join(timing.misses),
+        ]
+        for timing in report.tuning
+    ]
+    print_table("Time on this CPU", ["activations", "layout", "ms per text", ""], rows)
 
 
 def _print_costs(report: QuantizeReport) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
@@ -151,6 +152,26 @@ class Compressor:
         corrected = correct(self._head, weights.floats, self.try_out(plan).offsets)
         weights = replace(weights, floats={**weights.floats, **corrected})
         return self._write(path, plan, weights)
+
+    @property
+    def texts(self) -> Sequence[Mapping[str, Any]]:
+        """The inputs that models are judged on."""
+        return self._sample.inputs
+
+    @contextmanager
+    def loaded(self, plans: Sequence[Plan]) -> Iterator[list[Run]]:
+        """Write models, load all of them, and discard them in the end."""
+        written: list[Path] = []
+        runs: list[Run] = []
+        for count, plan in enumerate(plans):
+            files, _ = self.write(self._scratch / f"loaded_{count}.onnx", plan)
+            written += files
+            runs.append(self._load(files[0], signed_weights=plan.multiplies_signed_weights))
+        yield runs
+        runs.clear()
+        return_freed_memory()
+        for file in written:
+            file.unlink()
 
     def judge(self, run: Run, name: str) -> Quality:
         """Judge a model that was written before, by its answers to the whole sample."""

@@ -78,13 +78,26 @@ class Int8(Compression):
         weights: "signed", or "unsigned" for other programs that open the file on CPUs without
             VNNI, where sums of products of signed weights saturate. This package gives the same
             answers with both on every CPU; with VNNI, unsigned weights are slower.
+        tune: Whether to choose activations and layout by their time on this CPU, among those whose
+            answers are good enough.
     """
 
     activations: Activations = "per-token"
     weights: IntegerWeights = "signed"
+    tune: bool = False
 
     name: ClassVar = "int8"
     file_name: ClassVar = "model_quantized"
+
+    def __post_init__(self) -> None:
+        """Check the options; see `Compression`."""
+        super(Int8, self).__post_init__()
+        if self.tune and (self.activations, self.layout) != ("per-token", "loop"):
+            chosen = "activations" if self.activations != "per-token" else "layout"
+            raise UsageError(
+                Message(Argument("tune", True), " chooses ", Argument(chosen), " itself."),
+                tip=Message("Leave out one of them."),
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

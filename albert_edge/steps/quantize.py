@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from albert_edge.architecture.heads import HEADS
 from albert_edge.architecture.precisions import Compressed
@@ -30,6 +31,7 @@ from albert_edge.compress.options import (
     compression,
 )
 from albert_edge.compress.search import MatrixCost, SearchResult, search
+from albert_edge.compress.tuning import Timing, tune
 from albert_edge.errors import Argument, Call, Message, QualityError, UsageError
 from albert_edge.progress import Progress, progress_bar
 from albert_edge.runtime.adaptation import Adaptation, choose_adaptation
@@ -59,6 +61,7 @@ class QuantizeReport:
         costs: What compressing each matrix by itself costs, if a search measured it.
         tried: How many assignments of precisions to matrices were tried.
         variant: The variant written, or None.
+        tuning: What was measured to choose activations and layout, if this was asked for.
     """
 
     bundle: Path
@@ -75,6 +78,7 @@ class QuantizeReport:
     costs: list[MatrixCost] = field(default_factory=list)
     tried: int = 0
     variant: Variant | None = None
+    tuning: list[Timing] = field(default_factory=list)
 
     def __repr__(self) -> str:
         done = f"{self.bytes / 1e6:.1f} MB" if self.passed and self.bytes else "refused"
@@ -142,6 +146,8 @@ def quantize(
             )
             again = partial(Call, "quantize", folder, texts=texts, data=data, **limits)
             report = _decide(compressor, folder, precision, budget, again)
+            if report.passed and isinstance(precision, Int8) and precision.tune:
+                precision, report = _tune(compressor, precision, report)
         if not report.passed:
             misses = "; ".join(report.misses)
             raise QualityError(
@@ -236,6 +242,17 @@ def _decide(
     )
 
 
+def _tune(
+    compressor: Compressor, asked: Int8, report: QuantizeReport
+) -> tuple[Int8, QuantizeReport]:
+    """Choose activations and layout by time."""
+    timings = tune(compressor, asked.plan(), report.budget)
+    (chosen,) = (timing for timing in timings if timing.is_chosen)
+    tuned = Int8(weights=asked.weights, activations=chosen.activations, layout=chosen.layout)
+    trial = compressor.try_out(tuned.plan())
+    return tuned, replace(report, quality=trial.quality, bytes=trial.bytes, tuning=timings)
+
+
 def _remedy(
     compressor: Compressor, refused: Compression, budget: Budget, again: Callable[..., Call]
 ) -> Message:
@@ -299,5 +316,9 @@ def _write(
         activations=plan.activations if plan.quantizes_activations else "",
         weights=plan.weights if plan.quantizes_activations else "",
         narrow_activations=narrow is not None and not report.budget.misses(narrow),
-        measured={**quality, "sample": report.sample},
+        measured={**quality, **_tuning(report), "sample": report.sample},
     )
+
+
+def _tuning(report: QuantizeReport) -> dict[str, Any]:
+    return {"tuning": list(map(asdict, report.tuning))} if report.tuning else {}

@@ -31,6 +31,7 @@ ADDED: tuple[tuple[str, str], ...] = (
     ("quantize", "variant.measured.narrow_activations"),
     (r"inspect \w+$", "variants.*.narrow_activations"),
     (r"inspect \w+$", "variants.*.measured.narrow_activations"),
+    ("quantize", "tuning"),
     ("predict", "failed"),
     ("export|inspect", "task"),
     ("inspect", "unknown_fields"),
