@@ -14,7 +14,10 @@ from albert_edge.benchmark.report import Rates
 from albert_edge.onnx_format.one_node import MICROSOFT, one_node_model
 from albert_edge.runtime.engine import session_options
 from albert_edge.runtime.providers import load_onnxruntime
-from albert_edge.runtime.saturation import adds_signed_weights_exactly
+from albert_edge.runtime.saturation import (
+    adds_narrow_activations_exactly,
+    adds_signed_weights_exactly,
+)
 
 # Large enough that starting and packing are nothing, small enough for a Raspberry Pi: the weights
 # take 12 MB in fp32, the largest arrays of a copy 128 MB together.
@@ -31,8 +34,10 @@ class Meter:
 
     def __init__(self, threads: int) -> None:
         random = np.random.default_rng(0)
-        # As int8 models have them here; what the weights are is all the same to how long it takes.
-        kind = np.int8 if adds_signed_weights_exactly() else np.uint8
+        # The fastest way in which int8 models may have them here; what the weights are is all the
+        # same to how long it takes.
+        exact = adds_signed_weights_exactly() or adds_narrow_activations_exactly()
+        kind = np.int8 if exact else np.uint8
         integers = random.integers(0, 128, (_INNER, _COLUMNS)).astype(kind)
         int8 = one_node_model(
             "MatMulIntegerToFloat",
