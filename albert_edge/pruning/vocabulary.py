@@ -24,7 +24,7 @@ from tokenizers import Tokenizer
 
 from albert_edge.architecture.config import parse_config
 from albert_edge.architecture.weights import find_weight
-from albert_edge.errors import BundleError
+from albert_edge.errors import BundleError, InputError
 from albert_edge.json_fields import JsonObject, parse_object
 from albert_edge.pruning.essential import essential_pieces, read_pieces
 from albert_edge.pruning.renumber import (
@@ -118,7 +118,16 @@ class ReducedVocabulary:
         }
 
     def new_ids(self, ids: npt.ArrayLike) -> Ids:
-        """Return the new ids of tokens that were kept, in an array of the same shape."""
+        """Return the new ids of tokens that were kept, in an array of the same shape.
+
+        Raises:
+            InputError: One of them was not kept.
+        """
+        if not np.isin(ids, self.kept).all():
+            raise InputError(
+                "Tokens of this text are not in the reduced vocabulary.",
+                tip="Tokenize the text again with the reduced tokenizer.",
+            )
         return np.searchsorted(self.kept, ids)
 
     def coverage(self, texts: Iterable[Text]) -> Coverage:

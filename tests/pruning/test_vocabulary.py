@@ -146,6 +146,9 @@ def test_unigram_by_hand() -> None:
     after = Tokenizer.from_str(reduced.files.tokenizer_json)
     assert after.encode("abb").tokens == ["a", "bb"]
     assert after.encode("aba").tokens == ["a", "b", "a"]
+    assert reduced.new_ids([[1, 9], [9, 2]]).tolist() == [[1, 7], [7, 2]]
+    with pytest.raises(InputError, match="not in the reduced vocabulary"):
+        reduced.new_ids([1, 3])
     assert reduced.coverage(["abb", "aba a", "bb é"]) == Coverage(3, 2, 6, 5)
     assert reduced.coverage(["aba a"]).share_of_tokens == 0.5
     assert reduced.coverage([[1, 9, 3], [3]]) == Coverage(2, 0, 4, 2)
