@@ -36,6 +36,13 @@ TABLES = {
         "bench", t.runtimes, "file_bytes load_s cold_start_s steady_mb peak_mb cosine"
     ),
     "bench-latency": Table("bench", t.latency),
+    "specialized": Table("specialize", t.specialized),
+    "specializing": _table(
+        "specialize",
+        t.specializing,
+        "long_s peak_mb file_share loaded_share at_the_end time_at_the_end",
+    ),
+    "specializing-random": Table("specialize_random", t.specializing_random),
     "gpu-parity": Table("gpu", t.gpu_parity),
     "gpu-memory": _table("gpu", t.gpu_memory, "load_s memory_loaded_mb memory_after_mb"),
     "gpu-latency": Table("gpu", t.latency),

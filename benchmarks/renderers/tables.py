@@ -7,6 +7,7 @@ from albert_edge.report.formats import milliseconds
 from renderers.markdown import COLUMNS, Column, Figures, Rows, markdown, numbers
 
 _OWN = "albert-edge "
+_FULL = "full int8"
 
 
 # Reports of `albert-edge bench`, which some benchmarks keep beside other figures.
@@ -196,6 +197,69 @@ def memory_over_texts(figures: Figures) -> str:
     columns = (Column(f"peak memory in the {tenth} tenth, MB", tenth) for tenth in tenths)
     known = (COLUMNS[key] for key in ("texts", "rate", "memory_loaded_mb"))
     return numbers(rows, *known, *columns, title=figures["model"])
+
+
+# specialize.py and specialize_random.py: models that do less.
+
+
+def specialized(figures: Figures) -> str:
+    """Speed, work and agreement of every model, full and specialized, and of its peers."""
+    rows = []
+    for model, result in figures["models"].items():
+        full = result["runtimes"][_FULL]
+        for name, row in result["runtimes"].items():
+            more: Figures = {
+                key: _paired(row[key], result["chunks"]) for key in ("over_full", "over_baseline")
+            }
+            if "macs" in row:
+                more["fewer"] = full["macs"] / row["macs"]
+            rows.append((f"{model}, {name}", row | more))
+        for way, made in result["specialized"].items():
+            if made["refusal"]:
+                rows.append((f"{model}, {way}", {"over_full": "refused"}))
+    columns = (
+        COLUMNS["rate"],
+        Column("speed-up over full int8", "over_full"),
+        Column("speed-up over optimum fp32", "over_baseline"),
+        Column("multiply-accumulates per text, 10^6", "macs", 1, 1e6),
+        Column("full int8 / these", "fewer", 2),
+        Column("agreement with full int8", "agreement", 4),
+        Column("layers used (mean)", "mean_layers", 1),
+        COLUMNS["file_bytes"],
+    )
+    return numbers(rows, *columns, title="one text at a time")
+
+
+def _paired(ratio: Figures | None, chunks: int) -> str:
+    return (
+        "" if ratio is None else format_ratio(ratio["median"], ratio["low"], ratio["high"], chunks)
+    )
+
+
+def specializing(figures: Figures) -> Rows:
+    """What specializing took, and what exits cost a text that none of them answers."""
+    for model, result in figures["models"].items():
+        yield from _ways(f"{model}, ", result)
+
+
+def specializing_random(figures: Figures) -> str:
+    """The same on random weights, with the reason for a refusal."""
+    columns = (COLUMNS[key] for key in ("long_s", "peak_mb", "peak_share"))
+    reasons = [made["refusal"] for made in figures["specialized"].values() if made["refusal"]]
+    table = numbers(
+        _ways("", figures), *columns, title=f"albert-edge specialize, {figures['sample']} texts"
+    )
+    return "\n\n".join([table, *(f"> {reason}" for reason in reasons)])
+
+
+def _ways(prefix: str, result: Figures) -> Rows:
+    full = result["runtimes"][_FULL]
+    for way, made in result["specialized"].items():
+        row = result["runtimes"].get(way, {})
+        shares = {
+            f"{key}_share": row[key] / full[key] for key in ("file_bytes", "loaded_mb") if row
+        }
+        yield f"{prefix}{way}", made | row | shares
 
 
 # gpu.py.

@@ -29,6 +29,14 @@ OPTIONS = {
     ],
     "quantize": TINY,
     "soak": ["--model", "tiny", "--texts", "20", "--others", "10"],
+    "specialize": [
+        *("--model", "langid-tiny", "--way", "exits", "--texts", "60", "--measured", "8"),
+        *("--chunks", "2", "--starts", "1", "--min-agreement", "0.5", "--no-peers"),
+    ],
+    "specialize_random": [
+        *("--geometry", "tiny", "--texts", "60", "--measured", "4", "--starts", "1"),
+        *("--min-agreement", "0.5"),
+    ],
     "start": [*TINY, "--no-install"],
     "throughput": [
         *("--geometry", "tiny", "--texts", "4", "--chunks", "2", "--batch-size", "1"),
