@@ -70,9 +70,7 @@ def _config(source: Bundle, config: AlbertConfig, changed: Mapping[str, bytes]) 
     fields: dict[str, Any] = dict(source.read_object(_CONFIG).values)
     if _CONFIG in changed:
         fields = json.loads(changed[_CONFIG])
-    fields["intermediate_size"] = config.intermediate_size
-    if config.pruned_heads:
-        fields["pruned_heads"] = {
-            str(layer): list(heads) for layer, heads in enumerate(config.pruned_heads) if heads
-        }
+    fields |= config.width_fields
+    if not config.pruned_heads:
+        del fields["pruned_heads"]
     return (json.dumps(fields, indent=2, ensure_ascii=False) + "\n").encode()
