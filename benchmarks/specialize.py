@@ -10,7 +10,7 @@
 The models are trained, because of random weights nothing can be left out:
     langid-tiny  the model that ships, on phrases cut out of its test lines
     sentiment    written by benchmarks/training/sentiment.py to the folder --trained
-    entities     written by benchmarks/training/entities.py to the same folder
+    languages    written by benchmarks/training/languages.py to the same folder
 A model that is not there is left out, as are peers whose packages are missing. No model was trained
 on these texts.
 
@@ -56,7 +56,7 @@ WAYS = {
     "exits": {"width": False, "exits": True},
     "width and exits": {"width": True, "exits": True},
 }
-MODELS = ("langid-tiny", "sentiment", "entities")
+MODELS = ("langid-tiny", "sentiment", "languages")
 PHRASE = range(3, 13)  # words, or twice as many characters of Chinese
 SPECIALIZE = """
 import json, sys

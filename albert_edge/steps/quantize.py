@@ -148,23 +148,30 @@ def quantize(
             report = _decide(compressor, folder, precision, budget, again)
             if report.passed and isinstance(precision, Int8) and precision.tune:
                 precision, report = _tune(compressor, precision, report)
-        if not report.passed:
-            misses = "; ".join(report.misses)
-            raise QualityError(
-                f"{report.precision} is not good enough on {report.sample}: {misses}.",
-                tip=report.tip,
-                report=report,
-            )
+        _require_passed(report)
         variant = _write(pending, compressor, precision, report, head)
-        written = pending.path(variant.file)
-        answers.record(
-            variant.name, _load(written, signed_weights=variant.multiplies_signed_weights)
-        )
-        if variant.narrow_activations:
-            key = answers_key(variant, Adaptation.NARROW_ACTIVATIONS)
-            answers.record(key, _load_narrow(written))
+        _record(answers, pending.path(variant.file), variant)
         pending.manifest = answers.write(pending, opened.manifest.with_variant(variant))
     return replace(report, variant=variant)
+
+
+def _require_passed(report: QuantizeReport) -> None:
+    if not report.passed:
+        misses = "; ".join(report.misses)
+        raise QualityError(
+            f"{report.precision} is not good enough on {report.sample}: {misses}.",
+            tip=report.tip,
+            report=report,
+        )
+
+
+def _record(answers: AnswerRecorder, file: Path, variant: Variant) -> None:
+    """Answer the self-test with a variant, in every form in which it is loaded."""
+    run = _load(file, signed_weights=variant.multiplies_signed_weights)
+    answers.record(variant.name, run)
+    if variant.narrow_activations:
+        key = answers_key(variant, Adaptation.NARROW_ACTIVATIONS)
+        answers.record(key, _load_narrow(file))
 
 
 def default_precision(*limits: float | None) -> Compressed:

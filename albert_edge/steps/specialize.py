@@ -19,6 +19,7 @@ from albert_edge.check.portable import portable_file, require_onnx
 from albert_edge.check.sample import File, Texts, read_texts
 from albert_edge.errors import Argument, BundleError, Call, Message, QualityError, UsageError
 from albert_edge.progress import Progress, progress_bar
+from albert_edge.records.fields import Record
 from albert_edge.runtime.parameters import require_known
 from albert_edge.steps.specializing.full_model import FullModel
 from albert_edge.steps.specializing.goal import Goal, goal
@@ -113,13 +114,7 @@ def specialize(
     opened, folder = open_bundle(bundle), Path(out)
     _check_source(opened, folder)
     refuse_to_overwrite(folder, force=force)
-    if texts is None and data is None:
-        raise UsageError(
-            "Specializing needs texts like those that the model will answer.",
-            tip=Message("Pass ", Argument("texts", "FILE"), "; they need no labels."),
-        )
-    records, origin = read_texts(opened, opened.read_config(), texts, data)
-    _require_enough(len(records), origin, target)
+    records, origin = _read(opened, texts, data, target)
     cut_records = cut(records)
     with (
         change(folder) as pending,
@@ -181,14 +176,25 @@ def _check_source(source: Bundle, out: Path) -> None:
         )
 
 
-def _require_enough(count: int, origin: str, target: Goal) -> None:
+def _read(
+    source: Bundle, texts: Texts | None, data: File | None, target: Goal
+) -> tuple[list[Record], str]:
+    """Read the texts, and check that there are enough for the promise."""
+    if texts is None and data is None:
+        raise UsageError(
+            "Specializing needs texts like those that the model will answer.",
+            tip=Message("Pass ", Argument("texts", "FILE"), "; they need no labels."),
+        )
+    records, origin = read_texts(source, source.read_config(), texts, data)
     needed = texts_needed(target.promise.texts_needed)
-    if count < needed:
+    if len(records) < needed:
         limit = Argument("max_drop") if target.by_labels else Argument("min_agreement")
         raise UsageError(
-            f"{origin} has {count} texts; this limit cannot be promised with fewer than {needed}.",
+            f"{origin} has {len(records)} texts; this limit cannot be promised with fewer than "
+            f"{needed}.",
             tip=Message("Give more texts, or relax the limit with ", limit, "."),
         )
+    return records, origin
 
 
 def _kept(source: Bundle, parts: LeftOut) -> list[str] | None:

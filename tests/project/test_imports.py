@@ -51,6 +51,7 @@ def test_public_names() -> None:
         "pack",
         "pipeline",
         "quantize",
+        "specialize",
         "unpack",
         "verify",
     ]

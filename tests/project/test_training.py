@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 import tarfile
 from pathlib import Path
 
 import pytest
-from support.paths import DATA, ROOT
+from support.paths import ROOT
 
 import albert_edge
 
 sys.path.insert(0, str(ROOT / "benchmarks/training"))
 
-import entities
+import languages
 import recipe
 import sentiment
 
@@ -51,23 +50,33 @@ def test_a_sentiment_classifier_is_trained_and_kept_apart_from_its_test(
     assert classify("I love it")[0]["label"] in sentiment.LABELS
 
 
-def test_an_entity_recognizer_is_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in (*entities.TRAINING, *entities.TEST):
-        shutil.copyfile(DATA / "wnut17" / "dev.conll", tmp_path / name)
+def test_a_tagger_of_languages_is_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for language, name in languages.FILES.items():
+        lines = [f"{language} {number} one two three four" for number in range(1997)]
+        (tmp_path / name).write_text("\n".join(lines), encoding="utf-8")
     out = tmp_path / "model"
-    run("entities.py", monkeypatch, "--data", tmp_path, "--out", out, "--limit", 4)
-    entities.main()
+    run("languages.py", monkeypatch, "--data", tmp_path, "--out", out, "--limit", 4)
+    languages.main()
     assert len((out / "held-out.txt").read_text(encoding="utf-8").splitlines()) == 4
     albert_edge.export(out, tmp_path / "bundle")
     label = albert_edge.pipeline("token-classification", tmp_path / "bundle")
-    assert all(answer["entity"] in entities.LABELS for answer in label("Empire State Building"))
+    assert all(answer["entity"] in languages.LABELS for answer in label("Empire State Building"))
 
 
-def test_every_token_has_the_label_of_its_word_and_one_starts_the_entity() -> None:
-    words = ["Up", "the", "Empire", "State", "Building", "´", "in", "Sonmarg", "Kashmir"]
-    labels = ["O", "O", "B-location", "I-location", "I-location", "O", "O", "B-group", "B-location"]
+def test_phrases_keep_their_language_and_their_part_of_the_lines() -> None:
+    lines = {language: [f"{language}{n} " * 12 for n in range(20)] for language in languages.LABELS}
+    texts = list(languages.mix(lines, range(5, 9), 50, seed=0))
+    assert len(texts) == 50
+    words = [pair for text in texts for pair in zip(text.words, text.labels, strict=True)]
+    assert {label for _, label in words} == {*languages.LABELS}
+    assert all(word.startswith(label) and 5 <= int(word[2:]) < 9 for word, label in words)
+
+
+def test_every_token_has_the_label_of_its_word() -> None:
+    words = ["Where", "ist", "Schmetterling", "´", "aquí"]
+    labels = ["en", "de", "de", "es", "es"]
     tokenizer = recipe.read_english_tokenizer().tokenizer
-    example = entities.encode(tokenizer, entities.Sentence(words, labels))
+    example = languages.encode(tokenizer, languages.Sentence(words, labels))
     seen: dict[str, list[str]] = {}
     word = ""
     for token, label in zip(tokenizer.encode(" ".join(words)).tokens, example.label, strict=True):
@@ -75,9 +84,8 @@ def test_every_token_has_the_label_of_its_word_and_one_starts_the_entity() -> No
             assert token in {"[CLS]", "[SEP]"}
             continue
         word = token if token.startswith("▁") else word
-        seen.setdefault(word, []).append(entities.LABELS[label])
-    assert seen["▁empire"] == ["B-location"] and seen["▁state"] == ["I-location"]
-    assert seen["▁in"] == ["O"]
-    [first, *rest] = seen["▁son"]
-    assert first == "B-group" and rest and {*rest} == {"I-group"}
-    assert seen["▁kashmir"] == ["B-location"]
+        seen.setdefault(word, []).append(languages.LABELS[label])
+    assert seen["▁where"] == ["en"]
+    [butterfly] = [found for piece, found in seen.items() if piece.startswith("▁sch")]
+    assert len(butterfly) > 1 and {*butterfly} == {"de"}
+    assert {*seen["▁a"]} == {"es"}

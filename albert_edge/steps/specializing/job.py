@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from albert_edge.architecture.config import AlbertConfig
 from albert_edge.architecture.heads import HEADS
@@ -186,19 +186,20 @@ class Job:
         self, config: AlbertConfig, floats: Mapping[str, Floats], reduced: ReducedVocabulary | None
     ) -> None:
         """Write the bundle with its variants without exits."""
+        source = self._full.source
         changed: dict[str, bytes] = {}
+        fields: Mapping[str, Any] = source.read_object("config.json").values
         if reduced is not None:
-            floats = reduced.select_rows(floats)
+            floats, fields = reduced.select_rows(floats), reduced.files.config
             config = replace(config, vocab_size=reduced.rows)
             changed = {
                 "tokenizer.json": reduced.files.tokenizer_json.encode(),
                 "tokenizer_config.json": _json(reduced.files.tokenizer_config),
-                "config.json": _json(reduced.files.config),
             }
-        write_bundle(self._bundle, self._full.source, config, floats, changed, self._progress)
+        write_bundle(self._bundle, source, config, floats, changed, fields, self._progress)
         optimize(self._bundle)
-        source = self._full.variant("int8")
-        options = {"activations": source.activations, "weights": source.weights}
+        int8 = self._full.variant("int8")
+        options = {"activations": int8.activations, "weights": int8.weights}
         how = compression("int8", **{name: value or None for name, value in options.items()})
         texts = write_lines(self._parts.fit, self._scratch / "fit.jsonl")
         quantize(self._bundle, how, texts=texts, progress=self._progress)

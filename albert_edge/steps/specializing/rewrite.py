@@ -28,6 +28,7 @@ def write_bundle(
     config: AlbertConfig,
     floats: Mapping[str, Floats],
     changed: Mapping[str, bytes],
+    fields: Mapping[str, Any],
     progress: Progress,
 ) -> None:
     """Write a bundle with one variant, the portable one.
@@ -38,6 +39,7 @@ def write_bundle(
         config: The configuration of the new model.
         floats: Its weights by name, matrices as (in_features, out_features).
         changed: The content of those files that differ from the source's, by name.
+        fields: The fields of config.json, but for the sizes of the layer.
         progress: Called with ("writing weights", bytes written, bytes in all).
     """
     from albert_edge.graph.build import author
@@ -45,7 +47,7 @@ def write_bundle(
 
     manifest = source.manifest
     authored = author(config, manifest.head, Plan())
-    changed = {**changed, _CONFIG: _config(source, config, changed)}
+    changed = {**changed, _CONFIG: _config(config, fields)}
     with change(folder) as pending:
         kept = [record.file for record in manifest.files if record.file != SELF_TEST]
         for file in kept:
@@ -65,12 +67,9 @@ def write_bundle(
         )
 
 
-def _config(source: Bundle, config: AlbertConfig, changed: Mapping[str, bytes]) -> bytes:
-    """Return config.json with the sizes of the new model."""
-    fields: dict[str, Any] = dict(source.read_object(_CONFIG).values)
-    if _CONFIG in changed:
-        fields = json.loads(changed[_CONFIG])
-    fields |= config.width_fields
+def _config(config: AlbertConfig, fields: Mapping[str, Any]) -> bytes:
+    """Return config.json with the sizes of the new model's layer."""
+    fields = {**fields, **config.width_fields}
     if not config.pruned_heads:
         del fields["pruned_heads"]
     return (json.dumps(fields, indent=2, ensure_ascii=False) + "\n").encode()
