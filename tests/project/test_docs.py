@@ -184,6 +184,12 @@ import albert_edge
 variants = albert_edge.open_bundle("langid").manifest.variants
 assert {variant.precision for variant in variants} == {"fp32", "int8", "int4"}
 """,
+    "specialize.md": """
+import albert_edge
+variants = albert_edge.open_bundle("langid-fast").manifest.variants
+assert "int8-exits" in {variant.mode for variant in variants}
+assert 1 <= answer["layers"] <= 4 and answer["label"] == "de"
+""",
     "troubleshooting.md": """
 assert len(albert_edge.open_bundle("langid").manifest.variants) == 1  # nothing was written
 """,
