@@ -25,7 +25,7 @@ from albert_edge.runtime.text import TextEncoder, load_text_encoder
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 File = str | os.PathLike[str]
-Texts = Sequence[str] | File
+Texts = Sequence[str | Record] | File
 
 _CUT = Cut("longest_first")
 _RANDOM_TEXTS = 128
@@ -59,7 +59,7 @@ def load_sample(
     Args:
         bundle: Gives the tokenizer, the head and the labels.
         config: The configuration.
-        texts: The user's texts: a list, or a file as `predict` reads it.
+        texts: The user's texts: a list of texts or of records, or a file as `predict` reads it.
         data: A .tsv, .csv or .jsonl file of texts with a "label" each.
 
     Returns:
@@ -135,7 +135,8 @@ def _records(texts: Texts | None, data: File | None) -> tuple[list[Record], str]
     if isinstance(path, str | os.PathLike):
         with read_records(Path(path)) as records:
             return list(records), str(path)
-    return [{"text": text} for text in path or ()], "the texts given"
+    given = (text if isinstance(text, dict) else {"text": text} for text in path or ())
+    return list(given), "the texts given"
 
 
 def _label(bundle: Bundle, record: Record, origin: str) -> int:

@@ -117,6 +117,7 @@ def test_the_manifest_says_what_was_promised(special: SpecializeReport) -> None:
         mean = np.average([1, 2, 3, 4], weights=measured["layers"])
         assert measured["mean_layers"] == pytest.approx(mean)
     assert variants["int8"].exits == 0
+    assert variants["int8"].measured["sample"] == "the texts given"  # and not a file that is gone
 
 
 def test_an_answer_says_how_many_layers_it_took(special: SpecializeReport) -> None:

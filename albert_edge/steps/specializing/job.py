@@ -16,7 +16,7 @@ from albert_edge.check.quality import Outputs
 from albert_edge.check.sample import Sample
 from albert_edge.compress.options import compression
 from albert_edge.compress.rounding import Floats
-from albert_edge.errors import QualityError, UsageError
+from albert_edge.errors import Call, Message, QualityError, UsageError
 from albert_edge.exits.build import AnsweredTexts, build_exits
 from albert_edge.progress import Progress
 from albert_edge.pruning.vocabulary import (
@@ -32,7 +32,7 @@ from albert_edge.steps.specializing.exit_variant import Extended
 from albert_edge.steps.specializing.full_model import FullModel, encode_parts
 from albert_edge.steps.specializing.goal import Answered, Goal, answer
 from albert_edge.steps.specializing.measure import Candidate, Row, measure
-from albert_edge.steps.specializing.parts import Parts, strings, write_lines
+from albert_edge.steps.specializing.parts import Parts, strings
 from albert_edge.steps.specializing.rewrite import write_bundle
 
 LeftOut = Literal["vocabulary", "width", "exits"]
@@ -109,7 +109,7 @@ class Job:
         full = self._full
         reduced = None if keep is None else self._reduce_vocabulary(keep)
         if not (width and self._narrow(reduced, exits=exits)):
-            self._write(full.config, full.floats, reduced)
+            self._write_full(reduced)
         samples = self._encode(reduced)
         if exits and not HEADS[full.head].can_exit:
             self._decide("exits", f"a {full.head} model has no decision to be certain of")
@@ -159,7 +159,12 @@ class Job:
         if not narrowed.gained:
             self._decide("width", narrowed.reason)
             return False
-        self._write(narrowed.config, narrowed.floats, reduced)
+        try:
+            self._write(narrowed.config, narrowed.floats, reduced)
+        except QualityError as error:
+            shutil.rmtree(self._bundle)
+            self._decide("width", f"of a narrower model, {error}")
+            return False
         losses = self._calibration_losses("int8", self._encode(reduced)["calibration"])
         if not self._holds(losses):
             shutil.rmtree(self._bundle)
@@ -182,6 +187,14 @@ class Job:
 
         return Part(name, full.sample.inputs, judge)
 
+    def _write_full(self, reduced: ReducedVocabulary | None) -> None:
+        """Write the model in its full width."""
+        try:
+            self._write(self._full.config, self._full.floats, reduced)
+        except QualityError as error:
+            call = Call("quantize", self._full.source.path, texts="FILE")
+            raise QualityError(str(error), tip=Message("See what passes with: ", call)) from error
+
     def _write(
         self, config: AlbertConfig, floats: Mapping[str, Floats], reduced: ReducedVocabulary | None
     ) -> None:
@@ -201,8 +214,7 @@ class Job:
         int8 = self._full.variant("int8")
         options = {"activations": int8.activations, "weights": int8.weights}
         how = compression("int8", **{name: value or None for name, value in options.items()})
-        texts = write_lines(self._parts.fit, self._scratch / "fit.jsonl")
-        quantize(self._bundle, how, texts=texts, progress=self._progress)
+        quantize(self._bundle, how, texts=self._parts.fit, progress=self._progress)
 
     def _encode(self, reduced: ReducedVocabulary | None) -> dict[str, Sample]:
         """Encode the texts with the tokenizer of the new bundle."""

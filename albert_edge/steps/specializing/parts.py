@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
-from pathlib import Path
 
 import numpy as np
 
@@ -55,13 +53,6 @@ def texts_needed(calibration: int) -> int:
     while round(_ENDS["calibration"] * count) - round(_ENDS["fit"] * count) < calibration:
         count += 1
     return count
-
-
-def write_lines(records: Records, path: Path) -> Path:
-    """Write records as JSON Lines."""
-    lines = (json.dumps(record, ensure_ascii=False, default=str) for record in records)
-    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    return path
 
 
 def strings(records: Records) -> Iterator[str]:
