@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -100,14 +101,16 @@ class Rates:
     """What was reached with a number of threads.
 
     Attributes:
-        int8: Multiply-accumulates a second of bytes, by MatMulIntegerToFloat.
+        int8: Multiply-accumulates a second of bytes, by MatMulIntegerToFloat with signed weights.
         fp32: The same of floats, by MatMul.
         bandwidth: Bytes a second that a copy reads and writes.
+        uint8: As `int8`, with unsigned weights; NaN in earlier reports.
     """
 
     int8: float
     fp32: float
     bandwidth: float
+    uint8: float = math.nan
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,12 +148,17 @@ class Roofline:
         rates: What plain products and copies, which take turns with the runs, reach at best on this
             machine with as many threads.
         ms: The best time of a run.
-        compute_ms: What the multiply-accumulates take at those rates.
+        compute_ms: What the multiply-accumulates take at those rates, with the weights as this CPU
+            needs them.
         memory_ms: What the bytes take at the rate of a copy.
         bound: "compute" or "memory", whichever takes longer.
         reached: The longer of the two over `ms`. It exceeds 1 where caches spare a model that is
             bound by memory what a copy has to wait for.
         operators: Where the time of a profiled run goes, the largest share first.
+        other_cpu: The kind of x86 CPU that this machine is not, "x86 with VNNI" or "x86 without
+            VNNI"; empty in earlier reports.
+        other_compute_ms: `compute_ms` on a CPU of that kind with the same rate of floats, derived
+            from it (see `albert_edge.benchmark.cpu_kinds`) and not measured.
     """
 
     precision: str
@@ -168,6 +176,8 @@ class Roofline:
     bound: str
     reached: float
     operators: list[OperatorShare]
+    other_cpu: str = ""
+    other_compute_ms: float = math.nan
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -12,11 +12,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+from albert_edge.benchmark.cpu_kinds import derive_rates, has_unsigned_weights, other_kind
 from albert_edge.benchmark.profile import CONTROL_FLOW, ModelRun, profile
 from albert_edge.benchmark.rates import Meter, best_rates, elapsed
-from albert_edge.benchmark.report import BenchReport, OperatorShare, Roofline
+from albert_edge.benchmark.report import BenchReport, OperatorShare, Rates, Roofline
 from albert_edge.benchmark.shapes import Inputs, Shape, make_inputs
-from albert_edge.benchmark.work import INTEGER_PRODUCTS, moved_bytes, multiply_accumulates
+from albert_edge.benchmark.work import (
+    BLOCK_PRODUCT,
+    INTEGER_PRODUCTS,
+    moved_bytes,
+    multiply_accumulates,
+)
 from albert_edge.bundle.bundle import Bundle, open_bundle
 from albert_edge.bundle.manifest import Variant
 from albert_edge.runtime.adaptation import Adaptation
@@ -111,6 +117,21 @@ def count_work(
     return {operator: (times, macs, size) for operator, (times, macs, size) in counts.items()}
 
 
+def compute_seconds(
+    work: dict[str, tuple[int, int, int]], rates: Rates, *, unsigned: bool
+) -> float:
+    """How long the multiply-accumulates of a model take at given rates.
+
+    Args:
+        work: What `count_work` returns.
+        rates: Multiply-accumulates a second.
+        unsigned: Whether integer weights are unsigned when multiplied. Those in blocks never are.
+    """
+    rate = {operator: rates.uint8 if unsigned else rates.int8 for operator in INTEGER_PRODUCTS}
+    rate[BLOCK_PRODUCT] = rates.int8
+    return sum(macs / rate.get(operator, rates.fp32) for operator, (_, macs, _) in work.items())
+
+
 def _measure(
     bundle: Bundle, variant: Variant, threads: int, shape: Shape, inputs: Inputs, meter: Meter
 ) -> Roofline:
@@ -128,8 +149,12 @@ def _measure(
     for operator, (_, count, _) in work.items():
         macs[operator not in INTEGER_PRODUCTS] += count
     size = sum(moved for _, _, moved in work.values())
-    compute = macs[0] / rates.int8 + macs[1] / rates.fp32
+    unsigned = variant.weights == "unsigned" or adaptation is Adaptation.UNSIGNED_WEIGHTS
+    compute = compute_seconds(work, rates, unsigned=unsigned)
     memory = size / rates.bandwidth
+    kind = other_kind()
+    unsigned = has_unsigned_weights(variant, kind)
+    other_compute = compute_seconds(work, derive_rates(kind, rates), unsigned=unsigned)
     return Roofline(
         precision=variant.mode,
         variant=variant.name,
@@ -146,6 +171,8 @@ def _measure(
         bound="compute" if compute >= memory else "memory",
         reached=max(compute, memory) / seconds,
         operators=sorted(operator_shares(fastest, work), key=lambda part: -part.share),
+        other_cpu=kind,
+        other_compute_ms=1e3 * other_compute,
     )
 
 

@@ -24,10 +24,13 @@ _VIEWS = {"Reshape", "Unsqueeze", "Squeeze", "Flatten", "Identity"}
 # What reads no more of its first input than it writes.
 _LOOKUPS = {"Gather", "Slice", "GatherND", "GatherElements"}
 
-# Whose products are of integers. MatMulNBits quantizes activations itself, but in the head, which
-# is little work.
+# Products of weights in blocks. It quantizes activations itself, but in the head, which is little
+# work.
+BLOCK_PRODUCT = "MatMulNBits"
+
+# Whose products are of integers.
 INTEGER_PRODUCTS = frozenset(
-    {"MatMulIntegerToFloat", "MatMulNBits", "MatMulInteger", "DynamicQuantizeMatMul"}
+    {"MatMulIntegerToFloat", BLOCK_PRODUCT, "MatMulInteger", "DynamicQuantizeMatMul"}
 )
 
 

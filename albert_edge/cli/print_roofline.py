@@ -30,7 +30,11 @@ def print_roofline(results: Sequence[Roofline]) -> None:
 
 
 def _print_limits(title: str, group: Sequence[Roofline]) -> None:
-    columns = ["shape", "GMAC int8", "GMAC fp32", "MB moved", "compute, ms", "memory, ms"]
+    columns = [
+        *("shape", "GMAC int8", "GMAC fp32", "MB moved", "compute, ms", "memory, ms"),
+        *("measured, ms", "of the limit", "bound by"),
+        f"compute on {group[0].other_cpu}, ms (derived)",
+    ]
     rows = [
         [
             _shape(result),
@@ -42,10 +46,11 @@ def _print_limits(title: str, group: Sequence[Roofline]) -> None:
             f"{result.ms:.2f}",
             f"{result.reached:.0%}",
             result.bound,
+            f"{result.other_compute_ms:.2f}",
         ]
         for result in group
     ]
-    print_table(f"\nLimits, {title}", [*columns, "measured, ms", "of the limit", "bound by"], rows)
+    print_table(f"\nLimits, {title}", columns, rows)
     columns = ["operator", *map(_shape, group)]
     print_table(f"\nShare of the time by operator, {title}", columns, _operators(group))
 
@@ -58,12 +63,15 @@ def _print_rates(results: Sequence[Roofline]) -> None:
     rates: dict[int, list[Rates]] = {}
     for result in results:
         rates.setdefault(result.threads, []).append(result.rates)
-    kinds = ("int8", "fp32", "bandwidth")
+    kinds = ("int8", "uint8", "fp32", "bandwidth")
     rows = [
         [str(count), *(_span([getattr(rate, kind) / 1e9 for rate in group]) for kind in kinds)]
         for count, group in rates.items()
     ]
-    columns = ["threads", "int8, GMAC/s", "fp32, GMAC/s", "copy, GB/s"]
+    columns = [
+        *("threads", "int8, GMAC/s", "int8 with unsigned weights, GMAC/s"),
+        *("fp32, GMAC/s", "copy, GB/s"),
+    ]
     print_table("\nThis machine: matrix products and copies", columns, rows)
 
 

@@ -108,6 +108,9 @@ def _limits(results: list[Roofline]) -> Table:
         *("fp32 multiply-adds, 10^9", "bytes moved, MB", "limit by arithmetic, ms"),
         *("limit by memory, ms", "measured, ms", "limit / measured", "bound by"),
     ]
+    other = results[0].other_cpu
+    if other:
+        columns.append(f"limit by arithmetic on {other}, ms (derived)")
     rows = [
         [
             *_run(result),
@@ -119,6 +122,7 @@ def _limits(results: list[Roofline]) -> Table:
             milliseconds(result.ms),
             f"{result.reached:.0%}",
             result.bound,
+            *([milliseconds(result.other_compute_ms)] if other else []),
         ]
         for result in results
     ]

@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
+from support.bench_samples import ROOFLINE
 from support.checkpoints import TINY, make_model
 
 import albert_edge
-from albert_edge.benchmark import rates
+from albert_edge.benchmark import cpu_kinds, rates
+from albert_edge.benchmark.cpu_kinds import CpuKind, derive_rates
 from albert_edge.benchmark.profile import Array, ModelRun, NodeRun, profile, read_profile
-from albert_edge.benchmark.report import OperatorShare, Rates, Roofline
-from albert_edge.benchmark.roofline import BETWEEN, count_work, measure_roofline, operator_shares
+from albert_edge.benchmark.report import OperatorShare, Rates
+from albert_edge.benchmark.roofline import (
+    BETWEEN,
+    compute_seconds,
+    count_work,
+    measure_roofline,
+    operator_shares,
+)
 from albert_edge.benchmark.shapes import make_inputs
 from albert_edge.benchmark.work import INTEGER_PRODUCTS, moved_bytes, multiply_accumulates
 from albert_edge.bundle.bundle import open_bundle
 from albert_edge.cli.print_roofline import print_roofline
+from albert_edge.compress.options import Int8
 from albert_edge.errors import BundleError
+from albert_edge.runtime import adaptation
 
 pytestmark = pytest.mark.slow
 
@@ -324,7 +335,8 @@ def test_rates_are_work_over_time(monkeypatch: pytest.MonkeyPatch) -> None:
     meter = rates.Meter(2)  # whose products and copy are real
     clock = iter(range(100))
     monkeypatch.setattr(time, "perf_counter", lambda: 2.0 * next(clock))
-    assert meter.measure() == Rates(512 * 1024 * 3072 / 2, 512 * 1024 * 3072 / 2, 2**26)
+    product = 512 * 1024 * 3072 / 2
+    assert meter.measure() == Rates(product, product, 2**26, uint8=product)
 
 
 def test_a_copy_copies() -> None:
@@ -338,14 +350,76 @@ def test_a_copy_copies() -> None:
 
 def test_products_of_the_meter_are_products() -> None:
     meter = rates.Meter(1)
-    for run in (meter._int8, meter._fp32):
+    for run in (meter._int8, meter._uint8, meter._fp32):
         (product,) = run()  # type: ignore[misc]
         assert product.shape == (512, 3072) and product.std() > 0  # type: ignore[has-type]
 
 
 def test_the_best_rates_are_the_highest_of_each() -> None:
-    found = [Rates(1, 20, 5), Rates(3, 10, 4), Rates(2, 15, 6)]
-    assert rates.best_rates(found) == Rates(3, 20, 6)
+    found = [Rates(1, 20, 5, 8), Rates(3, 10, 4, 7), Rates(2, 15, 6, 9)]
+    assert rates.best_rates(found) == Rates(3, 20, 6, 9)
+
+
+# --- kinds of CPU ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("kind", "signed"), [(CpuKind.VNNI, 4), (CpuKind.AVX2, 2)])
+def test_rates_of_a_kind_follow_from_the_rate_of_floats(kind: CpuKind, signed: float) -> None:
+    derived = derive_rates(kind, Rates(int8=7e9, fp32=10e9, bandwidth=3e9, uint8=7e9))
+    assert derived == Rates(int8=signed * 10e9, fp32=10e9, bandwidth=3e9, uint8=15e9)
+
+
+def test_weights_in_blocks_are_never_unsigned() -> None:
+    work = {
+        "MatMulIntegerToFloat": (2, 24, 0),
+        "MatMulNBits": (1, 40, 0),
+        "MatMul": (1, 6, 0),
+        "Add": (9, 0, 0),
+    }
+    known = Rates(int8=4, fp32=1, bandwidth=1, uint8=2)
+    assert compute_seconds(work, known, unsigned=False) == 24 / 4 + 40 / 4 + 6
+    assert compute_seconds(work, known, unsigned=True) == 24 / 2 + 40 / 4 + 6
+
+
+@pytest.fixture
+def integer_bundles(bundles: Bundles, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """int8 that may have 7-bit activations, that may not, and with unsigned weights in the file."""
+    options = {
+        "narrow": Int8(),
+        "wide": Int8(activations="per-tensor"),
+        "unsigned": Int8(weights="unsigned"),
+    }
+    root = tmp_path_factory.mktemp("integers")
+    for name, chosen in options.items():
+        own = shutil.copytree(bundles("text-classification"), root / name)
+        albert_edge.quantize(own, chosen, min_agreement=0.0, min_cosine=0.0)
+    return {name: root / name for name in options}
+
+
+def test_the_limit_of_each_kind_of_cpu(
+    integer_bundles: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = Rates(int8=8e6, fp32=2e6, bandwidth=1e15, uint8=5e6)
+    monkeypatch.setattr(rates.Meter, "measure", lambda meter: known)
+    # Here, measured, and on the other kind, derived from fp32 by 2, 4, and 1.5 where unsigned.
+    expected = {
+        (True, "narrow"): (8e3, "x86 without VNNI", 4e3),
+        (True, "wide"): (8e3, "x86 without VNNI", 3e3),
+        (True, "unsigned"): (5e3, "x86 without VNNI", 3e3),
+        (False, "narrow"): (8e3, "x86 with VNNI", 8e3),
+        (False, "wide"): (5e3, "x86 with VNNI", 8e3),
+        (False, "unsigned"): (5e3, "x86 with VNNI", 3e3),
+    }
+    for (exact, name), (here, other, there) in expected.items():
+        for module in (adaptation, cpu_kinds):
+            monkeypatch.setattr(module, "adds_signed_weights_exactly", lambda exact=exact: exact)
+        bundle = open_bundle(integer_bundles[name])
+        (one,) = measure_roofline(bundle, [(1, 4)], [1], ["int8"])
+        assert one.int8_macs > one.fp32_macs > 0
+        floats = one.fp32_macs / 2e3
+        assert one.compute_ms == pytest.approx(one.int8_macs / here + floats), (exact, name)
+        assert one.other_cpu == other
+        assert one.other_compute_ms == pytest.approx(one.int8_macs / there + floats), (exact, name)
 
 
 # --- the whole ------------------------------------------------------------------------------
@@ -353,7 +427,7 @@ def test_the_best_rates_are_the_highest_of_each() -> None:
 
 @pytest.fixture
 def known_rates(monkeypatch: pytest.MonkeyPatch) -> Rates:
-    known = Rates(int8=4e6, fp32=2e6, bandwidth=1e15)
+    known = Rates(int8=4e6, fp32=2e6, bandwidth=1e15, uint8=3e6)
     monkeypatch.setattr(rates.Meter, "measure", lambda meter: known)
     return known
 
@@ -413,29 +487,14 @@ def test_it_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
         OperatorShare("Cast", 2, 0.01, 0, 0),
         OperatorShare("Shape", 1, 0.005, 0, 0),
     ]
-    one = Roofline(
-        precision="int8",
-        variant="model_quantized",
-        batch=1,
-        length=8,
-        threads=2,
-        int8_macs=10**9,
-        fp32_macs=0,
-        bytes=5 * 10**6,
-        rates=Rates(200e9, 50e9, 10e9),
-        ms=10.0,
-        compute_ms=5.0,
-        memory_ms=0.5,
-        bound="compute",
-        reached=0.5,
-        operators=parts,
-    )
+    one = dataclasses.replace(ROOFLINE, operators=parts)
     slower = dataclasses.replace(one.rates, fp32=40e9)
     other = dataclasses.replace(one, length=128, operators=parts[:1], rates=slower)
     print_roofline([one, other])
     told = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
-    assert "2 200.0 40.0 to 50.0 10.0" in told
-    assert "1x8 1.000 0.000 5.0 5.00 0.50 10.00 50% compute" in told
+    assert "2 200.0 80.0 40.0 to 50.0 10.0" in told
+    assert "1x8 1.000 0.000 5.0 5.00 0.50 10.00 50% compute 10.00" in told
+    assert "without VNNI, ms (derived)" in " ".join(told)
     assert told[told.index("Share of the time by operator, int8, 2 threads") + 1 :] == [
         "operator 1x8 1x128",
         "MatMul 70.0% 70.0%",

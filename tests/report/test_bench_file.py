@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.bench_samples import sample
+from support.bench_samples import ROOFLINE, sample
 
 from albert_edge.cli.printing import print_json
 from albert_edge.errors import (
@@ -22,7 +22,7 @@ from albert_edge.report.bench_file import parse_bench, read_bench
 def test_a_bench_report_is_read_back_as_it_was(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    report = sample(threads=(1, 2))
+    report = sample(threads=(1, 2), roofline=[ROOFLINE])
     print_json(report)
     path = tmp_path / "bench.json"
     path.write_text(capsys.readouterr().out, encoding="utf-8")
@@ -37,6 +37,15 @@ def test_numbers_json_has_no_word_for_come_back(
     found = parse_bench(json.loads(capsys.readouterr().out)).runtimes[0]
     assert math.isnan(found.peak_mb)
     assert dataclasses.replace(found, peak_mb=0) == dataclasses.replace(nan, peak_mb=0)
+
+
+def test_a_roofline_of_before_lacks_the_other_kind_of_cpu() -> None:
+    document = json.loads(json.dumps(dataclasses.asdict(sample(roofline=[ROOFLINE]))))
+    (roofline,) = document["roofline"]
+    del roofline["other_cpu"], roofline["other_compute_ms"], roofline["rates"]["uint8"]
+    (read,) = parse_bench(document).roofline or []
+    assert (read.other_cpu, read.compute_ms) == ("", ROOFLINE.compute_ms)
+    assert math.isnan(read.other_compute_ms) and math.isnan(read.rates.uint8)
 
 
 def broken() -> Iterator[tuple[str, Any]]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.bench_samples import BASELINE, FIGURES, latency, runtime, sample
+from support.bench_samples import BASELINE, FIGURES, ROOFLINE, latency, runtime, sample
 from support.reports import ATTACK, EVALUATION, Tables, bench_of
 
 from albert_edge.bundle.bundle import open_bundle
@@ -41,6 +41,20 @@ def test_numbers_are_those_of_the_reports(page: Path, quantized: Path) -> None:
     assert ratios[1][1] == "~3.7 x (2.76 to 4.59)"  # ~: scattered
     assert found["Peers that were not measured"][1] == ["torch", report.skipped["torch"]]
     assert found["Machine"][2] == ["instruction sets", "avx2 yes, vnni no"]
+
+
+def test_limits_of_both_kinds_of_cpu(quantized: Path, tmp_path: Path) -> None:
+    limits = {}
+    for kind in ("x86 with VNNI", ""):  # the second is of a report of before
+        roofline = [dataclasses.replace(ROOFLINE, other_cpu=kind)]
+        write_report(quantized, tmp_path / "r.html", bench_of(quantized, roofline=roofline))
+        found = Tables((tmp_path / "r.html").read_text(encoding="utf-8")).found
+        limits[kind] = found["Latency compared with the limits of this machine"]
+    head, row = limits["x86 with VNNI"]
+    derived = "limit by arithmetic on x86 with VNNI, ms (derived)"
+    assert (head[-1], row[-1]) == (derived, "10.0")
+    assert (head[6], row[6]) == ("limit by arithmetic, ms", "5.00")
+    assert limits[""] == [head[:-1], row[:-1]]
 
 
 def facts_of(page: Path) -> dict[str, str]:

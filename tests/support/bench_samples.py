@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from albert_edge.benchmark.report import BenchReport, Latency, RuntimeResult
+from albert_edge.benchmark.report import (
+    BenchReport,
+    Latency,
+    OperatorShare,
+    Rates,
+    Roofline,
+    RuntimeResult,
+)
 from albert_edge.machine.machine import Machine
 
 SHAPES = ((1, 8), (1, 32), (1, 128), (1, 384), (8, 128))
@@ -24,6 +31,25 @@ MACHINE = Machine(
     features={"avx2": True, "vnni": False},
     python="3.11.2",
     packages={"onnxruntime": "1.32.0", "numpy": "2.3.0"},
+)
+ROOFLINE = Roofline(
+    precision="int8",
+    variant="model_quantized",
+    batch=1,
+    length=8,
+    threads=2,
+    int8_macs=10**9,
+    fp32_macs=0,
+    bytes=5 * 10**6,
+    rates=Rates(200e9, 50e9, 10e9, uint8=80e9),
+    ms=10.0,
+    compute_ms=5.0,
+    memory_ms=0.5,
+    bound="compute",
+    reached=0.5,
+    operators=[OperatorShare("MatMulIntegerToFloat", 9, 1.0, 10**9, 5 * 10**6)],
+    other_cpu="x86 without VNNI",
+    other_compute_ms=10.0,
 )
 GEOMETRY = {"hidden_size": 24, "num_hidden_layers": 4}
 
