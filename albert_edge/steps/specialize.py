@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict, Unpack
 
+from albert_edge.architecture.heads import HEADS
 from albert_edge.bundle.bundle import Bundle, open_bundle
 from albert_edge.bundle.change import Change, change, refuse_to_overwrite
 from albert_edge.check.portable import portable_file, require_onnx
@@ -113,6 +114,12 @@ def specialize(
     require_onnx("Specializing")
     opened, folder = open_bundle(bundle), Path(out)
     _check_source(opened, folder)
+    if parts.get("vocabulary") and HEADS[opened.manifest.head].answers_with_pieces:
+        raise UsageError(
+            f"A {opened.manifest.head} model answers with pieces of its vocabulary, all of which "
+            "it needs.",
+            tip=Message("Leave out ", Argument("vocabulary"), "."),
+        )
     refuse_to_overwrite(folder, force=force)
     records, origin = _read(opened, texts, data, target)
     cut_records = cut(records)

@@ -232,6 +232,14 @@ def test_a_bundle_without_int8_is_refused(tmp_path: Path, texts: list[str]) -> N
         specialize(bundle, tmp_path / "out", texts=texts)
 
 
+def test_the_pieces_that_a_model_answers_with_stay(tmp_path: Path, texts: list[str]) -> None:
+    bundle = make_bundle(tmp_path, "fill-mask")
+    albert_edge.quantize(bundle, "int8", min_agreement=0, min_cosine=0)
+    with pytest.raises(UsageError, match="pieces of its vocabulary"):
+        specialize(bundle, tmp_path / "out", texts=texts, vocabulary=True)
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_bundle_is_not_replaced_by_itself(full: Path, texts: list[str]) -> None:
     with pytest.raises(UsageError, match="the bundle to start from"):
         specialize(full, full, texts=texts, force=True)
