@@ -109,6 +109,8 @@ class Job:
         full = self._full
         reduced = None if keep is None else self._reduce_vocabulary(keep)
         if not (width and self._narrow(reduced, exits=exits)):
+            if not exits and reduced is None:
+                return Result(None, self._decisions, [])
             self._write_full(reduced)
         samples = self._encode(reduced)
         if exits and not HEADS[full.head].can_exit:
