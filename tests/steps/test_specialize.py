@@ -174,6 +174,18 @@ def test_the_command_prints_a_table(full: Path, texts: list[str], tmp_path: Path
     assert_error(cli("specialize", full, tmp_path / "new", "--texts", few), 2, "1 texts")
 
 
+def test_without_another_width_the_variants_are_those_of_the_full_model(
+    full: Path, texts: list[str], tmp_path: Path
+) -> None:
+    report = specialize(full, tmp_path / "out", texts=texts, width=False, min_agreement=0.98)
+    before, after = open_bundle(full).manifest, open_bundle(tmp_path / "out").manifest
+    kept = {variant.name: variant.files for variant in before.variants}
+    assert kept.items() <= {variant.name: variant.files for variant in after.variants}.items()
+    assert [row.name for row in report.rows] == ["full", "exits"]
+    exits = open_bundle(tmp_path / "out").variant("model_quantized_exits")
+    assert (exits.precision, exits.target, exits.layout) == ("int8", "cpu", "loop")
+
+
 # --- the parts of the texts -----------------------------------------------------------------
 
 

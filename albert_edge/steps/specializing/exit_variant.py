@@ -75,6 +75,7 @@ class Extended:
             added = replace(
                 self._variant,
                 name=name,
+                layout=exits.plan.layout,
                 files={MODEL: tuple(map(pending.record, files))},
                 exits=exits.plan.exits,
                 promised_agreement=promised,

@@ -16,7 +16,7 @@ from albert_edge.check.quality import Outputs
 from albert_edge.check.sample import Sample
 from albert_edge.compress.options import compression
 from albert_edge.compress.rounding import Floats
-from albert_edge.errors import Call, Message, QualityError, UsageError
+from albert_edge.errors import QualityError, UsageError
 from albert_edge.exits.build import AnsweredTexts, build_exits
 from albert_edge.progress import Progress
 from albert_edge.pruning.vocabulary import (
@@ -25,7 +25,9 @@ from albert_edge.pruning.vocabulary import (
     reduce_vocabulary,
 )
 from albert_edge.pruning.width import Judgement, Part, narrow
+from albert_edge.runtime.device import CPU
 from albert_edge.runtime.session import Session
+from albert_edge.runtime.variants import choose_variant
 from albert_edge.steps.optimize import optimize
 from albert_edge.steps.quantize import quantize
 from albert_edge.steps.specializing.exit_variant import Extended
@@ -33,13 +35,12 @@ from albert_edge.steps.specializing.full_model import FullModel, encode_parts
 from albert_edge.steps.specializing.goal import Answered, Goal, answer
 from albert_edge.steps.specializing.measure import Candidate, Row, measure
 from albert_edge.steps.specializing.parts import Parts, strings
-from albert_edge.steps.specializing.rewrite import write_bundle
+from albert_edge.steps.specializing.rewrite import copy_bundle, write_bundle
 
 LeftOut = Literal["vocabulary", "width", "exits"]
 
-# The variants of a specialized bundle without exits, by precision. Each is compared with the full
-# model of the same precision.
-_PLAIN = {"fp32": "model_optimized", "int8": "model_quantized"}
+# The precisions of the variants that are written. Each is compared with the full model in the same.
+_PRECISIONS = ("fp32", "int8")
 
 # The share of the allowed loss that a narrower layer may use up if exits follow.
 _SHARE_OF_WIDTH = 0.5
@@ -108,18 +109,17 @@ class Job:
         """
         full = self._full
         reduced = None if keep is None else self._reduce_vocabulary(keep)
-        if not (width and self._narrow(reduced, exits=exits)):
-            if not exits and reduced is None:
-                return Result(None, self._decisions, [])
-            self._write_full(reduced)
+        changed = width and self._narrow(reduced, exits=exits)
+        if not changed and reduced is not None:
+            changed = self._write(full.config, full.floats, reduced, "vocabulary")
+            reduced = reduced if changed else None
+        if not changed and not exits:
+            return Result(None, self._decisions, [])
+        if not changed:
+            self._copy()
         samples = self._encode(reduced)
-        if exits and not HEADS[full.head].can_exit:
-            self._decide("exits", f"a {full.head} model has no decision to be certain of")
-        elif exits and full.config.num_hidden_layers == 1:
-            self._decide("exits", "the layer is applied only once")
-        elif exits:
-            for precision in _PLAIN:
-                self._add_exits(precision, samples)
+        if exits:
+            self._add_exits(samples)
         if not any(decision.accepted for decision in self._decisions):
             return Result(None, self._decisions, [])
         return Result(self._bundle, self._decisions, self._measure(samples["test"]))
@@ -161,20 +161,7 @@ class Job:
         if not narrowed.gained:
             self._decide("width", narrowed.reason)
             return False
-        try:
-            self._write(narrowed.config, narrowed.floats, reduced)
-        except QualityError as error:
-            shutil.rmtree(self._bundle)
-            self._decide("width", f"of a narrower model, {error}")
-            return False
-        losses = self._calibration_losses("int8", self._encode(reduced)["calibration"])
-        if not self._holds(losses):
-            shutil.rmtree(self._bundle)
-            self._decide(
-                "width",
-                f"in int8, a narrower model loses {losses.mean():.2%} of the calibration texts, "
-                "too much for the promise",
-            )
+        if not self._write(narrowed.config, narrowed.floats, reduced, "width"):
             return False
         self._decide("width", _removed(full.config, narrowed.config), accepted=True)
         return True
@@ -189,18 +176,40 @@ class Job:
 
         return Part(name, full.sample.inputs, judge)
 
-    def _write_full(self, reduced: ReducedVocabulary | None) -> None:
-        """Write the model in its full width."""
-        try:
-            self._write(self._full.config, self._full.floats, reduced)
-        except QualityError as error:
-            call = Call("quantize", self._full.source.path, texts="FILE")
-            raise QualityError(str(error), tip=Message("See what passes with: ", call)) from error
-
     def _write(
+        self,
+        config: AlbertConfig,
+        floats: Mapping[str, Floats],
+        reduced: ReducedVocabulary | None,
+        part: LeftOut,
+    ) -> bool:
+        """Write the bundle with its variants without exits, if they keep the promise.
+
+        If they do not, this decides against a part, and removes the bundle.
+        """
+        try:
+            self._author(config, floats, reduced)
+            losses = self._calibration_losses(self._encode(reduced)["calibration"])
+            if self._holds(losses):
+                return True
+            reason = f"int8 would change {losses.mean():.2%} of the calibration texts"
+        except QualityError as error:
+            reason = str(error)
+        shutil.rmtree(self._bundle)
+        self._decisions = [each for each in self._decisions if each.part != part]
+        self._decide(part, reason)
+        return False
+
+    def _copy(self) -> None:
+        """Write the bundle with the full model as it is."""
+        variants = [self._full.variant(precision) for precision in _PRECISIONS]
+        copy_bundle(self._bundle, self._full.source, variants)
+        if all(variant.target != "cpu" for variant in variants if variant.precision == "fp32"):
+            optimize(self._bundle)
+
+    def _author(
         self, config: AlbertConfig, floats: Mapping[str, Floats], reduced: ReducedVocabulary | None
     ) -> None:
-        """Write the bundle with its variants without exits."""
         source = self._full.source
         changed: dict[str, bytes] = {}
         fields: Mapping[str, Any] = source.read_object("config.json").values
@@ -216,7 +225,13 @@ class Job:
         int8 = self._full.variant("int8")
         options = {"activations": int8.activations, "weights": int8.weights}
         how = compression("int8", **{name: value or None for name, value in options.items()})
-        quantize(self._bundle, how, texts=self._parts.fit, progress=self._progress)
+        quantize(
+            self._bundle,
+            how,
+            texts=self._parts.fit,
+            min_agreement=self._goal.promise.min_agreement,
+            progress=self._progress,
+        )
 
     def _encode(self, reduced: ReducedVocabulary | None) -> dict[str, Sample]:
         """Encode the texts with the tokenizer of the new bundle."""
@@ -229,10 +244,21 @@ class Job:
             open_bundle(self._bundle), self._parts, sample.origin, labelled=labelled
         )
 
-    def _add_exits(self, precision: str, samples: Mapping[str, Sample]) -> None:
+    def _add_exits(self, samples: Mapping[str, Sample]) -> None:
+        """Add variants with exits, if the model can have them."""
+        full = self._full
+        if not HEADS[full.head].can_exit:
+            self._decide("exits", f"a {full.head} model has no decision to be certain of")
+        elif full.config.num_hidden_layers == 1:
+            self._decide("exits", "the layer is applied only once")
+        else:
+            for precision in _PRECISIONS:
+                self._add_exits_in(precision, samples)
+
+    def _add_exits_in(self, precision: str, samples: Mapping[str, Sample]) -> None:
         """Add a variant with exits, if one is close enough to the full model and worth it."""
         opened = open_bundle(self._bundle)
-        variant = opened.variant(_PLAIN[precision])
+        variant = choose_variant(opened, CPU, precision)
         extended = Extended(opened, variant, self._scratch, self._progress)
         try:
             exits = build_exits(
@@ -272,11 +298,12 @@ class Job:
             candidates.append(Candidate(name, self._bundle, exits, sample))
         return measure(candidates, full.config, self._goal, self._progress)
 
-    def _calibration_losses(self, precision: str, sample: Sample) -> Floats:
-        with Session(self._bundle, device="cpu", variant=_PLAIN[precision]) as session:
-            what = f"answering in {precision}, calibration texts"
+    def _calibration_losses(self, sample: Sample) -> Floats:
+        """Return the losses of int8, to which width and vocabulary have been applied."""
+        with Session(self._bundle, device="cpu", precision="int8") as session:
+            what = "answering in int8, calibration texts"
             answers = answer(session, sample, what, self._progress).outputs
-        return self._losses(self._full.answers(precision, "calibration"), answers)
+        return self._losses(self._full.answers("int8", "calibration"), answers)
 
     def _holds(self, losses: Floats) -> bool:
         return self._goal.holds(losses, self._full.config, self._full.head)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,7 +12,8 @@ from typing import Any
 from albert_edge.architecture.config import AlbertConfig
 from albert_edge.bundle.bundle import Bundle
 from albert_edge.bundle.change import change
-from albert_edge.bundle.manifest import MODEL, PORTABLE
+from albert_edge.bundle.manifest import MODEL, PORTABLE, Variant
+from albert_edge.bundle.storage import chunks
 from albert_edge.compress.rounding import Floats
 from albert_edge.graph.plan import Plan
 from albert_edge.progress import Progress
@@ -65,6 +66,22 @@ def write_bundle(
             files=tuple(pending.record(pending.path(file)) for file in kept),
             variants=(variant,),
         )
+
+
+def copy_bundle(folder: Path, source: Bundle, variants: Sequence[Variant]) -> None:
+    """Write a bundle with the portable variant and some others, all as they are.
+
+    Args:
+        folder: Where to write it.
+        source: The bundle to copy.
+        variants: The other variants.
+    """
+    kept = {each.name: each for each in (source.variant(PORTABLE), *variants)}
+    manifest = replace(source.manifest, variants=tuple(kept.values()))
+    with change(folder) as pending:
+        for record in {record.file: record for record in manifest.records()}.values():
+            pending.write(record.file, chunks(source.storage, record))
+        pending.manifest = manifest
 
 
 def _config(config: AlbertConfig, fields: Mapping[str, Any]) -> bytes:
