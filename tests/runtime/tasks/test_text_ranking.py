@@ -79,7 +79,7 @@ def loaded(folder: Path) -> Rankers:
 
 @pytest.fixture(scope="module")
 def english(tmp_path_factory: pytest.TempPathFactory) -> Rankers:
-    return rankers(tmp_path_factory.mktemp("english"), seed=1)
+    return rankers(tmp_path_factory.mktemp("english"), seed=2)
 
 
 @pytest.fixture(scope="module")
