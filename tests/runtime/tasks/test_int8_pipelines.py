@@ -43,7 +43,8 @@ pytestmark = [
 ]
 
 LANGUAGES = {"english": "spiece.model", "chinese": "vocab.txt"}
-examples = settings(deadline=None, derandomize=True, max_examples=110)
+# The tests of each pipeline in fp32 have more.
+examples = settings(deadline=None, derandomize=True, max_examples=50)
 Make = Callable[[str, Callable[..., Both]], Both]
 
 
@@ -194,11 +195,12 @@ def test_token_classification(make: Make, text: str, strategy: str) -> None:
 
 def test_tokens_of_noisy_sentences(make: Make) -> None:
     pipelines = make("token-classification", varied)
-    for strategy in STRATEGIES:
+    for index, strategy in enumerate(STRATEGIES):
+        tweets = TWEETS[index :: len(STRATEGIES)]
         options = {"aggregation_strategy": strategy, "is_split_into_words": True}
-        ours = pipelines.ours(TWEETS, **options)
-        assert_same(ours, plain(pipelines.theirs(TWEETS, **options)))
-        assert sum(map(len, ours)) > len(TWEETS)
+        ours = pipelines.ours(tweets, **options)
+        assert_same(ours, plain(pipelines.theirs(tweets, **options)))
+        assert sum(map(len, ours)) > len(tweets)
     long = " ".join(word for words in TWEETS for word in words)
     for stride in (0, 64):
         options = {"aggregation_strategy": "average", "stride": stride}
