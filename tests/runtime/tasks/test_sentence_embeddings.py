@@ -350,7 +350,7 @@ def everything(request: pytest.FixtureRequest, base: Base, tmp_path_factory: Any
 
 
 @given(text=ANY_TEXT, normalize=st.booleans())
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=80)
 def test_any_text_is_embedded_the_same(everything: Both, text: str, normalize: bool) -> None:
     everything.compare(text, normalize=normalize)
     everything.compare(text, normalize=normalize, prompt="")
