@@ -32,6 +32,7 @@ pytestmark = pytest.mark.slow
 
 SENTENCES = (DATA / "tokenizers" / "sentences.txt").read_text(encoding="utf-8").splitlines()
 TEXTS = [" ".join(SENTENCES[i : i + 1 + i % 5]) for i in range(len(SENTENCES))][:60]
+SOME = TEXTS[:25]  # more than are answered before a second session is loaded
 PRECISIONS = ("fp32", "int8")
 
 
@@ -61,26 +62,26 @@ def load(bundle: Path, **options: Any) -> Pipeline:
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_workers_and_threads_change_no_bit(bundle: Path, precision: str) -> None:
     with load(bundle, precision=precision, threads=1) as serial:
-        wanted = [serial.answer(text) for text in TEXTS]
-    assert len({str(answer) for answer in wanted}) == len(set(TEXTS))
+        wanted = [serial.answer(text) for text in SOME]
+    assert len({str(answer) for answer in wanted}) == len(set(SOME))
     for options in ({"threads": 2, "workers": 1}, {"threads": 4, "workers": 2}, {"threads": 3}):
         with load(bundle, precision=precision, **options) as pipe:
-            assert pipe(TEXTS) == wanted
-            assert list(pipe(text for text in TEXTS)) == wanted
+            assert pipe(SOME) == wanted
+            assert list(pipe(text for text in SOME)) == wanted
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_many_threads_get_the_bits_of_serial_use(bundle: Path, precision: str) -> None:
     with load(bundle, precision=precision, threads=2) as shared:
-        wanted = [shared.answer(text) for text in TEXTS]
+        wanted = [shared.answer(text) for text in SOME]
 
         def ask(seed: int) -> None:
-            order = random.Random(seed).sample(range(len(TEXTS)), len(TEXTS))
+            order = random.Random(seed).sample(range(len(SOME)), len(SOME))
             if seed % 2:
-                assert shared([TEXTS[i] for i in order]) == [wanted[i] for i in order]
+                assert shared([SOME[i] for i in order]) == [wanted[i] for i in order]
             else:
                 for i in order:
-                    assert shared.answer(TEXTS[i]) == wanted[i]
+                    assert shared.answer(SOME[i]) == wanted[i]
 
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(ask, range(8)))
@@ -316,7 +317,7 @@ PIECES = [
         "long word ",
     ),
 ]
-COUNT = 20_000
+COUNT = 6_000
 
 
 def generated(count: int) -> Iterator[str]:
@@ -365,7 +366,7 @@ def test_any_text_is_answered_or_refused_by_its_index(small: Path) -> None:
             refused += 1
             start += answered + 1
         count += answered
-    assert refused == sum(not is_valid(text) for text in texts) > 1000
+    assert refused == sum(not is_valid(text) for text in texts) > COUNT / 10
     assert count == COUNT - refused
 
 
@@ -390,7 +391,7 @@ print(json.dumps(most))
 def test_memory_is_flat(small: Path) -> None:
     pieces = json.dumps([piece for piece in PIECES if is_valid(piece)])
     done = subprocess.run(
-        [sys.executable, "-c", STREAM, small, pieces, str(COUNT)],
+        [sys.executable, "-c", STREAM, small, pieces, "20000"],
         capture_output=True,
         text=True,
         check=True,
