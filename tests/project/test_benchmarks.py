@@ -15,6 +15,9 @@ import command
 import record
 from renderers import TABLES
 
+import models
+from albert_edge.benchmark import turns
+
 pytestmark = pytest.mark.slow
 
 TINY = ["--geometry", "tiny", "--rounds", "1"]
@@ -55,6 +58,8 @@ def test_a_tiny_plan_is_measured_kept_and_shown(
 ) -> None:
     monkeypatch.setattr(record, "MEASURED", tmp_path)
     monkeypatch.setattr(record, "SECONDS", 0.1)
+    monkeypatch.setattr(turns, "TURN", 0.05)
+    monkeypatch.setattr(models, "SHAPES", "1x8,1x32,2x16")
     monkeypatch.setattr(sys, "argv", ["record.py", name, *OPTIONS[name]])
     record.main()
     [path] = tmp_path.iterdir()
