@@ -57,7 +57,7 @@ MODELS: dict[str, dict[str, Any]] = {
         "hidden_size": 256,
         "intermediate_size": 1024,
         "num_attention_heads": 4,
-        "num_hidden_layers": 2,  # takes nearly all the time of the emulators
+        "num_hidden_layers": 2,
         "num_hidden_groups": 1,
         "inner_group_num": 1,
     },
@@ -119,8 +119,8 @@ def make_inputs(vocabulary: Any) -> list[Arrays]:
 
 
 SHORT_AND_LONG = make_inputs(TINY["vocab_size"])
-# A few do for 300 logits a token.
-INPUTS = {name: SHORT_AND_LONG[:: 5 if name == "words" else 1] for name in MODELS}
+# A few do for 300 logits a token; and half, with all lengths, for what takes nearly all the time.
+INPUTS = {"tiny": SHORT_AND_LONG, "wide": SHORT_AND_LONG[30:], "words": SHORT_AND_LONG[::5]}
 
 
 @pytest.fixture(scope="module")
@@ -244,14 +244,15 @@ def test_the_answers_are_those_of_transformers(
 ) -> None:
     found = logits_of(outputs, precision, model)
     assert found.shape == expected[model].shape
-    assert found.shape == {"words": (102, TINY["vocab_size"])}.get(model, (63, LABELS))
+    rows = {"tiny": (63, LABELS), "wide": (33, LABELS), "words": (102, TINY["vocab_size"])}
+    assert found.shape == rows[model]
     if precision == "fp32":
         assert np.abs(found - expected[model]).max() <= TOLERANCE
     else:
         assert cosine(found, expected[model]) >= COSINE[precision][model]
     if precision in ("int8", "int8-block"):
         clear = lead(expected[model]) > CLEAR
-        assert clear.sum() >= 32
+        assert clear.sum() >= min(32, len(clear) // 2)
         assert (found.argmax(axis=1) == expected[model].argmax(axis=1))[clear].all()
 
 
