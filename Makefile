@@ -48,9 +48,11 @@ prepared: $(VENVS)/test/ready $(VENVS)/wheel/ready $(VENVS)/freeze/ready emulato
 unit: prepared
 	OMP_NUM_THREADS=1 $(VENVS)/test/bin/python $(PYTEST)
 
-# The tests that compare with transformers, once more against its newest version.
+# The tests that compare with transformers, once more against its newest version; other files would
+# be imported for nothing.
 reference: $(VENVS)/transformers5/ready
-	OMP_NUM_THREADS=1 $(VENVS)/transformers5/bin/python $(PYTEST) -m reference
+	OMP_NUM_THREADS=1 $(VENVS)/transformers5/bin/python $(PYTEST) -m reference \
+		$$(grep -rlE 'mark\.reference|MARKS' tests --include='test_*.py')
 
 # Runtime and exporter, as a user has them.
 $(VENVS)/demo/ready: $(ENVIRONMENT)
