@@ -82,11 +82,6 @@ class HeadSpec:
     inputs: tuple[Input, ...] = text_inputs()
 
     @property
-    def answers_with_pieces(self) -> bool:
-        """Whether a decision is one of the pieces of the vocabulary."""
-        return any("vocab_size" in self.outputs[name] for name in self.decisive)
-
-    @property
     def has_choices(self) -> bool:
         """Whether an item is several texts from which the model chooses."""
         return "num_choices" in self.inputs[0].axes

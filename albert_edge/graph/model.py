@@ -36,7 +36,7 @@ class AlbertModel(nn.Module):
         self.reads = reads
         self.trace = Trace(every_token=reads == "tokens") if operators.plan.traced else None
         self.embeddings = Embeddings(config, operators)
-        first_token = reads == "pooled" and operators.applies(Optimization.FIRST_TOKEN)
+        first_token = reads == "pooled" and operators.plan.wants(Optimization.FIRST_TOKEN)
         self.encoder = Encoder(config, operators, first_token=first_token, trace=self.trace)
         if reads != "tokens":
             size = config.hidden_size
@@ -72,6 +72,8 @@ class AlbertModel(nn.Module):
         token_type_ids: ir.Value,
     ) -> tuple[ir.Value, ir.Value]:
         """Return the hidden states before the first application, and the bias of attention."""
+        if self.encoder.first_token:
+            self.operators.applies(Optimization.FIRST_TOKEN)
         bias = self.operators.attention_bias(op, attention_mask)
         embeddings = self.embeddings(op, input_ids, token_type_ids)
         return self.encoder.project(op, embeddings), bias

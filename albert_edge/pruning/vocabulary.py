@@ -23,7 +23,9 @@ import numpy.typing as npt
 from tokenizers import Tokenizer
 
 from albert_edge.architecture.config import parse_config
+from albert_edge.architecture.heads import HEADS
 from albert_edge.architecture.weights import find_weight
+from albert_edge.check.quality import Outputs
 from albert_edge.errors import BundleError, InputError
 from albert_edge.json_fields import JsonObject, parse_object
 from albert_edge.pruning.essential import essential_pieces, read_pieces
@@ -116,6 +118,29 @@ class ReducedVocabulary:
             name: values[kept] if (spec := find_weight(name)) and spec.by_piece else values
             for name, values in floats.items()
         }
+
+    def restore(self, outputs: Outputs, head: str) -> Outputs:
+        """Return outputs with a logit for every piece of the whole vocabulary.
+
+        Args:
+            outputs: Of the smaller model.
+            head: A key of `HEADS`.
+
+        Returns:
+            Its logits of the vocabulary, (..., size), in which dropped pieces have the lowest
+            number; the other outputs as they are.
+        """
+        axes = HEADS[head].outputs
+        return {
+            name: self._spread(values) if "vocab_size" in axes.get(name, ()) else values
+            for name, values in outputs.items()
+        }
+
+    def _spread(self, logits: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        lowest = np.finfo(logits.dtype).min
+        whole = np.full((*logits.shape[:-1], self.size), lowest, logits.dtype)
+        whole[..., self.kept[: self.rows]] = logits
+        return whole
 
     def new_ids(self, ids: npt.ArrayLike) -> Ids:
         """Return the new ids of tokens that were kept, in an array of the same shape.

@@ -89,8 +89,7 @@ def format_of_content(name: str, first: bytes, fields: Fields) -> Format:
         )
     for kind, delimiters in _DELIMITERS.items():
         for delimiter in delimiters:
-            cells = next(csv.reader([line], delimiter=delimiter), [])
-            if {*fields.required_columns} <= {*cells}:
+            if {*fields.required_columns} <= {*_cells(line, delimiter)}:
                 if fields.plain:
                     raise _ambiguous(
                         name, f"has the first line {line[:60]!r}, a header or a text", kind, "txt"
@@ -115,3 +114,11 @@ def _ambiguous(name: str, why: str, *formats: Format) -> UsageError:
         f"The format of {name} is not clear: it {why}.",
         tip=Message("Name it: ", *choices[:-1], "."),
     )
+
+
+def _cells(line: str, delimiter: str) -> list[str]:
+    """Return the cells of a line of a table; none of one that no table has."""
+    try:
+        return next(csv.reader([line], delimiter=delimiter), [])
+    except csv.Error:  # such as a carriage return inside of it
+        return []

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict, Unpack
 
-from albert_edge.architecture.heads import HEADS
 from albert_edge.bundle.bundle import Bundle, open_bundle
 from albert_edge.bundle.change import Change, change, refuse_to_overwrite
 from albert_edge.check.portable import portable_file, require_onnx
@@ -114,12 +113,6 @@ def specialize(
     require_onnx("Specializing")
     opened, folder = open_bundle(bundle), Path(out)
     _check_source(opened, folder)
-    if parts.get("vocabulary") and HEADS[opened.manifest.head].answers_with_pieces:
-        raise UsageError(
-            f"A {opened.manifest.head} model answers with pieces of its vocabulary, all of which "
-            "it needs.",
-            tip=Message("Leave out ", Argument("vocabulary"), "."),
-        )
     refuse_to_overwrite(folder, force=force)
     records, origin = _read(opened, texts, data, target)
     cut_records = cut(records)
@@ -193,13 +186,17 @@ def _read(
             tip=Message("Pass ", Argument("texts", "FILE"), "; they need no labels."),
         )
     records, origin = read_texts(source, source.read_config(), texts, data)
+    agreement = target.promise.min_agreement
     needed = texts_needed(target.promise.texts_needed)
     if len(records) < needed:
-        limit = Argument("max_drop") if target.by_labels else Argument("min_agreement")
+        name = "max_drop" if target.by_labels else "min_agreement"
+        limit = Argument(name, round(100 * (1 - agreement), 6) if target.by_labels else agreement)
         raise UsageError(
-            f"{origin} has {len(records)} texts; this limit cannot be promised with fewer than "
-            f"{needed}.",
-            tip=Message("Give more texts, or relax the limit with ", limit, "."),
+            Message(
+                f"{len(records):,} texts of {origin} are too few: ",
+                *(limit, f" takes at least {needed:,}, and more if some of them disagree."),
+            ),
+            tip=Message("Give more texts, or relax the limit with ", Argument(name), "."),
         )
     return records, origin
 

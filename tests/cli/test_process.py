@@ -46,6 +46,10 @@ COMMANDS = {
         *("--precision", "--min-agreement", "--min-cosine", "--max-drop", "--texts", "--data"),
         *("--prefer", "--activations", "--layout", "--weights"),
     },
+    "specialize": {
+        *("--texts", "--data", "--min-agreement", "--max-drop", "--width", "--no-width"),
+        *("--exits", "--no-exits", "--vocabulary", "--keep-texts", "--force"),
+    },
     "predict": {
         *("--input", "--output", "--task", "--device", "--precision", "--threads", "--top-k"),
         *("--truncate", "--parameter", "--input-format", "--column", "--pair-column"),

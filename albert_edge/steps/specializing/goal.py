@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -108,10 +108,29 @@ def goal(min_agreement: float | None, max_drop: float | None, data: Any) -> Goal
     return Goal(Promise(1 - max_drop / 100), by_labels=True)
 
 
-def answer(session: Session, sample: Sample, what: str, progress: Progress) -> Answered:
-    """Run a model on texts, one by one."""
+def as_they_are(outputs: Outputs) -> Outputs:
+    """Return outputs that need no change to be compared."""
+    return outputs
+
+
+def answer(
+    session: Session,
+    sample: Sample,
+    what: str,
+    progress: Progress,
+    restore: Callable[[Outputs], Outputs] = as_they_are,
+) -> Answered:
+    """Run a model on texts, one by one.
+
+    Args:
+        session: The model.
+        sample: The texts.
+        what: What progress is called.
+        progress: Called with (what, texts done, texts in all).
+        restore: Makes its outputs comparable with those of the full model.
+    """
     outputs = []
     for done, arrays in enumerate(sample.inputs, 1):
-        outputs.append(thin(session.run(arrays)))
+        outputs.append(thin(restore(session.run(arrays))))
         progress(what, done, len(sample.inputs))
     return Answered(sample, outputs)

@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -32,7 +33,7 @@ from albert_edge.steps.optimize import optimize
 from albert_edge.steps.quantize import quantize
 from albert_edge.steps.specializing.exit_variant import Extended
 from albert_edge.steps.specializing.full_model import FullModel, encode_parts
-from albert_edge.steps.specializing.goal import Answered, Goal, answer
+from albert_edge.steps.specializing.goal import Answered, Goal, answer, as_they_are
 from albert_edge.steps.specializing.measure import Candidate, Row, measure
 from albert_edge.steps.specializing.parts import Parts, strings
 from albert_edge.steps.specializing.rewrite import copy_bundle, write_bundle
@@ -97,6 +98,7 @@ class Job:
         self._bundle = scratch / "bundle"
         self._progress = progress
         self._decisions: list[Decision] = []
+        self._restore: Callable[[Outputs], Outputs] = as_they_are
 
     def run(self, *, width: bool, exits: bool, keep: Sequence[str] | None) -> Result:
         """Leave out what the goal allows.
@@ -113,6 +115,8 @@ class Job:
         if not changed and reduced is not None:
             changed = self._write(full.config, full.floats, reduced, "vocabulary")
             reduced = reduced if changed else None
+        if reduced is None:
+            self._restore = as_they_are
         if not changed and not exits:
             return Result(None, self._decisions, [])
         if not changed:
@@ -143,6 +147,7 @@ class Job:
             f"{missing:.1%} of the test texts would be cut into smaller pieces",
             accepted=reduced.rows < reduced.size,
         )
+        self._restore = partial(reduced.restore, head=self._full.head)
         return reduced
 
     def _narrow(self, reduced: ReducedVocabulary | None, *, exits: bool) -> bool:
@@ -292,7 +297,9 @@ class Job:
         ]
         plain = [each.part for each in self._decisions if each.accepted and each.part != "exits"]
         if plain:
-            candidates.append(Candidate(" + ".join(plain), self._bundle, names["int8"], sample))
+            candidates.append(
+                Candidate(" + ".join(plain), self._bundle, names["int8"], sample, self._restore)
+            )
         if exits := names.get("int8-exits"):
             name = " + ".join([*plain, "exits"])
             candidates.append(Candidate(name, self._bundle, exits, sample))
@@ -302,7 +309,7 @@ class Job:
         """Return the losses of int8, to which width and vocabulary have been applied."""
         with Session(self._bundle, device="cpu", precision="int8") as session:
             what = "answering in int8, calibration texts"
-            answers = answer(session, sample, what, self._progress).outputs
+            answers = answer(session, sample, what, self._progress, self._restore).outputs
         return self._losses(self._full.answers("int8", "calibration"), answers)
 
     def _holds(self, losses: Floats) -> bool:

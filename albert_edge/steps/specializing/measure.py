@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from math import prod
@@ -19,7 +19,7 @@ from albert_edge.check.sample import Arrays, Sample
 from albert_edge.exits.promise import interval
 from albert_edge.progress import Progress
 from albert_edge.runtime.session import Session
-from albert_edge.steps.specializing.goal import Answered, Goal, is_binary
+from albert_edge.steps.specializing.goal import Answered, Goal, as_they_are, is_binary
 
 # How often each text is timed.
 _TURNS = 3
@@ -36,12 +36,14 @@ class Candidate:
         bundle: Its bundle.
         variant: The name of the variant.
         sample: The texts, as its tokenizer encodes them.
+        restore: Makes its outputs comparable with those of the full model.
     """
 
     name: str
     bundle: Path
     variant: str
     sample: Sample
+    restore: Callable[[Outputs], Outputs] = as_they_are
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +82,11 @@ class _Run:
     seconds: list[float] = field(default_factory=list)
     layers: list[int | None] = field(default_factory=list)
 
-    def add(self, outputs: Outputs) -> None:
+    def add(self, outputs: Outputs, restore: Callable[[Outputs], Outputs]) -> None:
         """Add the outputs for a text; without exits, they say nothing of layers."""
         layers = outputs.get(LAYERS)
         self.layers.append(None if layers is None else int(layers.max()))
-        self.outputs.append(thin({n: v for n, v in outputs.items() if n != LAYERS}))
+        self.outputs.append(thin(restore({n: v for n, v in outputs.items() if n != LAYERS})))
 
 
 def measure(
@@ -154,9 +156,9 @@ def _run_in_turns(candidates: Sequence[Candidate], progress: Progress) -> list[_
                 [_timed(session, each.sample.inputs[index]) for each, session in pairs]
                 for pairs in [list(zip(candidates, sessions, strict=True))] * _TURNS
             ]
-            for run, answers in zip(runs, zip(*turns, strict=True), strict=True):
+            for run, each, answers in zip(runs, candidates, zip(*turns, strict=True), strict=True):
                 run.seconds.append(min(seconds for _, seconds in answers))
-                run.add(answers[0][0])
+                run.add(answers[0][0], each.restore)
             progress("measuring", index + 1, count)
     return runs
 
