@@ -280,7 +280,7 @@ def require_known(
     """
     for name in given:
         if name not in known and name not in also:
-            nearest = nearest_word(name, known) or nearest_word(name, also)
+            nearest = nearest_word(name, [*known, *also])
             meant = f" Did you mean {nearest}?" if nearest else ""
             raise UnknownArgumentError(
                 f"{what} has no parameter {name}.{meant}", tip=f"It has: {', '.join(known)}."
