@@ -21,7 +21,8 @@ from albert_edge.labelling.answer_log import Outcome
 from albert_edge.records.rows import Row
 
 COMMANDS = (
-    *("export", "optimize", "quantize", "predict", "evaluate", "inspect", "verify", "bench"),
+    *("export", "optimize", "quantize", "specialize", "predict", "evaluate", "inspect", "verify"),
+    "bench",
     *("pack", "unpack", "doctor", "models", "demo", "report"),
 )
 
