@@ -128,7 +128,7 @@ class Job:
             return Result(None, self._decisions, [])
         return Result(self._bundle, self._decisions, self._measure(samples["test"]))
 
-    def _reduce_vocabulary(self, keep: Sequence[str]) -> ReducedVocabulary:
+    def _reduce_vocabulary(self, keep: Sequence[str]) -> ReducedVocabulary | None:
         """Drop the pieces that no text uses, and count how often a held-out text would miss one."""
         source, parts = self._full.source, self._parts
         files = VocabularyFiles(
@@ -140,12 +140,15 @@ class Job:
         held_out = [*strings(parts.test)]
         coverage = reduce_vocabulary(files, used).coverage(held_out)
         reduced = reduce_vocabulary(files, [*used, *held_out])
+        if reduced.rows == reduced.size:
+            self._decide("vocabulary", "every piece is used or has to stay")
+            return None
         missing = 1 - coverage.share_of_texts
         self._decide(
             "vocabulary",
-            f"{reduced.rows:,} of {reduced.size:,} pieces; with those of the other texts only, "
-            f"{missing:.1%} of the test texts would be cut into smaller pieces",
-            accepted=reduced.rows < reduced.size,
+            f"{reduced.rows:,} of {reduced.size:,} pieces kept; {missing:.1%} of the test texts "
+            "use a piece that the other texts do not, and without them would be cut finer",
+            accepted=True,
         )
         self._restore = partial(reduced.restore, head=self._full.head)
         return reduced
