@@ -13,12 +13,10 @@ from pathlib import Path
 
 from albert_edge.bundle.manifest import Variant
 from albert_edge.runtime.device import Device
-from albert_edge.runtime.narrow import with_narrow_activations
 from albert_edge.runtime.saturation import (
     adds_narrow_activations_exactly,
     adds_signed_weights_exactly,
 )
-from albert_edge.runtime.unsigned import with_unsigned_weights
 
 
 class Adaptation(StrEnum):
@@ -59,6 +57,11 @@ def adapt(content: bytes, path: Path, adaptation: Adaptation) -> bytes:
     Raises:
         BundleError: It is not a file with such weights or activations.
     """
+    # Imported here: most CPUs change nothing, and small computers have no memory to spare.
     if adaptation is Adaptation.NARROW_ACTIVATIONS:
+        from albert_edge.runtime.narrow import with_narrow_activations
+
         return with_narrow_activations(content, path)
+    from albert_edge.runtime.unsigned import with_unsigned_weights
+
     return with_unsigned_weights(content, path)
