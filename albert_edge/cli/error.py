@@ -5,12 +5,17 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import typer
 
 from albert_edge.cli.printing import error_fields, print_json
-from albert_edge.errors import AlbertEdgeError, Argument, Message, UsageError
+from albert_edge.errors import AlbertEdgeError, Argument, Message, QualityError, UsageError
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Report = TypeVar("Report", bound="DataclassInstance")
 
 # The base of all usage errors; Typer may bundle its own copy of click.
 _CommandLineError: type[Exception] = typer.BadParameter.__bases__[0]
@@ -22,6 +27,36 @@ class ReportedError(Exception):
     def __init__(self, error: AlbertEdgeError) -> None:
         super().__init__(str(error))
         self.error = error
+
+
+def run_and_show(
+    step: Callable[[], Report], show: Callable[[Report], object], *, as_json: bool
+) -> Report:
+    """Run a step that a quality gate may refuse, and print its report, also that of a refusal.
+
+    Args:
+        step: Returns its report, or raises a QualityError that has it.
+        show: Prints a report as text.
+        as_json: Whether to print a JSON document instead.
+
+    Raises:
+        QualityError: The step was refused.
+        ReportedError: It was refused, and the JSON document says so.
+    """
+    try:
+        report = step()
+    except QualityError as error:
+        if as_json and error.report:
+            print_json(error.report, error=error)
+            raise ReportedError(error) from error
+        if error.report:
+            show(error.report)
+        raise
+    if as_json:
+        print_json(report)
+    else:
+        show(report)
+    return report
 
 
 def run_and_report(app: Callable[..., object], arguments: list[str]) -> NoReturn:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from albert_edge.cli.error import ReportedError
+from albert_edge.cli.error import run_and_show
 from albert_edge.cli.grouping import grouped
 from albert_edge.cli.options import BundleFolder, Compression, Json, QualityGate
-from albert_edge.cli.printing import megabytes, note, print_json
+from albert_edge.cli.printing import megabytes, note
 from albert_edge.cli.table import print_table
-from albert_edge.errors import QualityError
 
 if TYPE_CHECKING:
     from albert_edge.check.quality import Quality
@@ -28,22 +27,14 @@ def quantize(
     limits = (gate.min_agreement, gate.min_cosine, gate.max_drop)
     options = asdict(compression)
     name = options.pop("precision") or default_precision(*limits)
-    try:
-        report = quantize(
+    report = run_and_show(
+        lambda: quantize(
             bundle, find_compression(name, **options), **asdict(gate), progress=not as_json
-        )
-    except QualityError as error:
-        if as_json and error.report:
-            print_json(error.report, error=error)
-            raise ReportedError(error) from error
-        if error.report:
-            _print(error.report)
-        raise
-    if as_json:
-        print_json(report)
-        return
-    _print(report)
-    if report.variant:
+        ),
+        _print,
+        as_json=as_json,
+    )
+    if report.variant and not as_json:
         print(bundle / report.variant.file)
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from albert_edge.cli.error import ReportedError
+from albert_edge.cli.error import run_and_show
 from albert_edge.cli.grouping import grouped
 from albert_edge.cli.options import BundleFolder, Force, Json, LeftOut, SampleGate, SpecializedOut
-from albert_edge.cli.printing import megabytes, note, print_json
+from albert_edge.cli.printing import megabytes, note
 from albert_edge.cli.table import print_table
-from albert_edge.errors import QualityError
 
 if TYPE_CHECKING:
     from albert_edge.steps.specialize import SpecializeReport
@@ -28,22 +27,15 @@ def specialize(
     """Write a bundle that does less work for texts like a sample, with the same answers."""
     from albert_edge.steps.specialize import specialize
 
-    try:
-        report = specialize(
+    report = run_and_show(
+        lambda: specialize(
             bundle, out, force=force, progress=not as_json, **asdict(gate), **asdict(parts)
-        )
-    except QualityError as error:
-        if as_json and error.report:
-            print_json(error.report, error=error)
-            raise ReportedError(error) from error
-        if error.report:
-            _print(error.report)
-        raise
-    if as_json:
-        print_json(report)
-        return
-    _print(report)
-    print(report.out)
+        ),
+        _print,
+        as_json=as_json,
+    )
+    if not as_json:
+        print(report.out)
 
 
 def _print(report: SpecializeReport) -> None:
