@@ -163,6 +163,10 @@ class Manifest:
         for variant in self.variants:
             yield from variant.records
 
+    def distinct_records(self) -> list[FileRecord]:
+        """Return each file that the manifest lists once, though several roles may share it."""
+        return list({record.file: record for record in self.records()}.values())
+
     def with_variant(self, variant: Variant) -> Manifest:
         """Return a copy with a variant added, in place of one of its name or its former name."""
         replaced = {variant.name, _FORMER_NAMES.get(variant.name)}

@@ -82,6 +82,11 @@ def compare_with(reference: Floats, config: AlbertConfig, head: str) -> Agreemen
     return Agreement(decision, TOLERANCE * spread, every_token)
 
 
+def is_binary(config: AlbertConfig, head: str) -> bool:
+    """Return whether the answers to a text agree or do not, with nothing between."""
+    return compare_with(np.zeros(1), config, head).is_binary
+
+
 def text_losses(
     config: AlbertConfig, head: str, expected: Sequence[Outputs], answers: Sequence[Outputs]
 ) -> Floats:

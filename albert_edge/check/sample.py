@@ -120,6 +120,15 @@ def encode_texts(
     return Sample(list(_fitted(encoded, bundle)), labels, origin)
 
 
+def require_labels(data: object) -> None:
+    """Raise UsageError unless labels are given, without which a loss of accuracy has no limit."""
+    if data is None:
+        raise UsageError(
+            Message(Argument("max_drop"), " needs labels to compute the accuracy."),
+            tip=Message("Pass ", Argument("data", "FILE"), " with the columns text and label."),
+        )
+
+
 def _has_classes(head: str, config: AlbertConfig) -> bool:
     """Return whether a model assigns every text to one of several classes."""
     spec = HEADS[head]

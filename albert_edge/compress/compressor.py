@@ -30,6 +30,8 @@ from albert_edge.graph.authored import Authored
 from albert_edge.graph.plan import CPU_OPTIMIZATIONS, Plan
 from albert_edge.onnx_format.reader import read_onnx
 from albert_edge.progress import Progress
+from albert_edge.runtime.adaptation import choose_adaptation
+from albert_edge.runtime.engine import run_file
 from albert_edge.runtime.memory import return_freed_memory
 
 Run = Callable[[Mapping[str, Any]], Outputs]
@@ -45,6 +47,12 @@ class Load(Protocol):
             path: The file.
             signed_weights: Whether its graph multiplies signed weights as integers.
         """
+
+
+def load_model(path: Path, *, signed_weights: bool) -> Run:
+    """Load a file on this CPU, see `Load`."""
+    adaptation = choose_adaptation(narrow_activations=False) if signed_weights else None
+    return run_file(path, adaptation=adaptation)
 
 
 # Number of texts for calibration and for a brief trial: means and ranges converge early.

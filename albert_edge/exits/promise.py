@@ -18,6 +18,9 @@ from albert_edge.check.agreement import Floats
 from albert_edge.errors import Argument, Message, UsageError
 from albert_edge.exits.scores import Scores
 
+# How sure a promise and an interval are.
+CONFIDENCE = 0.95
+
 # Halvings of an interval until its ends are the same float.
 _HALVINGS = 60
 
@@ -32,7 +35,7 @@ class Promise:
     """
 
     min_agreement: float = 0.99
-    confidence: float = 0.95
+    confidence: float = CONFIDENCE
 
     def __post_init__(self) -> None:
         """Check that it can be kept.

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
-from typing import Literal
+from typing import Any, Literal
 
 from albert_edge.architecture.weights import Matrix
+from albert_edge.bundle.manifest import Variant
 from albert_edge.choices import require_choice
 from albert_edge.errors import Argument, Message, UsageError
 
@@ -226,3 +227,19 @@ class Plan:
     def wants(self, optimization: Optimization) -> bool:
         """Return whether this plan asks for the optimization."""
         return optimization in self.optimizations
+
+
+def plan_of(variant: Variant) -> Plan:
+    """Return the plan that a variant of a bundle was authored under."""
+    named: dict[str, Any] = {
+        name: value
+        for name in ("target", "layout", "activations", "weights")
+        if (value := getattr(variant, name))
+    }
+    precisions = {Matrix(name): Precision(value) for name, value in variant.matrices.items()}
+    return Plan(
+        **named,
+        optimizations=frozenset(name for name in Optimization if name in variant.optimizations),
+        precisions=precisions,
+        smoothed=not set(precisions.values()).isdisjoint(INTEGERS),
+    )

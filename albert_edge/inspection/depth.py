@@ -14,30 +14,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from time import perf_counter
-from typing import Any
-
-import numpy as np
 
 from albert_edge.architecture.config import AlbertConfig
-from albert_edge.architecture.weights import Matrix
 from albert_edge.bundle.bundle import open_bundle
 from albert_edge.bundle.manifest import Variant
-from albert_edge.check.agreement import compare_with, text_losses
+from albert_edge.check.agreement import is_binary, text_losses
 from albert_edge.check.portable import portable_file, require_onnx
 from albert_edge.check.quality import Outputs, Reference, thin
 from albert_edge.check.sample import Sample, Texts, load_sample
-from albert_edge.compress.compressor import Compressor, Run
-from albert_edge.exits.promise import interval
-from albert_edge.graph.plan import INTEGERS, Optimization, Plan, Precision
+from albert_edge.compress.compressor import Compressor, Run, load_model
+from albert_edge.exits.promise import CONFIDENCE, interval
+from albert_edge.graph.plan import Plan, Precision, plan_of
 from albert_edge.onnx_format.reader import read_onnx
 from albert_edge.progress import Progress, progress_bar
-from albert_edge.runtime.adaptation import adaptation_of, choose_adaptation
+from albert_edge.runtime.adaptation import adaptation_of
 from albert_edge.runtime.device import CPU
 from albert_edge.runtime.engine import run_file
 from albert_edge.runtime.model_source import ModelFile
 from albert_edge.runtime.variants import choose_variant
-
-_CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +131,7 @@ def _depth(
     seconds: float,
 ) -> Depth:
     losses = text_losses(config, head, expected, answers)
-    binary = compare_with(np.zeros(1), config, head).is_binary
-    low, high = interval(losses, _CONFIDENCE, binary=binary)
+    low, high = interval(losses, CONFIDENCE, binary=is_binary(config, head))
     return Depth(
         layers=layers,
         agreement=float(1 - losses.mean()),
@@ -175,12 +168,12 @@ class _Models:
         return answers, median(seconds)
 
     def _make(self, config: AlbertConfig) -> Run:
-        plan = _plan_of(self.variant)
+        plan = plan_of(self.variant)
         if set(plan.precisions.values()) <= {Precision.FP32}:
             return run_file(self._write(config, plan))
         portable = self._write(config, Plan())
         compressor = Compressor(
-            config, self.head, portable, self.sample, self.scratch, _load, self.report
+            config, self.head, portable, self.sample, self.scratch, load_model, self.report
         )
         path = self.scratch / "compressed.onnx"
         compressor.write(path, plan)
@@ -194,24 +187,3 @@ class _Models:
         path = self.scratch / "floats.onnx"
         write_model(author(config, self.head, plan), lambda name: tensors[name].array(), path)
         return path
-
-
-def _load(path: Path, *, signed_weights: bool) -> Run:
-    adaptation = choose_adaptation(narrow_activations=False) if signed_weights else None
-    return run_file(path, adaptation=adaptation)
-
-
-def _plan_of(variant: Variant) -> Plan:
-    """Return the plan that a variant was authored under."""
-    fields: dict[str, Any] = {
-        name: value
-        for name in ("target", "layout", "activations", "weights")
-        if (value := getattr(variant, name))
-    }
-    precisions = {Matrix(name): Precision(value) for name, value in variant.matrices.items()}
-    return Plan(
-        **fields,
-        optimizations=frozenset(name for name in Optimization if name in variant.optimizations),
-        precisions=precisions,
-        smoothed=not set(precisions.values()).isdisjoint(INTEGERS),
-    )

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from albert_edge.bundle.bundle import Bundle, open_bundle
 from albert_edge.bundle.change import change, refuse_to_overwrite
-from albert_edge.bundle.manifest import MANIFEST, FileRecord, Manifest, parse_manifest
+from albert_edge.bundle.manifest import MANIFEST, FileRecord, parse_manifest
 from albert_edge.bundle.packing import replaced, write_member
 from albert_edge.bundle.storage import Storage, chunks
 from albert_edge.errors import Argument, Message, UsageError
@@ -95,7 +95,7 @@ def pack(
     _refuse_to_replace(path, force=force)
     content = _manifest_content(opened, variants)
     manifest = parse_manifest(content, opened.path / MANIFEST)
-    records = _distinct(manifest)
+    records = manifest.distinct_records()
     with progress_bar(progress, unit="bytes") as report, replaced(path) as file:
         pieces = _Pieces(opened.storage, records, report, "packing")
         with zipfile.ZipFile(file, "w") as archive:
@@ -132,7 +132,7 @@ def unpack(
         raise UsageError(f"{opened.path} is a folder already.", tip="Copy it.", where=opened.path)
     folder = Path(out)
     refuse_to_overwrite(folder, force=force)
-    records = _distinct(opened.manifest)
+    records = opened.manifest.distinct_records()
     with change(folder) as pending, progress_bar(progress, unit="bytes") as report:
         pieces = _Pieces(opened.storage, records, report, "unpacking")
         for record in records:
@@ -184,8 +184,3 @@ def _manifest_content(bundle: Bundle, variants: Sequence[str] | None) -> bytes:
 def _read(storage: Storage) -> bytes:
     with storage.open(MANIFEST) as file:
         return file.read()
-
-
-def _distinct(manifest: Manifest) -> list[FileRecord]:
-    """Return each file once, though several roles may share it."""
-    return list({record.file: record for record in manifest.records()}.values())

@@ -19,9 +19,9 @@ from albert_edge.bundle.change import Change, change
 from albert_edge.bundle.manifest import MODEL, Variant
 from albert_edge.check.portable import portable_path, require_onnx
 from albert_edge.check.quality import Budget, Quality
-from albert_edge.check.sample import Texts, load_sample
+from albert_edge.check.sample import Texts, load_sample, require_labels
 from albert_edge.check.self_test import AnswerRecorder
-from albert_edge.compress.compressor import Compressor, Load, Run
+from albert_edge.compress.compressor import Compressor, Load, Run, load_model
 from albert_edge.compress.options import (
     Compression,
     Int8,
@@ -34,7 +34,7 @@ from albert_edge.compress.search import MatrixCost, SearchResult, search
 from albert_edge.compress.tuning import Timing, tune
 from albert_edge.errors import Argument, Call, Message, QualityError, UsageError
 from albert_edge.progress import Progress, progress_bar
-from albert_edge.runtime.adaptation import Adaptation, choose_adaptation
+from albert_edge.runtime.adaptation import Adaptation
 from albert_edge.runtime.engine import run_file
 from albert_edge.runtime.self_test import answers_key
 
@@ -167,7 +167,7 @@ def _require_passed(report: QuantizeReport) -> None:
 
 def _record(answers: AnswerRecorder, file: Path, variant: Variant) -> None:
     """Answer the self-test with a variant, in every form in which it is loaded."""
-    run = _load(file, signed_weights=variant.multiplies_signed_weights)
+    run = load_model(file, signed_weights=variant.multiplies_signed_weights)
     answers.record(variant.name, run)
     if variant.narrow_activations:
         key = answers_key(variant, Adaptation.NARROW_ACTIVATIONS)
@@ -179,11 +179,6 @@ def default_precision(*limits: float | None) -> Compressed:
     return "int8" if all(limit is None for limit in limits) else "mixed"
 
 
-def _load(path: Path, *, signed_weights: bool) -> Run:
-    adaptation = choose_adaptation(narrow_activations=False) if signed_weights else None
-    return run_file(path, adaptation=adaptation)
-
-
 def _load_narrow(path: Path) -> Run:
     return run_file(path, adaptation=Adaptation.NARROW_ACTIVATIONS)
 
@@ -192,7 +187,7 @@ def _recording(answers: AnswerRecorder, portable: Path) -> Load:
     """Load models, and let the portable one answer the self-test while it is in memory."""
 
     def load(path: Path, *, signed_weights: bool) -> Run:
-        run = _load(path, signed_weights=signed_weights)
+        run = load_model(path, signed_weights=signed_weights)
         if path == portable:
             answers.record_portable(run)
         return run
@@ -201,11 +196,8 @@ def _recording(answers: AnswerRecorder, portable: Path) -> Load:
 
 
 def _budget(limits: Mapping[str, float | None], data: object) -> Budget:
-    if limits["max_drop"] is not None and data is None:
-        raise UsageError(
-            Message(Argument("max_drop"), " needs labels to compute the accuracy."),
-            tip=Message("Pass ", Argument("data", "FILE"), " with the columns text and label."),
-        )
+    if limits["max_drop"] is not None:
+        require_labels(data)
     given = {name: value for name, value in limits.items() if value is not None}
     for name, value in given.items():
         in_percent = name == "max_drop"

@@ -215,8 +215,8 @@ def _kept(source: Bundle, parts: LeftOut) -> list[str] | None:
 def _move(bundle: Path, pending: Change) -> list[str]:
     """Move the files of a bundle into a change of another, and return the names of variants."""
     manifest = open_bundle(bundle).manifest
-    for file in dict.fromkeys(record.file for record in manifest.records()):
-        (bundle / file).replace(pending.path(file))
+    for record in manifest.distinct_records():
+        (bundle / record.file).replace(pending.path(record.file))
     pending.manifest = manifest
     return [variant.name for variant in manifest.variants]
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy.typing as npt
 
-from albert_edge.architecture.weights import Matrix
 from albert_edge.bundle.bundle import Bundle
 from albert_edge.bundle.change import change
 from albert_edge.bundle.manifest import MODEL, Variant
@@ -17,7 +16,7 @@ from albert_edge.check.quality import Outputs
 from albert_edge.check.sample import Arrays
 from albert_edge.check.self_test import AnswerRecorder, Run
 from albert_edge.exits.build import Exits
-from albert_edge.graph.plan import CPU_OPTIMIZATIONS, Plan, Precision
+from albert_edge.graph.plan import Plan, plan_of
 from albert_edge.onnx_format.reader import read_onnx
 from albert_edge.progress import Progress
 from albert_edge.runtime.adaptation import adaptation_of
@@ -32,20 +31,20 @@ class Extended:
 
     Args:
         bundle: A bundle in a folder.
-        variant: One of its variants, for CPUs and in the layout "loop".
+        variant: One of its variants, for CPUs.
         scratch: A folder for files that are not kept.
         progress: Called with (what, done, total).
 
     Attributes:
         config: The geometry.
         head: A key of `HEADS`.
-        plan: How the variant was authored.
+        plan: How the variant was authored, in a loop.
     """
 
     def __init__(self, bundle: Bundle, variant: Variant, scratch: Path, progress: Progress) -> None:
         self.config = bundle.read_config()
         self.head = bundle.manifest.head
-        self.plan = _plan(variant)
+        self.plan = replace(plan_of(variant), layout="loop")
         self._bundle = bundle
         # The promise is about activations of 8 bits.
         self._variant = replace(variant, narrow_activations=False)
@@ -95,22 +94,3 @@ class Extended:
             return added[name] if name in added else self._tensors[name].array()
 
         return write_model(author(self.config, self.head, plan), weight, path)
-
-
-def _plan(variant: Variant) -> Plan:
-    """Return the plan that a variant for CPUs was authored with."""
-    quantized = bool(variant.matrices)
-    of_integers: dict[str, Any] = {}
-    if quantized:
-        of_integers = {
-            "activations": variant.activations,
-            "weights": variant.weights or "signed",
-            "smoothed": True,
-        }
-    return Plan(
-        "cpu",
-        "loop",
-        CPU_OPTIMIZATIONS,
-        precisions={Matrix(name): Precision(kind) for name, kind in variant.matrices.items()},
-        **of_integers,
-    )

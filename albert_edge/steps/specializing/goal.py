@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from albert_edge.architecture.config import AlbertConfig
-from albert_edge.check.agreement import Floats, compare_with, text_losses
+from albert_edge.check.agreement import Floats, is_binary, text_losses
 from albert_edge.check.quality import Outputs, thin
-from albert_edge.check.sample import Sample
+from albert_edge.check.sample import Sample, require_labels
 from albert_edge.errors import Argument, Message, UsageError
 from albert_edge.exits.promise import Promise
 from albert_edge.progress import Progress
@@ -69,11 +68,6 @@ class Goal:
         return np.array(right, float)
 
 
-def is_binary(config: AlbertConfig, head: str) -> bool:
-    """Return whether a text agrees or does not, with nothing between."""
-    return compare_with(np.zeros(1), config, head).is_binary
-
-
 def goal(min_agreement: float | None, max_drop: float | None, data: Any) -> Goal:
     """Check the limits that a caller gives.
 
@@ -95,12 +89,8 @@ def goal(min_agreement: float | None, max_drop: float | None, data: Any) -> Goal
             ),
             tip="Limit the agreement with the full model, or the loss of accuracy.",
         )
-    if data is None:
-        raise UsageError(
-            Message(Argument("max_drop"), " needs labels to compute the accuracy."),
-            tip=Message("Pass ", Argument("data", "FILE"), " with the columns text and label."),
-        )
-    if not 0 < max_drop <= 50 or math.isnan(max_drop):
+    require_labels(data)
+    if not 0 < max_drop <= 50:
         raise UsageError(
             Message(Argument("max_drop"), f" is {max_drop}."),
             tip="It is in percentage points, above 0 and at most 50.",

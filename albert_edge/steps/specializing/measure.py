@@ -14,17 +14,16 @@ from albert_edge.architecture.config import AlbertConfig
 from albert_edge.architecture.heads import LAYERS
 from albert_edge.architecture.work import multiply_accumulates
 from albert_edge.bundle.bundle import open_bundle
+from albert_edge.check.agreement import is_binary
 from albert_edge.check.quality import Outputs, thin
 from albert_edge.check.sample import Arrays, Sample
-from albert_edge.exits.promise import interval
+from albert_edge.exits.promise import CONFIDENCE, interval
 from albert_edge.progress import Progress
 from albert_edge.runtime.session import Session
-from albert_edge.steps.specializing.goal import Answered, Goal, as_they_are, is_binary
+from albert_edge.steps.specializing.goal import Answered, Goal, as_they_are
 
 # How often each text is timed.
 _TURNS = 3
-
-_CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +118,7 @@ def _row(
     opened = open_bundle(candidate.bundle)
     head, config = opened.manifest.head, opened.read_config()
     losses = goal.losses(full, head, reference, run.outputs)
-    low, high = interval(losses, _CONFIDENCE, binary=is_binary(full, head))
+    low, high = interval(losses, CONFIDENCE, binary=is_binary(full, head))
     shapes = [arrays["input_ids"].shape for arrays in candidate.sample.inputs]
     work = [
         prod(shape[:-1]) * multiply_accumulates(config, head, shape[-1], layers)
@@ -151,10 +150,11 @@ def _run_in_turns(candidates: Sequence[Candidate], progress: Progress) -> list[_
             stack.enter_context(Session(each.bundle, device="cpu", variant=each.variant))
             for each in candidates
         ]
+        pairs = list(zip(candidates, sessions, strict=True))
         for index in range(count):
             turns = [
                 [_timed(session, each.sample.inputs[index]) for each, session in pairs]
-                for pairs in [list(zip(candidates, sessions, strict=True))] * _TURNS
+                for _ in range(_TURNS)
             ]
             for run, each, answers in zip(runs, candidates, zip(*turns, strict=True), strict=True):
                 run.seconds.append(min(seconds for _, seconds in answers))

@@ -79,7 +79,7 @@ def copy_bundle(folder: Path, source: Bundle, variants: Sequence[Variant]) -> No
     kept = {each.name: each for each in (source.variant(PORTABLE), *variants)}
     manifest = replace(source.manifest, variants=tuple(kept.values()))
     with change(folder) as pending:
-        for record in {record.file: record for record in manifest.records()}.values():
+        for record in manifest.distinct_records():
             pending.write(record.file, chunks(source.storage, record))
         pending.manifest = manifest
 
