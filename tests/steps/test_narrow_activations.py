@@ -22,12 +22,11 @@ from albert_edge.check.quality import Reference, thin
 from albert_edge.check.sample import load_sample
 from albert_edge.compress.options import Int4, Int8, Int8Block
 from albert_edge.errors import BundleError
-from albert_edge.runtime import adaptation
-from albert_edge.runtime.engine import run_file
+from albert_edge.runtime import adaptation, engine
+from albert_edge.runtime.engine import load_engine, run_file
 from albert_edge.runtime.narrow import with_narrow_activations
 from albert_edge.runtime.self_test import check_answers, read_self_test
 from albert_edge.runtime.session import Session
-from albert_edge.steps import quantize as quantize_module
 
 QUANTIZED = "model_quantized"
 IDS = {"input_ids": np.array([[2, 17, 250, 3001, 9, 1234, 77, 3]])}
@@ -190,11 +189,11 @@ def test_who_has_nothing_to_gain_is_not_judged(
 ) -> None:
     asked = []
 
-    def recording(path: Path, **given: Any) -> Any:
-        asked.append(given["adaptation"])
-        return run_file(path, **given)
+    def recording(*arguments: Any, adaptation: str | None = None) -> Any:
+        asked.append(adaptation)
+        return load_engine(*arguments, adaptation=adaptation)
 
-    monkeypatch.setattr(quantize_module, "run_file", recording)
+    monkeypatch.setattr(engine, "load_engine", recording)
     own = Path(shutil.copytree(bundle, tmp_path / "own"))
     report = albert_edge.quantize(own, options, texts=TEXTS[:2], **ANYTHING)
     assert report.variant is not None and report.variant.narrow_activations is False

@@ -22,9 +22,9 @@ from albert_edge.compress.options import Int4, Int8, Int8Block
 from albert_edge.errors import QualityError
 from albert_edge.inspection.diff import diff
 from albert_edge.runtime import adaptation, engine
+from albert_edge.runtime.engine import load_engine
 from albert_edge.runtime.self_test import check_answers
 from albert_edge.runtime.session import Session
-from albert_edge.steps import quantize as quantize_module
 
 FILES = {"int8": "model_quantized", "int8-block": "model_int8_block"}
 
@@ -108,11 +108,11 @@ def test_the_gate_tries_it_as_it_is(
 ) -> None:
     converted: list[str | None] = []
 
-    def run_file(path: Path, **options: Any) -> Any:
-        converted.append(options["adaptation"])
-        return engine.run_file(path, **options)
+    def recording(*arguments: Any, adaptation: str | None = None) -> Any:
+        converted.append(adaptation)
+        return load_engine(*arguments, adaptation=adaptation)
 
-    monkeypatch.setattr(quantize_module, "run_file", run_file)
+    monkeypatch.setattr(engine, "load_engine", recording)
     monkeypatch.setattr(adaptation, "adds_signed_weights_exactly", lambda: False)
     own = Path(shutil.copytree(bundles["signed"], tmp_path / "own"))
     albert_edge.quantize(own, Int8(weights="unsigned"), texts=TEXTS, **ANYTHING)
