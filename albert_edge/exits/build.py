@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from albert_edge.architecture.config import AlbertConfig
 from albert_edge.architecture.heads import HEADS
-from albert_edge.check.agreement import Floats, compare_with
+from albert_edge.check.agreement import Floats, compare_with, is_binary
 from albert_edge.check.quality import Outputs, thin
 from albert_edge.check.sample import Arrays
 from albert_edge.errors import Argument, Message, QualityError, UsageError
@@ -139,10 +139,11 @@ def build_exits(
         QualityError: No threshold keeps the promise, exits save too little, or states or answers
             are not finite numbers.
     """
-    if len(calibration.inputs) < promise.texts_needed:
+    needed = promise.texts_needed(binary=is_binary(models.config, models.head))
+    if len(calibration.inputs) < needed:
         raise UsageError(
-            f"An agreement of {promise.min_agreement:.2%} takes at least {promise.texts_needed} "
-            f"texts held out to prove; there are {len(calibration.inputs)}.",
+            f"An agreement of {promise.min_agreement:.2%} takes at least {needed} texts "
+            f"held out to prove; there are {len(calibration.inputs)}.",
             tip=Message("Give more texts, or lower ", Argument("min_agreement"), "."),
         )
     return _Builder(models, plan, fit, promise).build(calibration)
@@ -173,7 +174,10 @@ class _Builder:
         reference = np.concatenate([*fit.rows()])
         self._agreement = compare_with(reference, models.config, models.head)
         traced = [text.thinned() for text in self._trace(fit, max(possible))]
-        states = np.concatenate([text.states for text in traced], axis=1)
+        # One application after another: all of them are as much memory as the traces again.
+        states = (
+            np.concatenate([text.states[at] for text in traced]) for at in range(max(possible))
+        )
         heads = fit_heads(states, reference, self._agreement.decision)
         scores = self._score(traced, heads).counting(fit.counted)
         held_out = scores.from_text(fitted_items(len(traced)))

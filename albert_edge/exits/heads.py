@@ -6,6 +6,7 @@ the model itself is trained.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,11 +59,11 @@ def fitted_items(items: int) -> int:
     return max(1, round(_FITTED * items))
 
 
-def fit_heads(states: Floats, answers: Floats, decision: Decision | None) -> ExitHeads:
+def fit_heads(states: Iterable[Floats], answers: Floats, decision: Decision | None) -> ExitHeads:
     """Fit a head to the states after each application.
 
     Args:
-        states: (applications, rows, hidden_size), in the order of the texts, which should be
+        states: (rows, hidden_size) for each application, in the order of the texts, which should be
             random: rows at the end are held out to choose the penalty and the temperature.
         answers: Logits of the full model, (rows, classes); for multiple choice (items, choices),
             with as many rows of states for each item.
@@ -71,17 +72,20 @@ def fit_heads(states: Floats, answers: Floats, decision: Decision | None) -> Exi
     Raises:
         QualityError: A state or an answer is not a finite number.
     """
-    for what, values in (("hidden states", states), ("answers", answers)):
-        if not np.isfinite(values).all():
-            raise QualityError(
-                f"The {what} of the model are not finite numbers on these texts.",
-                tip="Compare the variant with fp32 on them; it may overflow.",
-            )
     likelihood = likelihood_of(decision)
-    targets = likelihood.mean(answers.astype(np.float64))
-    heads = [_fit(rows.astype(np.float64), targets, likelihood) for rows in states]
+    targets = likelihood.mean(_finite("answers", answers))
+    heads = [_fit(_finite("hidden states", rows), targets, likelihood) for rows in states]
     weight, bias = (np.stack(parts).astype(np.float32) for parts in zip(*heads, strict=True))
     return ExitHeads(weight, bias)
+
+
+def _finite(what: str, values: Floats) -> Doubles:
+    if not np.isfinite(values).all():
+        raise QualityError(
+            f"The {what} of the model are not finite numbers on these texts.",
+            tip="Compare the variant with fp32 on them; it may overflow.",
+        )
+    return values.astype(np.float64)
 
 
 def _fit(rows: Doubles, targets: Doubles, likelihood: Likelihood) -> tuple[Doubles, Doubles]:

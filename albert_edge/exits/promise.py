@@ -3,7 +3,8 @@
 A promise is a claim about texts drawn like the sample: their mean loss, the share of decisions that
 differ, is at most 1 - min_agreement. It is made only if its contrary is rejected by a test whose
 chance of a false promise is at most 1 - confidence, whatever the model and the distribution
-(Bates et al. 2021, https://arxiv.org/abs/2101.02703).
+(Bates et al. 2021, https://arxiv.org/abs/2101.02703): the exact binomial one where a text agrees or
+does not, and otherwise, where each token or label of a text has a part in its loss, a bet.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from albert_edge.exits.scores import Scores
 # How sure a promise and an interval are.
 CONFIDENCE = 0.95
 
-# Halvings of an interval until its ends are the same float.
-_HALVINGS = 60
+# Of the largest bet, this share is bet at most: the largest would end a test with one loss of 1.
+_LARGEST_BET = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +53,20 @@ class Promise:
                     "model never differs.",
                 )
 
-    @property
-    def texts_needed(self) -> int:
-        """The least number of texts with which it can be kept: if all of them agree."""
-        return math.ceil(math.log(1 - self.confidence) / math.log(self.min_agreement))
+    def texts_needed(self, *, binary: bool) -> int:
+        """Return the least number of texts with which it can be kept: if all of them agree.
+
+        Args:
+            binary: See `p_value`.
+        """
+        few, enough = 0, math.ceil(1 / (1 - self.min_agreement))
+        while not self.holds(np.zeros(enough), binary=binary):
+            few, enough = enough, 2 * enough
+        while enough - few > 1:
+            middle = (few + enough) // 2
+            proved = self.holds(np.zeros(middle), binary=binary)
+            few, enough = (few, middle) if proved else (middle, enough)
+        return enough
 
     def holds(self, losses: Floats, *, binary: bool) -> bool:
         """Return whether losses, (texts,), prove it."""
@@ -66,23 +77,22 @@ def p_value(losses: Floats, risk: float, *, binary: bool) -> float:
     """Test whether the expected loss is above a risk.
 
     Args:
-        losses: Of independent texts, (texts,), from 0 to 1.
+        losses: Of independent texts in random order, (texts,), from 0 to 1.
         risk: The expected loss to reject, above 0 and below 1.
         binary: Whether every loss is 0 or 1 by its nature. The test is then the exact binomial;
-            otherwise the bound of Hoeffding and Bentkus (Bates et al. 2021, theorem 4).
+            otherwise it bets, which tells small losses from rare ones (Waudby-Smith and Ramdas
+            2024, https://arxiv.org/abs/2010.09686).
 
     Returns:
-        The largest chance, of all distributions with a larger expected loss, that the mean of so
-        many losses is as small as this.
+        At most any level with at most that chance, whatever distribution of a larger expected loss
+        the losses are from.
     """
     texts, total = len(losses), float(losses.sum())
     if binary:
         return _binomial_tail(round(total), texts, risk)
     if total >= risk * texts:
         return 1.0
-    # Sums of fractions such as 1/3 end a rounding error above a whole number.
-    bentkus = math.e * _binomial_tail(math.ceil(total - 1e-9), texts, risk)
-    return min(1.0, bentkus, _hoeffding(total / texts, texts, risk))
+    return math.exp(min(0.0, -_log_capital(losses, risk)))
 
 
 def lower_bound(losses: Floats, confidence: float, *, binary: bool) -> float:
@@ -129,18 +139,26 @@ def choose_threshold(
 def _largest_risk(losses: Floats, level: float, *, binary: bool) -> float:
     """Return the largest risk that a test at this level does not reject."""
     low, high = 0.0, 1.0
-    for _ in range(_HALVINGS):
-        middle = (low + high) / 2
+    while low < (middle := (low + high) / 2) < high:
         rejected = p_value(losses, middle, binary=binary) <= level
         low, high = (low, middle) if rejected else (middle, high)
     return high
 
 
-def _hoeffding(mean: float, texts: int, risk: float) -> float:
-    divergence = (1 - mean) * math.log((1 - mean) / (1 - risk))
-    if mean > 0:
-        divergence += mean * math.log(mean / risk)
-    return math.exp(-texts * divergence)
+def _log_capital(losses: Floats, risk: float) -> float:
+    """Return the logarithm of what a capital of 1 becomes by betting that losses are below a risk.
+
+    If the expected loss is above the risk, the expected capital is at most 1, so that it reaches
+    1 / level with a chance of at most the level. What is bet on a loss depends on the variance of
+    those before it.
+    """
+    counts = np.arange(1, len(losses) + 1)
+    means = (0.5 + np.cumsum(losses)) / (counts + 1)
+    variances = (0.25 + np.cumsum(np.square(losses - means))) / (counts + 1)
+    before = np.concatenate([[0.25], variances[:-1]])
+    bets = np.sqrt(2 * math.log(1 / (1 - CONFIDENCE)) / (len(losses) * before))
+    bets = np.minimum(bets, _LARGEST_BET / (1 - risk))
+    return float(np.log1p(bets * (risk - losses)).sum())
 
 
 def _binomial_tail(most: int, texts: int, chance: float) -> float:

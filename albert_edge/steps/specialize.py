@@ -15,6 +15,7 @@ from typing import TypedDict, Unpack
 
 from albert_edge.bundle.bundle import Bundle, open_bundle
 from albert_edge.bundle.change import Change, change, refuse_to_overwrite
+from albert_edge.check.agreement import is_binary
 from albert_edge.check.portable import portable_file, require_onnx
 from albert_edge.check.sample import File, Texts, read_texts
 from albert_edge.errors import Argument, BundleError, Call, Message, QualityError, UsageError
@@ -185,9 +186,11 @@ def _read(
             "Specializing needs texts like those that the model will answer.",
             tip=Message("Pass ", Argument("texts", "FILE"), "; they need no labels."),
         )
-    records, origin = read_texts(source, source.read_config(), texts, data)
+    config = source.read_config()
+    records, origin = read_texts(source, config, texts, data)
     agreement = target.promise.min_agreement
-    needed = texts_needed(target.promise.texts_needed)
+    binary = is_binary(config, source.manifest.head)
+    needed = texts_needed(target.promise.texts_needed(binary=binary))
     if len(records) < needed:
         name = "max_drop" if target.by_labels else "min_agreement"
         limit = Argument(name, round(100 * (1 - agreement), 6) if target.by_labels else agreement)

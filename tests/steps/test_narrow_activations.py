@@ -23,6 +23,7 @@ from albert_edge.check.sample import load_sample
 from albert_edge.compress.options import Int4, Int8, Int8Block
 from albert_edge.errors import BundleError
 from albert_edge.runtime import adaptation, engine
+from albert_edge.runtime.adaptation import Adaptation
 from albert_edge.runtime.engine import load_engine, run_file
 from albert_edge.runtime.narrow import with_narrow_activations
 from albert_edge.runtime.self_test import check_answers, read_self_test
@@ -154,7 +155,7 @@ def test_the_gate_judges_them(
     inputs = load_sample(opened, config, TEXTS, None).inputs
     path = bundle / "onnx" / f"{QUANTIZED}.onnx"
     full = run_file(bundle / "onnx" / "model.onnx")
-    narrow = run_file(path, adaptation=adaptation.Adaptation.NARROW_ACTIVATIONS)
+    narrow = run_file(path, adaptation=Adaptation.NARROW_ACTIVATIONS)
     reference = Reference(config, head, [thin(full(arrays)) for arrays in inputs])
     expected = reference.compare([thin(narrow(arrays)) for arrays in inputs])
     measured = opened.variant(QUANTIZED).measured
@@ -189,7 +190,7 @@ def test_who_has_nothing_to_gain_is_not_judged(
 ) -> None:
     asked = []
 
-    def recording(*arguments: Any, adaptation: str | None = None) -> Any:
+    def recording(*arguments: Any, adaptation: Adaptation | None = None) -> Any:
         asked.append(adaptation)
         return load_engine(*arguments, adaptation=adaptation)
 

@@ -22,6 +22,7 @@ from albert_edge.compress.options import Int4, Int8, Int8Block
 from albert_edge.errors import QualityError
 from albert_edge.inspection.diff import diff
 from albert_edge.runtime import adaptation, engine
+from albert_edge.runtime.adaptation import Adaptation
 from albert_edge.runtime.engine import load_engine
 from albert_edge.runtime.self_test import check_answers
 from albert_edge.runtime.session import Session
@@ -108,7 +109,7 @@ def test_the_gate_tries_it_as_it_is(
 ) -> None:
     converted: list[str | None] = []
 
-    def recording(*arguments: Any, adaptation: str | None = None) -> Any:
+    def recording(*arguments: Any, adaptation: Adaptation | None = None) -> Any:
         converted.append(adaptation)
         return load_engine(*arguments, adaptation=adaptation)
 
