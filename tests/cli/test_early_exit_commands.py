@@ -27,7 +27,7 @@ MEASURED = {
     "texts": sum(COUNTS),
     "mean_layers": 2.9,
     "layers": COUNTS,
-    "sample": "20 texts",
+    "texts": 20,
 }
 
 
