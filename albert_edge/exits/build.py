@@ -17,7 +17,7 @@ from albert_edge.check.sample import Arrays
 from albert_edge.errors import Argument, Message, QualityError, UsageError
 from albert_edge.exits.heads import ExitHeads, fit_heads, fitted_items
 from albert_edge.exits.promise import Promise, choose_threshold, lower_bound
-from albert_edge.exits.scores import Scores, like_answers
+from albert_edge.exits.scores import Scores, like_answers, mean_work
 from albert_edge.graph.authored import Authored
 from albert_edge.graph.plan import Plan
 
@@ -198,7 +198,7 @@ class _Builder:
         for threshold in [*reversed(cautious)][:_TRIES]:
             losses, layers = self._measure(threshold, calibration)
             if self._promise.holds(losses, binary=binary):
-                self._require_gain(float(layers.mean()))
+                self._require_gain(mean_work(layers, len(self._heads)))
                 plan = replace(self._plan, exits=len(self._heads))
                 return Exits(plan, self._heads, threshold, self._evidence(losses, layers))
         raise self._refused(scores)
@@ -258,11 +258,12 @@ class _Builder:
         self._require_gain(work[best])
         return best
 
-    def _require_gain(self, layers: float) -> None:
-        if layers > (1 - _LEAST_SAVED) * self._layers:
+    def _require_gain(self, work: float) -> None:
+        if work > (1 - _LEAST_SAVED) * self._layers:
             raise QualityError(
                 f"Exits would save little at an agreement of {self._promise.min_agreement:.2%}: "
-                f"texts take {layers:.2f} of {self._layers} applications of the layer on average.",
+                f"with them a text takes as much work as {work:.2f} of {self._layers} applications "
+                "of the layer on average.",
                 tip=Message("Lower ", Argument("min_agreement"), ", or leave exits out."),
             )
 

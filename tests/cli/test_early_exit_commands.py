@@ -27,7 +27,6 @@ MEASURED = {
     "texts": sum(COUNTS),
     "mean_layers": 2.9,
     "layers": COUNTS,
-    "texts": 20,
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from albert_edge.check.agreement import Agreement
 from albert_edge.exits.scores import Scores
@@ -27,10 +28,10 @@ def test_without_the_last_exits_texts_run_on_to_the_end() -> None:
 
 
 def test_work_counts_applications_and_a_little_for_each_exit_that_was_asked() -> None:
-    assert 2.0 < SCORES.work(SCORES.ends(0.0), 12) + 1 < 2.05
-    at_12 = SCORES.work(SCORES.ends(0.8), 12)  # 1, 2 and 12 applications
-    assert 15 / 3 < at_12 < 15.2 / 3
-    assert SCORES.work(SCORES.ends(1.0), 12) > 12.0
+    assert SCORES.work(SCORES.ends(0.0), 12) == pytest.approx(1.05)
+    # 1, 2 and 12 applications; one text asks one exit, the others ask both.
+    assert SCORES.work(SCORES.ends(0.8), 12) == pytest.approx((15 + 5 * 0.05) / 3)
+    assert SCORES.work(SCORES.ends(1.0), 12) == pytest.approx(12.1)
 
 
 def test_thresholds_fall_between_certainties_and_are_exact_in_float32() -> None:
