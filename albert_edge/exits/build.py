@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
@@ -30,6 +30,8 @@ _LARGEST_GROWTH, _SMALL_GROWTH = 0.03, 16_384
 _LEAST_SAVED = 0.05
 # Thresholds that are tried in the graph, ever more cautious ones, until the promise holds.
 _TRIES = 4
+# Numbers in the states that heads are fitted on, 64 MB: of more tokens, a sample of each text is.
+_MOST_NUMBERS = 2**24
 
 
 class Models(Protocol):
@@ -66,6 +68,10 @@ class AnsweredTexts:
     def rows(self) -> Iterator[Floats]:
         """Yield the answers as (rows, classes): one row for a text, or one for each token."""
         return map(_rows, self.answers)
+
+    def from_text(self, text: int) -> AnsweredTexts:
+        """Return the texts without the first ones."""
+        return AnsweredTexts(self.inputs[text:], self.answers[text:], self.counted[text:])
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,10 +162,6 @@ class _Traced(NamedTuple):
     last: Floats
     reference: Floats
 
-    def thinned(self) -> _Traced:
-        """Return it with states of those tokens only whose logits it has, to save memory."""
-        return self._replace(states=like_answers(self.states, len(self.last)).copy())
-
 
 class _Builder:
     """Fits the heads when it is made, and then finds their threshold."""
@@ -171,24 +173,19 @@ class _Builder:
         self._layers = models.config.num_hidden_layers
         possible = self._possible_exits()
         (self._output,) = HEADS[models.head].decisive
-        reference = np.concatenate([*fit.rows()])
-        self._agreement = compare_with(reference, models.config, models.head)
-        traced = [text.thinned() for text in self._trace(fit, max(possible))]
-        # One application after another: all of them are as much memory as the traces again.
-        states = (
-            np.concatenate([text.states[at] for text in traced]) for at in range(max(possible))
-        )
-        heads = fit_heads(states, reference, self._agreement.decision)
-        scores = self._score(traced, heads).counting(fit.counted)
-        held_out = scores.from_text(fitted_items(len(traced)))
-        exits = self._number_of_exits(held_out, possible)
+        # What agreement means may depend on the spread of all answers.
+        every = np.concatenate([*fit.rows()])
+        self._agreement = compare_with(every, models.config, models.head)
+        heads = self._fit(fit, max(possible))
+        held_out = fit.from_text(fitted_items(len(fit.inputs)))
+        scores = self._score(held_out, heads)
+        exits = self._number_of_exits(scores, possible)
         self._heads = heads.first(exits)
         self._thresholds = scores.first(exits).thresholds()
 
     def build(self, calibration: AnsweredTexts) -> Exits:
         """Find the least threshold that keeps the promise, of the graph itself."""
-        traced = self._trace(calibration, len(self._heads))
-        scores = self._score(traced, self._heads).counting(calibration.counted)
+        scores = self._score(calibration, self._heads)
         binary = self._agreement.is_binary
         least = choose_threshold(self._thresholds, scores, self._promise, binary=binary)
         if least is None:
@@ -210,12 +207,29 @@ class _Builder:
             last = _rows(thin(arrays)[self._output])
             yield _Traced(arrays["exit_states"][:exits], last, reference)
 
-    def _score(self, traced: Iterable[_Traced], heads: ExitHeads) -> Scores:
+    def _fit(self, texts: AnsweredTexts, exits: int) -> ExitHeads:
+        """Fit heads on the states of texts; of many tokens, on those of some."""
+        numbers = exits * self._models.config.hidden_size * len(texts.inputs)
+        most, random = max(1, _MOST_NUMBERS // numbers), np.random.default_rng(0)
+        states, answers = [], []
+        for text in self._trace(texts, exits):
+            rows, answer = like_answers(text.states, len(text.last)), text.reference
+            if rows.shape[1] == len(answer):  # else an answer is made of several rows: choices
+                kept = random.permutation(len(answer))[:most]
+                rows, answer = rows[:, kept], answer[kept]
+            states.append(rows)
+            answers.append(answer)
+        # One application after another: all of them are as much memory as the list again.
+        applications = (np.concatenate([text[exit] for text in states]) for exit in range(exits))
+        return fit_heads(applications, np.concatenate(answers), self._agreement.decision)
+
+    def _score(self, texts: AnsweredTexts, heads: ExitHeads) -> Scores:
         def logits(text: _Traced) -> Floats:
             return heads.logits(text.states).reshape(len(heads), -1, text.last.shape[-1])
 
-        texts = ((logits(text), text.last, text.reference) for text in traced)
-        return Scores.of(texts, self._agreement)
+        traced = self._trace(texts, len(heads))
+        scored = ((logits(text), text.last, text.reference) for text in traced)
+        return Scores.of(scored, self._agreement).counting(texts.counted)
 
     def _possible_exits(self) -> list[int]:
         """Return the numbers of exits with which the file is small enough.

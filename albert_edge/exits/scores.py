@@ -64,10 +64,6 @@ class Scores:
             self.certainties[:exits], np.concatenate([self.losses[:exits], self.losses[-1:]])
         )
 
-    def from_text(self, text: int) -> Scores:
-        """Return the scores without those of the first texts."""
-        return Scores(self.certainties[:, text:], self.losses[:, text:])
-
     def ends(self, threshold: float) -> Places:
         """Return at which exit each text ends, from 0 on; the number of exits if at none."""
         certain = self.certainties >= threshold

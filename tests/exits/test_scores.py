@@ -24,7 +24,6 @@ def test_without_the_last_exits_texts_run_on_to_the_end() -> None:
     first = SCORES.first(1)
     assert first.ends(0.8).tolist() == [0, 1, 1]
     assert first.losses_at(first.ends(0.8)).tolist() == [1.0, 0.0, 0.5]
-    assert SCORES.from_text(2).certainties.tolist() == [[0.1], [0.2]]
 
 
 def test_work_counts_applications_and_a_little_for_each_exit_that_was_asked() -> None:
