@@ -109,7 +109,8 @@ class HeadSpec:
         """
         if self.classifies_texts and config.problem_type == "multi_label_classification":
             return "positive"
-        is_regression = self.classifies_texts and config.num_labels == 1
+        is_regression = config.num_labels == 1 or config.problem_type == "regression"
+        is_regression = self.classifies_texts and is_regression
         return "largest" if self.decisive and not is_regression else None
 
 

@@ -97,6 +97,7 @@ class Reference:
         labels: Sequence[int] | None = None,
     ) -> None:
         self._decide = _decider(config, head)
+        self._are_numbers = bool(HEADS[head].decisive) and HEADS[head].decision(config) is None
         self._expected = expected
         self._labels = None if labels is None else np.asarray(labels)
 
@@ -104,7 +105,7 @@ class Reference:
         """Compare the outputs of a compressed model for the same texts, also reduced by `thin`."""
         pairs = list(zip(self._expected, candidate, strict=True))
         names = list(self._expected[0])
-        cosines = np.concatenate([_cosines([(a[n], b[n]) for a, b in pairs]) for n in names])
+        cosines = np.concatenate([self._cosines([(a[n], b[n]) for a, b in pairs]) for n in names])
         largest = [np.abs(a[n] - b[n]).max(initial=0.0) for a, b in pairs for n in names]
         reference, ours = (
             np.concatenate([self._decide(arrays) for arrays in outputs])
@@ -119,6 +120,18 @@ class Reference:
             reference_accuracy=self._accuracy(reference),
             accuracy=self._accuracy(ours),
         )
+
+    def _cosines(self, pairs: Sequence[tuple[Array, Array]]) -> Array:
+        """Compute the cosine of every vector, along the last axis.
+
+        A single number has no direction, nor have the numbers of a regression, each of which has a
+        scale of its own; those of all texts are compared as one vector.
+        """
+        if self._are_numbers or all(a.shape[-1] == 1 for a, _ in pairs):
+            rows = [[pair[i].reshape(-1, pair[i].shape[-1]) for pair in pairs] for i in (0, 1)]
+            first, second = (np.concatenate(side).T for side in rows)
+            pairs = [(first, second)]
+        return np.concatenate([cosine(a, b).ravel() for a, b in pairs])
 
     def _accuracy(self, decisions: Array) -> float | None:
         return None if self._labels is None else float((decisions == self._labels).mean())
@@ -137,17 +150,6 @@ def _thinned(values: Array) -> Array:
     spread = np.linspace(0, count - 1, min(count, most)).astype(int)
     kept = np.union1d(spread, count // 2)  # where a sample of fill-mask has its mask
     return values[:, kept].copy()  # a view would keep the rest in memory
-
-
-def _cosines(pairs: list[tuple[Array, Array]]) -> Array:
-    """Compute the cosine of every vector, along the last axis.
-
-    Vectors of one number have no direction; those of all texts are compared as one vector.
-    """
-    if all(a.shape[-1] == 1 for a, _ in pairs):
-        first, second = (np.concatenate([pair[i].ravel() for pair in pairs]) for i in (0, 1))
-        pairs = [(first, second)]
-    return np.concatenate([cosine(a, b).ravel() for a, b in pairs])
 
 
 def _decider(config: AlbertConfig, head: str) -> Callable[[Outputs], Array]:

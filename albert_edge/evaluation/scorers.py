@@ -54,10 +54,10 @@ def find_scorer(bundle: Bundle, task: str | None) -> Scorer:
 def _text_classification(bundle: Bundle) -> type[Scorer]:
     """Choose by how the outputs decide on labels."""
     config = bundle.read_config()
-    if config.problem_type == "regression" and config.num_labels > 1:
+    decision = HEADS[bundle.manifest.head].decision(config)
+    if decision is None and config.num_labels > 1:
         raise UsageError(
             f"{bundle.path} answers {config.num_labels} numbers at once.",
             tip="Only regression models with one output can be evaluated.",
         )
-    decision = HEADS[bundle.manifest.head].decision(config)
     return {"largest": Labels, "positive": LabelSets, None: Numbers}[decision]

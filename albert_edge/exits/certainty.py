@@ -26,9 +26,9 @@ def certainty(logits: Floats, decision: Decision | None) -> Floats:
     Returns:
         (exits, rows). For "largest", the log of the largest softmax probability (Schuster et al.
         2021, https://arxiv.org/abs/2104.08803); for "positive", the smallest magnitude of any
-        label. Without a decision, for a single number: minus its distance from the number of the
-        exit before, and minus infinity at the first exit (Zhou et al. 2020,
-        https://arxiv.org/abs/2006.04152).
+        label. Without a decision, for the numbers of a regression: minus the sum of their
+        distances from those of the exit before, and minus infinity at the first exit (Zhou et al.
+        2020, https://arxiv.org/abs/2006.04152).
     """
     match decision:
         case "largest":
@@ -37,6 +37,5 @@ def certainty(logits: Floats, decision: Decision | None) -> Floats:
         case "positive":
             return np.asarray(np.abs(logits).min(axis=-1))
         case _:
-            numbers = logits[..., 0]
-            first = np.full_like(numbers[:1], -np.inf)
-            return np.concatenate([first, -np.abs(np.diff(numbers, axis=0))])
+            first = np.full_like(logits[:1, :, 0], -np.inf)
+            return np.concatenate([first, -np.abs(np.diff(logits, axis=0)).sum(axis=-1)])

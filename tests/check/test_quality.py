@@ -116,6 +116,15 @@ def test_numbers_of_a_regression_are_one_vector(config: AlbertConfig) -> None:
     assert quality.agreement is None
 
 
+def test_numbers_of_a_regression_are_one_vector_for_each_output(config: AlbertConfig) -> None:
+    """The numbers of a text are no direction: [3, 4] for [300, 400] would pass."""
+    regression = replace(config, problem_type="regression")
+    reference = Reference(regression, "text-classification", outputs([3, 300], [4, 400]))
+    quality = reference.compare(outputs([4, 300], [3, 400]))
+    assert (quality.cosine, quality.worst_cosine) == pytest.approx((0.98, 0.96))
+    assert quality.agreement is None
+
+
 def test_decisions_of_several_labels(config: AlbertConfig) -> None:
     several = replace(config, problem_type="multi_label_classification")
     reference = Reference(several, "text-classification", outputs([1, -1], [2, 2]))

@@ -33,6 +33,11 @@ def test_of_a_number_it_is_how_little_it_moved_and_nothing_is_known_at_first() -
     np.testing.assert_array_equal(certainty(numbers, None), expected)
 
 
+def test_of_several_numbers_it_is_how_little_all_of_them_moved() -> None:
+    numbers = np.array([[[1.0, 5.0, 0.0]], [[1.5, 3.0, -0.25]]])
+    np.testing.assert_array_equal(certainty(numbers, None), [[-np.inf], [-2.75]])
+
+
 @pytest.mark.parametrize("classes", [1, 2, 7])
 def test_equal_classes_are_as_uncertain_as_can_be(classes: int) -> None:
     logits = np.full((3, 4, classes), 2.5, np.float32)

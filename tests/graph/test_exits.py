@@ -45,6 +45,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "groups-applied-once": (TEXT, {"num_hidden_groups": 4}),
     "several-classes": (TEXT, {"num_labels": 4, "problem_type": "multi_label_classification"}),
     "number": (TEXT, {"num_labels": 1}),
+    "numbers": (TEXT, {"num_labels": 3, "problem_type": "regression"}),
     "tokens": (TOKENS, {"num_labels": 4}),
     "choices": (CHOICES, {}),
 }
@@ -153,7 +154,7 @@ def certainties(model: Model, logits: Array) -> Array:
     """How certain each exit is, (exits,)."""
     decision = HEADS[model.head].decision(model.config)
     if decision is None:
-        steps = np.abs(np.diff(logits[:, 0, 0]))
+        steps = np.abs(np.diff(logits[:, 0], axis=0)).sum(axis=1)
         return np.concatenate([[-np.inf], -steps])
     if decision == "positive":
         return np.asarray(np.abs(logits).min(axis=(1, 2)))
