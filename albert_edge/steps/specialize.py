@@ -225,10 +225,11 @@ def _move(bundle: Path, pending: Change) -> list[str]:
 
 
 def _refusal(report: SpecializeReport) -> QualityError:
-    reasons = "; ".join(f"{each.part}: {each.summary}" for each in report.decisions)
+    # The message of an error that decided is a sentence.
+    reasons = (f"{each.part}: {each.summary.removesuffix('.')}" for each in report.decisions)
     limit = Argument("min_agreement" if report.max_drop is None else "max_drop")
     return QualityError(
-        f"Nothing can be left out for texts like {report.sample} ({reasons}).",
+        f"Nothing can be left out for texts like {report.sample} ({'; '.join(reasons)}).",
         tip=Message("Give more texts, or relax the limit with ", limit, "."),
         report=report,
     )

@@ -19,6 +19,7 @@ import albert_edge
 from albert_edge.bundle.bundle import open_bundle
 from albert_edge.errors import BundleError, QualityError, UnknownArgumentError, UsageError
 from albert_edge.steps.specialize import SpecializeReport, specialize
+from albert_edge.steps.specializing.job import Decision, Job, Result
 from albert_edge.steps.specializing.parts import cut, texts_needed
 
 pytestmark = pytest.mark.slow
@@ -276,6 +277,16 @@ def test_a_bundle_without_int8_is_refused(tmp_path: Path, texts: list[str]) -> N
 def test_a_bundle_is_not_replaced_by_itself(full: Path, texts: list[str]) -> None:
     with pytest.raises(UsageError, match="the bundle to start from"):
         specialize(full, full, texts=texts, force=True)
+
+
+def test_the_reasons_of_a_refusal_are_one_sentence(
+    full: Path, texts: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decisions = [Decision("width", False, "no"), Decision("exits", False, "fp32: It is slow.")]
+    monkeypatch.setattr(Job, "run", lambda *_, **__: Result(None, decisions, []))
+    with pytest.raises(QualityError) as refused:
+        specialize(full, tmp_path / "out", texts=texts, min_agreement=0.98)
+    assert str(refused.value).endswith("(width: no; exits: fp32: It is slow).")
 
 
 def test_an_interrupt_leaves_nothing(full: Path, texts: list[str], tmp_path: Path) -> None:
