@@ -26,7 +26,7 @@ from albert_edge.architecture.config import parse_config
 from albert_edge.architecture.heads import HEADS
 from albert_edge.architecture.weights import find_weight
 from albert_edge.check.quality import Outputs
-from albert_edge.errors import BundleError, InputError
+from albert_edge.errors import BundleError
 from albert_edge.json_fields import JsonObject, parse_object
 from albert_edge.pruning.essential import essential_pieces, read_pieces
 from albert_edge.pruning.renumber import (
@@ -67,24 +67,15 @@ class Coverage:
     Attributes:
         texts: How many texts there are.
         covered_texts: Those of them that use no dropped piece, and so give the same tokens.
-        tokens: How many tokens the whole vocabulary makes of the texts.
-        covered_tokens: Those of them whose piece was kept.
     """
 
     texts: int
     covered_texts: int
-    tokens: int
-    covered_tokens: int
 
     @property
     def share_of_texts(self) -> float:
         """Share of the texts that are covered, 0 to 1; 1 without texts."""
         return self.covered_texts / self.texts if self.texts else 1.0
-
-    @property
-    def share_of_tokens(self) -> float:
-        """Share of the tokens whose piece was kept, 0 to 1; 1 without tokens."""
-        return self.covered_tokens / self.tokens if self.tokens else 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,19 +133,6 @@ class ReducedVocabulary:
         whole[..., self.kept[: self.rows]] = logits
         return whole
 
-    def new_ids(self, ids: npt.ArrayLike) -> Ids:
-        """Return the new ids of tokens that were kept, in an array of the same shape.
-
-        Raises:
-            InputError: One of them was not kept.
-        """
-        if not np.isin(ids, self.kept).all():
-            raise InputError(
-                "Tokens of this text are not in the reduced vocabulary.",
-                tip="Tokenize the text again with the reduced tokenizer.",
-            )
-        return np.searchsorted(self.kept, ids)
-
     def coverage(self, texts: Iterable[Text]) -> Coverage:
         """Count what the vocabulary covers.
 
@@ -164,13 +142,8 @@ class ReducedVocabulary:
         Raises:
             InputError: A text is not valid Unicode.
         """
-        covered = [np.isin(ids, self.kept) for ids in _token_ids(self._encoder, texts)]
-        return Coverage(
-            texts=len(covered),
-            covered_texts=sum(bool(tokens.all()) for tokens in covered),
-            tokens=sum(tokens.size for tokens in covered),
-            covered_tokens=sum(int(tokens.sum()) for tokens in covered),
-        )
+        covered = [np.isin(ids, self.kept).all() for ids in _token_ids(self._encoder, texts)]
+        return Coverage(texts=len(covered), covered_texts=sum(map(bool, covered)))
 
 
 def reduce_vocabulary(files: VocabularyFiles, texts: Iterable[Text]) -> ReducedVocabulary:
