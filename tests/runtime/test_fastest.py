@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import pytest
+from support.exits import add_exits
 from support.quantizing import ANYTHING, TEXTS
 
 import albert_edge
@@ -70,6 +71,34 @@ def test_auto_is_the_faster_one_if_it_is_clearly_faster(
     with Session(bundle, variant=chosen, threads=1) as named:
         assert named.choice == ""
         np.testing.assert_array_equal(named.run(IDS)["logits"], answer)
+
+
+@pytest.mark.parametrize(
+    ("means", "times", "chosen"),
+    [
+        ((3.0, 2.0), (3e-3, 1.5e-3), "fp32"),  # leaves after the first of 4 layers, and the last
+        ((1.0, 4.0), (1e-3, 3e-3), "int8"),
+        ((None, None), (1e-3, 3e-3), "int8"),
+    ],
+)
+def test_of_exits_the_usual_text_counts_rather_than_the_one_measured(
+    means: tuple[float | None, float | None],
+    times: tuple[float, float],
+    chosen: str,
+    bundle: Path,
+    tmp_path: Path,
+    timing: Timing,
+) -> None:
+    own = Path(shutil.copytree(bundle, tmp_path / "own"))
+    for precision, mean, threshold in zip(("int8", "fp32"), means, (-np.inf, np.inf), strict=True):
+        measured = {} if mean is None else {"mean_layers": mean}
+        add_exits(own, precision, threshold=threshold, measured=measured)
+    timing(1e-3, 3e-3)
+    with Session(own, threads=1) as session:
+        assert session.variant.mode == f"{chosen}-exits"
+        int8, fp32 = times
+        expected = f"int8-exits {1e3 * int8:.2f} ms and fp32-exits {1e3 * fp32:.2f} ms"
+        assert session.choice == expected
 
 
 def test_it_is_measured_once_in_a_process(bundle: Path, timing: Timing) -> None:
