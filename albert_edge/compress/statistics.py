@@ -21,8 +21,8 @@ class InputStatistics:
     Attributes:
         mean: Of every feature, (features,).
         largest: The largest magnitude of every feature, (features,).
-        covariance: Of the features within each of `groups`, (group, group) each; of all of them if
-            the plan asked for moments.
+        covariance: Of the features within each of `groups`, (group, group) each. If the plan asked
+            for moments, also with those of each group before it, which come first.
     """
 
     mean: Floats
@@ -80,26 +80,27 @@ class _Sums:
         self._rows: list[int] = []
         self._means: list[Floats] = []
         self._largest: list[Floats] = []
-        self._products: list[Floats] = []
+        self._products: dict[str, Floats] = {}
 
     def add(self, statistics: Mapping[str, npt.NDArray[Any]]) -> None:
         """Add the statistics of a run."""
         self._rows.append(int(statistics["rows"][0]))
         self._means.append(statistics["mean"][0])
         self._largest.append(statistics["largest"][0])
-        products = [values for name, values in statistics.items() if name.startswith("products.")]
-        if not self._products:
-            self._products = [np.zeros_like(product) for product in products]
-        for total, product in zip(self._products, products, strict=True):
-            total += product
+        for name, product in statistics.items():
+            if name in self._products:
+                self._products[name] += product
+            elif name.startswith("products."):
+                self._products[name] = product.copy()
 
     def finish(self) -> InputStatistics:
         """Return the statistics of all rows; the sums are consumed."""
         rows = sum(self._rows)
         mean = np.average(self._means, axis=0, weights=self._rows).astype(np.float32)
         weighted = (np.stack(self._means) - mean) * np.sqrt(self._rows, dtype=np.float32)[:, None]
-        cuts = groups(len(mean), size=len(self._products[0]))
-        for total, group in zip(self._products, cuts, strict=True):
-            total += weighted[:, group].T @ weighted[:, group]
+        cuts = groups(len(mean))
+        for name, total in self._products.items():
+            first, second = (weighted[:, cuts[int(count)]] for count in name.split(".")[1:])
+            total += first.T @ second
             total /= rows
-        return InputStatistics(mean, np.max(self._largest, axis=0), self._products)
+        return InputStatistics(mean, np.max(self._largest, axis=0), [*self._products.values()])

@@ -25,9 +25,9 @@ _GROUP = 512
 _TOKENS = 64
 
 
-def groups(features: int, size: int = _GROUP) -> list[slice]:
+def groups(features: int) -> list[slice]:
     """Cut features into the groups whose covariances are computed."""
-    return [slice(s, min(s + size, features)) for s in range(0, features, size)]
+    return [slice(s, min(s + _GROUP, features)) for s in range(0, features, _GROUP)]
 
 
 class Observer:
@@ -67,18 +67,18 @@ class Observer:
         Yields:
             Outputs with their names, "STATISTIC:WEIGHT WEIGHT ...", where the weights read the
             same activations. The statistics are "rows", their number, (1,); "mean", (1, features);
-            "largest", the largest magnitudes, (1, features); and "products.0", "products.1" ... for
-            each of `groups` (a single one for pruning), sums of products of two features less their
-            mean, (group, group).
+            "largest", the largest magnitudes, (1, features); and "products.0.0", "products.1.1" ...
+            for each of `groups`, sums of products of two features less their mean, (group, group).
+            For pruning also "products.1.0", "products.2.0" ..., of a group and one before it: the
+            others are their transposes, and would double the time and the memory.
         """
         readers: dict[tuple[ir.Value, ...], list[str]] = {}
         for name, rows in self._entering.items():
             readers.setdefault(tuple(rows), []).append(name)
         for parts, names in readers.items():
             joined = op.Concat(*parts, axis=0)
-            features = self._features[names[0]]
-            whole = {"size": features} if self._prunable else {}
-            for statistic, value in _of_rows(op, joined, groups(features, **whole)):
+            cuts = groups(self._features[names[0]])
+            for statistic, value in _of_rows(op, joined, cuts, across=self._prunable):
                 yield f"{statistic}:{' '.join(names)}", value
 
 
@@ -96,14 +96,21 @@ def _some_tokens(op: OpBuilder, x: ir.Value) -> ir.Value:
     return op.Slice(x, [0], length, [1], step)
 
 
-def _of_rows(op: OpBuilder, rows: ir.Value, cuts: list[slice]) -> Iterator[tuple[str, ir.Value]]:
+def _of_rows(
+    op: OpBuilder, rows: ir.Value, cuts: list[slice], *, across: bool
+) -> Iterator[tuple[str, ir.Value]]:
     yield "rows", op.Shape(rows, start=0, end=1)
     mean = op.ReduceMean(rows, [0], keepdims=1)
     yield "mean", mean
     lowest = op.ReduceMin(rows, [0], keepdims=1)
     yield "largest", op.Max(op.ReduceMax(rows, [0], keepdims=1), op.Neg(lowest))
+    before: list[ir.Value] = []
     for count, group in enumerate(cuts):
         bounds = [group.start], [group.stop], [1]
         # A group at a time: the deviations of all features would be a second copy of the rows.
         deviations = op.Sub(op.Slice(rows, *bounds), op.Slice(mean, *bounds))
-        yield f"products.{count}", op.Gemm(deviations, deviations, transA=1)
+        for index, earlier in enumerate(before):
+            yield f"products.{count}.{index}", op.Gemm(deviations, earlier, transA=1)
+        yield f"products.{count}.{count}", op.Gemm(deviations, deviations, transA=1)
+        if across:
+            before.append(deviations)

@@ -112,13 +112,8 @@ class Candidates:
         return judgement.passes
 
     def _answers(self, width: Width, part: Part) -> Iterator[Outputs]:
-        from albert_edge.graph.build import author
-        from albert_edge.graph.writer import write_model
-
-        config, floats = self._layers.narrowed(width)
-        authored = author(config, self._head, Plan("cpu", "loop", CPU_OPTIMIZATIONS))
-        files = write_model(authored, floats.__getitem__, self._scratch / "narrow.onnx")
-        del floats  # the file has them
+        plan = Plan("cpu", "loop", CPU_OPTIMIZATIONS)
+        files = self._layers.write(width, self._head, plan, self._scratch / "candidate.onnx")
         run = run_file(files[0])
         what = f"trying {width.neurons} neurons"
         what += f" and {width.heads_removed} heads less" if width.heads_removed else ""

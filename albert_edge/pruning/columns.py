@@ -11,15 +11,16 @@ Alistarh 2022 (https://arxiv.org/abs/2208.11580) and Kwon et al. 2022
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float32]
+from albert_edge.pruning.covariance import Covariance, Floats, Indices
+
 Doubles = npt.NDArray[np.float64]
-Indices = npt.NDArray[np.integer[Any]]
 
 # Relative damping of variances. Where rounding of the covariance, a sum in 32 bits, leaves it
 # indefinite, more is tried.
@@ -31,8 +32,8 @@ _FAINT = 1e-3
 # Features that are eliminated at a time.
 _BLOCK = 128
 
-# Rows that are updated at a time: a product of all would be a second copy of the matrix.
-_ROWS = 512
+# Rows or columns that are worked on at a time: all would be a second copy of the matrix.
+_PART = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ class Removal:
     damping: float
 
 
-def removal_order(covariance: Floats, matrix: Floats, size: int) -> Removal:
+def removal_order(covariance: Covariance, matrix: Floats, size: int) -> Removal:
     """Order groups of features by what it costs to leave them out, one after another.
 
     Args:
@@ -58,9 +59,10 @@ def removal_order(covariance: Floats, matrix: Floats, size: int) -> Removal:
         matrix: (features, out_features).
         size: Features of a group; they stand side by side.
     """
-    inverse, damping = _damped_inverse(covariance)
+    inverse, damping = _damped_inverse(covariance, min(_DAMPINGS))
     weights = matrix.astype(np.float64)
-    left = np.arange(len(matrix) // size)
+    del matrix  # a view of a file keeps it in memory
+    left = np.arange(len(weights) // size)
     order: list[int] = []
     costs: list[float] = []
     while len(left) > 1:
@@ -77,7 +79,7 @@ def removal_order(covariance: Floats, matrix: Floats, size: int) -> Removal:
 
 
 def refit(
-    covariance: Floats,
+    covariance: Covariance,
     mean: Floats,
     matrix: Floats,
     bias: Floats,
@@ -100,31 +102,46 @@ def refit(
     lost = np.setdiff1d(np.arange(len(matrix)), kept)
     if not lost.size:
         return matrix, bias
-    within, moments = covariance[np.ix_(kept, kept)], covariance[np.ix_(kept, lost)] @ matrix[lost]
-    damped = _damped(within, damping)
-    change = np.linalg.solve(damped, moments.astype(np.float64))
-    change += np.linalg.solve(damped, moments - within @ change)  # of what damping left undone
-    fitted = matrix[kept] + change
-    # What the mean input yields stays as it was.
-    shift = mean[lost].astype(np.float64) @ matrix[lost] - mean[kept].astype(np.float64) @ change
-    return fitted.astype(np.float32), (bias + shift).astype(np.float32)
+    inverse, _ = _damped_inverse(covariance.part(kept, kept), damping)
+    fitted, shift = matrix[kept], bias.astype(np.float64)
+    for part in _parts(matrix.shape[1]):
+        change = _change(covariance, inverse, matrix[:, part], kept, lost)
+        fitted[:, part] += change
+        # What the mean input yields stays as it was.
+        shift[part] += mean[lost].astype(np.float64) @ matrix[lost, part]
+        shift[part] -= mean[kept].astype(np.float64) @ change
+    return fitted, shift.astype(np.float32)
 
 
-def _damped(covariance: Floats, damping: float) -> Doubles:
-    damped = covariance.astype(np.float64)
-    variance = np.diag(damped).copy()
-    floor = _FAINT * variance.mean() or 1.0  # of features that vary, and if none does
-    np.fill_diagonal(damped, variance + damping * np.maximum(variance, floor))
-    return damped
+def _change(
+    covariance: Covariance, inverse: Doubles, matrix: Floats, kept: Indices, lost: Indices
+) -> Doubles:
+    """Return what makes up for the rows that are lost, to be added to those that are kept."""
+    missing = np.zeros((len(kept), matrix.shape[1]))
+    _subtract_product(missing, covariance.part(kept, lost), -matrix[lost])
+    change = inverse @ missing
+    _subtract_product(missing, covariance.part(kept, kept), change)
+    change += inverse @ missing  # of what damping left undone
+    return change
 
 
-def _damped_inverse(covariance: Floats) -> tuple[Doubles, float]:
+def _damped_inverse(covariance: Covariance, least: float) -> tuple[Doubles, float]:
     """Invert a covariance with the least damping that makes it positive definite."""
-    *less, most = _DAMPINGS
+    *less, most = (damping for damping in _DAMPINGS if damping >= least)
     for damping in less:
         with contextlib.suppress(np.linalg.LinAlgError):
             return _inverse(_damped(covariance, damping)), damping
     return _inverse(_damped(covariance, most)), most
+
+
+def _damped(covariance: Covariance, damping: float) -> Doubles:
+    damped = np.empty((len(covariance), len(covariance)))
+    for rows in _parts(len(covariance)):
+        damped[rows] = covariance[rows]
+    variance = np.diag(damped).copy()
+    floor = _FAINT * variance.mean() or 1.0  # of features that vary, and if none does
+    np.fill_diagonal(damped, variance + damping * np.maximum(variance, floor))
+    return damped
 
 
 def _cheapest_group(inverse: Doubles, weights: Doubles, size: int) -> tuple[list[int], list[float]]:
@@ -142,7 +159,8 @@ def _cheapest_features(
     Neither array changes: what the choices so far did to them is kept in factors, and applied to
     the parts that are looked at.
     """
-    diagonal, norms = np.diag(inverse).copy(), np.square(weights).sum(axis=1)
+    diagonal = np.diag(inverse).copy()
+    norms = np.concatenate([np.square(weights[p]).sum(axis=1) for p in _parts(len(weights))])
     factors, rows = np.empty((count, len(weights))), np.empty((count, weights.shape[1]))
     chosen: list[int] = []
     costs: list[float] = []
@@ -170,8 +188,7 @@ def _without(inverse: Doubles, weights: Doubles, features: Indices) -> tuple[Dou
     columns = inverse[np.ix_(kept, features)]
     shares = np.linalg.solve(inverse[np.ix_(features, features)], columns.T)
     lost = weights[features]
-    for start in range(0, len(kept), _ROWS):  # a row never moves down, so none is lost
-        rows = slice(start, min(start + _ROWS, len(kept)))
+    for rows in _parts(len(kept)):  # a row never moves down, so none is lost
         inverse[rows, : len(kept)] = inverse[np.ix_(kept[rows], kept)]
         weights[rows] = weights[kept[rows]]
     inverse, weights = inverse[: len(kept), : len(kept)], weights[: len(kept)]
@@ -199,7 +216,11 @@ def _inverse(matrix: Doubles) -> Doubles:
     return matrix
 
 
-def _subtract_product(matrix: Doubles, left: Doubles, right: Doubles) -> None:
-    for start in range(0, len(matrix), _ROWS):
-        rows = slice(start, start + _ROWS)
+def _subtract_product(matrix: Doubles, left: Doubles | Covariance, right: npt.NDArray[Any]) -> None:
+    for rows in _parts(len(matrix)):
         matrix[rows] -= left[rows] @ right
+
+
+def _parts(count: int) -> Iterator[slice]:
+    """Cut rows or columns into those that are worked on at a time."""
+    return (slice(start, min(start + _PART, count)) for start in range(0, count, _PART))

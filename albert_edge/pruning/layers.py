@@ -7,13 +7,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from operator import itemgetter
+from pathlib import Path
 
 import numpy as np
 
 from albert_edge.architecture.config import AlbertConfig
 from albert_edge.architecture.weights import LAYER, PARTS
-from albert_edge.compress.statistics import InputStatistics
-from albert_edge.pruning.columns import Floats, Indices, Removal, refit, removal_order
+from albert_edge.graph.plan import Plan
+from albert_edge.pruning.columns import Removal, refit, removal_order
+from albert_edge.pruning.covariance import Floats, Indices
+from albert_edge.pruning.moments import Moments
 
 # Neurons that come and go together: kernels compute as many output features at a time.
 NEURONS = 16
@@ -59,7 +62,7 @@ class Layer:
         self,
         name: str,
         floats: Mapping[str, Floats],
-        moments: Mapping[str, InputStatistics],
+        moments: Mapping[str, Moments],
         heads: Sequence[int],
     ) -> None:
         self._name = name
@@ -94,8 +97,7 @@ class Layer:
 
     def _removal(self, module: str, size: int) -> Removal:
         name = f"{self._name}.{module}.weight"
-        (covariance,) = self._moments[name].covariance
-        return removal_order(covariance, self._floats[name], size)
+        return removal_order(self._moments[name].covariance, self._floats[name], size)
 
     def _without_columns(
         self, reader: str, writers: Sequence[str], lost: Indices, damping: float
@@ -104,18 +106,16 @@ class Layer:
         if not lost.size:
             return {}
         weight, bias = (f"{self._name}.{reader}.{leaf}" for leaf in ("weight", "bias"))
-        kept = np.setdiff1d(np.arange(len(self._floats[weight])), lost)
+        matrix, seen = self._floats[weight], self._moments[weight]
+        kept = np.setdiff1d(np.arange(len(matrix)), lost)
+        fitted = refit(seen.covariance, seen.mean, matrix, self._floats[bias], kept, damping)
         changed = {
             name: self._floats[name][..., kept]
             for writer in writers
             for leaf in ("weight", "bias")
             if (name := f"{self._name}.{writer}.{leaf}")
         }
-        seen = self._moments[weight]
-        stored = self._floats[weight], self._floats[bias]
-        changed[weight], changed[bias] = refit(
-            seen.covariance[0], seen.mean, *stored, kept, damping
-        )
+        changed[weight], changed[bias] = fitted
         return changed
 
 
@@ -132,7 +132,7 @@ class Layers:
         self,
         config: AlbertConfig,
         floats: Mapping[str, Floats],
-        moments: Mapping[str, InputStatistics],
+        moments: Mapping[str, Moments],
     ) -> None:
         self._config = config
         self._floats = floats
@@ -143,12 +143,26 @@ class Layers:
             for name, lacks in zip(_names(config), pruned, strict=True)
         ]
 
-    def narrowed(self, width: Width) -> tuple[AlbertConfig, dict[str, Floats]]:
-        """Return the configuration and the weights of the model of a width."""
-        changed = dict(self._floats)
+    def write(self, width: Width, head: str, plan: Plan, path: Path) -> list[Path]:
+        """Write the model of a width, and return its files.
+
+        Args:
+            width: The width.
+            head: A key of `HEADS`.
+            plan: How to author it.
+            path: The .onnx file.
+        """
+        from albert_edge.graph.build import author
+        from albert_edge.graph.writer import write_model
+
+        changed: dict[str, Floats] = {}
         for layer, pruned in zip(self._layers, width.pruned_heads, strict=True):
             changed.update(layer.narrowed(width.neurons, pruned))
-        return width.of(self._config), changed
+
+        def weight(name: str) -> Floats:
+            return changed[name] if name in changed else self._floats[name]
+
+        return write_model(author(width.of(self._config), head, plan), weight, path)
 
     def neuron_counts(self) -> list[int]:
         """Return the numbers of neurons to choose from, falling from the full one."""

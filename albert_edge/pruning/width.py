@@ -11,9 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from albert_edge.architecture.config import AlbertConfig
+from albert_edge.graph.plan import Plan
+from albert_edge.onnx_format.stored_weights import StoredWeights
 from albert_edge.progress import Progress
 from albert_edge.pruning.candidates import Candidates, Judgement, Part, Trial
-from albert_edge.pruning.columns import Floats
+from albert_edge.pruning.covariance import Floats
 from albert_edge.pruning.layers import NEURONS, Heads, Layers, Width
 from albert_edge.pruning.moments import measure_moments
 
@@ -38,7 +40,8 @@ class Narrowed:
 
     Attributes:
         config: Its geometry; that of the full model without a gain.
-        floats: Its weights by name, as the portable file has them.
+        floats: Its weights by name, as the portable file has them; read from the folder for files
+            that are not kept.
         full_multiply_accumulates: Of the full encoder, mean of the selection's texts.
         multiply_accumulates: Of its encoder.
         trials: What was tried, in order.
@@ -94,12 +97,14 @@ def narrow(
     ladder = _with_halfway(widths, layers.head_choices(), candidates, fit)
     passed = takewhile(lambda width: candidates.passes(width, selection), ladder)
     (*_, accepted) = layers.full, *passed
-    config_of_accepted, floats_of_accepted = layers.narrowed(accepted)
+    if accepted != layers.full:
+        path, *_ = layers.write(accepted, head, Plan(), scratch / "narrowed.onnx")
+        floats = StoredWeights(path)
     return Narrowed(
-        config_of_accepted,
-        floats_of_accepted,
+        accepted.of(config),
+        floats,
         selection.work(config, head),
-        selection.work(config_of_accepted, head),
+        selection.work(accepted.of(config), head),
         tuple(candidates.trials),
         "" if accepted != layers.full else _reason(found),
     )

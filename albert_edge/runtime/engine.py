@@ -39,6 +39,7 @@ def load_engine(
     if not device.is_cpu:
         options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
     path = path_of(model)
+    return_freed_memory()  # of others: what loading takes comes on top
     source = read_source(model, adaptation)
     try:
         engine = _load(ort, source, options, device)

@@ -21,6 +21,7 @@ from albert_edge.check.sample import File, Texts, read_texts
 from albert_edge.errors import Argument, BundleError, Call, Message, QualityError, UsageError
 from albert_edge.progress import Progress, progress_bar
 from albert_edge.records.fields import Record
+from albert_edge.runtime.memory import large_blocks_returned
 from albert_edge.runtime.parameters import require_known
 from albert_edge.steps.specializing.full_model import FullModel
 from albert_edge.steps.specializing.goal import Goal, goal
@@ -118,6 +119,7 @@ def specialize(
     records, origin = _read(opened, texts, data, target)
     cut_records = cut(records)
     with (
+        large_blocks_returned(),
         change(folder) as pending,
         progress_bar(progress) as step,
         tempfile.TemporaryDirectory(dir=pending.folder) as scratch,

@@ -137,10 +137,12 @@ def assert_as_in_transformers(found: Mapping[str, Array], bundle: Path, task: st
         np.testing.assert_allclose(values, expected[name], rtol=0, atol=TOLERANCE)
 
 
-def outputs_of(applications: Mapping[str, Sequence[Array]]) -> dict[str, Array]:
+def outputs_of(
+    applications: Mapping[str, Sequence[Array]], *, prunable: bool = False
+) -> dict[str, Array]:
     """Outputs of a graph that observes what enters matrices, (..., features), as it is given."""
     graph = ir.Graph([], [], nodes=[], name="observed", opset_imports={"": 23})
-    builder, observer = GraphBuilder(graph), Observer()
+    builder, observer = GraphBuilder(graph), Observer(prunable=prunable)
     feeds: dict[str, Array] = {}
     entering: dict[int, ir.Value] = {}
     for name, values in applications.items():

@@ -17,7 +17,7 @@ from albert_edge.check.sample import Arrays
 from albert_edge.check.self_test import AnswerRecorder, Run
 from albert_edge.exits.build import Exits
 from albert_edge.graph.plan import Plan, plan_of
-from albert_edge.onnx_format.reader import read_onnx
+from albert_edge.onnx_format.stored_weights import StoredWeights
 from albert_edge.progress import Progress
 from albert_edge.runtime.adaptation import adaptation_of
 from albert_edge.runtime.device import CPU
@@ -48,7 +48,7 @@ class Extended:
         self._bundle = bundle
         # The promise is about activations of 8 bits.
         self._variant = replace(variant, narrow_activations=False)
-        self._tensors = read_onnx(bundle.path / variant.file).tensors
+        self._stored = StoredWeights(bundle.path / variant.file)
         self._scratch = scratch
         self._progress = progress
 
@@ -91,6 +91,6 @@ class Extended:
         from albert_edge.graph.writer import write_model
 
         def weight(name: str) -> npt.NDArray[Any]:
-            return added[name] if name in added else self._tensors[name].array()
+            return added[name] if name in added else self._stored[name]
 
         return write_model(author(self.config, self.head, plan), weight, path)

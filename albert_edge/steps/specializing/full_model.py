@@ -12,7 +12,7 @@ from albert_edge.bundle.manifest import Variant
 from albert_edge.check.portable import portable_file
 from albert_edge.check.sample import Sample, encode_texts
 from albert_edge.compress.rounding import Floats
-from albert_edge.onnx_format.reader import read_onnx
+from albert_edge.onnx_format.stored_weights import StoredWeights
 from albert_edge.progress import Progress
 from albert_edge.runtime.device import CPU
 from albert_edge.runtime.session import Session
@@ -50,9 +50,8 @@ class FullModel:
 
     @cached_property
     def floats(self) -> Mapping[str, Floats]:
-        """The weights in float32 by name, views of the file."""
-        tensors = read_onnx(portable_file(self.source)).tensors
-        return {name: tensor.array() for name, tensor in tensors.items()}
+        """The weights in float32 by name, in memory only while they are used."""
+        return StoredWeights(portable_file(self.source))
 
     def variant(self, precision: str) -> Variant:
         """Return the variant that answers in a precision."""

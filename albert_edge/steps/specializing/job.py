@@ -218,17 +218,7 @@ class Job:
     def _author(
         self, config: AlbertConfig, floats: Mapping[str, Floats], reduced: ReducedVocabulary | None
     ) -> None:
-        source = self._full.source
-        changed: dict[str, bytes] = {}
-        fields: Mapping[str, Any] = source.read_object("config.json").values
-        if reduced is not None:
-            floats, fields = reduced.select_rows(floats), reduced.files.config
-            config = replace(config, vocab_size=reduced.rows)
-            changed = {
-                "tokenizer.json": reduced.files.tokenizer_json.encode(),
-                "tokenizer_config.json": _json(reduced.files.tokenizer_config),
-            }
-        write_bundle(self._bundle, source, config, floats, changed, fields, self._progress)
+        self._write_portable(config, floats, reduced)
         optimize(self._bundle)
         int8 = self._full.variant("int8")
         options = {"activations": int8.activations, "weights": int8.weights}
@@ -240,6 +230,21 @@ class Job:
             min_agreement=self._goal.promise.min_agreement,
             progress=self._progress,
         )
+
+    def _write_portable(
+        self, config: AlbertConfig, floats: Mapping[str, Floats], reduced: ReducedVocabulary | None
+    ) -> None:
+        source = self._full.source
+        changed: dict[str, bytes] = {}
+        fields: Mapping[str, Any] = source.read_object("config.json").values
+        if reduced is not None:
+            floats, fields = reduced.select_rows(floats), reduced.files.config
+            config = replace(config, vocab_size=reduced.rows)
+            changed = {
+                "tokenizer.json": reduced.files.tokenizer_json.encode(),
+                "tokenizer_config.json": _json(reduced.files.tokenizer_config),
+            }
+        write_bundle(self._bundle, source, config, floats, changed, fields, self._progress)
 
     def _encode(self, reduced: ReducedVocabulary | None) -> dict[str, Sample]:
         """Encode the texts with the tokenizer of the new bundle."""
