@@ -34,6 +34,12 @@ MODEL = "model"
 # What earlier versions called a variant that a new one of the same precision replaces.
 _FORMER_NAMES = {"model_quantized": "model_int8"}
 
+# What may be promised of a variant with exits, in words, by the field that says how much.
+PROMISES = {
+    "promised_agreement": "agreement {:.2%}",
+    "promised_max_drop": "a loss of accuracy of at most {:.2f} points",
+}
+
 _INPUT_TYPES = ("int64", "int32", "float32", "float16", "bool")
 
 
@@ -68,7 +74,9 @@ class Variant:
         exits: After how many applications of the layer, counted from the first, a text may be
             answered; 0 for a model that applies all of them to every text.
         promised_agreement: The agreement with the full model that was asked for and met on texts
-            held out, between 0 and 1; None if `exits` is 0 or nothing was promised.
+            held out, between 0 and 1; None if `exits` is 0 or it was not promised.
+        promised_max_drop: Instead, the loss of accuracy in percentage points that was asked for and
+            met on labelled texts held out. Texts that the full model gets wrong may change freely.
         narrow_activations: If so, whether the answers also stay within the limits with activations
             of 7 bits, which CPUs without VNNI multiply faster.
         measured: Measurements made on writing it, such as the largest difference to fp32.
@@ -88,6 +96,7 @@ class Variant:
     weights: str = ""
     exits: int = 0
     promised_agreement: float | None = None
+    promised_max_drop: float | None = None
     narrow_activations: bool = False
     measured: Mapping[str, Any] = field(default_factory=dict)
 
@@ -118,8 +127,8 @@ class Variant:
 
     @property
     def is_accepted(self) -> bool:
-        """Whether it may be chosen unasked: it applies all layers, or its agreement is promised."""
-        return not self.exits or self.promised_agreement is not None
+        """Whether it may be chosen unasked: it applies all layers, or something is promised."""
+        return not self.exits or any(getattr(self, name) is not None for name in PROMISES)
 
     @property
     def has_own_outputs(self) -> bool:
@@ -177,6 +186,9 @@ class Manifest:
         """Return the text of albert_edge.json, without unknown fields."""
         fields = {"schema_version": SCHEMA_VERSION, **dataclasses.asdict(self)}
         del fields["unknown_fields"]
+        for variant in fields["variants"]:
+            if variant["promised_max_drop"] is None:
+                del variant["promised_max_drop"]
         return json.dumps(fields, indent=2, ensure_ascii=False) + "\n"
 
     def __repr__(self) -> str:
@@ -290,6 +302,7 @@ class _Reader:
             weights=fields.text("weights", ""),
             exits=fields.integer("exits", 0, low=0),
             promised_agreement=fields.number("promised_agreement", None, high=1),
+            promised_max_drop=fields.number("promised_max_drop", None, high=100),
             narrow_activations=fields.flag("narrow_activations", False),
             measured=fields.object("measured", _empty(fields)).values,
         )

@@ -126,8 +126,7 @@ def _exactness(report: Inspection) -> str:
 
 
 def _promise(variant: VariantContent) -> str:
-    promise = variant.promised_agreement
-    words = "no agreement is promised" if promise is None else f"agreement {promise:.2%} promised"
+    words = f"{variant.promised} promised" if variant.promised else "no agreement is promised"
     layers, texts = (variant.measured.get(name) for name in ("mean_layers", "texts"))
     if isinstance(layers, int | float) and isinstance(texts, int):
         words += f"; {layers:.2f} layers on average on {texts:,} texts"

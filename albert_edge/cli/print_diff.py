@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from albert_edge.bundle.manifest import PROMISES
 from albert_edge.cli.table import print_table
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ def _fields(fields: list[FieldDiff]) -> list[list[str]]:
 def _format(field: str, value: Any) -> str:
     if value is None:
         return "-"
+    if field in PROMISES:
+        return PROMISES[field].format(value)
     if field == "bytes":  # in full: sizes may differ by a few bytes
         return f"{value:,}"
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

@@ -10,7 +10,7 @@ from typing import Any
 
 from albert_edge.architecture.config import AlbertConfig
 from albert_edge.bundle.bundle import Bundle, open_bundle
-from albert_edge.bundle.manifest import Variant
+from albert_edge.bundle.manifest import PROMISES, Variant
 from albert_edge.errors import Argument, Message, UsageError
 from albert_edge.inspection.diff_answers import AnswersDiff, compare_answers
 from albert_edge.inspection.diff_weights import WeightsDiff, compare_weights
@@ -19,7 +19,7 @@ from albert_edge.runtime.self_test import SELF_TEST
 
 _PLAIN_FIELDS = (
     *("precision", "target", "layout", "opset", "exporter", "activations", "weights"),
-    *("exits", "promised_agreement"),
+    *("exits", *PROMISES),
 )
 
 _TWO_VARIANTS = Message(

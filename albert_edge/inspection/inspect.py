@@ -10,7 +10,7 @@ from typing import Any
 from albert_edge.architecture.config import AlbertConfig, LabelName
 from albert_edge.architecture.weights import find_weight, scale_name
 from albert_edge.bundle.bundle import open_bundle
-from albert_edge.bundle.manifest import Manifest, Variant
+from albert_edge.bundle.manifest import PROMISES, Manifest, Variant
 from albert_edge.errors import MissingExtraError
 from albert_edge.inspection.weights import count_weights
 from albert_edge.onnx_format.reader import OnnxFile, read_onnx
@@ -45,9 +45,16 @@ class VariantContent:
     weights: str
     exits: int
     promised_agreement: float | None
+    promised_max_drop: float | None
     narrow_activations: bool
     measured: dict[str, Any]
     operators: dict[str, int]
+
+    @property
+    def promised(self) -> str:
+        """What is promised of its answers, in words; empty if nothing is."""
+        values = ((getattr(self, name), words) for name, words in PROMISES.items())
+        return ", ".join(words.format(value) for value, words in values if value is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +159,7 @@ def _content(variant: Variant, file: OnnxFile) -> VariantContent:
         weights=variant.weights,
         exits=variant.exits,
         promised_agreement=variant.promised_agreement,
+        promised_max_drop=variant.promised_max_drop,
         narrow_activations=variant.narrow_activations,
         measured=dict(variant.measured),
         operators=dict(file.operators.most_common()),

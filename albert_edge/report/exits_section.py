@@ -21,8 +21,8 @@ def exits_section(inspection: Inspection) -> Section | None:
     if not variants:
         return None
     columns = [
-        *("variant", "last exit, layers", "promised agreement", "agreement"),
-        *("agreement, 95 % lower bound", "texts", "layers (mean)"),
+        *("variant", "last exit, layers", "promised", "agreement, or kept right (labels)"),
+        *("95 % lower bound", "texts", "layers (mean)"),
     ]
     tables = [Table("Early exits, measured on texts held out", columns, [*map(_row, variants)])]
     figures = []
@@ -55,7 +55,7 @@ def _row(variant: VariantContent) -> list[str]:
     return [
         variant.name,
         f"{variant.exits}",
-        "none" if variant.promised_agreement is None else f"{variant.promised_agreement:.2%}",
+        variant.promised or "none",
         *(
             format(value, form) if isinstance(value := measured.get(name), int | float) else ""
             for name, form in (

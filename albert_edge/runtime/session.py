@@ -43,8 +43,9 @@ class Session(Closable):
             `albert_edge.runtime.device.find_devices`.
         precision: "auto", "fp32", another that the bundle was quantized to, or one with early
             exits, such as "int8-exits". "auto" takes the fastest on the device: int8 if there is
-            one on a CPU, fp16 elsewhere; one with early exits if its agreement is promised. For
-            models of a few MB it measures whether fp32 is faster than int8 on this CPU.
+            one on a CPU, fp16 elsewhere; one with early exits if its agreement, or loss of
+            accuracy, is promised. For models of a few MB it measures whether fp32 is faster than
+            int8 on this CPU.
         threads: Threads inside one run; by default the processors this process may use.
         variant: The name of one variant, instead of the best one for device and precision.
         provider_options: Options of the execution provider.

@@ -136,8 +136,8 @@ def specialize(
             out=folder,
             sample=origin,
             texts=cut_records.counts,
-            min_agreement=None if target.by_labels else target.promise.min_agreement,
-            max_drop=max_drop,
+            min_agreement=target.min_agreement,
+            max_drop=target.max_drop,
             decisions=result.decisions,
             rows=result.rows,
             variants=variants,
@@ -190,12 +190,11 @@ def _read(
         )
     config = source.read_config()
     records, origin = read_texts(source, config, texts, data)
-    agreement = target.promise.min_agreement
     binary = is_binary(config, source.manifest.head)
     needed = texts_needed(target.promise.texts_needed(binary=binary))
     if len(records) < needed:
         name = "max_drop" if target.by_labels else "min_agreement"
-        limit = Argument(name, round(100 * (1 - agreement), 6) if target.by_labels else agreement)
+        limit = Argument(name, getattr(target, name))
         raise UsageError(
             Message(
                 f"{len(records):,} texts of {origin} are too few: ",

@@ -160,6 +160,26 @@ def test_diff_compares_answers_layers_and_exits(cli: Cli, bundle: Path, tmp_path
     assert changed == ["exits.threshold"]
 
 
+def test_a_limited_loss_of_accuracy_is_no_agreement(cli: Cli, bundle: Path, tmp_path: Path) -> None:
+    own = Path(shutil.copytree(bundle, tmp_path / "own"))
+    add_exits(own, "fp32", promised_agreement=None, promised_max_drop=2)
+    words = "a loss of accuracy of at most 2.00 points"
+    assert f"Early exits after 1 to 3 layers; {words} promised" in cli("inspect", own).out
+    variants = json.loads(cli("inspect", own, "--json").out)["variants"]
+    (found,) = [each for each in variants if each["mode"] == "fp32-exits"]
+    assert (found["promised_agreement"], found["promised_max_drop"]) == (None, 2.0)
+    out = cli("inspect", bundle, "--diff", own, "--variant", NAMES["fp32"]).out
+    rows = [line.split() for line in out.splitlines()]
+    assert ["promised_agreement", "agreement", "99.00%", "-"] in rows
+    assert ["promised_max_drop", "-", *words.split()] in rows
+    write_report(own, tmp_path / "page.html", bench_of(own))
+    tables = Tables((tmp_path / "page.html").read_text(encoding="utf-8")).found
+    rows = tables["Early exits, measured on texts held out"]
+    assert words in [row[2] for row in rows]
+    with albert_edge.pipeline("text-classification", own) as classify:  # "auto" takes it too
+        assert classify.session.variant.name == NAMES["fp32"]
+
+
 def test_verify_compares_layers_exactly(cli: Cli, bundle: Path, tmp_path: Path) -> None:
     for name in NAMES.values():
         stored = read_stored_answers(bundle)["outputs"][name]
@@ -194,7 +214,7 @@ def test_report_has_the_histogram(bundle: Path, tmp_path: Path) -> None:
     text = (tmp_path / "page.html").read_text(encoding="utf-8")
     found = Tables(text).found
     rows = found["Early exits, measured on texts held out"]
-    assert rows[1] == [NAMES["fp32"], "3", "99.00%", "99.50%", "99.12%", "20", "2.90"]
+    assert rows[1] == [NAMES["fp32"], "3", "agreement 99.00%", "99.50%", "99.12%", "20", "2.90"]
     assert rows[2] == [NAMES["int8"], "3", "none", "", "", "", ""]
     histogram = found[f"Texts by layers applied, {NAMES['fp32']}"]
     assert histogram[1:] == [[str(at), str(count)] for at, count in enumerate(COUNTS, 1)]

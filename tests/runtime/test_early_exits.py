@@ -325,7 +325,9 @@ def with_promise(folder: Path, promise: float | None) -> Bundle:
     with change(folder) as pending:
         manifest = open_bundle(folder).manifest
         variants = (
-            replace(variant, promised_agreement=promise) if variant.exits else variant
+            replace(variant, promised_agreement=promise, promised_max_drop=None)
+            if variant.exits
+            else variant
             for variant in manifest.variants
         )
         pending.manifest = replace(manifest, variants=tuple(variants))
@@ -349,6 +351,21 @@ def test_auto_takes_exits_only_if_agreement_is_promised(bundle: Path) -> None:
         choose_variant(without, CPU, "int8")
     assert "int8-exits" in caught.value.tip
     assert offered_precisions(without, CPU) == ["fp32", "int8-exits", "fp32-exits"]
+
+
+def test_a_promised_loss_of_accuracy_is_kept_and_will_do(bundle: Path) -> None:
+    document = json.loads((bundle / MANIFEST).read_text())
+    assert not any("promised_max_drop" in variant for variant in document["variants"])
+    with change(bundle) as pending:
+        manifest = open_bundle(bundle).manifest
+        for variant in manifest.variants:
+            if variant.exits:
+                limited = replace(variant, promised_agreement=None, promised_max_drop=1.5)
+                manifest = manifest.with_variant(limited)
+        pending.manifest = manifest
+    opened = open_bundle(bundle)
+    assert choose_variant(opened, CPU, "auto").name == NAMES["int8"]
+    assert {v.promised_max_drop for v in opened.manifest.variants} == {None, 1.5}
 
 
 @pytest.mark.parametrize("short", ["cuda", "openvino"])
@@ -386,7 +403,14 @@ def test_the_manifest_keeps_exits_and_older_ones_have_none(bundle: Path) -> None
 
 
 @pytest.mark.parametrize(
-    "field, value", [("exits", -1), ("exits", 1.5), ("promised_agreement", 2), ("exits", None)]
+    "field, value",
+    [
+        ("exits", -1),
+        ("exits", 1.5),
+        ("promised_agreement", 2),
+        ("promised_max_drop", 101),
+        ("exits", None),
+    ],
 )
 def test_a_manifest_with_impossible_exits_is_damaged(
     bundle: Path, tmp_path: Path, field: str, value: Any

@@ -40,6 +40,7 @@ def add_exits(
     precision: str = "fp32",
     *,
     promised_agreement: float | None = 0.99,
+    promised_max_drop: float | None = None,
     threshold: float | None = None,
     measured: dict[str, Any] | None = None,
 ) -> Variant:
@@ -49,6 +50,7 @@ def add_exits(
         folder: The bundle.
         precision: "fp32" or "int8".
         promised_agreement: As in the manifest.
+        promised_max_drop: As in the manifest.
         threshold: The certainty at which a text stops; by default one that some texts reach.
         measured: As in the manifest.
     """
@@ -83,6 +85,7 @@ def add_exits(
             weights=plan.weights if plan.quantizes_activations else "",
             exits=plan.exits,
             promised_agreement=promised_agreement,
+            promised_max_drop=promised_max_drop,
             measured=measured or {},
         )
         answers = AnswerRecorder(bundle, config)

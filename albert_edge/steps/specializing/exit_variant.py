@@ -22,6 +22,7 @@ from albert_edge.progress import Progress
 from albert_edge.runtime.adaptation import adaptation_of
 from albert_edge.runtime.device import CPU
 from albert_edge.runtime.engine import run_file
+from albert_edge.steps.specializing.goal import Goal
 
 Weights = Mapping[str, npt.NDArray[Any]]
 
@@ -63,8 +64,8 @@ class Extended:
             yield run(arrays)
             self._progress(f"{what} in {self._variant.precision}", done, len(inputs))
 
-    def add(self, exits: Exits, promised: float) -> None:
-        """Add the variant with exits to the bundle, and the agreement that was promised of it."""
+    def add(self, exits: Exits, goal: Goal) -> None:
+        """Add the variant with exits to the bundle, and what was promised of it."""
         name = f"{self._variant.name}_exits"
         answers = AnswerRecorder(self._bundle, self.config)
         with change(self._bundle.path) as pending:
@@ -77,7 +78,8 @@ class Extended:
                 layout=exits.plan.layout,
                 files={MODEL: tuple(map(pending.record, files))},
                 exits=exits.plan.exits,
-                promised_agreement=promised,
+                promised_agreement=goal.min_agreement,
+                promised_max_drop=goal.max_drop,
                 measured=asdict(exits.evidence),
             )
             manifest = self._bundle.manifest.with_variant(added)

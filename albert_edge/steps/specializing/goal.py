@@ -34,11 +34,21 @@ class Goal:
 
     Attributes:
         promise: What is promised of the mean loss.
-        by_labels: Whether only those texts count that the full model gets right.
+        max_drop: The loss of accuracy that is promised, in percentage points; None if agreement is.
     """
 
     promise: Promise
-    by_labels: bool
+    max_drop: float | None = None
+
+    @property
+    def by_labels(self) -> bool:
+        """Whether only those texts count that the full model gets right."""
+        return self.max_drop is not None
+
+    @property
+    def min_agreement(self) -> float | None:
+        """The agreement with the full model that is promised, or None."""
+        return None if self.by_labels else self.promise.min_agreement
 
     def losses(
         self, config: AlbertConfig, head: str, full: Answered, answers: Sequence[Outputs]
@@ -81,7 +91,7 @@ def goal(min_agreement: float | None, max_drop: float | None, data: Any) -> Goal
                 Message(Argument("min_agreement"), f" is {agreement}."),
                 tip="It is a share from 0.5 to below 1: no number of texts can promise 1.",
             )
-        return Goal(Promise(agreement), by_labels=False)
+        return Goal(Promise(agreement))
     if min_agreement is not None:
         raise UsageError(
             Message(
@@ -95,7 +105,7 @@ def goal(min_agreement: float | None, max_drop: float | None, data: Any) -> Goal
             Message(Argument("max_drop"), f" is {max_drop}."),
             tip="It is in percentage points, above 0 and at most 50.",
         )
-    return Goal(Promise(1 - max_drop / 100), by_labels=True)
+    return Goal(Promise(1 - max_drop / 100), max_drop)
 
 
 def as_they_are(outputs: Outputs) -> Outputs:

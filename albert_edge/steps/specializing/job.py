@@ -284,7 +284,7 @@ class Job:
         except (QualityError, UsageError) as error:
             self._decide("exits", f"{precision}: {error}")
             return
-        extended.add(exits, self._goal.promise.min_agreement)
+        extended.add(exits, self._goal)
         mean, every = exits.evidence.mean_layers, extended.config.num_hidden_layers
         summary = f"{precision}: {mean:.1f} of {every} applications of the layer on average"
         self._decide("exits", summary, accepted=True)
