@@ -1,4 +1,4 @@
-"""Specialized models: narrower, with early exits, and both, beside the full model and its peers.
+"""Measure specialized models, narrower, with early exits and both, beside the full one and peers.
 
     python benchmarks/specialize.py [--trained build/trained] [--model NAME ...] [--json FILE]
         [--texts 2500] [--measured 250] [--chunks 10] [--starts 3] [--min-agreement 0.99]
@@ -19,7 +19,11 @@ What is measured are --measured others, given one at a time, tokenized, to a pro
 with 2 threads. All runtimes answer one chunk before any begins the next, in random order; ratios
 are taken within a chunk. Multiply-accumulates are those of the encoder, in as many layers as were
 used (`albert_edge.architecture.work`). Agreement is with the full model in int8: the share of
-decisions that are the same, averaged over texts.
+decisions that are the same, averaged over texts; of [CLS] and [SEP] nothing is decided.
+
+What exits cost is the time of those texts that no exit answers, over their time in a model without
+exits: of "exits" in the full model, of "width and exits" in "width" (the full one if that was not
+measured).
 """
 
 from __future__ import annotations
@@ -38,6 +42,7 @@ from int8 import CONTENDERS
 from single_texts import TimedText, measure_single_texts
 
 import models
+from albert_edge.architecture.heads import HEADS
 from albert_edge.architecture.work import multiply_accumulates
 from albert_edge.benchmark.commands import Command, python, time_commands
 from albert_edge.benchmark.pinning import choose_processors
@@ -56,6 +61,8 @@ WAYS = {
     "exits": {"width": False, "exits": True},
     "width and exits": {"width": True, "exits": True},
 }
+# The same model without exits; the full one for others.
+WITHOUT_EXITS = {"width and exits": "width"}
 MODELS = ("langid-tiny", "sentiment", "languages")
 PHRASE = range(3, 13)  # words, or twice as many characters of Chinese
 SPECIALIZE = """
@@ -128,7 +135,7 @@ def specialize(
 
 
 def choose_variant(bundle: Bundle) -> Variant:
-    """The int8 variant that does least: with exits, if the bundle has such a one."""
+    """Choose the int8 variant that does least: with exits, if the bundle has such a one."""
     by_mode = {variant.mode: variant for variant in bundle.manifest.variants}
     return by_mode.get("int8-exits") or by_mode["int8"]
 
@@ -138,34 +145,43 @@ def compare_with_full(
     inputs: Sequence[Arrays],
     texts: Sequence[TimedText],
     full: Sequence[TimedText],
+    without_exits: Sequence[TimedText],
 ) -> dict[str, Any]:
-    """Agreement with the full model, layers used, work, and the time of texts that ran to the end.
+    """Compare answers and work with the full model, and the time of texts that ran to the end.
 
     Args:
         bundle: The specialized bundle.
         inputs: The texts.
         texts: Their times and outputs.
         full: Those of the full model.
+        without_exits: Those of the model without exits that the time is over.
     """
     config, head = bundle.read_config(), bundle.manifest.head
     same, layers, macs, ratios = [], [], [], []
-    for arrays, (seconds, outputs), (full_seconds, expected) in zip(
-        inputs, texts, full, strict=True
+    for arrays, (seconds, outputs), (_, expected), (plain_seconds, _) in zip(
+        inputs, texts, full, without_exits, strict=True
     ):
-        decided = outputs["logits"].argmax(-1) == expected["logits"].argmax(-1)
-        same.append(float(decided.mean()))
+        same.append(agreement(head, outputs, expected))
         used = int(outputs["layers"][0]) if "layers" in outputs else config.num_hidden_layers
         layers.append(used)
         macs.append(multiply_accumulates(config, head, arrays["input_ids"].size, used))
         if "layers" in outputs and used == config.num_hidden_layers:
-            ratios.append(seconds / full_seconds)
+            ratios.append(seconds / plain_seconds)
     return {
         "agreement": fmean(same),
         "mean_layers": fmean(layers),
         "macs": fmean(macs),
         "at_the_end": len(ratios),
-        "time_at_the_end": median(ratios) if ratios else None,
+        "time_over_no_exits": median(ratios) if ratios else None,
     }
+
+
+def agreement(head: str, outputs: Arrays, expected: Arrays) -> float:
+    """Return the share of the decisions about a text that are the same."""
+    same = outputs["logits"].argmax(-1) == expected["logits"].argmax(-1)
+    if "sequence_length" in HEADS[head].outputs["logits"]:
+        same = same[:, 1:-1]  # [CLS] and [SEP] are no answers
+    return float(same.mean())
 
 
 def measure_model(
@@ -191,7 +207,10 @@ def measure_model(
     )
     rows = {name: result.figures for name, result in measured.items()}
     for name, bundle in opened.items():
-        rows[name] |= compare_with_full(bundle, inputs, measured[name].texts, measured[FULL].texts)
+        plain = measured.get(WITHOUT_EXITS.get(name, FULL), measured[FULL])
+        rows[name] |= compare_with_full(
+            bundle, inputs, measured[name].texts, measured[FULL].texts, plain.texts
+        )
     return {
         "texts": len(texts),
         "chunks": len(chunks),
@@ -204,7 +223,7 @@ def measure_model(
 
 
 def measure(folder: Path, options: Namespace) -> dict[str, Any]:
-    """The figures of every model."""
+    """Measure every model."""
     figures = {}
     for model in find_models(options.model, Path(options.trained)):
         order = np.random.default_rng(0).permutation(len(model.texts))

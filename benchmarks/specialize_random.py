@@ -1,4 +1,4 @@
-"""What specializing takes, on random weights of base size, where nothing can be gained.
+"""Measure what specializing takes, on random weights of base size, where nothing can be gained.
 
     python benchmarks/specialize_random.py [--geometry base] [--texts 2000] [--measured 50]
         [--json FILE]
@@ -35,7 +35,7 @@ def draw_texts(count: int) -> list[str]:
 
 
 def measure(folder: Path, options: Namespace) -> dict[str, Any]:
-    """The figures of one geometry."""
+    """Measure one geometry."""
     checkpoint = models.make_checkpoint(folder / CHECKPOINT, options.geometry)
     models.use_english_vocabulary(checkpoint, folder / "scratch")
     texts = draw_texts(options.measured + options.texts)

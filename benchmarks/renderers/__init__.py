@@ -40,7 +40,7 @@ TABLES = {
     "specializing": _table(
         "specialize",
         t.specializing,
-        "long_s peak_mb file_share loaded_share at_the_end time_at_the_end",
+        "long_s peak_mb file_share loaded_share at_the_end time_over_no_exits",
     ),
     "specializing-random": Table("specialize_random", t.specializing_random),
     "gpu-parity": Table("gpu", t.gpu_parity),

@@ -35,7 +35,7 @@ COLUMNS = {
     "file_share": Column("file / full int8", "file_bytes_share", 3),
     "loaded_share": Column("memory loaded / full int8", "loaded_mb_share", 2),
     "at_the_end": Column("texts that used all layers", "at_the_end"),
-    "time_at_the_end": Column("their time / full int8 (median)", "time_at_the_end", 3),
+    "time_over_no_exits": Column("their time / without exits (median)", "time_over_no_exits", 3),
     "cold_start_s": Column("process start to first answer, s", "cold_start_s", 2),
     "median_s": Column("time, s (median)", "median_s", 2),
     "best_s": Column("time, s (fastest)", "best_s", 2),

@@ -5,18 +5,23 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from support.paths import ROOT
+from support.quantizing import make_bundle
 
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
 import command
 import record
+import specialize
 from renderers import TABLES
 
 import models
 from albert_edge.benchmark import turns
+from albert_edge.bundle.bundle import open_bundle
 
 pytestmark = pytest.mark.slow
 
@@ -71,6 +76,28 @@ def test_a_tiny_plan_is_measured_kept_and_shown(
         text = table.render(kept["figures"])
         assert len(text.splitlines()) > 2, text
         assert "albert-edge" in text or "int8" in text
+
+
+def test_tokens_that_are_no_answers_do_not_count_and_exits_are_compared_with_none(
+    tmp_path: Path,
+) -> None:
+    bundle = open_bundle(make_bundle(tmp_path, "token-classification"))
+    every = bundle.read_config().num_hidden_layers
+
+    def answer(classes: list[int], layers: int = every) -> dict[str, Any]:
+        return {"logits": np.eye(2)[[classes]], "layers": np.array([layers])}
+
+    inputs = [{"input_ids": np.ones((1, 4), int)}] * 3
+    full = [(2.0, answer([0, 1, 1, 0]))] * 3
+    texts = [
+        (0.5, answer([1, 1, 1, 1])),
+        (0.6, answer([0, 0, 1, 0])),
+        (9.0, answer([0, 1, 1, 0], layers=1)),
+    ]
+    figures = specialize.compare_with_full(bundle, inputs, texts, full, [(0.5, {})] * 3)
+    assert figures["agreement"] == pytest.approx((1 + 0.5 + 1) / 3)
+    assert (figures["at_the_end"], figures["time_over_no_exits"]) == (2, pytest.approx(1.1))
+    assert figures["mean_layers"] == pytest.approx((2 * every + 1) / 3)
 
 
 def test_a_benchmark_is_a_script_too(tmp_path: Path) -> None:
