@@ -36,7 +36,7 @@ class Sample:
     """Inputs of a model.
 
     Attributes:
-        inputs: One text each, or one pair, or one question with its choices.
+        inputs: One text each, or one pair; for multiple choice two texts, or two pairs, as choices.
         labels: The labelled class of each, if known.
         origin: Where they come from, in words.
     """
@@ -120,6 +120,11 @@ def encode_texts(
     return Sample(list(_fitted(encoded, bundle)), labels, origin)
 
 
+def texts_per_item(head: str) -> int:
+    """Return how many records `encode_texts` makes an input of, for a head of `HEADS`."""
+    return 2 if HEADS[head].has_choices else 1
+
+
 def require_labels(data: object) -> None:
     """Raise UsageError unless labels are given, without which a loss of accuracy has no limit."""
     if data is None:
@@ -172,7 +177,10 @@ def _fitted(encoded: list[Arrays], bundle: Bundle) -> Iterator[Arrays]:
     """Shape texts as the head reads them: choices side by side, a word masked."""
     head = HEADS[bundle.manifest.head]
     if head.has_choices:
-        for first, second in zip(encoded, [*encoded[1:], encoded[0]], strict=True):
+        # No text is in two items, which then are as independent as the texts; an odd last one is in
+        # none. A text by itself is both choices.
+        seconds = encoded[1::2] or encoded[:1]
+        for first, second in zip(encoded[::2], seconds, strict=False):
             yield side_by_side(first, second)
     elif head.masked_outputs and (mask := find_mask_token_id(bundle)) is not None:
         for arrays in encoded:

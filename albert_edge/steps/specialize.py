@@ -17,7 +17,7 @@ from albert_edge.bundle.bundle import Bundle, open_bundle
 from albert_edge.bundle.change import Change, change, refuse_to_overwrite
 from albert_edge.check.agreement import is_binary
 from albert_edge.check.portable import portable_file, require_onnx
-from albert_edge.check.sample import File, Texts, read_texts
+from albert_edge.check.sample import File, Texts, read_texts, texts_per_item
 from albert_edge.errors import Argument, BundleError, Call, Message, QualityError, UsageError
 from albert_edge.progress import Progress, progress_bar
 from albert_edge.records.fields import Record
@@ -188,10 +188,10 @@ def _read(
             "Specializing needs texts like those that the model will answer.",
             tip=Message("Pass ", Argument("texts", "FILE"), "; they need no labels."),
         )
-    config = source.read_config()
+    config, head = source.read_config(), source.manifest.head
     records, origin = read_texts(source, config, texts, data)
-    binary = is_binary(config, source.manifest.head)
-    needed = texts_needed(target.promise.texts_needed(binary=binary))
+    items = target.promise.texts_needed(binary=is_binary(config, head))
+    needed = texts_needed(texts_per_item(head) * items)
     if len(records) < needed:
         name = "max_drop" if target.by_labels else "min_agreement"
         limit = Argument(name, getattr(target, name))

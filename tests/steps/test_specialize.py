@@ -280,6 +280,16 @@ def test_a_bundle_without_int8_is_refused(tmp_path: Path, texts: list[str]) -> N
         specialize(bundle, tmp_path / "out", texts=texts)
 
 
+@pytest.mark.parametrize(("head", "needed"), [("text-classification", 11), ("multiple-choice", 25)])
+def test_as_many_texts_are_needed_as_items_have(head: str, needed: int, tmp_path: Path) -> None:
+    """At 50 %, 5 decisions that agree prove it; 40 % of the texts decide, two in each choice."""
+    bundle = make_bundle(tmp_path, head)
+    albert_edge.quantize(bundle, "int8", min_agreement=0, min_cosine=0)
+    texts = [f"{number} {number + 1}" for number in range(10)]
+    with pytest.raises(UsageError, match=f"takes at least {needed}, "):
+        specialize(bundle, tmp_path / "out", texts=texts, min_agreement=0.5)
+
+
 def test_a_bundle_is_not_replaced_by_itself(full: Path, texts: list[str]) -> None:
     with pytest.raises(UsageError, match="the bundle to start from"):
         specialize(full, full, texts=texts, force=True)
