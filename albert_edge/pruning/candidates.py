@@ -19,36 +19,19 @@ from albert_edge.runtime.memory import return_freed_memory
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
-    """What is said about the answers of a candidate.
-
-    Attributes:
-        passes: Whether they are good enough.
-        agreement: Share of its decisions that are those of the full model, 0 to 1.
-    """
-
-    passes: bool
-    agreement: float
-
-
-@dataclass(frozen=True, slots=True)
 class Part:
     """A part of the texts.
 
     Attributes:
         name: What it is for, such as "fit" or "selection".
         inputs: The texts.
-        judge: Judges a candidate's answers to all of them, in order, reduced by `thin`.
+        judge: Says whether a candidate's answers to all of them, in order, reduced by `thin`, are
+            good enough.
     """
 
     name: str
     inputs: Sequence[Arrays]
-    judge: Callable[[Sequence[Outputs]], Judgement]
-
-    @property
-    def mean_length(self) -> int:
-        """The mean number of tokens of a text."""
-        return round(fmean(arrays["input_ids"].shape[-1] for arrays in self.inputs))
+    judge: Callable[[Sequence[Outputs]], bool]
 
     def work(self, config: AlbertConfig, head: str) -> float:
         """Return the mean multiply-accumulates of an encoder for a row of the inputs."""
@@ -64,13 +47,13 @@ class Trial:
         part: Name of the part of the texts that it was tried on.
         width: The width.
         saved: Share of the encoder's multiply-accumulates that it saves on these texts.
-        judgement: What was said about its answers.
+        passes: Whether its answers were good enough.
     """
 
     part: str
     width: Width
     saved: float
-    judgement: Judgement
+    passes: bool
 
 
 class Candidates:
@@ -106,10 +89,10 @@ class Candidates:
         """Build a model unless it was tried before, and return whether it passes on a part."""
         for trial in self.trials:
             if (trial.part, trial.width) == (part.name, width):
-                return trial.judgement.passes
-        judgement = part.judge(list(self._answers(width, part)))
-        self.trials.append(Trial(part.name, width, self.saved(width, part), judgement))
-        return judgement.passes
+                return trial.passes
+        passes = part.judge(list(self._answers(width, part)))
+        self.trials.append(Trial(part.name, width, self.saved(width, part), passes))
+        return passes
 
     def _answers(self, width: Width, part: Part) -> Iterator[Outputs]:
         plan = Plan("cpu", "loop", CPU_OPTIMIZATIONS)

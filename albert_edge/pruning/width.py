@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise, takewhile
-from math import ceil
 from pathlib import Path
-
-import numpy as np
 
 from albert_edge.architecture.config import AlbertConfig
 from albert_edge.graph.plan import Plan
 from albert_edge.onnx_format.stored_weights import StoredWeights
 from albert_edge.progress import Progress
-from albert_edge.pruning.candidates import Candidates, Judgement, Part, Trial
+from albert_edge.pruning.candidates import Candidates, Part, Trial
 from albert_edge.pruning.covariance import Floats
-from albert_edge.pruning.layers import NEURONS, Heads, Layers, Width
+from albert_edge.pruning.layers import Layers, Width
 from albert_edge.pruning.moments import measure_moments
 
-__all__ = ["Judgement", "Narrowed", "Part", "Trial", "narrow"]
+__all__ = ["Narrowed", "Part", "Trial", "narrow"]
 
 # Texts from which moments are measured: their tokens, times the applications of a layer, are many
 # more than the features.
@@ -72,11 +68,8 @@ def narrow(
 ) -> Narrowed:
     """Remove as many neurons and heads as the judges allow, and refit what reads the others.
 
-    How many is searched on `fit`. The best widths of the search are then tested on `selection`,
-    from the surest on, until the first that fails. Their order does not depend on the selection, so
-    each is tested at the full level of confidence: fixed sequence testing (Angelopoulos et al.
-    2021, https://arxiv.org/abs/2110.01052) along a Pareto front (Laufer-Goldshtein et al. 2022,
-    https://arxiv.org/abs/2210.07913).
+    How many is searched on `fit`. Only the narrowest that passes there is tested on `selection`:
+    with a choice among several, those texts could not prove anything about the model any more.
 
     Args:
         config: The geometry.
@@ -92,12 +85,10 @@ def narrow(
     layers = Layers(config, floats, moments)
     candidates = Candidates(config, head, layers, scratch, progress)
     _search(layers, candidates, fit)
-    found = _surest_first(candidates.trials)
-    widths = [layers.full, *(trial.width for trial in found)]
-    ladder = _with_halfway(widths, layers.head_choices(), candidates, fit)
-    passed = takewhile(lambda width: candidates.passes(width, selection), ladder)
-    (*_, accepted) = layers.full, *passed
-    if accepted != layers.full:
+    found = _narrowest(candidates.trials)
+    accepted = layers.full
+    if found is not None and candidates.passes(found.width, selection):
+        accepted = found.width
         path, *_ = layers.write(accepted, head, Plan(), scratch / "narrowed.onnx")
         floats = StoredWeights(path)
     return Narrowed(
@@ -106,7 +97,7 @@ def narrow(
         selection.work(config, head),
         selection.work(accepted.of(config), head),
         tuple(candidates.trials),
-        "" if accepted != layers.full else _reason(found),
+        _reason(found) if accepted == layers.full else "",
     )
 
 
@@ -142,42 +133,13 @@ def _last_passing(path: Sequence[Width], candidates: Candidates, fit: Part) -> W
     return path[low]
 
 
-def _surest_first(trials: Sequence[Trial]) -> list[Trial]:
-    """Return the trials that passed and save more than all with the same or a higher agreement.
-
-    They are ordered by falling agreement. What saves too little is left out.
-    """
-    passed = [trial for trial in trials if trial.judgement.passes]
-    front: list[Trial] = []
-    for trial in sorted(passed, key=lambda trial: (-trial.judgement.agreement, -trial.saved)):
-        if trial.saved > max((other.saved for other in front), default=_LEAST_SAVED):
-            front.append(trial)
-    return front
+def _narrowest(trials: Sequence[Trial]) -> Trial | None:
+    """Return the trial that saves most of those that passed; None if none saves enough."""
+    passed = [trial for trial in trials if trial.passes and trial.saved >= _LEAST_SAVED]
+    return max(passed, key=lambda trial: trial.saved, default=None)
 
 
-def _with_halfway(
-    widths: Sequence[Width], choices: Sequence[Heads], candidates: Candidates, fit: Part
-) -> Iterator[Width]:
-    """Yield all widths but the first, and before each of them one between it and the last.
-
-    Args:
-        widths: Each saves more than the one before.
-        choices: The result of `Layers.head_choices`.
-        candidates: Says what widths save.
-        fit: The texts they save it on.
-    """
-    for before, width in pairwise(widths):
-        counts = before.neurons, width.neurons
-        neurons = min(max(counts), NEURONS * ceil(sum(counts) / 2 / NEURONS))
-        heads = sum(choices.index(each.pruned_heads) for each in (before, width)) // 2
-        between = Width(neurons, choices[heads])
-        saved = [candidates.saved(each, fit) for each in (before, between, width)]
-        if min(np.diff(saved)) > _RESOLUTION:
-            yield between
-        yield width
-
-
-def _reason(found: Sequence[Trial]) -> str:
-    if not found:
+def _reason(found: Trial | None) -> str:
+    if found is None:
         return "without a few of the neurons and heads the answers to these texts change"
     return "what the texts of the search can do without, those that decide cannot"

@@ -19,7 +19,7 @@ from albert_edge.check.quality import Outputs, thin
 from albert_edge.graph.build import author
 from albert_edge.graph.plan import Plan
 from albert_edge.graph.writer import write_model
-from albert_edge.pruning.width import Judgement, Narrowed, Part, narrow
+from albert_edge.pruning.width import Narrowed, Part, narrow
 from albert_edge.runtime.engine import run_file
 
 HEAD = "text-classification"
@@ -99,10 +99,10 @@ class Model:
         """A part whose judge looks at the largest difference of any logit."""
         expected = self.answers(self.config, self.weights, inputs)
 
-        def judge(answers: Sequence[Outputs]) -> Judgement:
+        def judge(answers: Sequence[Outputs]) -> bool:
             pairs = zip(answers, expected, strict=True)
             largest = max(float(np.abs(a["logits"] - b["logits"]).max()) for a, b in pairs)
-            return Judgement(passes(largest), 1 - largest)
+            return passes(largest)
 
         return Part(name, inputs, judge)
 
@@ -179,30 +179,21 @@ def test_random_weights_gain_nothing(config: AlbertConfig, tmp_path: Path) -> No
     assert narrowed.config == config
     assert all(narrowed.floats[name] is values for name, values in weights.items())
     assert narrowed.multiply_accumulates == narrowed.full_multiply_accumulates
-    assert not any(trial.judgement.passes for trial in narrowed.trials)
+    assert not any(trial.passes for trial in narrowed.trials)
     assert {trial.part for trial in narrowed.trials} == {"fit"}
 
 
-def test_the_selection_decides(config: AlbertConfig, tmp_path: Path) -> None:
-    """The surest width is tried first, and none after one that failed."""
+@pytest.mark.parametrize("decides", [True, False])
+def test_the_selection_decides_on_the_narrowest_only(
+    config: AlbertConfig, tmp_path: Path, *, decides: bool
+) -> None:
     weights = random_weights(config)
     with_doubled_neurons(config, weights)
-    narrowed = Model(config, weights, tmp_path).narrow(is_rounding, lambda _: False)
-    assert "those that decide cannot" in narrowed.reason
-    assert narrowed.config == config
-    decisive = [trial for trial in narrowed.trials if trial.part == "selection"]
-    assert len(decisive) == 1
-
-
-def test_what_is_accepted_is_the_last_that_passed(config: AlbertConfig, tmp_path: Path) -> None:
-    weights = random_weights(config)
-    with_doubled_neurons(config, weights)
-    narrowed = Model(config, weights, tmp_path).narrow(lambda _: True, is_rounding)
-    decisive = [trial for trial in narrowed.trials if trial.part == "selection"]
-    *passed, last = [trial.judgement.passes for trial in decisive]
-    assert all(passed)
-    assert not last
-    accepted = decisive[-2].width
-    assert (narrowed.config.intermediate_size, accepted.neurons) == (32, 32)
-    saved = [trial.saved for trial in decisive]
-    assert saved == sorted(saved)
+    narrowed = Model(config, weights, tmp_path).narrow(lambda _: True, lambda _: decides)
+    (decisive,) = [trial for trial in narrowed.trials if trial.part == "selection"]
+    passed = [trial for trial in narrowed.trials if trial.part == "fit" and trial.passes]
+    assert len(passed) > 1
+    assert decisive.width == max(passed, key=lambda trial: trial.saved).width
+    assert narrowed.gained == decides
+    assert narrowed.config == (decisive.width.of(config) if decides else config)
+    assert ("those that decide cannot" in narrowed.reason) == (not decides)

@@ -187,7 +187,7 @@ def test_a_mask_may_be_filled_with_kept_pieces(
         assert open_bundle(report.out).read_config().vocab_size < 4000
         assert report.rows[-1].agreement >= 0.9
     else:  # what the full model answers is what would be dropped
-        with pytest.raises(QualityError, match="vocabulary: int8 would change"):
+        with pytest.raises(QualityError, match="vocabulary: fp32 would change"):
             specialize(bundle, tmp_path / "out", texts=texts, **options)
 
 

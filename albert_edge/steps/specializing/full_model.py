@@ -64,7 +64,7 @@ class FullModel:
             name = self.variant(precision).name
             with Session(self.source, device="cpu", variant=name) as session:
                 what = f"answering in {precision}, {part} texts"
-                self._answers[key] = answer(session, self.samples[part], what, self._progress)
+                self._answers[key] = answer(session.run, self.samples[part], what, self._progress)
         return self._answers[key]
 
 

@@ -13,6 +13,8 @@ from typing import Any, Literal
 from albert_edge.architecture.config import AlbertConfig
 from albert_edge.architecture.heads import HEADS
 from albert_edge.bundle.bundle import open_bundle
+from albert_edge.bundle.change import change
+from albert_edge.bundle.manifest import Variant
 from albert_edge.check.quality import Outputs
 from albert_edge.check.sample import Sample
 from albert_edge.compress.options import compression
@@ -25,9 +27,10 @@ from albert_edge.pruning.vocabulary import (
     VocabularyFiles,
     reduce_vocabulary,
 )
-from albert_edge.pruning.width import Judgement, Part, narrow
+from albert_edge.pruning.width import Part, narrow
+from albert_edge.runtime.adaptation import Adaptation, adaptation_of
 from albert_edge.runtime.device import CPU
-from albert_edge.runtime.session import Session
+from albert_edge.runtime.engine import run_file
 from albert_edge.runtime.variants import choose_variant
 from albert_edge.steps.optimize import optimize
 from albert_edge.steps.quantize import quantize
@@ -42,9 +45,6 @@ LeftOut = Literal["vocabulary", "width", "exits"]
 
 # The precisions of the variants that are written. Each is compared with the full model in the same.
 _PRECISIONS = ("fp32", "int8")
-
-# The share of the allowed loss that a narrower layer may use up if exits follow.
-_SHARE_OF_WIDTH = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ class Job:
         """
         full = self._full
         reduced = None if keep is None else self._reduce_vocabulary(keep)
-        changed = width and self._narrow(reduced, exits=exits)
+        changed = width and self._narrow(reduced)
         if not changed and reduced is not None:
             changed = self._write(full.config, full.floats, reduced, "vocabulary")
             reduced = reduced if changed else None
@@ -153,16 +153,15 @@ class Job:
         self._restore = partial(reduced.restore, head=self._full.head)
         return reduced
 
-    def _narrow(self, reduced: ReducedVocabulary | None, *, exits: bool) -> bool:
+    def _narrow(self, reduced: ReducedVocabulary | None) -> bool:
         """Write a narrower model if one is close enough to the full one."""
-        full, promise = self._full, self._goal.promise
-        allowed = (1 - promise.min_agreement) * (_SHARE_OF_WIDTH if exits else 1)
+        full = self._full
         narrowed = narrow(
             full.config,
             full.head,
             full.floats,
-            self._part("fit", lambda losses: float(losses.mean()) <= allowed),
-            self._part("calibration", self._holds),
+            self._part("fit", self._goal.leaves_room),
+            self._part("calibration", self._goal.holds),
             self._scratch,
             self._progress,
         )
@@ -174,13 +173,12 @@ class Job:
         self._decide("width", _removed(full.config, narrowed.config), accepted=True)
         return True
 
-    def _part(self, name: str, passes: Callable[[Floats], bool]) -> Part:
+    def _part(self, name: str, passes: Callable[[Floats, AlbertConfig, str], bool]) -> Part:
         """Return a part of the texts, on which fp32 models are judged by their losses."""
         full = self._full.answers("fp32", name)
 
-        def judge(answers: Sequence[Outputs]) -> Judgement:
-            losses = self._losses(full, answers)
-            return Judgement(passes(losses), 1 - float(losses.mean()))
+        def judge(answers: Sequence[Outputs]) -> bool:
+            return passes(self._losses(full, answers), self._full.config, self._full.head)
 
         return Part(name, full.sample.inputs, judge)
 
@@ -197,12 +195,13 @@ class Job:
         """
         try:
             self._author(config, floats, reduced)
-            losses = self._calibration_losses(self._encode(reduced)["calibration"])
-            if self._holds(losses):
-                return True
-            reason = f"int8 would change {losses.mean():.2%} of the calibration texts"
+            # Narrower models were tested in fp32 already, with the vocabulary that they had.
+            precisions = ("int8",) if reduced is None else _PRECISIONS
+            reason = self._broken_promise(self._encode(reduced)["calibration"], precisions)
         except QualityError as error:
             reason = str(error)
+        if not reason:
+            return True
         shutil.rmtree(self._bundle)
         self._decisions = [each for each in self._decisions if each.part != part]
         self._decide(part, reason)
@@ -221,13 +220,15 @@ class Job:
         self._write_portable(config, floats, reduced)
         optimize(self._bundle)
         int8 = self._full.variant("int8")
-        options = {"activations": int8.activations, "weights": int8.weights}
-        how = compression("int8", **{name: value or None for name, value in options.items()})
+        names = ("activations", "weights", "layout")
+        options = {name: getattr(int8, name) or None for name in names}
+        # The calibration texts decide, rather than the limits of quantize.
         quantize(
             self._bundle,
-            how,
+            compression("int8", **options),
             texts=self._parts.fit,
-            min_agreement=self._goal.promise.min_agreement,
+            min_agreement=0.0,
+            min_cosine=0.0,
             progress=self._progress,
         )
 
@@ -261,7 +262,7 @@ class Job:
         """Add variants with exits, if the model can have them."""
         full = self._full
         if not HEADS[full.head].can_exit:
-            self._decide("exits", f"a {full.head} model has no decision to be certain of")
+            self._decide("exits", f"they are not available for {full.head} models")
         elif full.config.num_hidden_layers == 1:
             self._decide("exits", "the layer is applied only once")
         else:
@@ -311,17 +312,39 @@ class Job:
         if exits := names.get("int8-exits"):
             name = " + ".join([*plain, "exits"])
             candidates.append(Candidate(name, self._bundle, exits, sample))
+        elif exits := names.get("fp32-exits"):
+            name = " + ".join([*plain, "exits in fp32"])
+            candidates.append(Candidate(name, self._bundle, exits, sample))
         return measure(candidates, full.config, self._goal, self._progress)
 
-    def _calibration_losses(self, sample: Sample) -> Floats:
-        """Return the losses of int8, to which width and vocabulary have been applied."""
-        with Session(self._bundle, device="cpu", precision="int8") as session:
-            what = "answering in int8, calibration texts"
-            answers = answer(session, sample, what, self._progress, self._restore).outputs
-        return self._losses(self._full.answers("int8", "calibration"), answers)
+    def _broken_promise(self, sample: Sample, precisions: Sequence[str]) -> str:
+        """Return why variants without exits do not keep the promise on calibration texts, or "".
 
-    def _holds(self, losses: Floats) -> bool:
-        return self._goal.holds(losses, self._full.config, self._full.head)
+        Whether int8 may compute with activations of 7 bits is decided here too.
+        """
+        opened = open_bundle(self._bundle)
+        for precision in precisions:
+            variant = choose_variant(opened, CPU, precision)
+            wide = replace(variant, narrow_activations=False)
+            losses = self._calibration_losses(wide, adaptation_of(wide, CPU), sample)
+            if not self._goal.holds(losses, self._full.config, self._full.head):
+                return f"{precision} would change {losses.mean():.2%} of the calibration texts"
+            if variant.narrow_activations:
+                losses = self._calibration_losses(wide, Adaptation.NARROW_ACTIVATIONS, sample)
+                if not self._goal.holds(losses, self._full.config, self._full.head):
+                    with change(self._bundle) as pending:
+                        pending.manifest = opened.manifest.with_variant(wide)
+        return ""
+
+    def _calibration_losses(
+        self, variant: Variant, adaptation: Adaptation | None, sample: Sample
+    ) -> Floats:
+        """Return the losses of a variant without exits, in a form in which it is loaded."""
+        precision = variant.precision
+        run = run_file(self._bundle / variant.file, adaptation=adaptation)
+        what = f"answering in {precision}, calibration texts"
+        answers = answer(run, sample, what, self._progress, self._restore).outputs
+        return self._losses(self._full.answers(precision, "calibration"), answers)
 
     def _losses(self, full: Answered, answers: Sequence[Outputs]) -> Floats:
         return self._goal.losses(self._full.config, self._full.head, full, answers)
