@@ -33,8 +33,8 @@ class Agreement:
     Attributes:
         decision: How logits turn into decisions.
         tolerance: The largest difference of numbers that agree; without a use for classes.
-        every_token: Whether a text has a decision for every token. The loss of the text is then
-            their mean.
+        every_token: Whether a text has a decision for every token, from the second to the one
+            before the last: [CLS] and [SEP] are not answered. The loss of the text is their mean.
     """
 
     decision: Decision | None
@@ -45,6 +45,23 @@ class Agreement:
     def is_binary(self) -> bool:
         """Whether a text agrees or does not, with nothing between."""
         return self.decision != "positive" and not self.every_token
+
+    def answered(self, rows: Floats) -> Floats:
+        """Return the rows, (..., rows, classes), of a text that are answers."""
+        return rows[..., 1:-1, :] if self.every_token else rows
+
+    def text_losses(self, answers: Floats, reference: Floats) -> Floats:
+        """Return the loss of a text, 0 to 1: the mean of those of its rows.
+
+        Args:
+            answers: Logits, (..., rows, classes).
+            reference: Logits of the full model, which broadcast to them.
+
+        Returns:
+            (...); 0 for a text without tokens that are answered.
+        """
+        losses = self.losses(self.answered(answers), self.answered(reference))
+        return np.asarray(losses.mean(axis=-1)) if losses.size else np.zeros(losses.shape[:-1])
 
     def losses(self, answers: Floats, reference: Floats) -> Floats:
         """Return the loss of every answer, 0 to 1.
@@ -67,24 +84,27 @@ class Agreement:
         return np.where(same & np.isfinite(answers).all(axis=-1), 0.0, 1.0)
 
 
-def compare_with(reference: Floats, config: AlbertConfig, head: str) -> Agreement:
-    """Return what agreement means for a model.
+def compare_with(reference: Floats, config: AlbertConfig, head: str, output: str) -> Agreement:
+    """Return what agreement means for an output of a model.
 
     Args:
-        reference: Logits of the full model for a sample, (rows, classes).
+        reference: The output of the full model for a sample; numbers vary as much as these.
         config: The configuration, on which the kind of decision depends.
         head: A key of `HEADS`.
+        output: One of its decisive outputs.
     """
-    decision = HEADS[head].decision(config)
-    spread = float(reference.std()) if decision is None else 0.0
     spec = HEADS[head]
-    every_token = any("sequence_length" in spec.outputs[name] for name in spec.decisive)
-    return Agreement(decision, TOLERANCE * spread, every_token)
+    decision = spec.decision(config)
+    spread = float(reference.std()) if decision is None else 0.0
+    _, *rows, _ = spec.outputs[output]
+    return Agreement(decision, TOLERANCE * spread, every_token="sequence_length" in rows)
 
 
 def is_binary(config: AlbertConfig, head: str) -> bool:
     """Return whether the answers to a text agree or do not, with nothing between."""
-    return compare_with(np.zeros(1), config, head).is_binary
+    names = HEADS[head].decisive
+    comparisons = [compare_with(np.zeros(1), config, head, name) for name in names]
+    return len(names) < 2 and all(each.is_binary for each in comparisons)
 
 
 def text_losses(
@@ -108,10 +128,12 @@ def text_losses(
     losses = []
     for name in names:
         reference = [outputs[name] for outputs in expected]
-        rows = np.concatenate([np.ravel(values) for values in reference])
-        agreement = compare_with(rows, config, head)
+        every = np.concatenate([np.ravel(values) for values in reference])
+        agreement = compare_with(every, config, head, name)
         pairs = zip(answers, reference, strict=True)
-        losses.append([agreement.losses(outputs[name], values).mean() for outputs, values in pairs])
+        losses.append(
+            [agreement.text_losses(outputs[name], values).mean() for outputs, values in pairs]
+        )
     return np.asarray(np.mean(losses, axis=0))
 
 

@@ -175,7 +175,7 @@ class _Builder:
         (self._output,) = HEADS[models.head].decisive
         # What agreement means may depend on the spread of all answers.
         every = np.concatenate([*fit.rows()])
-        self._agreement = compare_with(every, models.config, models.head)
+        self._agreement = compare_with(every, models.config, models.head, self._output)
         heads = self._fit(fit, max(possible))
         held_out = fit.from_text(fitted_items(len(fit.inputs)))
         scores = self._score(held_out, heads)
@@ -213,7 +213,8 @@ class _Builder:
         most, random = max(1, _MOST_NUMBERS // numbers), np.random.default_rng(0)
         states, answers = [], []
         for text in self._trace(texts, exits):
-            rows, answer = like_answers(text.states, len(text.last)), text.reference
+            rows = self._agreement.answered(like_answers(text.states, len(text.last)))
+            answer = self._agreement.answered(text.reference)
             if rows.shape[1] == len(answer):  # else an answer is made of several rows: choices
                 kept = random.permutation(len(answer))[:most]
                 rows, answer = rows[:, kept], answer[kept]
@@ -289,7 +290,7 @@ class _Builder:
         outputs = self._models.run(plan, texts.inputs, weights)
         for arrays, reference in zip(outputs, texts.rows(), strict=True):
             answer = _rows(thin(arrays)[self._output])
-            losses.append(self._agreement.losses(answer, reference).mean())
+            losses.append(self._agreement.text_losses(answer, reference))
             layers.append(int(arrays["layers"][0]))
         return np.array(losses) * texts.counted, np.array(layers)
 

@@ -42,15 +42,15 @@ class Scores:
             texts: For each text the logits of the exits, (exits, rows, classes), those after the
                 last application, (rows, classes), and those of the full model. A text has one row,
                 or one for each token; of many tokens, the latter two have those that
-                `quality.thin` keeps.
+                `quality.thin` keeps, the first and the last among them.
             agreement: Compares answers.
         """
         columns = []
         for exits, last, reference in texts:
-            certainties = certainty(exits, agreement.decision).min(axis=-1)
-            compared = like_answers(exits, len(last))
-            losses = agreement.losses(np.concatenate([compared, last[None]]), reference)
-            columns.append((certainties, losses.mean(axis=-1)))
+            answers = agreement.answered(exits)
+            certainties = certainty(answers, agreement.decision).min(axis=-1, initial=np.inf)
+            compared = np.concatenate([like_answers(exits, len(last)), last[None]])
+            columns.append((certainties, agreement.text_losses(compared, reference)))
         certainties, losses = (np.stack(parts, axis=-1) for parts in zip(*columns, strict=True))
         return cls(certainties, losses)
 

@@ -20,6 +20,8 @@ from albert_edge.graph.control_flow import Turn, choose, loop
 from albert_edge.graph.encoder import Encoder, Run
 from albert_edge.graph.states import read_states
 
+_END = np.iinfo(np.int64).max  # of a slice
+
 
 class Exits(nn.Module):
     """The classifiers after the first applications, and how certain one must be to answer.
@@ -134,8 +136,10 @@ class Exits(nn.Module):
         return hidden, logits, certainties, uncertain
 
     def _mask(self, op: OpBuilder, attention_mask: ir.Value) -> ir.Value:
-        """Return 1 for tokens and 0 for padding, (tokens, 1)."""
-        return op.Cast(op.Reshape(attention_mask, [-1, 1]), to=ir.DataType.FLOAT)
+        """Return 1 for tokens that are answered, 0 for [CLS], [SEP] and padding, (tokens, 1)."""
+        tokens = op.Cast(op.Reshape(attention_mask, [-1, 1]), to=ir.DataType.FLOAT)
+        another_follows = op.Pad(op.Slice(tokens, [1], [_END], [0]), [0, 0, 1, 0])
+        return op.Pad(op.Slice(another_follows, [1], [_END], [0]), [1, 0, 0, 0])
 
     def _certainty(
         self, op: OpBuilder, logits: ir.Value, previous: ir.Value, mask: ir.Value | None

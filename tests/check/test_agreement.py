@@ -11,7 +11,7 @@ from support.checkpoints import TINY
 
 from albert_edge.architecture.config import AlbertConfig, parse_config
 from albert_edge.architecture.heads import Decision
-from albert_edge.check.agreement import Agreement, compare_with, text_losses
+from albert_edge.check.agreement import Agreement, compare_with, is_binary, text_losses
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def tiny(**fields: Any) -> AlbertConfig:
 def test_numbers_agree_within_a_tenth_of_their_standard_deviation() -> None:
     config = tiny(num_labels=1)
     numbers = np.array([[-3.0], [3.0]])
-    agreement = compare_with(numbers, config, "text-classification")
+    agreement = compare_with(numbers, config, "text-classification", "logits")
     assert agreement.tolerance == pytest.approx(0.3)
     assert agreement.decision is None and agreement.is_binary
 
@@ -52,7 +52,7 @@ def test_numbers_agree_within_a_tenth_of_their_standard_deviation() -> None:
     [("text-classification", False), ("multiple-choice", False), ("token-classification", True)],
 )
 def test_the_unit_is_a_text_whatever_the_head(head: str, every_token: bool) -> None:
-    agreement = compare_with(np.eye(3), tiny(), head)
+    agreement = compare_with(np.eye(3), tiny(), head, "logits")
     assert agreement == Agreement("largest", every_token=every_token)
 
 
@@ -64,10 +64,28 @@ def test_losses_of_texts_with_a_class_each() -> None:
 
 
 def test_losses_of_texts_are_the_share_of_their_tokens() -> None:
-    expected = [{"logits": np.eye(4)[None]}]
-    answers = [{"logits": np.eye(4)[None, [1, 1, 2, 3]]}]
+    """Of those between [CLS] and [SEP]."""
+    expected = [{"logits": np.eye(6)[None]}] * 2 + [{"logits": np.eye(6)[None, :2]}]
+    places = ([1, 0, 2, 3, 4, 5], [1, 1, 2, 3, 4, 4], [1, 0])
+    answers = [{"logits": np.eye(6)[None, rows]} for rows in places]
     found = text_losses(tiny(), "token-classification", expected, answers)
-    assert found.tolist() == [0.25]
+    assert found.tolist() == [0.25, 0.0, 0.0]
+    assert not is_binary(tiny(), "token-classification")
+
+
+@pytest.mark.parametrize(
+    ("head", "expected"),
+    [
+        ("text-classification", True),
+        ("multiple-choice", True),
+        ("question-answering", False),
+        ("pretraining", False),
+        ("fill-mask", False),
+        ("feature-extraction", True),
+    ],
+)
+def test_with_several_decisions_a_text_may_agree_in_part(head: str, expected: bool) -> None:
+    assert is_binary(tiny(), head) is expected
 
 
 def test_losses_of_spans_count_start_and_end() -> None:

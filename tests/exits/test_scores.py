@@ -49,9 +49,17 @@ def test_equal_certainties_give_one_threshold_and_none_gives_none() -> None:
 
 def test_tokens_of_a_text_are_one_unit() -> None:
     agreement = Agreement("largest", every_token=True)
-    reference = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 0.0]])
-    exits = np.stack([np.array([[5.0, 0.0], [1.0, 0.0], [9.0, 0.0], [9.0, 0.0]])])
+    # The first and the last, [CLS] and [SEP], are the least certain and wrong.
+    reference = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    exits = np.array([[[0.0, 0.1], [5, 0], [1, 0], [9, 0], [9, 0], [0.1, 0]]])
     scores = Scores.of([(exits, reference, reference)], agreement)
     np.testing.assert_allclose(scores.certainties, [[-np.log1p(np.exp(-1))]])
     np.testing.assert_array_equal(scores.losses, [[0.25], [0.0]])
     assert not agreement.is_binary
+
+
+def test_a_text_without_tokens_is_certain_and_right() -> None:
+    empty = np.array([[1.0, 0.0], [1.0, 0.0]])
+    scores = Scores.of([(-empty[None], empty, empty)], Agreement("largest", every_token=True))
+    assert scores.certainties.tolist() == [[np.inf]]
+    assert scores.losses.tolist() == [[0.0], [0.0]]

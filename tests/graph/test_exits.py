@@ -160,7 +160,8 @@ def certainties(model: Model, logits: Array) -> Array:
         return np.asarray(np.abs(logits).min(axis=(1, 2)))
     if model.head == CHOICES:
         return np.asarray(log_softmax(logits, axis=1).max(axis=(1, 2)))
-    return np.asarray(log_softmax(logits, axis=2).max(axis=2).min(axis=1))
+    rows = slice(1, -1) if model.head == TOKENS else slice(None)  # not of [CLS] and [SEP]
+    return np.asarray(log_softmax(logits[:, rows], axis=2).max(axis=2).min(axis=1))
 
 
 def stops_after(certain: Array, threshold: float) -> int:
@@ -238,6 +239,31 @@ def test_padding_has_no_say(make: Callable[[str], Model]) -> None:
         assert model.run(replace(plan, exits=model.exits), inputs, threshold)["layers"] == layers
         differs |= layers != stops_after(with_padding, threshold)
     assert differs
+
+
+def test_the_first_and_the_last_token_have_no_say(make: Callable[[str], Model]) -> None:
+    model, plan = make("tokens"), PLANS["cpu"]
+    differs = False
+    for length in range(3, 9):
+        inputs = model.inputs(length)
+        logits = exit_logits(model, model.run(replace(plan, traced=True), inputs)["exit_states"])
+        certain = certainties(model, logits)
+        of_all = log_softmax(logits, axis=2).max(axis=2).min(axis=1)
+        for threshold in thresholds(certain, of_all):
+            layers = stops_after(certain, threshold)
+            found = model.run(replace(plan, exits=model.exits), inputs, threshold)["layers"]
+            assert found == layers
+            differs |= layers != stops_after(of_all, threshold)
+    assert differs
+
+
+@pytest.mark.parametrize("length", [1, 2])
+def test_a_text_without_tokens_is_certain_at_once(
+    length: int, make: Callable[[str], Model]
+) -> None:
+    model = make("tokens")
+    plan = replace(PLANS["cpu"], exits=model.exits)
+    assert model.run(plan, model.inputs(length), 0.0)["layers"] == [1]
 
 
 @pytest.mark.parametrize("case", ["classes", "choices"])
