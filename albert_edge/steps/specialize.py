@@ -172,9 +172,15 @@ def _check_source(source: Bundle, out: Path) -> None:
             tip=Message("Make one with: ", Call("quantize", source.path, precision="int8")),
             where=source.path,
         )
-    if out.resolve() == source.path.resolve():
+    if any(variant.exits for variant in source.manifest.variants):
+        raise BundleError(
+            f"{source.path} is specialized: its answers are no longer those of the full model.",
+            tip="Start from the bundle that it was made from.",
+            where=source.path,
+        )
+    if source.path.resolve() in (out.resolve(), *out.resolve().parents):
         raise UsageError(
-            f"{out} is the bundle to start from, which stays as it is.",
+            f"{out} is in the bundle to start from, which stays as it is.",
             tip="Name another folder for the specialized bundle.",
         )
 

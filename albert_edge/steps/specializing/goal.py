@@ -98,7 +98,7 @@ def goal(min_agreement: float | None, max_drop: float | None, data: Any) -> Goal
         if not 0.5 <= agreement < 1:
             raise UsageError(
                 Message(Argument("min_agreement"), f" is {agreement}."),
-                tip="It is a share from 0.5 to below 1: no number of texts can promise 1.",
+                tip="Give a share, from 0.5 to below 1, such as 0.99.",
             )
         return Goal(Promise(agreement))
     if min_agreement is not None:

@@ -147,7 +147,7 @@ class Job:
         self._decide(
             "vocabulary",
             f"{reduced.rows:,} of {reduced.size:,} pieces kept; {missing:.1%} of the test texts "
-            "use a piece that the other texts do not, and without them would be cut finer",
+            "use one that no other text uses: about as many new texts are cut into smaller pieces",
             accepted=True,
         )
         self._restore = partial(reduced.restore, head=self._full.head)
@@ -328,7 +328,10 @@ class Job:
             wide = replace(variant, narrow_activations=False)
             losses = self._calibration_losses(wide, adaptation_of(wide, CPU), sample)
             if not self._goal.holds(losses, self._full.config, self._full.head):
-                return f"{precision} would change {losses.mean():.2%} of the calibration texts"
+                return (
+                    f"{precision} would change {losses.mean():.2%} of {len(losses):,} calibration "
+                    f"texts, too many to promise {1 - self._goal.promise.min_agreement:.2%}"
+                )
             if variant.narrow_activations:
                 losses = self._calibration_losses(wide, Adaptation.NARROW_ACTIVATIONS, sample)
                 if not self._goal.holds(losses, self._full.config, self._full.head):
