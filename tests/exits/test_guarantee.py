@@ -72,3 +72,24 @@ def test_without_a_test_of_significance_many_are_broken(kind: str) -> None:
 
     broken, _ = broken_promises(kind, choose)
     assert broken > 0.2 * SPLITS
+
+
+def test_it_holds_of_exits_of_a_model_that_the_same_texts_accepted() -> None:
+    """A narrower model, found on other texts, is used if it passes; the full one otherwise."""
+    full, random = population("decisions"), np.random.default_rng(2)
+    differs = random.random(full.certainties.shape[1]) < 0.002
+    narrow = Scores(full.certainties, np.maximum(full.losses, differs))
+    thresholds = full.thresholds()[::4]
+    broken = accepted = 0
+    for _ in range(SPLITS):
+        order = random.permutation(len(differs))
+        held, test = order[:1000], order[1000:]
+        passes = PROMISE.holds(narrow.losses[-1, held], binary=True)
+        model = narrow if passes else full
+        chosen = Scores(model.certainties[:, held], model.losses[:, held])
+        threshold = choose_threshold(thresholds, chosen, PROMISE, binary=True)
+        assert threshold is not None
+        broken += model.losses[model.ends(threshold)[test], test].mean() > 0.01
+        accepted += passes
+    assert 0.1 < accepted / SPLITS < 1
+    assert broken <= 0.05 * SPLITS
