@@ -6,6 +6,7 @@ initializer_range, ...) are ignored; fields that name code in the checkpoint to 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -82,9 +83,14 @@ class AlbertConfig:
 
     @property
     def geometry(self) -> dict[str, int | float | str]:
-        """The fields that are one number or text, by name, as reports keep them."""
+        """The fields that are one number or text, by name, as reports keep them.
+
+        Where heads are pruned, their numbers by layer are among them, as in config.json.
+        """
         fields = asdict(self).items()
-        return {name: value for name, value in fields if isinstance(value, int | float | str)}
+        numbers = {name: value for name, value in fields if isinstance(value, int | float | str)}
+        pruned = self.width_fields["pruned_heads"]
+        return numbers | ({"pruned_heads": json.dumps(pruned)} if pruned else {})
 
     @property
     def head_size(self) -> int:

@@ -242,6 +242,8 @@ def test_pruned_heads(value: Any, expected: tuple[Any, ...], folder: Path) -> No
     change_config(folder, pruned_heads=value)
     found = read_config(folder / "config.json")
     assert found.pruned_heads == expected
+    shown = json.loads(str(found.geometry.get("pruned_heads", "{}")))
+    assert shown == found.width_fields["pruned_heads"]
     change_config(folder, **found.width_fields)
     assert read_config(folder / "config.json") == found
 
