@@ -77,7 +77,7 @@ def test_without_a_test_of_significance_many_are_broken(kind: str) -> None:
 def test_it_holds_of_exits_of_a_model_that_the_same_texts_accepted() -> None:
     """A narrower model, found on other texts, is used if it passes; the full one otherwise."""
     full, random = population("decisions"), np.random.default_rng(2)
-    differs = random.random(full.certainties.shape[1]) < 0.002
+    differs = np.less(random.random(full.certainties.shape[1]), 0.002)
     narrow = Scores(full.certainties, np.maximum(full.losses, differs))
     thresholds = full.thresholds()[::4]
     broken = accepted = 0

@@ -330,7 +330,7 @@ class Job:
             if not self._goal.holds(losses, self._full.config, self._full.head):
                 return (
                     f"{precision} would change {losses.mean():.2%} of {len(losses):,} calibration "
-                    f"texts, too many to promise {1 - self._goal.promise.min_agreement:.2%}"
+                    f"texts, too many to promise at most {1 - self._goal.promise.min_agreement:.2%}"
                 )
             if variant.narrow_activations:
                 losses = self._calibration_losses(wide, Adaptation.NARROW_ACTIVATIONS, sample)
