@@ -80,9 +80,9 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class _Weights:
-    """Float weights ready to be rounded, statistics of their inputs, and quantized matrices."""
+    """Float weights that are rewritten to be rounded, statistics of inputs, quantized matrices."""
 
-    floats: Mapping[str, Floats]
+    changed: Mapping[str, Floats] = field(default_factory=dict)
     statistics: Mapping[str, InputStatistics] = field(default_factory=dict)
     cache: Cache = field(default_factory=dict)
 
@@ -122,7 +122,7 @@ class Compressor:
         self._progress = progress
         self.origin = sample.origin
         self.reference_bytes = portable.stat().st_size
-        self._floats = {name: t.array() for name, t in read_onnx(portable).tensors.items()}
+        self._portable = portable
         self._trials: dict[tuple[Plan, bool], Trial] = {}
         self._expected, _ = self._answers(load(portable, signed_weights=False), "fp32", sample)
 
@@ -146,7 +146,7 @@ class Compressor:
         signed = plan.multiplies_signed_weights
         answers, seconds = self._answers(self._load(path, signed_weights=signed), names, sample)
         few = _step(answers)
-        errors = offsets(self._head, self._floats, expected[::few], answers[::few])
+        errors = offsets(self._head, self._floats(), expected[::few], answers[::few])
         answers = [without(outputs, errors) for outputs in answers]
         reference = Reference(self._config, self._head, expected, sample.labels)
         size = sum(file.stat().st_size for file in files)
@@ -157,8 +157,9 @@ class Compressor:
     def write(self, path: Path, plan: Plan) -> tuple[list[Path], Authored]:
         """Write a model; return its files, and the graph without weights."""
         weights = self._weights(plan)
-        corrected = correct(self._head, weights.floats, self.try_out(plan).offsets)
-        weights = replace(weights, floats={**weights.floats, **corrected})
+        floats = {**self._floats(), **weights.changed}
+        corrected = correct(self._head, floats, self.try_out(plan).offsets)
+        weights = replace(weights, changed={**weights.changed, **corrected})
         return self._write(path, plan, weights)
 
     @property
@@ -188,13 +189,13 @@ class Compressor:
         return Reference(self._config, self._head, self._expected, labels).compare(answers)
 
     def _weights(self, plan: Plan) -> _Weights:
-        return self._balanced if plan.target == "cpu" else _Weights(self._floats)
+        return self._balanced if plan.target == "cpu" else _Weights()
 
     def rewrites(self, plan: Plan) -> dict[str, int]:
         """Return the exact rewrites of the weights under a plan, and how often they apply."""
         if plan.target != "cpu":
             return {}
-        count = len(list(layers(self._floats)))
+        count = len(list(layers(self._floats())))
         return {
             BALANCED_VALUES: count,
             BALANCED_EMBEDDINGS: 1,
@@ -204,18 +205,20 @@ class Compressor:
     @functools.cached_property
     def _balanced(self) -> _Weights:
         """The weights ready to be rounded, with statistics of their inputs."""
-        floats = {**self._floats, **balance_values(self._floats)}
-        floats.update(balance_embeddings(floats))
+        floats = self._floats()
+        changed = balance_values(floats)
+        changed.update(balance_embeddings({**floats, **changed}))
         plan = Plan("cpu", "unrolled", CPU_OPTIMIZATIONS, observed=True)
-        files, _ = self._write(self._scratch / "observed.onnx", plan, _Weights(floats))
+        files, _ = self._write(self._scratch / "observed.onnx", plan, _Weights(changed))
         statistics = gather(self._observe(files[0]))
         return_freed_memory()  # of the session, which is gone
         for file in files:
             file.unlink()
+        floats.update(changed)
         smoothed = smooth(floats, {name: of.largest for name, of in statistics.items()})
         for vector, names in readers(floats).items():
             statistics.update({name: statistics[name].scaled(smoothed[vector]) for name in names})
-        return _Weights({**floats, **smoothed}, statistics)
+        return _Weights({**changed, **smoothed}, statistics)
 
     def _observe(self, path: Path) -> Iterator[Outputs]:
         run = self._load(path, signed_weights=False)
@@ -230,8 +233,13 @@ class Compressor:
         from albert_edge.graph.writer import write_model
 
         authored = author(self._config, self._head, plan)
-        source = CompressedWeights(authored, weights.floats, weights.statistics, weights.cache)
+        floats = {**self._floats(), **weights.changed}
+        source = CompressedWeights(authored, floats, weights.statistics, weights.cache)
         return write_model(authored, source, path), authored
+
+    def _floats(self) -> dict[str, Floats]:
+        """Return the float weights: what is read of them is in memory as long as the result."""
+        return {name: t.array() for name, t in read_onnx(self._portable).tensors.items()}
 
     def _answers(self, run: Run, name: str, sample: Sample) -> tuple[list[Outputs], float]:
         """Return the thinned outputs of a model for every text, and its median time."""

@@ -46,8 +46,8 @@ class Covariance:
         triangle = [*_rows(blocks)]
         with path.open("wb") as file:
             for index, row in enumerate(triangle):
-                below = (later[index].T for later in triangle[index + 1 :])
-                np.concatenate([*row, *below], axis=1).tofile(file)
+                after = (later[index].T for later in triangle[index + 1 :])
+                np.concatenate([*row, *after], axis=1).tofile(file)
         every = np.arange(sum(len(row[-1]) for row in triangle))
         return cls(path, len(every), every, every)
 

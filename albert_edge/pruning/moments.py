@@ -7,18 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from albert_edge.architecture.config import AlbertConfig
 from albert_edge.compress.statistics import gather
 from albert_edge.graph.plan import CPU_OPTIMIZATIONS, Plan
 from albert_edge.progress import Progress
-from albert_edge.pruning.covariance import Covariance
+from albert_edge.pruning.covariance import Covariance, Floats
 from albert_edge.runtime.engine import run_file
 from albert_edge.runtime.memory import return_freed_memory
 
-Floats = npt.NDArray[np.float32]
 Arrays = Mapping[str, npt.NDArray[Any]]
 
 
@@ -68,7 +66,7 @@ def measure_moments(
             yield run(arrays)
             progress("measuring neurons and heads", count, len(inputs))
         del run
-        return_freed_memory()
+        return_freed_memory()  # before the sums take more
 
     moments = {
         name: Moments(seen.mean, Covariance.write(scratch / f"{name}.covariance", seen.covariance))

@@ -26,6 +26,7 @@ from albert_edge.choices import require_choice
 from albert_edge.errors import Argument, Message, UsageError
 from albert_edge.graph.plan import OPTIMIZATIONS, Layout, Optimization, Plan, Target, best_layout
 from albert_edge.onnx_format.reader import read_onnx
+from albert_edge.onnx_format.stored_weights import StoredWeights
 from albert_edge.progress import Progress, progress_bar
 from albert_edge.runtime.engine import run_file
 from albert_edge.steps.export import LARGEST_DIFFERENCE
@@ -96,10 +97,10 @@ def optimize(
         plan = _plan(opened, target, layout, logits)
         authored = author(config, head, plan)
         path = pending.path(f"onnx/{_name(plan)}.onnx")
-        stored = read_onnx(portable)
+        weight = StoredWeights(portable).__getitem__
         with progress_bar(progress, unit="bytes") as report:
             step = partial(report, "writing weights")
-            files = write_model(authored, lambda name: stored.tensors[name].array(), path, step)
+            files = write_model(authored, weight, path, step)
         inputs = sample_inputs(config, head, plan.mask_token_id)
         answers = AnswerRecorder(opened, config)
         parity = _compare(portable, path, plan, inputs, answers)
@@ -118,7 +119,7 @@ def optimize(
     return OptimizeReport(
         bundle=folder,
         variant=variant,
-        nodes_before=stored.operators.total(),
+        nodes_before=read_onnx(portable).operators.total(),
         nodes_after=read_onnx(folder / variant.file).operators.total(),
         largest_difference=parity.largest,
     )
