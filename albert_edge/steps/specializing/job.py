@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from albert_edge.architecture.config import AlbertConfig
 from albert_edge.architecture.heads import HEADS
@@ -217,7 +216,8 @@ class Job:
     def _author(
         self, config: AlbertConfig, floats: Mapping[str, Floats], reduced: ReducedVocabulary | None
     ) -> None:
-        self._write_portable(config, floats, reduced)
+        source = self._full.source
+        write_bundle(self._bundle, source, config, floats, reduced, self._progress)
         optimize(self._bundle)
         int8 = self._full.variant("int8")
         names = ("activations", "weights", "layout")
@@ -231,21 +231,6 @@ class Job:
             min_cosine=0.0,
             progress=self._progress,
         )
-
-    def _write_portable(
-        self, config: AlbertConfig, floats: Mapping[str, Floats], reduced: ReducedVocabulary | None
-    ) -> None:
-        source = self._full.source
-        changed: dict[str, bytes] = {}
-        fields: Mapping[str, Any] = source.read_object("config.json").values
-        if reduced is not None:
-            floats, fields = reduced.select_rows(floats), reduced.files.config
-            config = replace(config, vocab_size=reduced.rows)
-            changed = {
-                "tokenizer.json": reduced.files.tokenizer_json.encode(),
-                "tokenizer_config.json": _json(reduced.files.tokenizer_config),
-            }
-        write_bundle(self._bundle, source, config, floats, changed, fields, self._progress)
 
     def _encode(self, reduced: ReducedVocabulary | None) -> dict[str, Sample]:
         """Encode the texts with the tokenizer of the new bundle."""
@@ -363,7 +348,3 @@ def _removed(full: AlbertConfig, narrow: AlbertConfig) -> str:
     total = layers * full.num_attention_heads
     kept = total - sum(map(len, narrow.pruned_heads))
     return f"{neurons} and {kept} of {total} attention heads kept"
-
-
-def _json(value: object) -> bytes:
-    return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()

@@ -17,6 +17,7 @@ from albert_edge.bundle.storage import chunks
 from albert_edge.compress.rounding import Floats
 from albert_edge.graph.plan import Plan
 from albert_edge.progress import Progress
+from albert_edge.pruning.vocabulary import ReducedVocabulary
 from albert_edge.runtime.self_test import SELF_TEST
 from albert_edge.steps.export import PORTABLE_FILE
 
@@ -28,8 +29,7 @@ def write_bundle(
     source: Bundle,
     config: AlbertConfig,
     floats: Mapping[str, Floats],
-    changed: Mapping[str, bytes],
-    fields: Mapping[str, Any],
+    reduced: ReducedVocabulary | None,
     progress: Progress,
 ) -> None:
     """Write a bundle with one variant, the portable one.
@@ -37,18 +37,24 @@ def write_bundle(
     Args:
         folder: Where to write it.
         source: The bundle that it is made of, whose other files are taken over.
-        config: The configuration of the new model.
+        config: The configuration of the new model, with the whole vocabulary.
         floats: Its weights by name, matrices as (in_features, out_features).
-        changed: The content of those files that differ from the source's, by name.
-        fields: The fields of config.json, but for the sizes of the layer.
+        reduced: The vocabulary that it keeps, or None to keep all of it.
         progress: Called with ("writing weights", bytes written, bytes in all).
     """
     from albert_edge.graph.build import author
     from albert_edge.graph.writer import write_model
 
+    changed: dict[str, bytes] = {}
+    fields: Mapping[str, Any] = source.read_object(_CONFIG).values
+    if reduced is not None:
+        floats, fields = reduced.select_rows(floats), reduced.files.config
+        config = replace(config, vocab_size=reduced.rows)
+        changed["tokenizer.json"] = reduced.files.tokenizer_json.encode()
+        changed["tokenizer_config.json"] = _json(reduced.files.tokenizer_config)
+    changed[_CONFIG] = _config(config, fields)
     manifest = source.manifest
     authored = author(config, manifest.head, Plan())
-    changed = {**changed, _CONFIG: _config(config, fields)}
     with change(folder) as pending:
         kept = [record.file for record in manifest.files if record.file != SELF_TEST]
         for file in kept:
@@ -89,4 +95,8 @@ def _config(config: AlbertConfig, fields: Mapping[str, Any]) -> bytes:
     fields = {**fields, **config.width_fields}
     if not config.pruned_heads:
         del fields["pruned_heads"]
-    return (json.dumps(fields, indent=2, ensure_ascii=False) + "\n").encode()
+    return _json(fields)
+
+
+def _json(value: object) -> bytes:
+    return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()
