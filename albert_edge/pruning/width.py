@@ -15,7 +15,7 @@ from albert_edge.pruning.covariance import Floats
 from albert_edge.pruning.layers import Layers, Width
 from albert_edge.pruning.moments import measure_moments
 
-__all__ = ["Narrowed", "Part", "Trial", "narrow"]
+__all__ = ["Narrowed", "Part", "Trial", "narrow", "what_is_kept"]
 
 # Texts from which moments are measured: their tokens, times the applications of a layer, are many
 # more than the features.
@@ -99,6 +99,15 @@ def narrow(
         tuple(candidates.trials),
         _reason(found) if accepted == layers.full else "",
     )
+
+
+def what_is_kept(full: AlbertConfig, narrower: AlbertConfig) -> str:
+    """Describe how wide a narrower model is."""
+    neurons = f"{narrower.intermediate_size:,} of {full.intermediate_size:,} neurons"
+    layers = full.num_hidden_groups * full.inner_group_num
+    total = layers * full.num_attention_heads
+    kept = total - sum(map(len, narrower.pruned_heads))
+    return f"{neurons} and {kept} of {total} attention heads kept"
 
 
 def _search(layers: Layers, candidates: Candidates, fit: Part) -> None:

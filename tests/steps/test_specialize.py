@@ -17,8 +17,10 @@ from tokenizers import Tokenizer
 
 import albert_edge
 from albert_edge.bundle.bundle import open_bundle
+from albert_edge.check.sample import Sample
 from albert_edge.errors import BundleError, QualityError, UnknownArgumentError, UsageError
 from albert_edge.steps.specialize import SpecializeReport, specialize
+from albert_edge.steps.specializing.goal import Answered, exaggerated
 from albert_edge.steps.specializing.job import Decision, Job, Result
 from albert_edge.steps.specializing.parts import cut, texts_needed
 
@@ -239,6 +241,13 @@ def test_as_many_texts_are_asked_for_as_calibration_needs(needed: int) -> None:
     records = [{"text": "a"}] * count
     assert cut(records).counts["calibration"] >= needed
     assert cut(records[1:]).counts["calibration"] < needed
+
+
+def test_width_leaves_room_for_three_times_the_difference() -> None:
+    full = [{"logits": np.array([[1.0, 2.0]])}, {"logits": np.array([[0.0, -4.0]])}]
+    answers = [{"logits": np.array([[1.0, 2.0]])}, {"logits": np.array([[1.0, -2.0]])}]
+    found = exaggerated(answers, Answered(Sample([], None, "two texts"), full))
+    assert [each["logits"].tolist() for each in found] == [[[1.0, 2.0]], [[3.0, 2.0]]]
 
 
 # --- refusals -------------------------------------------------------------------------------

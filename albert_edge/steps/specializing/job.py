@@ -26,7 +26,7 @@ from albert_edge.pruning.vocabulary import (
     VocabularyFiles,
     reduce_vocabulary,
 )
-from albert_edge.pruning.width import Part, narrow
+from albert_edge.pruning.width import Part, narrow, what_is_kept
 from albert_edge.runtime.adaptation import Adaptation, adaptation_of
 from albert_edge.runtime.device import CPU
 from albert_edge.runtime.engine import run_file
@@ -35,7 +35,7 @@ from albert_edge.steps.optimize import optimize
 from albert_edge.steps.quantize import quantize
 from albert_edge.steps.specializing.exit_variant import Extended
 from albert_edge.steps.specializing.full_model import FullModel, encode_parts
-from albert_edge.steps.specializing.goal import Answered, Goal, answer, as_they_are
+from albert_edge.steps.specializing.goal import Answered, Goal, answer, as_they_are, exaggerated
 from albert_edge.steps.specializing.measure import Candidate, Row, measure
 from albert_edge.steps.specializing.parts import Parts, strings
 from albert_edge.steps.specializing.rewrite import copy_bundle, write_bundle
@@ -159,8 +159,8 @@ class Job:
             full.config,
             full.head,
             full.floats,
-            self._part("fit", self._goal.leaves_room),
-            self._part("calibration", self._goal.holds),
+            self._part("fit", exaggerated),
+            self._part("calibration", lambda answers, _: answers),
             self._scratch,
             self._progress,
         )
@@ -169,15 +169,17 @@ class Job:
             return False
         if not self._write(narrowed.config, narrowed.floats, reduced, "width"):
             return False
-        self._decide("width", _removed(full.config, narrowed.config), accepted=True)
+        self._decide("width", what_is_kept(full.config, narrowed.config), accepted=True)
         return True
 
-    def _part(self, name: str, passes: Callable[[Floats, AlbertConfig, str], bool]) -> Part:
-        """Return a part of the texts, on which fp32 models are judged by their losses."""
+    def _part(
+        self, name: str, change: Callable[[Sequence[Outputs], Answered], Sequence[Outputs]]
+    ) -> Part:
+        """Return a part of the texts, on which fp32 models are judged by answers, changed."""
         full = self._full.answers("fp32", name)
 
         def judge(answers: Sequence[Outputs]) -> bool:
-            return passes(self._losses(full, answers), self._full.config, self._full.head)
+            return self._holds(self._losses(full, change(answers, full)))
 
         return Part(name, full.sample.inputs, judge)
 
@@ -312,14 +314,14 @@ class Job:
             variant = choose_variant(opened, CPU, precision)
             wide = replace(variant, narrow_activations=False)
             losses = self._calibration_losses(wide, adaptation_of(wide, CPU), sample)
-            if not self._goal.holds(losses, self._full.config, self._full.head):
+            if not self._holds(losses):
                 return (
                     f"{precision} would change {losses.mean():.2%} of {len(losses):,} calibration "
                     f"texts, too many to promise at most {1 - self._goal.promise.min_agreement:.2%}"
                 )
             if variant.narrow_activations:
                 losses = self._calibration_losses(wide, Adaptation.NARROW_ACTIVATIONS, sample)
-                if not self._goal.holds(losses, self._full.config, self._full.head):
+                if not self._holds(losses):
                     with change(self._bundle) as pending:
                         pending.manifest = opened.manifest.with_variant(wide)
         return ""
@@ -334,17 +336,11 @@ class Job:
         answers = answer(run, sample, what, self._progress, self._restore).outputs
         return self._losses(self._full.answers(precision, "calibration"), answers)
 
+    def _holds(self, losses: Floats) -> bool:
+        return self._goal.holds(losses, self._full.config, self._full.head)
+
     def _losses(self, full: Answered, answers: Sequence[Outputs]) -> Floats:
         return self._goal.losses(self._full.config, self._full.head, full, answers)
 
     def _decide(self, part: LeftOut, summary: str, *, accepted: bool = False) -> None:
         self._decisions.append(Decision(part, accepted, summary))
-
-
-def _removed(full: AlbertConfig, narrow: AlbertConfig) -> str:
-    """Describe what a narrower model lacks."""
-    neurons = f"{narrow.intermediate_size:,} of {full.intermediate_size:,} neurons"
-    layers = full.num_hidden_groups * full.inner_group_num
-    total = layers * full.num_attention_heads
-    kept = total - sum(map(len, narrow.pruned_heads))
-    return f"{neurons} and {kept} of {total} attention heads kept"
