@@ -94,7 +94,8 @@ def test_quantize_json(cli: Cli, own: Path) -> None:
     assert [(file["file"], file["bytes"]) for file in variant["files"]["model"]] == [
         ("onnx/model_quantized.onnx", size)
     ]
-    assert variant == json.loads((own / MANIFEST).read_text(encoding="utf-8"))["variants"][-1]
+    stored = json.loads((own / MANIFEST).read_text(encoding="utf-8"))["variants"][-1]
+    assert variant == {**stored, "promised_max_drop": None}
 
 
 @pytest.mark.parametrize(
