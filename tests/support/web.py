@@ -88,8 +88,8 @@ def pairs() -> list[Item]:
 
 def choices() -> list[Item]:
     """Prompts with two to four choices."""
-    items = [item["text"] for item in texts()[:40]]
-    return [{"prompt": items[at], "choices": items[at + 1 : at + 3 + at % 3]} for at in range(20)]
+    items = [item["text"] for item in texts()]
+    return [{"prompt": items[at], "choices": items[at + 1 : at + 3 + at % 3]} for at in range(96)]
 
 
 # --- bundles ----------------------------------------------------------------------------------
@@ -115,7 +115,7 @@ def _replace_head(folder: Path, head: str) -> None:
 
     heads = {
         "token-classification": {"classifier.weight": array(5, 128), "classifier.bias": array(5)},
-        "multiple-choice": {"classifier.weight": array(1, 128), "classifier.bias": array(1)},
+        "multiple-choice": {"classifier.weight": array(1, 128) / 2, "classifier.bias": array(1)},
         "pretraining": {
             "predictions.bias": array(4000),
             "predictions.dense.weight": array(64, 128),
