@@ -22,7 +22,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from onnx.reference import ReferenceEvaluator
-from support.checkpoints import MODEL_CLASSES, TINY, make_model
+from support.checkpoints import MODEL_CLASSES, TINY, hidden_states, make_model
 from support.contrib_ops import CONTRIB_OPS
 
 import albert_edge
@@ -290,7 +290,7 @@ def test_traced_states_are_those_of_transformers(
     path = authored(task, Plan(target, "loop", WANTED[target], traced=True))
     with torch.no_grad():
         tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
-        states = make_model(task)(**tensors, output_hidden_states=True).hidden_states
+        states = hidden_states(make_model(task), tensors)
     expected = np.stack([state.numpy() for state in states[1:]])  # before them, the first input
     per_token = expected.reshape(len(expected), -1, SIZES["hidden_size"])
     expected = per_token if task == "token-classification" else expected[:, :, 0]

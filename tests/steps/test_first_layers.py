@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import transformers
-from support.checkpoints import TINY, make_model
+from support.checkpoints import TINY, hidden_states, make_model
 from support.command_line import SHIPPED, Cli, assert_error
 
 import albert_edge
@@ -62,7 +62,7 @@ def test_groups_are_applied_as_among_all_layers(layers: int, tmp_path: Path) -> 
     for arrays, outputs in zip(*run_bundle(bundle, head), strict=True):
         tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
         with torch.inference_mode():
-            states = model(**tensors, output_hidden_states=True).hidden_states
+            states = hidden_states(model, tensors)
         found = outputs["last_hidden_state"]
         np.testing.assert_allclose(found, states[layers].numpy(), rtol=0, atol=TOLERANCE)
     config = transformers.AlbertConfig.from_pretrained(bundle)

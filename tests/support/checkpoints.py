@@ -58,6 +58,15 @@ def make_model(task: str, seed: int = 0, **config: Any) -> Any:
     return model
 
 
+def hidden_states(model: Any, tensors: Mapping[str, Any]) -> Any:
+    """The hidden states before the first layer and after each.
+
+    transformers 5 gives those after every inner layer too.
+    """
+    states = model(**tensors, output_hidden_states=True).hidden_states
+    return states[:: (len(states) - 1) // model.config.num_hidden_layers]
+
+
 def save_tensors(path: Path, tensors: Mapping[str, Any]) -> None:
     """Write tensors of torch as transformers writes model.safetensors."""
     from safetensors.torch import save_file
