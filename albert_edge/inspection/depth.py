@@ -25,7 +25,7 @@ from albert_edge.check.sample import Sample, Texts, load_sample
 from albert_edge.compress.compressor import Compressor, Run, load_model
 from albert_edge.exits.promise import CONFIDENCE, interval
 from albert_edge.graph.plan import Plan, Precision, plan_of
-from albert_edge.onnx_format.reader import read_onnx
+from albert_edge.onnx_format.stored_weights import StoredWeights
 from albert_edge.progress import Progress, progress_bar
 from albert_edge.runtime.adaptation import adaptation_of
 from albert_edge.runtime.device import CPU
@@ -183,7 +183,7 @@ class _Models:
         from albert_edge.graph.build import author
         from albert_edge.graph.writer import write_model
 
-        tensors = read_onnx(self.portable).tensors
         path = self.scratch / "floats.onnx"
-        write_model(author(config, self.head, plan), lambda name: tensors[name].array(), path)
+        weight = StoredWeights(self.portable).__getitem__
+        write_model(author(config, self.head, plan), weight, path)
         return path

@@ -104,9 +104,9 @@ def narrow(
 def what_is_kept(full: AlbertConfig, narrower: AlbertConfig) -> str:
     """Describe how wide a narrower model is."""
     neurons = f"{narrower.intermediate_size:,} of {full.intermediate_size:,} neurons"
-    layers = full.num_hidden_groups * full.inner_group_num
-    total = layers * full.num_attention_heads
-    kept = total - sum(map(len, narrower.pruned_heads))
+    kept, total = (
+        sum(map(config.heads, range(config.distinct_layers))) for config in (narrower, full)
+    )
     return f"{neurons} and {kept} of {total} attention heads kept"
 
 

@@ -39,7 +39,6 @@ def load_engine(
     if not device.is_cpu:
         options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
     path = path_of(model)
-    return_freed_memory()  # of others: what loading takes comes on top
     source = read_source(model, adaptation)
     try:
         engine = _load(ort, source, options, device)
@@ -105,6 +104,7 @@ def run_file(
         adaptation: As in `load_engine`.
     """
     path = path_of(model)
+    return_freed_memory()  # of what ran before: what loading takes comes on top
     engine = load_engine(model, CPU, usable_cpus(), adaptation=adaptation)
     inputs = [value.name for value in engine.get_inputs()]
     outputs = [value.name for value in engine.get_outputs()]
