@@ -87,6 +87,12 @@ $(VENVS)/freeze/ready: $(VENVS)/wheel/ready
 	$(VENVS)/freeze/bin/python $(PIP) $(PINNED) "$$(echo $(VENVS)/wheel/dist/*.whl)[cpu]" pyinstaller
 	touch $@
 
+# All promises of docs/security.md with all their cases, which takes an hour; `make test` runs a
+# part of them.
+.PHONY: hostile
+hostile: $(VENVS)/test/ready
+	HOSTILE=whole OMP_NUM_THREADS=1 $(VENVS)/test/bin/python $(PYTEST) tests/hostile
+
 clean:
 	rm -rf $(VENVS)
 

@@ -12,10 +12,12 @@ from support.checkpoints import make_model
 
 from albert_edge.runtime import fastest
 
-# Their fixtures: cli, langid, classify; bundles to evaluate; checkpoints to damage; a page.
+# Their fixtures: cli, langid, classify; bundles to evaluate; the table of promises; checkpoints to
+# damage; a page.
 pytest_plugins = [
     "support.command_line",
     "support.evaluating",
+    "support.hostile",
     "support.refusals",
     "support.reports",
 ]
