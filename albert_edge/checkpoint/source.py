@@ -27,6 +27,7 @@ from albert_edge.errors import (
     SourceUnreachableError,
     UsageError,
 )
+from albert_edge.plain import without_secrets
 
 TOKENIZER_FILES = (
     "tokenizer*.json",
@@ -146,7 +147,7 @@ def _find(source: str, revision: str | None) -> Source:
         return local
     if source.startswith((".", "/", "~")) or not _HUB_ID.fullmatch(source):
         raise CheckpointError(
-            f"{source!r} is not a folder.",
+            f"{without_secrets(source)!r} is not a folder.",
             tip="Name a checkpoint folder, a short name or a hub id.",
         )
     name = recipe.source if recipe and recipe.source else source
@@ -202,8 +203,9 @@ def _download(name: str, revision: str | None) -> Path:
         ) from error
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         at = f" at revision {revision}" if revision else ""
+        reason = without_secrets(str(error)).partition("\n")[0]
         raise SourceUnreachableError(
-            f"{name}{at} is not cached and could not be downloaded: {str(error).splitlines()[0]}",
+            f"{name}{at} is not cached and could not be downloaded: {reason}",
             tip="Check the name and the connection, or download it elsewhere and name the folder.",
         ) from error
     return folder

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import typer
 
-from albert_edge.cli.printing import error_fields, print_json
+from albert_edge.cli.printing import error_fields, note, print_json
 from albert_edge.errors import AlbertEdgeError, Argument, Message, QualityError, UsageError
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def _fail(error: AlbertEdgeError, *, as_json: bool) -> NoReturn:
     except OSError:  # stdout is what failed
         _abandon_stdout()
     fields = error_fields(error)
-    print(f"ERROR {fields['message']}\nTIP   {fields['tip']}", file=sys.stderr)
+    note(f"ERROR {fields['message']}", f"TIP   {fields['tip']}")
     raise SystemExit(error.exit_code) from None
 
 

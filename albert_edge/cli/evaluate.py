@@ -15,7 +15,7 @@ from albert_edge.cli.options import (
     Task,
     Threads,
 )
-from albert_edge.cli.printing import note, print_json
+from albert_edge.cli.printing import note, print_json, show
 from albert_edge.cli.table import print_table
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def _print_disagreements(report: EvaluateReport) -> None:
         share = f"{report.disagreeing} of {report.examples}"
         title = f"Answered differently: {share}"
     if not report.disagreements:
-        print(f"\n{title}")
+        show("", title)
         return
     if report.disagreeing is not None and len(report.disagreements) < report.disagreeing:
         title += f"; the first {len(report.disagreements)}"
@@ -123,7 +123,7 @@ def _print_disagreements(report: EvaluateReport) -> None:
         for example in report.disagreements
     ]
     columns = ["text", "number", "label", *(result.precision for result in report.precisions)]
-    print_table(f"\n{title}", columns, rows)
+    print_table(title, columns, rows, gap=True)
 
 
 def _shorten(text: str, longest: int) -> str:

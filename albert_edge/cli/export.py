@@ -17,7 +17,7 @@ from albert_edge.cli.options import (
     Source,
     Verify,
 )
-from albert_edge.cli.printing import megabytes, note, print_json
+from albert_edge.cli.printing import megabytes, note, print_json, show
 from albert_edge.cli.spelling import spell_command_line
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def export(
     _describe(report)
     if reading.layers is not None:
         note(f"The model has the first {report.layers} layers only.")
-    print(report.bundle)
+    show(report.bundle)
 
 
 def _describe(report: ExportReport) -> None:

@@ -15,7 +15,7 @@ from albert_edge.cli.options import (
     OtherVariant,
     Variant,
 )
-from albert_edge.cli.printing import megabytes, note, print_json
+from albert_edge.cli.printing import megabytes, note, print_json, show
 from albert_edge.cli.table import print_table
 from albert_edge.errors import Argument, Message, UsageError
 
@@ -110,11 +110,11 @@ def _print(report: Inspection) -> None:
     ]
     size = megabytes(sum(group.bytes for group in report.groups))
     total = [["total", f"{report.parameters:,}", size]]
-    print_table("\nWeights", ["tensors", "parameters", "size"], groups + total)
+    print_table("Weights", ["tensors", "parameters", "size"], groups + total, gap=True)
     for variant in report.variants:
         _print_variant(variant)
     if report.unsigned_weights is not None:
-        print(f"\nOn this CPU, sums of products of signed int8 weights {_exactness(report)}.")
+        show("", f"On this CPU, sums of products of signed int8 weights {_exactness(report)}.")
 
 
 def _exactness(report: Inspection) -> str:
@@ -135,10 +135,10 @@ def _promise(variant: VariantContent) -> str:
 
 def _print_variant(variant: VariantContent) -> None:
     facts = (variant.mode, variant.target, variant.layout, f"opset {variant.opset}")
-    title = f"\n{variant.name}: {', '.join(facts)}, {megabytes(variant.bytes)}"
+    title = f"{variant.name}: {', '.join(facts)}, {megabytes(variant.bytes)}"
     operators = [[name, str(count)] for name, count in variant.operators.items()]
-    print_table(title, ["operator", "count"], operators)
+    print_table(title, ["operator", "count"], operators, gap=True)
     if variant.exits:
-        print(f"Early exits after 1 to {variant.exits} layers; {_promise(variant)}.")
+        show(f"Early exits after 1 to {variant.exits} layers; {_promise(variant)}.")
     if variant.matrices:
         print_table("", ["matrix", "precision"], [[*pair] for pair in variant.matrices.items()])

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from albert_edge.cli.options import Json
-from albert_edge.cli.printing import print_json
+from albert_edge.cli.printing import print_json, show
 
 if TYPE_CHECKING:
     from albert_edge.checkpoint.recipes import Recipe
@@ -29,4 +29,4 @@ def models(as_json: Json = False) -> None:
         return
     for recipe in recipes:
         source = recipe.source or "ships with albert-edge"
-        print(f"{recipe.name}\n  {recipe.head}, {source}: {recipe.summary}")
+        show(recipe.name, f"  {recipe.head}, {source}: {recipe.summary}")

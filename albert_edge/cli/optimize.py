@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from albert_edge.cli.options import BundleFolder, Json, Logits, OptimizeLayout, OptimizeTarget
-from albert_edge.cli.printing import note, print_json
+from albert_edge.cli.printing import note, print_json, show
 from albert_edge.cli.table import print_table
 
 
@@ -32,4 +32,4 @@ def optimize(
         f"Operators: {report.nodes_before} before, {report.nodes_after} after. "
         f"Largest difference from fp32: {report.largest_difference:.1e}."
     )
-    print(bundle / report.variant.file)
+    show(bundle / report.variant.file)

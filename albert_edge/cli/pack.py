@@ -12,7 +12,7 @@ from albert_edge.cli.options import (
     ReplaceFile,
     UnpackedOut,
 )
-from albert_edge.cli.printing import megabytes, note, print_json
+from albert_edge.cli.printing import megabytes, note, print_json, show
 
 
 def pack(
@@ -31,7 +31,7 @@ def pack(
         return
     variants = ", ".join(report.variants)
     note(f"Packed {report.files} files with {variants}: {megabytes(report.bytes)}.")
-    print(report.file)
+    show(report.file)
 
 
 def unpack(file: PackedFile, out: UnpackedOut, force: Force = False, as_json: Json = False) -> None:
@@ -43,4 +43,4 @@ def unpack(file: PackedFile, out: UnpackedOut, force: Force = False, as_json: Js
         print_json(report)
         return
     note(f"Unpacked {report.files} files.")
-    print(report.bundle)
+    show(report.bundle)

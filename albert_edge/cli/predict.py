@@ -47,6 +47,7 @@ def predict(
     from albert_edge.runtime.tasks import choose_task, pipeline_class
 
     _require_sources(texts, files)
+    _require_table(files)
     target = _target(files)
     existing = _existing(files, target)
     parameters = _read_parameters(question)
@@ -109,6 +110,16 @@ def _existing(files: Files, target: Path | None) -> Existing:
     return "replace" if files.force else "resume" if files.resume else "refuse"
 
 
+def _require_table(files: Files) -> None:
+    """Check that --csv-safe is given for a table."""
+    names = Path(files.output_file or "").suffixes
+    if files.csv_safe and not {".csv", ".tsv"} & set(names):
+        raise UsageError(
+            Message(Argument("csv_safe"), " concerns .csv and .tsv, which spreadsheets open."),
+            tip=Message("Leave it out, or write ", Argument("output", "answers.csv"), "."),
+        )
+
+
 def _target(files: Files) -> Path | None:
     """Return the file that answers are written to; None if they go to stdout or into a stream."""
     if files.output_file is None or files.output_file == "-":
@@ -135,6 +146,7 @@ def _work(model: Pipeline, inputs: Inputs, files: Files, parameters: Mapping[str
         files.prefix,
         keep_errors=files.on_error == "record",
         parameters=parameters,
+        csv_safe=files.csv_safe,
     )
     # The writer of a pipe may wait for an answer before sending the next text.
     at_once = any(path == "-" or Path(path).is_fifo() for path in paths)

@@ -79,6 +79,10 @@ class Files:
     prefix: Annotated[
         str, typer.Option(help="Start of the names of the answer's columns, such as second_.")
     ] = ""
+    csv_safe: Annotated[
+        bool,
+        typer.Option("--csv-safe", help="Write .csv and .tsv with an ' before what is a formula."),
+    ] = False
     on_error: Annotated[
         Literal["record", "stop"],
         typer.Option(help="If a record cannot be answered: stop, or record its error and go on."),

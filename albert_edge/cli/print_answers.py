@@ -10,11 +10,12 @@ from typing import Any
 
 from albert_edge.architecture.heads import LAYERS
 from albert_edge.cli.error import ReportedError
-from albert_edge.cli.printing import SCHEMA_VERSION, error_fields
+from albert_edge.cli.printing import SCHEMA_VERSION, error_fields, show, show_fields
 from albert_edge.errors import AlbertEdgeError
 from albert_edge.labelling.answer_log import Outcome
 from albert_edge.labelling.columns import JsonLayout, ranked
 from albert_edge.labelling.formats.text import to_json
+from albert_edge.plain import plain
 from albert_edge.records.rows import Row
 
 Write = Callable[[Row, Outcome], None]
@@ -70,7 +71,7 @@ def _line_printer(shown: Sequence[str]) -> Write:
         record = row.record or {}
         texts = [_one_line(record[field]) for field in shown if field in record]
         # Flushed: the reader of a pipe may wait for this answer.
-        print(_describe(outcome), *texts, sep="\t", flush=True)
+        show_fields(_describe(outcome), *texts)
 
     return write
 
@@ -98,9 +99,9 @@ def _block_printer(shown: Sequence[str]) -> Write:
             write_line(row, outcome)
             return
         width = max(len(name) for name, *_ in parts)
-        print(*(_one_line(record[field]) for field in shown), sep="\t")
+        show_fields(*(_one_line(record[field]) for field in shown))
         for name, score, word in parts:
-            print(f"  {name:<{width}}  {score:.4f}  {word}".rstrip(), flush=True)
+            show(f"  {name:<{width}}  {score:.4f}  {word}".rstrip(), flush=True)
 
     return write
 
@@ -112,7 +113,7 @@ def _parts(answer: Any) -> list[tuple[str, float, str]]:
         entries = ranked(answer)
     return [
         (
-            _one_line(_name(entry)),
+            plain(_one_line(_name(entry))),
             entry["score"],
             (_one_line(entry.get("word", "")) + _layers(entry)).strip(),
         )
@@ -120,8 +121,9 @@ def _parts(answer: Any) -> list[tuple[str, float, str]]:
     ]
 
 
-def _one_line(text: str) -> str:
-    return " ".join(text.splitlines())
+def _one_line(text: object) -> str:
+    """Put a text on one line; a record that cannot be answered may hold another value instead."""
+    return " ".join(str(text).splitlines())
 
 
 def _name(entry: dict[str, Any]) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from albert_edge.benchmark.statistics import MARKS, format_ratio
 from albert_edge.cli.print_roofline import print_roofline
+from albert_edge.cli.printing import show
 from albert_edge.cli.table import print_table
 from albert_edge.report.formats import thread_count
 
@@ -16,34 +17,34 @@ if TYPE_CHECKING:
 def print_bench(report: BenchReport) -> None:
     """Print the machine, then memory and latency of each runtime, then how it was measured."""
     sizes = ", ".join(f"{name} {value}" for name, value in _sizes(report.geometry).items())
-    print(f"{report.model}: {sizes}")
+    show(f"{report.model}: {sizes}")
     machine = report.machine
-    print(f"{machine.cpu}, {machine.usable_cpus} of {machine.cores} processors, {machine.system}")
-    title = "\nFile, start-up and memory; answers compared with albert-edge fp32"
+    show(f"{machine.cpu}, {machine.usable_cpus} of {machine.cores} processors, {machine.system}")
+    title = "File, start-up and memory; answers compared with albert-edge fp32"
     columns = ["runtime", "file, MB", "load, s", "first answer, s"]
     columns += ["loaded, MB", "steady, MB", "peak, MB", "largest difference", "cosine"]
-    print_table(title, columns, [*map(_row, report.runtimes)])
+    print_table(title, columns, [*map(_row, report.runtimes)], gap=True)
     marked = False
     for threads in dict.fromkeys(latency.threads for latency in report.runtimes[0].latencies):
-        title = f"\nLatency with {thread_count(threads)}; speed-up over {report.baseline}"
+        title = f"Latency with {thread_count(threads)}; speed-up over {report.baseline}"
         columns = ["shape", "runtime", "median, ms", "p95, ms", "best, ms", "texts/s"]
         columns += ["layers, mean"] * report.has_early_exits
         columns += ["speed-up (quartiles)", "runs (outliers)"]
         rows = _latency_rows(report, threads)
-        print_table(title, columns, rows)
+        print_table(title, columns, rows, gap=True)
         marked |= any("~" in row[-2] or "n=" in row[-2] for row in rows)
     if marked:
-        print(f"\n{MARKS}")
+        show("", MARKS)
     if report.roofline:
         print_roofline(report.roofline)
-    print()
+    show("")
     for topic, rule in report.method.items():
-        print(f"{topic}: {rule}")
+        show(f"{topic}: {rule}")
     for name, reason in report.skipped.items():
-        print(f"{name} was skipped: {reason}")
+        show(f"{name} was skipped: {reason}")
     for runtime in report.runtimes:
         if runtime.note:
-            print(f"{runtime.name}: {runtime.note}")
+            show(f"{runtime.name}: {runtime.note}")
 
 
 def _sizes(geometry: dict[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from albert_edge.bundle.manifest import PROMISES
+from albert_edge.cli.printing import show
 from albert_edge.cli.table import print_table
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 def print_diff(report: DiffReport) -> None:
     """Print what differs between two bundles, then between their variants."""
     if report.equal:
-        print("Nothing differs.")
+        show("Nothing differs.")
         return
     if report.first != report.second:
         names = (report.only_first, report.only_second)
@@ -26,7 +27,7 @@ def print_diff(report: DiffReport) -> None:
             columns = ["", str(report.first), str(report.second)]
             print_table("Bundles", columns, rows, words=3)
         else:
-            print("The bundles have the same model, files and variants.")
+            show("The bundles have the same model, files and variants.")
     for variant in report.variants:
         _print_variant(variant)
 
@@ -51,31 +52,32 @@ def _format(field: str, value: Any) -> str:
 def _print_variant(pair: VariantDiff) -> None:
     names = pair.first if pair.first == pair.second else f"{pair.first} and {pair.second}"
     if pair.identical:
-        print(f"\n{names}: the same file.")
+        show("", f"{names}: the same file.")
         return
     columns = ["", pair.first, pair.second]
-    print_table(f"\n{names}", columns, _fields(pair.fields), words=3)
+    print_table(names, columns, _fields(pair.fields), words=3, gap=True)
     if pair.operators:
         rows = [
             [operator.field, str(operator.first or 0), str(operator.second or 0)]
             for operator in pair.operators
         ]
-        print_table("\nOperators, count", ["operator", pair.first, pair.second], rows)
+        print_table("Operators, count", ["operator", pair.first, pair.second], rows, gap=True)
     if pair.weights:
         _print_weights(pair.weights)
     if pair.answers is None:
-        print(f"\nAnswers were not compared: {pair.no_answers}")
+        show("", f"Answers were not compared: {pair.no_answers}")
         return
     quality = pair.answers.quality
     agreement = "" if quality.agreement is None else f", agreement {quality.agreement:.2%}"
-    print(
-        f"\nAnswers to {pair.answers.sample}: cosine {quality.cosine:.6f} (worst "
+    show(
+        "",
+        f"Answers to {pair.answers.sample}: cosine {quality.cosine:.6f} (worst "
         f"{quality.worst_cosine:.6f}){agreement}, largest difference "
-        f"{quality.largest_difference:.2g}."
+        f"{quality.largest_difference:.2g}.",
     )
     for name, layers in zip(columns[1:], pair.answers.mean_layers, strict=True):
         if layers is not None:
-            print(f"{name} applied {layers:.2f} layers on average.")
+            show(f"{name} applied {layers:.2f} layers on average.")
 
 
 def _print_weights(weights: WeightsDiff) -> None:
@@ -92,12 +94,12 @@ def _print_weights(weights: WeightsDiff) -> None:
             for weight in changed
         ]
         columns = ["weight", "stored", "largest difference", "relative", "cosine"]
-        print_table("\nWeights, dequantized", columns, rows, words=2)
+        print_table("Weights, dequantized", columns, rows, words=2, gap=True)
     equal = len(weights.shared) - len(changed)
-    print(f"\n{equal} of {len(weights.shared)} weights that can be compared are equal.")
+    show("", f"{equal} of {len(weights.shared)} weights that can be compared are equal.")
     for reason, count in Counter(weights.incomparable.values()).items():
         names = [name for name, why in weights.incomparable.items() if why == reason]
-        print(f"{count} cannot be compared, such as {names[0]}: {reason}.")
+        show(f"{count} cannot be compared, such as {names[0]}: {reason}.")
     for place, only in (("first", weights.only_first), ("second", weights.only_second)):
         if only:
-            print(f"Only the {place} has {len(only)} weights, such as {only[0]}.")
+            show(f"Only the {place} has {len(only)} weights, such as {only[0]}.")

@@ -50,9 +50,9 @@ def _print_limits(title: str, group: Sequence[Roofline]) -> None:
         ]
         for result in group
     ]
-    print_table(f"\nLimits, {title}", columns, rows)
+    print_table(f"Limits, {title}", columns, rows, gap=True)
     columns = ["operator", *map(_shape, group)]
-    print_table(f"\nShare of the time by operator, {title}", columns, _operators(group))
+    print_table(f"Share of the time by operator, {title}", columns, _operators(group), gap=True)
 
 
 def _shape(result: Roofline) -> str:
@@ -72,7 +72,7 @@ def _print_rates(results: Sequence[Roofline]) -> None:
         *("threads", "int8, GMAC/s", "int8 with unsigned weights, GMAC/s"),
         *("fp32, GMAC/s", "copy, GB/s"),
     ]
-    print_table("\nThis machine: matrix products and copies", columns, rows)
+    print_table("This machine: matrix products and copies", columns, rows, gap=True)
 
 
 def _span(values: Sequence[float]) -> str:

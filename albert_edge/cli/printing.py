@@ -1,4 +1,7 @@
-"""Print results to stdout, as text or JSON, and remarks to stderr."""
+"""Print results to stdout, as text or JSON, and remarks to stderr.
+
+All that commands print goes through here, where nothing can be printed that a terminal obeys.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from albert_edge.cli.spelling import spell_command_line
 from albert_edge.errors import AlbertEdgeError, Argument, Message
+from albert_edge.plain import plain, plain_json
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -28,7 +32,8 @@ def print_json(
         **(dataclasses.asdict(report) if report else {}),
         **({"error": error_fields(error)} if error else {}),
     }
-    print(json.dumps(_finite(document), indent=2, ensure_ascii=False, default=_plain))
+    text = json.dumps(_finite(document), indent=2, ensure_ascii=False, default=_text)
+    print(plain_json(text))
 
 
 def error_fields(error: AlbertEdgeError) -> dict[str, Any]:
@@ -43,7 +48,7 @@ def error_fields(error: AlbertEdgeError) -> dict[str, Any]:
     }
 
 
-def _plain(value: Any) -> str:
+def _text(value: Any) -> str:
     return value.spell(spell_command_line) if isinstance(value, Message) else os.fspath(value)
 
 
@@ -56,9 +61,26 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def note(message: str) -> None:
-    """Print a remark to stderr."""
-    print(message, file=sys.stderr)
+def show(*lines: object, flush: bool = False) -> None:
+    """Print lines to stdout. Control characters in them, line ends too, are printed as escapes.
+
+    Args:
+        *lines: Texts or paths.
+        flush: Whether a reader may wait for them.
+    """
+    for line in lines:
+        print(plain(str(line)), flush=flush)
+
+
+def show_fields(*fields: str) -> None:
+    """Print a line of fields with tabs between them to stdout, at once."""
+    print(*map(plain, fields), sep="\t", flush=True)
+
+
+def note(*lines: str) -> None:
+    """Print remarks to stderr, as `show` prints lines."""
+    for line in lines:
+        print(plain(line), file=sys.stderr)
 
 
 def megabytes(count: int) -> str:

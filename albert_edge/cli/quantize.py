@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from albert_edge.cli.error import run_and_show
 from albert_edge.cli.grouping import grouped
 from albert_edge.cli.options import BundleFolder, Compression, Json, QualityGate
-from albert_edge.cli.printing import megabytes, note
+from albert_edge.cli.printing import megabytes, note, show
 from albert_edge.cli.table import print_table
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def quantize(
         as_json=as_json,
     )
     if report.variant and not as_json:
-        print(bundle / report.variant.file)
+        show(bundle / report.variant.file)
 
 
 def _print(report: QuantizeReport) -> None:

@@ -13,7 +13,7 @@ from albert_edge.cli.options import (
     Peers,
     names,
 )
-from albert_edge.cli.printing import note, print_json
+from albert_edge.cli.printing import note, print_json, show
 from albert_edge.errors import Argument, Message, UsageError
 
 
@@ -57,4 +57,4 @@ def report(
         return
     for name, why in measured.skipped.items():
         note(f"Not measured: {name}: {why}")
-    print(written.page)
+    show(written.page)

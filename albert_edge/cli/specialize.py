@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from albert_edge.cli.error import run_and_show
 from albert_edge.cli.grouping import grouped
 from albert_edge.cli.options import BundleFolder, Force, Json, LeftOut, SampleGate, SpecializedOut
-from albert_edge.cli.printing import megabytes, note
+from albert_edge.cli.printing import megabytes, note, show
 from albert_edge.cli.table import print_table
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def specialize(
         as_json=as_json,
     )
     if not as_json:
-        print(report.out)
+        show(report.out)
 
 
 def _print(report: SpecializeReport) -> None:

@@ -1,10 +1,15 @@
-"""Print tables that fit the terminal and break between words, never inside a name."""
+"""Print tables that fit the terminal and break between words, never inside a name.
+
+Cells are printed as `printing.show` prints lines.
+"""
 
 from __future__ import annotations
 
 import os
 import re
 import sys
+
+from albert_edge.plain import plain
 
 # When stdout is not a terminal and COLUMNS is not set.
 _WIDTH = 160
@@ -14,7 +19,9 @@ _LONGEST = 56
 _BREAK = "\x1f"
 
 
-def print_table(title: str, columns: list[str], rows: list[list[str]], *, words: int = 1) -> None:
+def print_table(
+    title: str, columns: list[str], rows: list[list[str]], *, words: int = 1, gap: bool = False
+) -> None:
     """Print a table to stdout.
 
     Args:
@@ -22,6 +29,7 @@ def print_table(title: str, columns: list[str], rows: list[list[str]], *, words:
         columns: The heads.
         rows: The cells.
         words: How many of the first columns hold words; the others hold numbers.
+        gap: Whether a blank line goes before it.
     """
     from rich.cells import cell_len
     from rich.console import Console
@@ -45,14 +53,17 @@ def print_table(title: str, columns: list[str], rows: list[list[str]], *, words:
     terminal = sys.stdout.isatty() or "COLUMNS" in os.environ
     console = Console(width=None if terminal else _WIDTH)
     with console.capture() as capture:
+        if gap:
+            console.print()
         if title:
-            console.print(Text(title, "bold"), soft_wrap=True)
+            console.print(Text(plain(title), "bold"), soft_wrap=True)
         console.print(table, crop=False)
     for line in capture.get().replace(_BREAK, "").splitlines():
-        print(line.rstrip())
+        print(line.rstrip())  # noqa: T201  # with the title in bold; all else is plain
 
 
 def _with_breaks(text: str) -> str:
     """Allow line breaks after the dots and slashes of long names."""
+    text = plain(text)
     long_name = rf"\S{{{_LONGEST + 1},}}"
     return re.sub(long_name, lambda name: re.sub(r"(?<=[./])(?=\w)", _BREAK, name[0]), text)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from albert_edge.cli.options import BundleFolder, Checkpoint, Json
-from albert_edge.cli.printing import note, print_json
+from albert_edge.cli.printing import note, print_json, show
 
 
 def verify(bundle: BundleFolder, against: Checkpoint = None, as_json: Json = False) -> None:
@@ -20,4 +20,4 @@ def verify(bundle: BundleFolder, against: Checkpoint = None, as_json: Json = Fal
         note(f"{variant}: largest difference from its stored answers {check.difference:.1e}.")
     for variant, why in report.unanswered.items():
         note(f"{variant}: answers not checked. {why}")
-    print(f"{report.files} files match the manifest.")
+    show(f"{report.files} files match the manifest.")

@@ -37,11 +37,13 @@ class LabelOptions:
         prefix: Goes before the names of the columns of the answer.
         keep_errors: Whether a record that cannot be answered becomes a row with the error.
         parameters: The parameters of the pipeline.
+        csv_safe: Whether no text of a table may be a formula to a spreadsheet.
     """
 
     prefix: str = ""
     keep_errors: bool = False
     parameters: Mapping[str, Any] | None = None
+    csv_safe: bool = False
 
 
 def make_labeller(
@@ -120,7 +122,11 @@ def make_writer(suffix: str, model: Pipeline, inputs: Inputs, options: LabelOpti
         MissingExtraError: The format needs an extra.
     """
     return RowWriter(
-        make_encoder(suffix, inputs.schema if suffix == PARQUET else None),
+        make_encoder(
+            suffix,
+            inputs.schema if suffix == PARQUET else None,
+            for_spreadsheets=options.csv_safe,
+        ),
         _layout(suffix, model, inputs, options),
         options.keep_errors,
     )
@@ -162,6 +168,7 @@ def describe_start(
         "format": output_suffix(target),
         "prefix": options.prefix,
         "on-error": "record" if options.keep_errors else "stop",
+        **({"csv-safe": "yes"} if options.csv_safe else {}),
         **{name: _version(name) for name in _LIBRARIES},
         "onnxruntime": load_onnxruntime().__version__,
     }

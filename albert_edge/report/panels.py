@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from albert_edge.benchmark.report import BenchReport, Latency
+from albert_edge.plain import plain
 from albert_edge.report.formats import thread_count
 from albert_edge.report.looks import FAINT, Look, looks
 
@@ -97,7 +98,7 @@ def _name_lines(axes: Axes, ends: list[tuple[str, float, float]], styles: dict[s
     spread = spread_out(places, gap=13 / height)
     for (name, x, y), place in zip(ends, spread, strict=True):
         axes.annotate(
-            name,
+            plain(name),
             xy=(x, y),
             xytext=(1.06, place),
             textcoords="axes fraction",
@@ -178,7 +179,7 @@ def _bars(report: BenchReport, axes: Axes, values: Sequence[float], *, faint: bo
 def _finish_bars(
     report: BenchReport, axes: Axes, ends: Sequence[float], texts: list[str], title: str
 ) -> None:
-    names = [runtime.name for runtime in report.runtimes]
+    names = [plain(runtime.name) for runtime in report.runtimes]
     widest = max([*ends, 1e-9])
     for row, (end, text) in enumerate(zip(ends, texts, strict=True)):
         axes.text(end + 0.015 * widest, row, text, va="center", fontsize=9)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from albert_edge.benchmark.report import BenchReport
 from albert_edge.errors import MissingExtraError
+from albert_edge.plain import plain
 from albert_edge.report.looks import require_matplotlib
 from albert_edge.report.page import Figure, Page, Section
 from albert_edge.report.plots import inline_svgs
@@ -26,7 +27,7 @@ def render(page: Page) -> str:
 
 
 def environment() -> Environment:
-    """Load the templates, which escape everything but figures.
+    """Load the templates, which escape everything but figures: HTML, and what `plain` escapes.
 
     Raises:
         MissingExtraError: jinja2 is not installed.
@@ -38,10 +39,15 @@ def environment() -> Environment:
     return Environment(
         loader=PackageLoader("albert_edge", "report"),
         autoescape=True,
+        finalize=_finalize,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
+
+def _finalize(value: object) -> object:
+    return value if hasattr(value, "__html__") else plain(str(value))
 
 
 def require_libraries() -> None:

@@ -657,7 +657,7 @@ ZERO_SHOT = {"sequence": "Ciao", "labels": ["it", "de"], "scores": [0.75, 0.25]}
         (ZERO_SHOT, "it 0.7500  de 0.2500"),
         (np.array([[0.5, 0.25]], np.float32), "[[0.5, 0.25]]"),
         ([0.5, np.float32(0.25)], "[0.5, 0.25]"),
-        ([{"word": "a\u2028b", "score": 1.0}], '[{"word": "a\u2028b", "score": 1.0}]'),
+        ([{"word": "a\u2028b", "score": 1.0}], r'[{"word": "a\u2028b", "score": 1.0}]'),
     ],
     ids=["answer", "answers", "zero-shot", "array", "numbers", "entities"],
 )

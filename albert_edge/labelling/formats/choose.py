@@ -31,12 +31,13 @@ def output_suffix(path: Path) -> str:
     raise UsageError(f"Unsupported file format: {path}.", tip=f"Use {_NAMES}.")
 
 
-def make_encoder(suffix: str, schema: Any = None) -> Encoder:
+def make_encoder(suffix: str, schema: Any = None, *, for_spreadsheets: bool = False) -> Encoder:
     """Make the encoder of a format.
 
     Args:
         suffix: The format, as `output_suffix` gives it.
         schema: The pyarrow.Schema of the records, if it is known.
+        for_spreadsheets: Whether no text of a table may be a formula.
 
     Raises:
         MissingExtraError: The format needs pyarrow, which is not installed.
@@ -45,7 +46,11 @@ def make_encoder(suffix: str, schema: Any = None) -> Encoder:
         return Parquet(schema)
     lines = next(lines for lines in LINES if suffix.startswith(lines))
     pack = _choose_pack(suffix.removeprefix(lines))
-    return JsonLines(pack) if lines == ".jsonl" else Table(lines, pack)
+    return (
+        JsonLines(pack)
+        if lines == ".jsonl"
+        else Table(lines, pack, for_spreadsheets=for_spreadsheets)
+    )
 
 
 def _choose_pack(compression: str) -> Pack:
