@@ -9,7 +9,8 @@
     ├── InputError (ValueError)     1   a text or array that the model cannot take
     │   └── RecordError             1   a record that cannot be read; the message names it
     ├── QualityError                3   answers too far from the reference
-    ├── MissingExtraError           4   an optional dependency is not installed
+    ├── InstallationError           4   a package is broken, too old or only partly installed
+    │   └── MissingExtraError       4   an optional dependency is not installed
     ├── DeviceError                 4   the requested device is not available
     └── SourceUnreachableError      5   the hub cannot be reached, or has no such model
 
@@ -195,7 +196,13 @@ class QualityError(AlbertEdgeError):
         self.report = report
 
 
-class MissingExtraError(AlbertEdgeError):
+class InstallationError(AlbertEdgeError):
+    """A package that albert-edge needs is missing, broken, too old or only partly installed."""
+
+    exit_code = 4
+
+
+class MissingExtraError(InstallationError):
     """An optional dependency is not installed.
 
     Args:
@@ -203,8 +210,6 @@ class MissingExtraError(AlbertEdgeError):
         extra: The extra of albert-edge that installs it.
         purpose: What it is needed for.
     """
-
-    exit_code = 4
 
     def __init__(self, package: str, *, extra: str, purpose: str | Message) -> None:
         super().__init__(

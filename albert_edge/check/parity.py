@@ -17,7 +17,8 @@ from albert_edge.architecture.config import AlbertConfig, read_config
 from albert_edge.architecture.heads import HEADS
 from albert_edge.architecture.weights import find_weight
 from albert_edge.checkpoint.tensors import Checkpoint, open_checkpoint
-from albert_edge.errors import CheckpointError, Message, MissingExtraError, QualityError
+from albert_edge.errors import CheckpointError, Message, QualityError
+from albert_edge.packages import import_extra
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 Run = Callable[[Arrays], Arrays]
@@ -171,13 +172,8 @@ def require_transformers() -> None:
     Raises:
         MissingExtraError: torch or transformers is not installed.
     """
-    try:
-        import torch  # noqa: F401
-        import transformers  # noqa: F401
-    except ImportError as error:
-        raise MissingExtraError(
-            error.name or "torch", extra="reference", purpose="Comparing with the checkpoint"
-        ) from None
+    purpose = "Comparing with the checkpoint"
+    import_extra("torch", "transformers", extra="reference", purpose=purpose)
 
 
 def torch_run(model: Any) -> Run:

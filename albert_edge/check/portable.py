@@ -7,7 +7,8 @@ from pathlib import Path
 from albert_edge.bundle.bundle import Bundle
 from albert_edge.bundle.manifest import PORTABLE
 from albert_edge.bundle.storage import EmbeddedModel
-from albert_edge.errors import Argument, BundleError, Message, MissingExtraError
+from albert_edge.errors import Argument, BundleError, Message
+from albert_edge.packages import import_extra
 
 
 def portable_file(bundle: Bundle) -> Path | EmbeddedModel:
@@ -41,8 +42,4 @@ def require_onnx(purpose: str) -> None:
     Raises:
         MissingExtraError: onnx or onnxscript is not installed.
     """
-    try:
-        import onnx  # noqa: F401
-        import onnxscript  # noqa: F401
-    except ImportError as error:
-        raise MissingExtraError(error.name or "onnx", extra="export", purpose=purpose) from None
+    import_extra("onnx", "onnxscript", extra="export", purpose=purpose)

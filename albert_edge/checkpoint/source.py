@@ -23,10 +23,10 @@ from albert_edge.errors import (
     Argument,
     CheckpointError,
     Message,
-    MissingExtraError,
     SourceUnreachableError,
     UsageError,
 )
+from albert_edge.packages import import_extra
 from albert_edge.plain import without_secrets
 
 TOKENIZER_FILES = (
@@ -176,17 +176,13 @@ def _local_source(source: str, recipe: Recipe | None) -> Source | None:
 
 def _download(name: str, revision: str | None) -> Path:
     """Download to huggingface_hub's cache, which is used first; HF_HUB_OFFLINE is respected."""
-    try:
-        from huggingface_hub import snapshot_download
-        from huggingface_hub.errors import (
-            HfHubHTTPError,
-            HFValidationError,
-            LocalEntryNotFoundError,
-        )
-    except ImportError:
-        raise MissingExtraError(
-            "huggingface_hub", extra="export", purpose=f"Downloading {name}"
-        ) from None
+    import_extra("huggingface_hub", extra="export", purpose=f"Downloading {name}")
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import (
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+    )
 
     def fetch(*patterns: str) -> Path:
         return Path(snapshot_download(name, revision=revision, allow_patterns=list(patterns)))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 
 from albert_edge.cli.grouping import grouped
 from albert_edge.cli.options import BundleFolder, Json, Measurement, Plot, names
 from albert_edge.cli.printing import print_json
-from albert_edge.errors import Argument, Message, MissingExtraError
+from albert_edge.errors import Argument, Message
+from albert_edge.packages import import_extra
 
 
 @grouped
@@ -52,5 +52,4 @@ def _check_plot(path: Path | None) -> None:
     suffix = require_suffix(path)
     require_folder(path)
     for package in ("matplotlib", *["jinja2"] * (suffix == ".html")):
-        if not find_spec(package):
-            raise MissingExtraError(package, extra="report", purpose=Message(Argument("plot")))
+        import_extra(package, extra="report", purpose=Message(Argument("plot")))

@@ -11,6 +11,7 @@ import typer
 
 from albert_edge.cli.printing import error_fields, note, print_json
 from albert_edge.errors import AlbertEdgeError, Argument, Message, QualityError, UsageError
+from albert_edge.packages import explain_import
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -83,6 +84,8 @@ def run_and_report(app: Callable[..., object], arguments: list[str]) -> NoReturn
     except BrokenPipeError:  # the reader of the answers ended, as `head` does
         _abandon_stdout()
         raise SystemExit(1) from None
+    except ImportError as error:
+        _fail(explain_import(error), as_json=as_json)
     except OSError as error:
         _fail(as_system_error(error), as_json=as_json)
     raise SystemExit(code if isinstance(code, int) else 0)

@@ -10,7 +10,7 @@ from albert_edge.bundle.bundle import Bundle
 from albert_edge.bundle.manifest import Variant
 from albert_edge.check.quality import Outputs, Quality, Reference, thin
 from albert_edge.check.sample import Sample, load_sample
-from albert_edge.errors import MissingExtraError
+from albert_edge.errors import InstallationError
 from albert_edge.runtime.exits import mean_layers
 from albert_edge.runtime.session import Session
 
@@ -57,7 +57,7 @@ def compare_answers(
     try:
         expected, layers = _answers(first, left, sample)
         answers, other_layers = _answers(second, right, sample)
-    except MissingExtraError as error:
+    except InstallationError as error:
         return None, f"{error} {error.tip}"
     quality = Reference(configs[0], first.manifest.head, expected).compare(answers)
     origin = f"{len(sample.inputs)} of {sample.origin}"

@@ -11,7 +11,7 @@ from albert_edge.architecture.config import AlbertConfig, LabelName
 from albert_edge.architecture.weights import find_weight, scale_name
 from albert_edge.bundle.bundle import open_bundle
 from albert_edge.bundle.manifest import PROMISES, Manifest, Variant
-from albert_edge.errors import MissingExtraError
+from albert_edge.errors import InstallationError
 from albert_edge.inspection.weights import count_weights
 from albert_edge.onnx_format.reader import OnnxFile, read_onnx
 
@@ -124,7 +124,7 @@ def _unsigned_weights(manifest: Manifest) -> bool | None:
 
     try:
         return not adds_signed_weights_exactly()
-    except MissingExtraError:
+    except InstallationError:
         return None
 
 

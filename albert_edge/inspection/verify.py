@@ -20,7 +20,7 @@ from albert_edge.check.parity import (
 from albert_edge.checkpoint.source import find_source
 from albert_edge.checkpoint.standard_layout import standard_layout
 from albert_edge.checkpoint.tensors import open_checkpoint
-from albert_edge.errors import DeviceError, MissingExtraError, QualityError
+from albert_edge.errors import DeviceError, InstallationError, QualityError
 from albert_edge.progress import Progress, progress_bar
 from albert_edge.runtime.self_test import AnswerCheck, check_answers, read_self_test
 from albert_edge.runtime.session import Session
@@ -77,7 +77,7 @@ def verify(
         BundleError: A file is missing or changed.
         QualityError: Answers differ from the stored ones, or from the checkpoint's, by more than
             rounding.
-        MissingExtraError: Comparing needs torch and transformers.
+        InstallationError: Comparing needs torch and transformers.
     """
     opened = open_bundle(bundle)
     with progress_bar(progress) as report:
@@ -100,7 +100,7 @@ def _check_answers(
         try:
             if check := _check(bundle, variant):
                 answers[variant.name] = check
-        except (DeviceError, MissingExtraError) as error:
+        except (DeviceError, InstallationError) as error:
             unanswered[variant.name] = str(error)
         report("comparing with stored answers", done, len(variants))
     wrong = [name for name, check in answers.items() if not check.holds]

@@ -13,6 +13,7 @@ from albert_edge.machine.machine import Machine
 from albert_edge.machine.memory import Memory
 from albert_edge.machine.probe import OnnxRuntime, ProviderCheck
 from albert_edge.machine.throttling import Throttling
+from albert_edge.packages import keep_one
 
 TELEMETRY = "ORT_DISABLE_TELEMETRY"
 _EXCLUSIVE = {"cpu", "gpu"}  # extras of which only one can be installed
@@ -179,17 +180,14 @@ def _gigabytes(size: int | None) -> str:
 def check_onnxruntime(runtime: OnnxRuntime, packages: Mapping[str, str], bits: int) -> Finding:
     """Advise on the installation of onnxruntime."""
     installed = [name for name in packages if name.startswith("onnxruntime")]
-    found = runtime.version or f"does not load: {runtime.fault}"
+    if runtime.version is None:
+        is_without_wheel = bits == 32 and not installed
+        advice = "It has no wheel for 32 bits, see word size." if is_without_wheel else runtime.tip
+        return Finding("onnxruntime", str(runtime.fault), str(advice))
     if len(installed) > 1:  # they overwrite each other's files
-        advice = f"They are one module; keep one: pip uninstall -y {' '.join(installed)}"
-        return Finding("onnxruntime", f"{found}, of {' and '.join(installed)}", advice)
-    if runtime.version is not None:
-        return Finding("onnxruntime", found, "Nothing: it is here, and loads.")
-    if installed:
-        return Finding("onnxruntime", found, f"pip install --force-reinstall {installed[0]}")
-    if bits == 32:
-        return Finding("onnxruntime", found, "It has no wheel for 32 bits, see word size.")
-    return Finding("onnxruntime", found, "pip install 'albert-edge[cpu]'")
+        found = f"{runtime.version}, of {' and '.join(installed)}"
+        return Finding("onnxruntime", found, keep_one(installed))
+    return Finding("onnxruntime", runtime.version, "Nothing: it is here, and loads.")
 
 
 def check_provider(check: ProviderCheck) -> Finding:

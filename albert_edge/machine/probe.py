@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from albert_edge.errors import AlbertEdgeError
+from albert_edge.packages import distributions_of, how_to_repair
 
 # Loading CUDA for the first time takes seconds, TensorRT's first engine tens of them.
 TIMEOUT_S = 120
@@ -38,12 +39,14 @@ class OnnxRuntime:
         unsigned_weights: Whether int8 models are changed on loading, because sums of products
             of signed weights overflow on this CPU; None if unknown.
         fault: What is wrong, or None.
+        tip: What to do about it, or None.
     """
 
     version: str | None = None
     providers: list[str] = field(default_factory=list)
     unsigned_weights: bool | None = None
     fault: str | None = None
+    tip: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,12 @@ class ProviderCheck:
 def probe_onnxruntime() -> OnnxRuntime:
     """Examine onnxruntime in a separate process."""
     answer, fault = _ask([])
-    return OnnxRuntime(**answer) if answer is not None else OnnxRuntime(fault=fault)
+    if answer is not None:
+        return OnnxRuntime(**answer)
+    installed = " and ".join(distributions_of("onnxruntime")) or "onnxruntime"
+    return OnnxRuntime(
+        fault=f"{installed} does not load: {fault}", tip=how_to_repair("onnxruntime", "cpu")
+    )
 
 
 def probe_provider(name: str) -> ProviderCheck:
@@ -111,7 +119,7 @@ def _examine_onnxruntime() -> OnnxRuntime:
         ort = load_onnxruntime()
         built_in = ort.get_available_providers()
     except AlbertEdgeError as error:
-        return OnnxRuntime(fault=str(error.__cause__ or error.__context__ or error))
+        return OnnxRuntime(fault=str(error), tip=error.tip)
     known = {provider.name: short for short, provider in PROVIDERS.items()}
     names = [known.get(name, name) for name in built_in]
     for short, provider in PROVIDERS.items():
@@ -122,6 +130,7 @@ def _examine_onnxruntime() -> OnnxRuntime:
         if is_installed and short not in names:
             names.append(short)
     unsigned: bool | None
+    fault: str | None
     try:
         unsigned, fault = not adds_signed_weights_exactly(), None
     except Exception as error:  # onnxruntime has no public base class for its errors

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from albert_edge.errors import MissingExtraError
+from albert_edge.packages import import_extra
 
 
 def load_pyarrow(purpose: str) -> Any:
@@ -14,10 +14,6 @@ def load_pyarrow(purpose: str) -> Any:
         purpose: What needs it, for the error, such as "Reading Parquet files".
 
     Raises:
-        MissingExtraError: It is not installed.
+        InstallationError: It is not installed, or broken.
     """
-    try:
-        import pyarrow
-    except ImportError:
-        raise MissingExtraError("pyarrow", extra="parquet", purpose=purpose) from None
-    return pyarrow
+    return import_extra("pyarrow", extra="parquet", purpose=purpose)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from albert_edge.benchmark.report import BenchReport
-from albert_edge.errors import MissingExtraError
+from albert_edge.packages import import_extra
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#d070a8", "#8c564b", "#6f6f6f", "#a97100", "#2b8cb8")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
@@ -59,10 +59,7 @@ def require_matplotlib() -> None:
     Raises:
         MissingExtraError: matplotlib is not installed.
     """
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError:
-        raise MissingExtraError("matplotlib", extra="report", purpose="Drawing") from None
+    import_extra("matplotlib", extra="report", purpose="Drawing")
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ from importlib import resources
 from typing import TYPE_CHECKING
 
 from albert_edge.benchmark.report import BenchReport
-from albert_edge.errors import MissingExtraError
+from albert_edge.packages import import_extra
 from albert_edge.plain import plain
 from albert_edge.report.looks import require_matplotlib
 from albert_edge.report.page import Figure, Page, Section
@@ -32,10 +32,9 @@ def environment() -> Environment:
     Raises:
         MissingExtraError: jinja2 is not installed.
     """
-    try:
-        from jinja2 import Environment, PackageLoader, StrictUndefined
-    except ImportError:
-        raise MissingExtraError("jinja2", extra="report", purpose="A report page") from None
+    import_extra("jinja2", extra="report", purpose="A report page")
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
     return Environment(
         loader=PackageLoader("albert_edge", "report"),
         autoescape=True,

@@ -12,6 +12,7 @@ from albert_edge.runtime.providers import (
     Provider,
     cuda_devices,
     find_provider,
+    how_to_get,
     is_available,
     load_onnxruntime,
 )
@@ -80,7 +81,7 @@ def find_devices(
         raise DeviceError(
             f"device {name!r}: the installed onnxruntime {load_onnxruntime().__version__} "
             f"has no {provider.name}.",
-            tip=provider.how_to_get_it,
+            tip=how_to_get(provider),
         )
     settings = {"device_id": index} if index else {}
     settings |= {str(key): str(value) for key, value in (options or {}).items()}

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import sys
 from dataclasses import dataclass
 from importlib import import_module
 from types import ModuleType
 from typing import Any
 
-from albert_edge.errors import DeviceError, MissingExtraError
+from albert_edge.errors import DeviceError, InstallationError
+from albert_edge.packages import (
+    distributions_of,
+    explain_import,
+    how_to_repair,
+    import_extra,
+    keep_one,
+    too_old,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +71,15 @@ PROVIDERS = {
 }
 
 
+def how_to_get(provider: Provider) -> str:
+    """Say how to install a provider here, where packages may lie over each other."""
+    installed = list(distributions_of("onnxruntime"))
+    return keep_one(installed) if len(installed) > 1 else provider.how_to_get_it
+
+
+OLDEST = "1.22"  # as the extras in pyproject.toml require
+
+
 def find_provider(name: str) -> Provider | None:
     """Return the provider of a device name or of onnxruntime's own name, or None."""
     for short, provider in PROVIDERS.items():
@@ -91,8 +109,10 @@ def plugin_devices(provider: Provider) -> list[Any]:
     module = provider.plugin.replace("-", "_")
     try:
         library = import_module(module).get_library_path()
-    except ImportError:
+    except ModuleNotFoundError:
         return []
+    except Exception as error:
+        raise explain_import(error, module) from error
     try:
         ort.register_execution_provider_library(module, library)
     except Exception as error:  # onnxruntime has no public base class for its errors
@@ -130,10 +150,26 @@ def load_onnxruntime() -> ModuleType:
     Since 1.29 onnxruntime reports usage unless this variable is set before the import.
 
     Raises:
-        MissingExtraError: onnxruntime is not installed.
+        InstallationError: onnxruntime is not installed, does not load, is too old, or several
+            versions of it are installed over each other.
     """
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+    ort: ModuleType = import_extra("onnxruntime", extra="cpu", purpose="Running a model")
     try:
-        return import_module("onnxruntime")
-    except ImportError:
-        raise MissingExtraError("onnxruntime", extra="cpu", purpose="Running a model") from None
+        version, library = ort.__version__, ort.get_version_string()
+    except AttributeError as error:  # a file of the user with this name
+        raise explain_import(error, "onnxruntime", extra="cpu") from error
+    if _release(version) < _release(OLDEST):
+        raise too_old(ort, OLDEST)
+    if _release(version) != _release(library):
+        raise InstallationError(
+            f"The Python files of onnxruntime are of version {version}, its library of "
+            f"{library}: two packages are installed over each other.",
+            tip=how_to_repair("onnxruntime"),
+            where=ort.__file__,
+        )
+    return ort
+
+
+def _release(version: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", version)[:2]]

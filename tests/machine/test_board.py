@@ -240,7 +240,7 @@ def test_advice_on_32_bits(
 ) -> None:
     finding = check_word_size(bits, architecture, board)
     assert found in finding.found and advice in str(finding.advice)
-    missing = check_onnxruntime(OnnxRuntime(fault="No module"), {}, bits)
+    missing = check_onnxruntime(OnnxRuntime(fault="No module", tip="pip install"), {}, bits)
     assert ("pip install" in str(missing.advice)) == (bits == 64)
 
 

@@ -67,9 +67,9 @@ def imported_modules(path: Path) -> Iterator[str]:
             yield from (alias.name.partition(".")[0] for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             yield node.module.partition(".")[0]
-    for call in calls(tree, "import_module", "importorskip"):
-        if call.args and isinstance(name := call.args[0], ast.Constant):
-            yield str(name.value).partition(".")[0]
+    for call in calls(tree, "import_module", "importorskip", "import_extra"):
+        names = (argument.value for argument in call.args if isinstance(argument, ast.Constant))
+        yield from (str(name).partition(".")[0] for name in names)
 
 
 def imported_packages(*folders: str) -> set[str]:

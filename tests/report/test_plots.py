@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import math
 import re
 import struct
@@ -297,14 +296,7 @@ def test_another_suffix_is_an_error(name: str, tmp_path: Path) -> None:
 def test_what_is_not_installed_is_named(
     package: str, suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = builtins.__import__
-
-    def fake(name: str, *rest: Any) -> Any:
-        if name.partition(".")[0] == package:
-            raise ImportError(name)
-        return real(name, *rest)
-
-    monkeypatch.setattr(builtins, "__import__", fake)
+    monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(MissingExtraError, match=package) as caught:
         write_plot(sample(), tmp_path / f"plot.{suffix}")
     assert caught.value.tip == "pip install 'albert-edge[report]'"

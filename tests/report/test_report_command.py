@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import json
 import re
 import subprocess
@@ -87,18 +86,11 @@ def test_a_missing_extra_is_named_before_anything_is_measured(
 ) -> None:
     from albert_edge.cli.report import report
 
-    real = builtins.__import__
-
-    def fake(name: str, *rest: Any) -> Any:
-        if name.partition(".")[0] == package:
-            raise ImportError(name)
-        return real(name, *rest)
-
     def refuse(*arguments: Any, **options: Any) -> None:
         raise AssertionError("something was measured")
 
     monkeypatch.setattr("albert_edge.benchmark.run.bench", refuse)
-    monkeypatch.setattr(builtins, "__import__", fake)
+    monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(MissingExtraError, match=package) as caught:
         report(quantized, tmp_path / "r.html")
     assert isinstance(caught.value, AlbertEdgeError)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from albert_edge.errors import MissingExtraError
+from albert_edge.packages import import_extra
 
 
 def crc32c(data: bytes | memoryview) -> int:
@@ -11,12 +11,8 @@ def crc32c(data: bytes | memoryview) -> int:
     Raises:
         MissingExtraError: google-crc32c is not installed.
     """
-    try:
-        import google_crc32c
-    except ImportError:
-        raise MissingExtraError(
-            "google-crc32c", extra="formats", purpose="Reading a TensorFlow checkpoint"
-        ) from None
+    purpose = "Reading a TensorFlow checkpoint"
+    google_crc32c = import_extra("google_crc32c", extra="formats", purpose=purpose)
     return int(google_crc32c.value(bytes(data)))
 
 

@@ -15,7 +15,8 @@ import numpy.typing as npt
 
 from albert_edge.checkpoint.formats.base import COPY_AGAIN, StoredTensor
 from albert_edge.checkpoint.formats.layout import in_pytorch_layout, pytorch_name
-from albert_edge.errors import CheckpointError, MissingExtraError
+from albert_edge.errors import CheckpointError
+from albert_edge.packages import import_extra
 
 _ARRAY = 1
 _TYPES = {"float16": "F16", "bfloat16": "BF16", "float32": "F32", "float64": "F64"}
@@ -23,13 +24,8 @@ _TYPES = {"float16": "F16", "bfloat16": "BF16", "float32": "F32", "float64": "F6
 
 def read_flax(path: Path) -> list[StoredTensor]:
     """Read the arrays of a .msgpack file."""
-    try:
-        import ml_dtypes  # noqa: F401  (teaches numpy the name bfloat16)
-        import msgpack
-    except ImportError as error:
-        raise MissingExtraError(
-            error.name or "msgpack", extra="formats", purpose=f"Reading {path.name}"
-        ) from None
+    # ml_dtypes teaches numpy the name bfloat16.
+    msgpack = import_extra("msgpack", "ml_dtypes", extra="formats", purpose=f"Reading {path.name}")
     try:
         tree = msgpack.unpackb(path.read_bytes(), ext_hook=_read_array)
         return [_stored(path, parts, values) for parts, values in _leaves(tree)]

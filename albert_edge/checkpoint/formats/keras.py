@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from albert_edge.checkpoint.formats.base import COPY_AGAIN, StoredTensor
 from albert_edge.checkpoint.formats.layout import in_pytorch_layout, pytorch_name
-from albert_edge.errors import CheckpointError, MissingExtraError
+from albert_edge.errors import CheckpointError
+from albert_edge.packages import import_extra
 
 _TYPES = {np.dtype("float16"): "F16", np.dtype("float32"): "F32", np.dtype("float64"): "F64"}
 
@@ -27,10 +28,7 @@ def keras_name(variable: str) -> str:
 
 def read_keras(path: Path) -> list[StoredTensor]:
     """Read the headers of an .h5 file."""
-    try:
-        import h5py
-    except ImportError:
-        raise MissingExtraError("h5py", extra="formats", purpose=f"Reading {path.name}") from None
+    h5py = import_extra("h5py", extra="formats", purpose=f"Reading {path.name}")
     tensors: dict[str, StoredTensor] = {}
 
     try:

@@ -10,17 +10,15 @@ import zipfile
 from pathlib import Path
 
 from albert_edge.checkpoint.formats.base import StoredTensor
-from albert_edge.errors import CheckpointError, MissingExtraError
+from albert_edge.errors import CheckpointError
+from albert_edge.packages import import_extra
 
 
 def read_pickle(path: Path) -> list[StoredTensor]:
     """Read the headers of a PyTorch pickle."""
-    try:
-        import torch
-    except ImportError:
-        raise MissingExtraError(
-            "torch", extra="reference", purpose=f"Reading {path.name}"
-        ) from None
+    import_extra("torch", extra="reference", purpose=f"Reading {path.name}")
+    import torch
+
     try:
         # Files of torch before 1.6 are not archives, and only an archive can be memory-mapped.
         tensors = torch.load(

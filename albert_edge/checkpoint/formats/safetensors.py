@@ -6,18 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from albert_edge.checkpoint.formats.base import COPY_AGAIN, StoredTensor
-from albert_edge.errors import CheckpointError, MissingExtraError
+from albert_edge.errors import CheckpointError
+from albert_edge.packages import import_extra
 
 
 def read_safetensors(path: Path) -> list[StoredTensor]:
     """Read the headers of a .safetensors file."""
-    try:
-        import ml_dtypes  # noqa: F401  (teaches numpy the name bfloat16)
-        import safetensors
-    except ImportError as error:
-        raise MissingExtraError(
-            error.name or "safetensors", extra="export", purpose=f"Reading {path.name}"
-        ) from None
+    # ml_dtypes teaches numpy the name bfloat16.
+    purpose = f"Reading {path.name}"
+    safetensors = import_extra("safetensors", "ml_dtypes", extra="export", purpose=purpose)
     try:
         file: Any = safetensors.safe_open(path, framework="numpy")
     except (OSError, safetensors.SafetensorError) as error:

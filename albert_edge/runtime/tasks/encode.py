@@ -12,7 +12,8 @@ from typing import Any, Literal, TypedDict, get_args
 import numpy as np
 import numpy.typing as npt
 
-from albert_edge.errors import Argument, InputError, Message, MissingExtraError, UsageError
+from albert_edge.errors import Argument, InputError, Message, UsageError
+from albert_edge.packages import import_extra
 from albert_edge.runtime.device import find_devices
 from albert_edge.runtime.parameters import invalid
 from albert_edge.runtime.tasks.pooling import EMBEDDING, Vector
@@ -216,10 +217,6 @@ def _steps(vectors: Vector) -> npt.NDArray[np.uint8]:
 
 
 def _tensor_maker() -> Callable[[npt.NDArray[Any]], Any]:
-    try:
-        from torch import from_numpy
-    except ImportError:
-        raise MissingExtraError(
-            "torch", extra="reference", purpose=Message(Argument("convert_to_tensor", True))
-        ) from None
-    return lambda array: from_numpy(np.ascontiguousarray(array))
+    purpose = Message(Argument("convert_to_tensor", True))
+    torch = import_extra("torch", extra="reference", purpose=purpose)
+    return lambda array: torch.from_numpy(np.ascontiguousarray(array))

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from albert_edge.architecture.heads import HEADS, Input
 from albert_edge.checkpoint.tensors import Checkpoint
-from albert_edge.errors import Argument, CheckpointError, Message, MissingExtraError, UsageError
+from albert_edge.errors import Argument, CheckpointError, Message, UsageError
+from albert_edge.packages import import_extra
 from albert_edge.steps.exporters import Report, Writer, Written
 
 OPSET = 17
@@ -22,14 +23,8 @@ def require_packages() -> None:
     Raises:
         MissingExtraError: It is not.
     """
-    try:
-        import optimum.exporters.onnx  # noqa: F401
-    except ImportError as error:
-        raise MissingExtraError(
-            error.name or "optimum",
-            extra="optimum",
-            purpose=Message(Argument("exporter", "optimum")),
-        ) from None
+    purpose = Message(Argument("exporter", "optimum"))
+    import_extra("optimum.exporters.onnx", extra="optimum", purpose=purpose)
 
 
 def prepare(checkpoint: Checkpoint, head: str) -> Writer:
