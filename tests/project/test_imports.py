@@ -178,6 +178,8 @@ def imports(module: str) -> set[str]:
             assert node.module is not None
             # What is imported from a package may be a module of it.
             found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.Call) and getattr(node.func, "id", "") == "import_extra":
+            found |= {str(name.value) for name in node.args if isinstance(name, ast.Constant)}
     return found
 
 
