@@ -22,6 +22,7 @@ from albert_edge.benchmark.starts import Setting, Start, median_start, start
 from albert_edge.benchmark.statistics import Turns, compare, summarize
 from albert_edge.benchmark.turns import take_turns
 from albert_edge.benchmark.worker import answer
+from albert_edge.disk.writing import write_file
 from albert_edge.errors import BundleError, Call, Message
 from albert_edge.progress import Progress
 from albert_edge.runtime.closable import Closable
@@ -55,7 +56,7 @@ class BenchmarkRun(Closable):
         self._tokenizer = None
         if plan.tokenizer is not None:
             self._tokenizer = scratch / TOKENIZER
-            self._tokenizer.write_bytes(plan.tokenizer)
+            write_file(self._tokenizer, plan.tokenizer)
         self._progress = progress
         self._workers: dict[str, Worker] = {}
         self._done = 0

@@ -9,6 +9,8 @@ from albert_edge.architecture.heads import HEADS
 from albert_edge.architecture.weights import find_weight
 from albert_edge.bundle.bundle import Bundle
 from albert_edge.check.portable import portable_file
+from albert_edge.checkpoint.formats.safetensors import write_safetensors
+from albert_edge.disk.writing import write_file
 from albert_edge.onnx_format.reader import read_onnx
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
@@ -29,7 +31,6 @@ def write_checkpoint(bundle: Bundle, folder: Path) -> None:
         ImportError: safetensors is not installed.
     """
     import numpy as np
-    from safetensors.numpy import save_file
 
     tensors = {
         name: np.ascontiguousarray(tensor.array().T if spec.transposed else tensor.array())
@@ -37,10 +38,10 @@ def write_checkpoint(bundle: Bundle, folder: Path) -> None:
         if (spec := find_weight(name))  # others are small constants of the graph itself
     }
     folder.mkdir()
-    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    write_safetensors(tensors, folder / "model.safetensors", {"format": "pt"})
     config = bundle.read_object("config.json").values
     config["architectures"] = [HEADS[bundle.manifest.head].class_name]
-    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    write_file(folder / "config.json", json.dumps(config).encode())
     for name in TOKENIZER_FILES:
         if (text := bundle.read_text(name)) is not None:
-            (folder / name).write_text(text, encoding="utf-8")
+            write_file(folder / name, text.encode())

@@ -5,15 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from statistics import median
 from time import perf_counter
 from typing import Any
 
 from albert_edge.benchmark.process import ROOT, Worker
+from albert_edge.disk.writing import scratch_folder
 from albert_edge.runtime.cpus import usable_cpus
 
 # Linux counts the peak in KiB, macOS in bytes (getrusage(2)).
@@ -93,8 +92,8 @@ def time_commands(
     """
     runs: dict[str, list[tuple[float, float, float]]] = {name: [] for name in commands}
     with (
-        tempfile.TemporaryDirectory() as folder,
-        Worker(Path(folder) / "log", usable_cpus(), []) as worker,
+        scratch_folder() as folder,
+        Worker(folder / "log", usable_cpus(), []) as worker,
     ):
         for _ in range(warm_up + rounds):
             for name, command in commands.items():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import numpy.typing as npt
 
+from albert_edge.disk.writing import scratch_folder
 from albert_edge.json_fields import read_json
 from albert_edge.runtime.adaptation import Adaptation
 from albert_edge.runtime.engine import session_options
@@ -85,8 +85,8 @@ def profile(
     options.enable_profiling = True
     if not packed:
         options.add_session_config_entry("session.disable_prepacking", "1")
-    with tempfile.TemporaryDirectory() as folder:
-        options.profile_file_prefix = str(Path(folder) / "profile")
+    with scratch_folder() as folder:
+        options.profile_file_prefix = str(folder / "profile")
         source = read_source(model, adaptation)
         engine = source.make_session(options, providers=["CPUExecutionProvider"])
         feed = {value.name: inputs[value.name] for value in engine.get_inputs()}

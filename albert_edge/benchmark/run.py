@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 
 from albert_edge.benchmark.benchmark_run import BenchmarkRun
 from albert_edge.benchmark.method import describe_method
@@ -14,6 +12,7 @@ from albert_edge.benchmark.plan import make_plan
 from albert_edge.benchmark.report import BenchReport
 from albert_edge.benchmark.shapes import Shape
 from albert_edge.bundle.bundle import Bundle, open_bundle
+from albert_edge.disk.writing import scratch_folder
 from albert_edge.errors import UsageError
 from albert_edge.machine.machine import describe_machine
 from albert_edge.progress import Progress, progress_bar
@@ -82,8 +81,8 @@ def bench(
     )
     with (
         progress_bar(progress) as report,
-        tempfile.TemporaryDirectory() as scratch,
-        BenchmarkRun(plan, Path(scratch), report) as run,
+        scratch_folder() as scratch,
+        BenchmarkRun(plan, scratch, report) as run,
     ):
         results, baseline = run.measure(), run.baseline
     return BenchReport(

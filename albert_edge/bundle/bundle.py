@@ -12,26 +12,31 @@ Standard library only, since the runtime and the exporter both import this modul
 
 from __future__ import annotations
 
+import contextlib
 import os
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 from albert_edge.architecture.config import AlbertConfig, parse_config
-from albert_edge.bundle.change import finish_change
+from albert_edge.bundle.change import COMMIT, finish_change, is_committed
 from albert_edge.bundle.manifest import (
     MANIFEST,
     MODEL,
     FileRecord,
     Manifest,
     Variant,
-    read_manifest,
+    open_manifest,
+    parse_manifest,
 )
 from albert_edge.bundle.storage import EmbeddedModel, Folder, Storage, check, read
 from albert_edge.errors import BundleError, Call, Message, UsageError
 from albert_edge.json_fields import JsonObject, parse_object
 
 _CONFIG = "config.json"
+_ATTEMPTS = 1000  # to open a bundle while it is changed, a millisecond apart
 
 
 class Bundle:
@@ -215,7 +220,37 @@ def open_bundle(bundle: str | os.PathLike[str]) -> Bundle:
         packed, manifest = open_packed(path)
         return Bundle(packed, manifest)
     finish_change(path)
-    return Bundle(Folder(path), read_manifest(path / MANIFEST))
+    return _open_folder(path)
+
+
+def _open_folder(path: Path) -> Bundle:
+    """Open a complete version of a bundle, while other processes may be changing it.
+
+    The files of a version are in place before its manifest is, and they are replaced only while a
+    `.commit` with the next manifest is there. So the files that were opened between two looks at
+    the same manifest belong to it.
+    """
+    for _ in range(_ATTEMPTS):
+        with _open_newest(path) as file:
+            manifest = parse_manifest(file.read(), path / MANIFEST)
+            storage = Folder(path, (record.file for record in manifest.distinct_records()))
+            with _open_newest(path) as again:
+                if os.path.samestat(os.fstat(file.fileno()), os.fstat(again.fileno())):
+                    return Bundle(storage, manifest)
+        time.sleep(0.001)
+    raise BundleError(
+        f"Other processes change {path} faster than it can be read.",
+        tip="Wait for them to end, then try again.",
+        where=path,
+    )
+
+
+def _open_newest(path: Path) -> BinaryIO:
+    """Open the manifest of the newest version that is complete."""
+    if is_committed(path):
+        with contextlib.suppress(OSError):  # all of it is in place but this folder
+            return (path / COMMIT / MANIFEST).open("rb")
+    return open_manifest(path / MANIFEST)
 
 
 def is_bundle(path: str | os.PathLike[str]) -> bool:

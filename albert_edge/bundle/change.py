@@ -1,9 +1,13 @@
 """Change a bundle as a whole or not at all.
 
-New files are written to a hidden staging folder inside the bundle. Renaming that folder to
-`.commit` commits the change; its files are then moved into place, the manifest last. Opening a
-bundle with a `.commit` in it first finishes those moves, so a process killed at any moment
-leaves the old bundle or the new one, and nothing to clean up by hand.
+    .change/        held by the one process that changes the bundle
+        new-*/      the new files
+    .commit/        new files that are not in place yet
+
+New files are staged in `.change`. Renaming their folder to `.commit` commits the change; they are
+then moved into place, the manifest last. A process killed at any moment leaves the old bundle or
+the new one, and nothing to clean up by hand: readers read a file of `.commit` where there is one,
+and the next process that may write finishes the moves and removes what is left.
 
 Standard library only.
 """
@@ -14,17 +18,19 @@ import contextlib
 import hashlib
 import os
 import shutil
-import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from albert_edge.bundle.manifest import MANIFEST, FileRecord, Manifest, read_manifest
-from albert_edge.disk import lock, sync_folder
+from albert_edge.disk.holding import HeldError, Hold, hold
+from albert_edge.disk.writing import create, naming, sync_folder
 from albert_edge.errors import Argument, BundleError, Message, UsageError
 
-_STAGING = ".staging-"
-_COMMIT = ".commit"
+COMMIT = ".commit"
+_CHANGE = ".change"
+_NEW = "new-"
+_ORPHANS = ".staging-*"  # of earlier versions
 
 
 @dataclass
@@ -33,10 +39,12 @@ class Change:
 
     Attributes:
         folder: The staging folder, for new files that are not yet part of the bundle.
+        scratch: A folder for files that are not to be part of it.
         manifest: The new manifest; its content, where that is to stay as it was written.
     """
 
     folder: Path
+    scratch: Path
     manifest: Manifest | bytes | None = None
 
     def path(self, file: str) -> Path:
@@ -47,21 +55,14 @@ class Change:
 
     def write(self, file: str, chunks: Iterable[bytes]) -> None:
         """Write the file that will be `file` in the bundle, and flush it to the disk."""
-        try:
-            with self.path(file).open("wb") as target:
-                target.writelines(chunks)
-                target.flush()
-                os.fsync(target.fileno())
-        except OSError as error:
-            raise BundleError(
-                f"{file} cannot be written to {self.folder.parent}: {error.strerror or error}.",
-                tip="Check free space, names and permissions.",
-                where=self.folder.parent,
-            ) from error
+        with create(self.path(file)) as target:
+            target.writelines(chunks)
+            target.flush()
+            os.fsync(target.fileno())
 
     def record(self, path: Path) -> FileRecord:
         """Flush a staged file to the disk, and describe it for the manifest."""
-        with path.open("rb") as file:
+        with naming(path), path.open("rb") as file:
             os.fsync(file.fileno())
         relative = path.relative_to(self.folder).as_posix()
         return FileRecord(relative, digest(path), path.stat().st_size)
@@ -77,31 +78,80 @@ def change(folder: Path) -> Iterator[Change]:
     manifest takes from the old one must be read inside the block.
 
     Args:
-        folder: The bundle; created if it does not exist.
+        folder: The bundle; created if it does not exist, with the folders it is in.
 
     Raises:
-        BundleError: Another process is changing this bundle, or a file or folder
-            that is not part of it is in the way.
+        BundleError: Another process is changing this bundle, a file or folder that is not part of
+            it is in the way, or it cannot be written.
     """
-    with _created(folder), _locked(folder, wait=False):
+    with _reported(folder), _created(folder), hold(folder / _CHANGE) as held:
         _roll_forward(folder)
-        for orphan in folder.glob(_STAGING + "*"):
+        for orphan in folder.glob(_ORPHANS):
             shutil.rmtree(orphan, ignore_errors=True)
-        staging = Path(tempfile.mkdtemp(prefix=_STAGING, dir=folder))
-        try:
-            pending = Change(staging)
-            yield pending
-            if pending.manifest is not None:
-                content = pending.manifest
-                if isinstance(content, Manifest):
-                    content = content.to_json().encode()
-                (staging / MANIFEST).write_bytes(content)
-                _refuse_obstacles(staging, folder)
-                sync_folder(staging)
-                staging.rename(folder / _COMMIT)
-                _roll_forward(folder)
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
+        staging = held.path / f"{_NEW}{os.urandom(4).hex()}"
+        staging.mkdir()
+        pending = Change(staging, held.path)
+        yield pending
+        if pending.manifest is not None:
+            _commit(pending, held, folder)
+
+
+def _commit(pending: Change, held: Hold, folder: Path) -> None:
+    content = pending.manifest
+    assert content is not None
+    pending.write(
+        MANIFEST, [content.to_json().encode() if isinstance(content, Manifest) else content]
+    )
+    _refuse_obstacles(pending.folder, folder)
+    sync_folder(pending.folder)
+    held.require()
+    pending.folder.rename(folder / COMMIT)
+    try:
+        _roll_forward(folder)
+    except OSError as error:
+        raise BundleError(
+            f"{folder} is complete, but {_seen(error, folder)} could not be moved into its place: "
+            f"{error.strerror or error}.",
+            tip="The next command that opens the bundle finishes this. Check the permissions.",
+            where=folder,
+        ) from error
+
+
+@contextlib.contextmanager
+def _reported(folder: Path) -> Iterator[None]:
+    """Name the bundle's file, or the bundle, in errors of the operating system."""
+    try:
+        yield
+    except HeldError as error:
+        raise BundleError(
+            f"Another process is changing {folder}. {error}",
+            tip="Wait for it to end, then try again.",
+            where=folder,
+        ) from error
+    except OSError as error:
+        path = _seen(error, folder)
+        if path is None:
+            raise
+        raise BundleError(
+            f"{path} cannot be written: {error.strerror or error}.",
+            tip="Check free space, names and permissions. The bundle is as it was before.",
+            where=folder,
+        ) from error
+
+
+def _seen(error: OSError, folder: Path) -> Path | None:
+    """Return what users call the file that an error is about; None if it is not of the bundle."""
+    named = error.filename2 or error.filename
+    path = folder if named is None or isinstance(named, int) else Path(os.fsdecode(named))
+    for hidden in (_CHANGE, COMMIT):
+        if (
+            hidden in path.parts
+        ):  # the first, should a bundle be made in a scratch folder of another
+            place = path.parts.index(hidden)
+            inside = path.parts[place + 1 :]
+            is_file = hidden == COMMIT or (inside and inside[0].startswith(_NEW))
+            return Path(*path.parts[:place], *(inside[hidden == _CHANGE :] if is_file else ()))
+    return path if path == folder or folder in path.parents or path in folder.parents else None
 
 
 def refuse_to_overwrite(folder: Path, *, force: bool) -> None:
@@ -136,15 +186,18 @@ def refuse_to_overwrite(folder: Path, *, force: bool) -> None:
 
 
 def finish_change(folder: Path) -> None:
-    """Finish a change that was cut off after it was committed, if there is one."""
+    """Finish a change that was cut off after it was committed, if there is one.
+
+    Where this process may not, readers do without.
+    """
     if is_committed(folder):
-        with _locked(folder, wait=True):
+        with contextlib.suppress(HeldError, OSError), hold(folder / _CHANGE):
             _roll_forward(folder)
 
 
 def is_committed(folder: Path) -> bool:
     """Return whether a committed change has files that are not in place yet."""
-    return (folder / _COMMIT).exists()
+    return (folder / COMMIT).is_dir() and not (folder / COMMIT).is_symlink()
 
 
 def digest(path: Path) -> str:
@@ -155,11 +208,12 @@ def digest(path: Path) -> str:
 
 def _roll_forward(folder: Path) -> None:
     """Move the files of a committed change into place; can be interrupted and called again."""
+    commit = folder / COMMIT
     if not is_committed(folder):
         return
-    commit = folder / _COMMIT
     if (commit / MANIFEST).exists():  # else all is in place but this folder
         _remove_replaced(folder, read_manifest(commit / MANIFEST))
+        _refuse_obstacles(commit, folder)
         for path in _files(commit):
             if path.name != MANIFEST:
                 target = folder / path.relative_to(commit)
@@ -178,23 +232,32 @@ def _remove_replaced(folder: Path, new: Manifest) -> None:
         return
     kept = {record.file for record in new.records()}
     for record in old.records():
-        if record.file not in kept:
+        if record.file not in kept and not _is_behind_link(folder, record.file):
             (folder / record.file).unlink(missing_ok=True)
 
 
 def _refuse_obstacles(staging: Path, folder: Path) -> None:
-    """Check that every file can be moved before the change is committed."""
+    """Check that every file can be moved, and none through a link to another place."""
     for path in _files(staging):
-        target = folder / path.relative_to(staging)
-        if target.is_dir() or (target.parent.exists() and not target.parent.is_dir()):
+        file = path.relative_to(staging).as_posix()
+        above = (folder / file).parent
+        is_blocked = (above.exists() and not above.is_dir()) or _is_behind_link(folder, file)
+        if is_blocked or (folder / file).is_dir() or path.is_symlink():
             raise BundleError(
-                f"{target} cannot be written: a folder, or a file in place of one, is in the way.",
+                f"{folder / file} cannot be written: a folder, or a file or link in place of one, "
+                "is in the way.",
                 tip="Move it away, or name another folder for the bundle.",
+                where=folder,
             )
 
 
+def _is_behind_link(folder: Path, file: str) -> bool:
+    """Return whether a folder on the way to a file is a link."""
+    return any((folder / above).is_symlink() for above in PurePosixPath(file).parents[:-1])
+
+
 def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file())
+    return sorted(path for path in folder.rglob("*") if not path.is_dir() or path.is_symlink())
 
 
 @contextlib.contextmanager
@@ -213,19 +276,3 @@ def _created(folder: Path) -> Iterator[None]:
         with contextlib.suppress(OSError):  # not empty: something was put into it
             for path in new:
                 path.rmdir()
-
-
-@contextlib.contextmanager
-def _locked(folder: Path, *, wait: bool) -> Iterator[None]:
-    if os.name == "nt":  # Windows cannot lock folders; users must not run two writers at once
-        yield
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        if not lock(descriptor, wait=wait):
-            raise BundleError(
-                f"Another process is changing {folder}.", tip="Wait for it to end, then try again."
-            )
-        yield
-    finally:
-        os.close(descriptor)  # which also releases the lock, as does the end of the process

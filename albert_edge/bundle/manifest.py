@@ -14,7 +14,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, BinaryIO
 
 from albert_edge.architecture.config import LabelName
 from albert_edge.architecture.heads import HEADS, Input, text_inputs
@@ -202,8 +202,18 @@ def read_manifest(path: Path) -> Manifest:
         BundleError: It is missing, damaged, of a newer schema version, or lists a path that leads
             out of the bundle.
     """
+    with open_manifest(path) as file:
+        return parse_manifest(file.read(), path)
+
+
+def open_manifest(path: Path) -> BinaryIO:
+    """Open an albert_edge.json.
+
+    Raises:
+        BundleError: It is missing or cannot be read.
+    """
     try:
-        content = path.read_bytes()
+        return path.open("rb")
     except (FileNotFoundError, NotADirectoryError):
         reason = (
             f"it has no {MANIFEST}" if path.parent.is_dir() else "there is no such folder or file"
@@ -215,7 +225,6 @@ def read_manifest(path: Path) -> Manifest:
         ) from None
     except OSError as error:
         raise _damaged(f"{path} cannot be read: {error.strerror}.") from error
-    return parse_manifest(content, path)
 
 
 def parse_manifest(content: bytes, path: Path) -> Manifest:

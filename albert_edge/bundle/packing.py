@@ -5,17 +5,10 @@ Standard library only.
 
 from __future__ import annotations
 
-import contextlib
-import os
 import stat
 import struct
 import zipfile
-from collections.abc import Iterable, Iterator
-from pathlib import Path
-from typing import IO
-
-from albert_edge.disk import lock_named, sync_folder
-from albert_edge.errors import BundleError
+from collections.abc import Iterable
 
 _ALIGNMENT = 4096  # bytes; lets any program map a member
 _HEADER_BYTES = 30  # of a member, before its name
@@ -46,51 +39,3 @@ def write_member(archive: zipfile.ZipFile, name: str, size: int, chunks: Iterabl
     with archive.open(member, "w", force_zip64=is_large) as target:
         for chunk in chunks:
             target.write(chunk)
-
-
-@contextlib.contextmanager
-def replaced(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file for writing that takes the place of another when the block ends without an error.
-
-    It is written beside the target under a temporary name, always the same one. So a process that
-    is killed leaves at most this file, which the next one overwrites.
-
-    Raises:
-        BundleError: Another process is writing it, or the system refuses.
-    """
-    temporary = path.with_name(f".{path.name}.packing")
-    try:
-        with open(temporary, "r+b", opener=_create) as file:
-            if not lock_named(file.fileno(), temporary):
-                raise BundleError(
-                    f"Another process is writing {path}.",
-                    tip="Wait for it to end, then try again.",
-                )
-            try:
-                file.truncate(0)
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-                _release(file)
-                os.replace(temporary, path)
-                sync_folder(path.parent)
-            except BaseException:
-                _release(file)
-                temporary.unlink(missing_ok=True)
-                raise
-    except OSError as error:
-        raise BundleError(
-            f"{path} cannot be written: {error.strerror or error}.",
-            tip="Check free space and permissions, or name a file elsewhere.",
-            where=path,
-        ) from error
-
-
-def _create(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_CREAT, 0o666)
-
-
-def _release(file: IO[bytes]) -> None:
-    """Close a file where an open one cannot be renamed or removed; elsewhere it stays locked."""
-    if os.name == "nt":
-        file.close()

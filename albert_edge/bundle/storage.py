@@ -5,17 +5,22 @@ Standard library only, since the runtime and the exporter both import this modul
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Iterator, Sequence
+import os
+import weakref
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from io import BufferedReader
+from io import BufferedReader, RawIOBase
 from pathlib import Path, PurePosixPath
-from typing import Protocol
+from typing import Any, Protocol
 
+from albert_edge.bundle.change import COMMIT
 from albert_edge.bundle.manifest import MANIFEST, FileRecord
 from albert_edge.errors import BundleError
 
 _CHUNK = 2**20  # bytes
+_READ = os.O_RDONLY | getattr(os, "O_BINARY", 0)
 
 
 class Storage(Protocol):
@@ -36,21 +41,87 @@ class Storage(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True)
 class Folder:
-    """A bundle whose files lie in a folder."""
+    """A bundle whose files lie in a folder.
 
-    path: Path
+    Holds open the files that it is given, so that another version of the bundle may take their
+    place meanwhile. Every read names its own position, so threads and forked processes do not
+    disturb each other. Windows could not replace files that are open; there they are not held.
+
+    Args:
+        path: The folder.
+        files: The files to hold.
+
+    Attributes:
+        path: The folder.
+    """
+
+    def __init__(self, path: Path, files: Iterable[str] = ()) -> None:
+        self.path = path
+        self._held: dict[str, int] = {}
+        weakref.finalize(self, _close_all, self._held)
+        if hasattr(os, "pread"):
+            for file in files:
+                with contextlib.suppress(OSError):  # reading it will report this
+                    self._held[file] = self._open(file)
+
+    def __reduce__(self) -> tuple[Any, ...]:  # for another process, which opens them again
+        return Folder, (self.path, tuple(self._held))
+
+    def descriptor(self, file: str) -> int:
+        """Return an open file, which stays open as long as this object exists."""
+        if file not in self._held:
+            self._held[file] = self._open(file)
+        return self._held[file]
 
     def open(self, file: str) -> BufferedReader:
         """Open a file."""
-        return (self.path / file).open("rb")
+        if file in self._held:
+            return BufferedReader(_HeldFile(self, self._held[file]))
+        return open(self._open(file), "rb")
+
+    def _open(self, file: str) -> int:
+        """Open a file, which is in another place while a change is not finished."""
+        with contextlib.suppress(OSError):
+            return os.open(self.path / COMMIT / file, _READ)
+        return os.open(self.path / file, _READ)
 
     def model(self, records: Sequence[FileRecord]) -> Path:
         """Check an .onnx file and its external data, and return its path."""
         for record in records:
             check(self, record)
         return self.path / records[0].file
+
+
+class _HeldFile(RawIOBase):
+    """A file that a folder holds open, read from its start to its end."""
+
+    def __init__(self, folder: Folder, descriptor: int) -> None:
+        self._folder = folder  # closes the descriptor when nothing refers to it any more
+        self._descriptor = descriptor
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._position}.get(whence)
+        self._position = offset + (os.fstat(self._descriptor).st_size if start is None else start)
+        return self._position
+
+    def readinto(self, buffer: Any) -> int:
+        content = os.pread(self._descriptor, len(buffer), self._position)
+        buffer[: len(content)] = content
+        self._position += len(content)
+        return len(content)
+
+
+def _close_all(held: dict[str, int]) -> None:
+    for descriptor in held.values():
+        os.close(descriptor)
 
 
 class Contents(Storage, Protocol):

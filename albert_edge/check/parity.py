@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +14,9 @@ import numpy.typing as npt
 from albert_edge.architecture.config import AlbertConfig, read_config
 from albert_edge.architecture.heads import HEADS
 from albert_edge.architecture.weights import find_weight
+from albert_edge.checkpoint.formats.safetensors import write_safetensors
 from albert_edge.checkpoint.tensors import Checkpoint, open_checkpoint
+from albert_edge.disk.writing import scratch_folder, write_file
 from albert_edge.errors import CheckpointError, Message, QualityError
 from albert_edge.packages import import_extra
 
@@ -123,18 +123,16 @@ def transformers_run(folder: Path, head: str, **options: Any) -> Run:
     checkpoint = open_checkpoint(folder)
     if not checkpoint.prefix:
         return torch_run(transformers_model(folder, head, **options))
-    with tempfile.TemporaryDirectory() as scratch:
-        _write_plain(checkpoint, Path(scratch))
-        return torch_run(transformers_model(Path(scratch), head, **options))
+    with scratch_folder() as scratch:
+        _write_plain(checkpoint, scratch)
+        return torch_run(transformers_model(scratch, head, **options))
 
 
 def _write_plain(checkpoint: Checkpoint, folder: Path) -> None:
     """Write a checkpoint with canonical names of tensors."""
-    from safetensors.numpy import save_file
-
-    shutil.copyfile(checkpoint.folder / "config.json", folder / "config.json")
+    write_file(folder / "config.json", (checkpoint.folder / "config.json").read_bytes())
     tensors = {name: checkpoint.tensor(name) for name in checkpoint.stored if find_weight(name)}
-    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    write_safetensors(tensors, folder / "model.safetensors", {"format": "pt"})
 
 
 def transformers_model(folder: Path, head: str, **options: Any) -> Any:

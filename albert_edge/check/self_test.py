@@ -66,10 +66,9 @@ class AnswerRecorder:
         """Write the answers of the variants in a manifest, and list the file in it."""
         names = [name for variant in manifest.variants for name in answers_keys(variant)]
         outputs = {name: self._outputs[name] for name in names if name in self._outputs}
-        path = pending.path(SELF_TEST)
-        path.write_text(SelfTest(self._items, outputs).to_json(), encoding="utf-8")
+        pending.write(SELF_TEST, [SelfTest(self._items, outputs).to_json().encode()])
         others = (record for record in manifest.files if record.file != SELF_TEST)
-        return replace(manifest, files=(*others, pending.record(path)))
+        return replace(manifest, files=(*others, pending.record(pending.path(SELF_TEST))))
 
 
 def _leading(outputs: Mapping[str, npt.NDArray[Any]]) -> Arrays:

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,6 +25,7 @@ from albert_edge.architecture.weights import find_weight
 from albert_edge.bundle.sentence_layout import MODULES
 from albert_edge.checkpoint.formats import FORMATS, read_headers
 from albert_edge.checkpoint.formats.base import BEFORE_QUANTIZING, FLOATS, StoredTensor
+from albert_edge.checkpoint.formats.safetensors import write_safetensors
 from albert_edge.checkpoint.lora import ADAPTER_CONFIG, Adapter, merge, read_adapter
 from albert_edge.checkpoint.names import canonical_name
 from albert_edge.checkpoint.original_files import (
@@ -36,6 +35,7 @@ from albert_edge.checkpoint.original_files import (
 )
 from albert_edge.checkpoint.source import SMALL_FILES, TOKENIZER_FILES, Source
 from albert_edge.checkpoint.tensors import open_checkpoint
+from albert_edge.disk.writing import scratch_folder, write_file
 from albert_edge.errors import (
     AlbertEdgeError,
     Argument,
@@ -74,8 +74,7 @@ def standard_layout(source: Source) -> Iterator[Source]:
     if source.base is None and _is_standard(source.folder):
         yield source
         return
-    with tempfile.TemporaryDirectory(prefix="albert-edge-") as scratch:
-        folder = Path(scratch)
+    with scratch_folder() as folder:
         with _contents(source) as contents:
             _write(folder, contents)
         try:
@@ -204,17 +203,15 @@ def _matching(folder: Path, patterns: tuple[str, ...]) -> dict[str, Path]:
 
 
 def _write(folder: Path, contents: _Contents) -> None:
-    from safetensors.numpy import save_file
-
     for name, path in contents.files.items():
-        shutil.copyfile(path, folder / name)
-    (folder / "config.json").write_text(json.dumps(contents.config, indent=2), encoding="utf-8")
+        write_file(folder / name, path.read_bytes())
+    write_file(folder / "config.json", json.dumps(contents.config, indent=2).encode())
     tensors = {
         name: np.ascontiguousarray(tensor.read(), dtype=np.float32)
         for name, tensor in contents.tensors.items()
         if _is_float(name, tensor)
     }
-    save_file(tensors, folder / _WEIGHTS, metadata={"format": "pt"})
+    write_safetensors(tensors, folder / _WEIGHTS, {"format": "pt"})
 
 
 def _is_float(name: str, tensor: StoredTensor) -> bool:

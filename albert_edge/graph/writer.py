@@ -16,6 +16,7 @@ import numpy.typing as npt
 import onnx
 import onnx_ir as ir
 
+from albert_edge.disk.writing import create, write_file
 from albert_edge.graph.authored import Authored, Weight
 from albert_edge.onnx_format.wire_format import key_and_length
 
@@ -91,7 +92,7 @@ def _write_embedded(
     skeleton.ClearField("graph")
     prefixes = [_prefix(name, weight) for name, weight in weights.items()]
     length = len(graph) + sum(map(len, prefixes)) + sum(w.bytes for w in weights.values())
-    with path.open("wb") as file:
+    with create(path) as file:
         file.write(skeleton.SerializeToString() + key_and_length(_MODEL_GRAPH, length) + graph)
         for prefix, data in zip(prefixes, values, strict=True):
             file.write(prefix)
@@ -112,7 +113,7 @@ def _write_external(
     weights: Mapping[str, Weight],
     values: Iterator[memoryview],
 ) -> None:
-    with data_path.open("wb") as file:
+    with create(data_path) as file:
         for (name, weight), data in zip(weights.items(), values, strict=True):
             file.write(b"\0" * (-file.tell() % _ALIGNMENT))
             tensor = _header(name, weight)
@@ -122,7 +123,7 @@ def _write_external(
                 tensor.external_data.add(key=key, value=str(value))
             skeleton.graph.initializer.append(tensor)
             file.write(data)
-    path.write_bytes(skeleton.SerializeToString())
+    write_file(path, skeleton.SerializeToString())
 
 
 def _header(name: str, weight: Weight) -> onnx.TensorProto:

@@ -8,7 +8,6 @@ fine-tune a shallower model, not after.
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from albert_edge.check.portable import portable_file, require_onnx
 from albert_edge.check.quality import Outputs, Reference, thin
 from albert_edge.check.sample import Sample, Texts, load_sample
 from albert_edge.compress.compressor import Compressor, Run, load_model
+from albert_edge.disk.writing import scratch_folder
 from albert_edge.exits.promise import CONFIDENCE, interval
 from albert_edge.graph.plan import Plan, Precision, plan_of
 from albert_edge.onnx_format.stored_weights import StoredWeights
@@ -105,8 +105,8 @@ def compare_depths(
     head, config = opened.manifest.head, opened.read_config()
     variant = choose_variant(opened, CPU, precision)
     sample = load_sample(opened, config, texts, None)
-    with tempfile.TemporaryDirectory() as scratch, progress_bar(progress) as report:
-        models = _Models(head, portable_file(opened), variant, sample, Path(scratch), report)
+    with scratch_folder() as scratch, progress_bar(progress) as report:
+        models = _Models(head, portable_file(opened), variant, sample, scratch, report)
         answers = {layers: models.answer(depth) for layers, depth in config.depths.items()}
     expected, _ = answers[config.num_hidden_layers]
     return DepthReport(

@@ -10,8 +10,8 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from albert_edge.disk import lock_named, sync_folder
-from albert_edge.errors import AlbertEdgeError, Argument, Message, UsageError
+from albert_edge.disk.writing import sync_folder
+from albert_edge.errors import AlbertEdgeError, Argument, Message
 
 _BINARY = getattr(os, "O_BINARY", 0)  # Windows would change line ends
 
@@ -99,29 +99,3 @@ def move(source: Path, target: Path) -> None:
     """Rename a file whose contents are on the disk; a file of that name is replaced."""
     os.replace(source, target)
     sync_folder(target.parent)
-
-
-@contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold a lock, which ends with the process at the latest.
-
-    Args:
-        path: The lock file; created if it does not exist.
-
-    Raises:
-        UsageError: Another process holds it.
-    """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-    try:
-        try:
-            is_held = lock_named(descriptor, path)
-        except OSError:
-            is_held = False
-        if not is_held:
-            raise UsageError(
-                f"Another process is writing {path.parent}.",
-                tip="Wait for it to end, then try again; or name another output.",
-            )
-        yield
-    finally:
-        os.close(descriptor)

@@ -4,7 +4,7 @@
         segments            the complete segments of the output
         journal.json        how many records they have, and what the job was started with
         answers-40960.log   the answers after those
-        lock                held while a process works on it
+        held/               a process works on it
 
 The output gets its name when everything is in it. Then the folder is removed.
 """
@@ -12,21 +12,20 @@ The output gets its name when everything is in it. Then the folder is removed.
 from __future__ import annotations
 
 import contextlib
-import os
-import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from albert_edge.disk.holding import HeldError, hold
 from albert_edge.errors import AlbertEdgeError, Argument, Message, UsageError
-from albert_edge.labelling.durable import locked, move, naming
+from albert_edge.labelling.durable import move, naming
 from albert_edge.labelling.journal import Journal, read_journal
 
 Existing = Literal["refuse", "replace", "resume"]
 """What to do with an output, or a part of one, that exists."""
 
-_SEGMENTS, _JOURNAL, _LOCK = "segments", "journal.json", "lock"
+_SEGMENTS, _JOURNAL, _HELD = "segments", "journal.json", "held"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,16 +66,36 @@ class JobFolder:
             move(source, self.target)
         self.journal.unlink()
 
-    def remove_if_done(self) -> None:
-        """Remove the folder if it has no journal."""
-        if not self.journal.exists():
-            shutil.rmtree(self.path, ignore_errors=True)
-
     def clear(self) -> None:
-        """Remove all files but the lock."""
+        """Remove all files."""
         for path in self.path.iterdir():
-            if path.name != _LOCK:
+            if not path.name.startswith(_HELD):
                 path.unlink()
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other processes out. In the end, the folder is removed if it has no journal.
+
+        Raises:
+            UsageError: Another process works on it.
+        """
+        try:
+            with hold(self.path / _HELD):
+                try:
+                    yield
+                finally:
+                    if not self.journal.exists():
+                        with contextlib.suppress(OSError):  # the next run removes it
+                            self.clear()
+        except HeldError as error:
+            raise UsageError(
+                f"Another process is writing {self.target}. {error}",
+                tip="Wait for it to end, then try again; or name another output.",
+                where=self.target,
+            ) from error
+        finally:
+            with contextlib.suppress(OSError):  # not empty: it can be continued
+                self.path.rmdir()
 
 
 def resolve_target(path: Path) -> Path:
@@ -102,21 +121,20 @@ def is_complete(target: Path, existing: Existing) -> bool:
             ),
             where=target,
         )
-    if existing != "resume":
+    if existing != "resume" or not (unfinished or target.exists()):
         return False
-    return _finish_move(folder) if unfinished else target.exists()
+    return not folder.path.exists() or _finish_move(folder)
 
 
 def _finish_move(folder: JobFolder) -> bool:
     """Give an output its name if that is all that is left to do, and return whether it was."""
-    with locked(folder.path / _LOCK):
+    with naming(folder.target), folder.held():
         journal = read_journal(folder.journal)
-        if journal is None or not journal.output:
-            return False
-        with naming(folder.target):
+        if journal is None:  # it has its name, but its folder was not removed
+            return folder.target.exists()
+        if journal.output:
             folder.publish(journal)
-        folder.remove_if_done()
-    return True
+        return bool(journal.output)
 
 
 @contextlib.contextmanager
@@ -140,11 +158,9 @@ def open_folder(
             cannot be made there.
     """
     folder = JobFolder(target, _folder_of(target))
-    _make(folder)
-    try:
-        with locked(folder.path / _LOCK), contextlib.ExitStack() as stack:
-            if os.name != "nt":  # Windows removes no open file
-                stack.callback(folder.remove_if_done)
+    with naming(target):
+        _make(folder)
+        with folder.held():
             journal = read_journal(folder.journal) if existing == "resume" else None
             if journal is None:
                 folder.clear()
@@ -153,9 +169,6 @@ def open_folder(
                 journal.require_same(started_with)
                 _require_segments(folder, journal)
             yield folder, journal
-    finally:
-        if os.name == "nt":
-            folder.remove_if_done()
 
 
 def _folder_of(target: Path) -> Path:
@@ -165,7 +178,7 @@ def _folder_of(target: Path) -> Path:
 def _make(folder: JobFolder) -> None:
     try:
         folder.path.mkdir(exist_ok=True)
-    except OSError as error:
+    except (FileNotFoundError, NotADirectoryError, FileExistsError, PermissionError) as error:
         raise UsageError(
             f"{folder.target} cannot be opened: {error.strerror}.",
             tip="Check its name and permissions.",

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from albert_edge.disk.writing import create
+
 Floats = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.integer[Any]]
 
@@ -44,10 +46,10 @@ class Covariance:
             blocks: Its parts up to the diagonal, row by row: (0, 0), (1, 0), (1, 1), (2, 0) ...
         """
         triangle = [*_rows(blocks)]
-        with path.open("wb") as file:
+        with create(path) as file:
             for index, row in enumerate(triangle):
                 after = (later[index].T for later in triangle[index + 1 :])
-                np.concatenate([*row, *after], axis=1).tofile(file)
+                file.write(np.concatenate([*row, *after], axis=1).data)
         every = np.arange(sum(len(row[-1]) for row in triangle))
         return cls(path, len(every), every, every)
 

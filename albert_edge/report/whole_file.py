@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from albert_edge.disk.writing import replaced
 from albert_edge.errors import UsageError
 
 
@@ -22,18 +23,10 @@ def require_folder(path: Path) -> None:
 
 
 def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
-    """Write a temporary file next to the target, then rename it.
-
-    Until then readers see the old file, and a run that is killed leaves it unchanged.
+    """Write a file as a whole or not at all.
 
     Raises:
-        OSError: The folder is missing, is not a folder, or is not writable.
+        AlbertEdgeError: It cannot be written, or another process is writing it.
     """
-    target = Path(path)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(content)
-        os.replace(temporary, target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with replaced(Path(path)) as file:
+        file.write(content)

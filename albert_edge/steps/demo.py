@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import Any, TypeVar
 from albert_edge.bundle.bundle import open_bundle
 from albert_edge.bundle.manifest import MANIFEST
 from albert_edge.checkpoint.recipes import models_folder
+from albert_edge.disk.writing import scratch_folder
 from albert_edge.runtime.load import pipeline
 from albert_edge.runtime.session import Session
 from albert_edge.runtime.tasks.text_classification import Label, TextClassificationPipeline
@@ -103,8 +103,8 @@ def _folder(out: Path | None) -> Iterator[Path]:
     if out is not None:
         yield out
         return
-    with tempfile.TemporaryDirectory() as scratch:
-        yield Path(scratch) / MODEL
+    with scratch_folder() as scratch:
+        yield scratch / MODEL
 
 
 def _is_earlier_demo(folder: Path) -> bool:

@@ -274,7 +274,7 @@ class _Export:
             contents["tokenizer_config.json"] = _json(self.tokenizer.tokenizer_config)
             contents["special_tokens_map.json"] = _json(self.tokenizer.special_tokens_map)
         for file, content in contents.items():
-            pending.path(file).write_bytes(content)
+            pending.write(file, [content])
         files = write_sentence_files(pending, self.source, config, self.head)
         if not self.only_head:
             check_sentence_files(pending, self.source, config, self.head)

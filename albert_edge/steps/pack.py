@@ -15,9 +15,10 @@ from pathlib import Path
 from albert_edge.bundle.bundle import Bundle, open_bundle
 from albert_edge.bundle.change import change, refuse_to_overwrite
 from albert_edge.bundle.manifest import MANIFEST, FileRecord, parse_manifest
-from albert_edge.bundle.packing import replaced, write_member
+from albert_edge.bundle.packing import write_member
 from albert_edge.bundle.storage import Storage, chunks
-from albert_edge.errors import Argument, Message, UsageError
+from albert_edge.disk.writing import replaced
+from albert_edge.errors import Argument, BundleError, Message, UsageError
 from albert_edge.progress import Progress, progress_bar
 
 SUFFIX = ".albert"
@@ -96,7 +97,7 @@ def pack(
     content = _manifest_content(opened, variants)
     manifest = parse_manifest(content, opened.path / MANIFEST)
     records = manifest.distinct_records()
-    with progress_bar(progress, unit="bytes") as report, replaced(path) as file:
+    with progress_bar(progress, unit="bytes") as report, replaced(path, kind=BundleError) as file:
         pieces = _Pieces(opened.storage, records, report, "packing")
         with zipfile.ZipFile(file, "w") as archive:
             write_member(archive, MANIFEST, len(content), [content])

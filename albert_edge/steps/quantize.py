@@ -134,7 +134,7 @@ def quantize(
         head = opened.manifest.head
         portable = portable_path(opened)
         answers = AnswerRecorder(opened, config)
-        with tempfile.TemporaryDirectory(dir=pending.folder) as scratch:
+        with tempfile.TemporaryDirectory(dir=pending.scratch) as scratch:
             compressor = Compressor(
                 config,
                 head,

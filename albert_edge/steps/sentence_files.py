@@ -6,7 +6,6 @@ Configurations are copied unchanged, so that sentence-transformers opens the bun
 from __future__ import annotations
 
 import json
-import shutil
 from functools import partial
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from albert_edge.bundle.sentence_layout import (
     parse_modules,
 )
 from albert_edge.checkpoint.formats import FORMATS, read_headers
+from albert_edge.checkpoint.formats.safetensors import write_safetensors
 from albert_edge.checkpoint.source import Source
 from albert_edge.checkpoint.tensors import Checkpoint
 from albert_edge.errors import Argument, CheckpointError, Message
@@ -61,7 +61,7 @@ def write_sentence_files(
     _, *modules = parse_modules(text, str(path), error)
     entries = parse_json(text, str(path), error)
     entries[0]["path"] = ""  # the model of a bundle has no folder of its own
-    pending.path(MODULES).write_text(json.dumps(entries, indent=2) + "\n", encoding="utf-8")
+    pending.write(MODULES, [(json.dumps(entries, indent=2) + "\n").encode()])
     settings = [source.folder / name for name in _TRANSFORMER_CONFIGS]
     originals = {
         MODEL_CONFIG: source.root / MODEL_CONFIG,
@@ -73,7 +73,7 @@ def write_sentence_files(
     files = [MODULES]
     for file, original in originals.items():
         if original.is_file():
-            shutil.copyfile(original, pending.path(file))
+            pending.write(file, [original.read_bytes()])
             files.append(file)
     return files + [
         file for module in modules for file in _write_weights(pending, source, config, module)
@@ -121,8 +121,6 @@ def _write_weights(
     pending: Change, source: Source, config: AlbertConfig, module: Module
 ) -> list[str]:
     """Write a module's weights as float32 safetensors, the only format the runtime reads."""
-    from safetensors.numpy import save_file
-
     folder = source.root / module.folder
     if not any(row.files(folder) for row in FORMATS):
         return []
@@ -132,5 +130,5 @@ def _write_weights(
     checkpoint.fit(
         {name: tensor.shape for name, tensor in stored.items()}
     )  # checks that they are floats
-    save_file({name: checkpoint.tensor(name) for name in stored}, pending.path(file))
+    write_safetensors({name: checkpoint.tensor(name) for name in stored}, pending.path(file))
     return [file]

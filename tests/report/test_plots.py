@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 import struct
 import subprocess
@@ -23,7 +24,7 @@ from support.bench_samples import FIGURES, SHAPES, latency, runtime, sample
 from support.paths import ROOT
 
 from albert_edge.benchmark.report import BenchReport
-from albert_edge.errors import MissingExtraError, UsageError
+from albert_edge.errors import AlbertEdgeError, MissingExtraError, UsageError
 from albert_edge.report.looks import COLOURS, INK, looks
 from albert_edge.report.panels import line_groups, spread_out
 from albert_edge.report.plot_file import write_plot
@@ -309,12 +310,12 @@ def test_an_old_file_stays_until_the_new_one_is_whole(
     path = tmp_path / "plot.svg"
     path.write_text("old")
 
-    def full(self: Path, content: bytes) -> int:
-        self.touch()
+    def full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    with monkeypatch.context() as patched, pytest.raises(OSError, match="No space"):
-        patched.setattr(Path, "write_bytes", full)
+    expected = "svg cannot be written: No space"
+    with monkeypatch.context() as patched, pytest.raises(AlbertEdgeError, match=expected):
+        patched.setattr(os, "fsync", full)
         write_plot(sample(), path)
     assert [each.name for each in tmp_path.iterdir()] == ["plot.svg"]
     assert path.read_text() == "old"

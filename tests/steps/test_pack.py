@@ -208,7 +208,7 @@ def test_a_full_disk_leaves_what_was_there(
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(BundleError, match="file cannot be written: No space left"):
         albert_edge.pack(KEPT, path, force=True)
-    with pytest.raises(BundleError, match=r"json cannot be written to .*: No space left"):
+    with pytest.raises(BundleError, match=r"out/config\.json cannot be written: No space left"):
         albert_edge.unpack(packed, tmp_path / "out")
     assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
     assert path.read_bytes() == before
@@ -278,7 +278,8 @@ def test_killed_at_any_step_pack_leaves_old_or_new(tmp_path: Path, before: str) 
         if not dies(partial(albert_edge.pack, KEPT, path, force=True), after):
             break
         left = [entry.name for entry in path.parent.iterdir() if entry != path]
-        assert left in ([], [".model.albert.packing"])
+        assert len(left) <= 1
+        assert all(name.startswith(".model.albert.writing") for name in left)
         states.append(path.exists() and path.read_bytes() == new)
         if path.exists() and not states[-1]:
             assert path.read_bytes() == (tmp_path / "old").read_bytes()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -31,3 +34,23 @@ def read_safetensors(path: Path) -> list[StoredTensor]:
         )
 
     return [stored(name) for name in file.keys()]  # noqa: SIM118  (not a mapping)
+
+
+def write_safetensors(
+    tensors: dict[str, Any], path: Path, metadata: dict[str, str] | None = None
+) -> None:
+    """Write a .safetensors file.
+
+    Raises:
+        OSError: It cannot be written. safetensors has another error for this.
+        ImportError: safetensors is not installed.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import save_file
+
+    try:
+        save_file(tensors, path, metadata)
+    except SafetensorError as error:
+        code = re.search(r"os error (\d+)|code: (\d+)", str(error))
+        number = int(code[1] or code[2]) if code else errno.EIO
+        raise OSError(number, os.strerror(number), os.fspath(path)) from error
