@@ -22,7 +22,7 @@ demo: $(VENVS)/demo/ready
 # The code is looked at while the environments of the tests are built.
 test:
 	$(MAKE) --no-print-directory --jobs 2 --output-sync=target lint types environments
-	$(MAKE) --no-print-directory unit
+	$(MAKE) --no-print-directory --jobs 2 unit soak
 	$(MAKE) --no-print-directory reference
 
 # The loop while working: what is quick to run, in less than three minutes on two cores.
