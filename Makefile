@@ -45,8 +45,16 @@ environments: prepared $(VENVS)/transformers5/ready
 .PHONY: prepared
 prepared: $(VENVS)/test/ready $(VENVS)/wheel/ready $(VENVS)/freeze/ready emulators browser node screen
 
+SOAK := tests/hostile/test_soak.py::test_level_over_mixed_work
+
 unit: prepared
-	OMP_NUM_THREADS=1 $(VENVS)/test/bin/python $(PYTEST)
+	OMP_NUM_THREADS=1 $(VENVS)/test/bin/python $(PYTEST) --deselect $(SOAK)
+
+# Five minutes of mixed work beside the other tests, with what they leave of the processors.
+.PHONY: soak
+soak: $(VENVS)/test/ready
+	SOAK_MINUTES=5 SOAK_SHARE=0.2 OMP_NUM_THREADS=1 nice -n 19 $(VENVS)/test/bin/python -m pytest \
+		-q -p no:cacheprovider $(SOAK)
 
 # The tests that compare with transformers, once more against its newest version; other files would
 # be imported for nothing.
@@ -91,7 +99,7 @@ $(VENVS)/freeze/ready: $(VENVS)/wheel/ready
 # part of them.
 .PHONY: hostile
 hostile: $(VENVS)/test/ready
-	HOSTILE=whole OMP_NUM_THREADS=1 $(VENVS)/test/bin/python $(PYTEST) tests/hostile
+	HOSTILE=whole SOAK_MINUTES=60 OMP_NUM_THREADS=1 $(VENVS)/test/bin/python $(PYTEST) tests/hostile
 
 clean:
 	rm -rf $(VENVS)

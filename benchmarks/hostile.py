@@ -27,6 +27,7 @@ def measure(folder: Path, options: Namespace) -> dict[str, Any]:
     rows = folder / "rows.json"
     environment = os.environ | {
         "HOSTILE": "part" if options.part else "whole",
+        "SOAK_MINUTES": "0" if options.part else "60",
         "HOSTILE_JSON": str(rows),
         "OMP_NUM_THREADS": "1",
     }
