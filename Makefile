@@ -110,15 +110,6 @@ million: $(VENVS)/test/ready
 	ROWS=1000000 $(VENVS)/test/bin/python -m pytest -s tests/labelling/test_kills.py
 	$(VENVS)/test/bin/python benchmarks/label_large_file.py
 
-# Mixed work for an hour, or SOAK_MINUTES; and for 5 minutes with a fifth of a processor, which can
-# run beside the suite.
-.PHONY: soak soak-ci
-soak: $(VENVS)/test/ready
-	SOAK_MINUTES=$${SOAK_MINUTES:-60} $(VENVS)/test/bin/python -m pytest -s tests/hostile/test_soak.py
-
-soak-ci: $(VENVS)/test/ready
-	SOAK_MINUTES=5 SOAK_SHARE=0.2 nice -n 19 $(VENVS)/test/bin/python -m pytest tests/hostile/test_soak.py
-
 # The tests on emulated CPUs alone; unlike `make test`, it fails where there can be no emulators.
 .PHONY: emulate emulators
 emulate: $(VENVS)/test/ready $(VENVS)/wheel/ready $(VENVS)/emulation/ready
