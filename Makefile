@@ -22,7 +22,7 @@ demo: $(VENVS)/demo/ready
 # The code is looked at while the environments of the tests are built.
 test:
 	$(MAKE) --no-print-directory --jobs 2 --output-sync=target lint types environments
-	$(MAKE) --no-print-directory --jobs 2 unit soak
+	$(MAKE) --no-print-directory unit
 	$(MAKE) --no-print-directory reference
 
 # The loop while working: what is quick to run, in less than three minutes on two cores.
@@ -45,16 +45,8 @@ environments: prepared $(VENVS)/transformers5/ready
 .PHONY: prepared
 prepared: $(VENVS)/test/ready $(VENVS)/wheel/ready $(VENVS)/freeze/ready emulators browser node screen
 
-SOAK := tests/hostile/test_soak.py::test_level_over_mixed_work
-
 unit: prepared
-	OMP_NUM_THREADS=1 $(VENVS)/test/bin/python $(PYTEST) --deselect $(SOAK)
-
-# Five minutes of mixed work beside the other tests, with what they leave of the processors.
-.PHONY: soak
-soak: $(VENVS)/test/ready
-	SOAK_MINUTES=5 SOAK_SHARE=0.2 OMP_NUM_THREADS=1 nice -n 19 $(VENVS)/test/bin/python -m pytest \
-		-q -p no:cacheprovider $(SOAK)
+	OMP_NUM_THREADS=1 $(VENVS)/test/bin/python $(PYTEST)
 
 # The tests that compare with transformers, once more against its newest version; other files would
 # be imported for nothing.
@@ -71,13 +63,13 @@ $(VENVS)/demo/ready: $(ENVIRONMENT)
 # Everything, with transformers 4, which optimum still needs.
 $(VENVS)/test/ready: $(ENVIRONMENT)
 	$(PYTHON) -m venv --clear $(VENVS)/test
-	$(VENVS)/test/bin/python $(PIP) $(PINNED) --editable '.[cpu,export,formats,neighbours,optimum,openvino,parquet,report,docs,dev]'
+	$(VENVS)/test/bin/python $(PIP) $(PINNED) --editable '.[cpu,export,formats,neighbours,optimum,openvino,parquet,report,sign,docs,dev]'
 	touch $@
 
 $(VENVS)/transformers5/ready: $(ENVIRONMENT)
 	$(PYTHON) -m venv --clear $(VENVS)/transformers5
 	$(VENVS)/transformers5/bin/python $(PIP) --constraint constraints/transformers5.txt \
-		--editable '.[cpu,export,formats,parquet,reference,report,dev]'
+		--editable '.[cpu,export,formats,parquet,reference,report,sign,dev]'
 	touch $@
 
 # The built wheel with the runtime alone, as a program that embeds it has it.
@@ -99,7 +91,7 @@ $(VENVS)/freeze/ready: $(VENVS)/wheel/ready
 # part of them.
 .PHONY: hostile
 hostile: $(VENVS)/test/ready
-	HOSTILE=whole SOAK_MINUTES=60 OMP_NUM_THREADS=1 $(VENVS)/test/bin/python $(PYTEST) tests/hostile
+	HOSTILE=whole OMP_NUM_THREADS=1 $(VENVS)/test/bin/python $(PYTEST) tests/hostile
 
 clean:
 	rm -rf $(VENVS)
@@ -109,6 +101,15 @@ clean:
 million: $(VENVS)/test/ready
 	ROWS=1000000 $(VENVS)/test/bin/python -m pytest -s tests/labelling/test_kills.py
 	$(VENVS)/test/bin/python benchmarks/label_large_file.py
+
+# Mixed work for an hour, or SOAK_MINUTES; and for 5 minutes with a fifth of a processor, which can
+# run beside the suite.
+.PHONY: soak soak-ci
+soak: $(VENVS)/test/ready
+	SOAK_MINUTES=$${SOAK_MINUTES:-60} $(VENVS)/test/bin/python -m pytest -s tests/hostile/test_soak.py
+
+soak-ci: $(VENVS)/test/ready
+	SOAK_MINUTES=5 SOAK_SHARE=0.2 nice -n 19 $(VENVS)/test/bin/python -m pytest tests/hostile/test_soak.py
 
 # The tests on emulated CPUs alone; unlike `make test`, it fails where there can be no emulators.
 .PHONY: emulate emulators

@@ -28,6 +28,7 @@ __all__ = [
     "pack",
     "pipeline",
     "quantize",
+    "sign",
     "specialize",
     "unpack",
     "verify",
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from albert_edge.steps.optimize import optimize
     from albert_edge.steps.pack import pack, unpack
     from albert_edge.steps.quantize import quantize
+    from albert_edge.steps.sign import sign
     from albert_edge.steps.specialize import specialize
 
     __version__: str
@@ -66,6 +68,7 @@ else:
         "pack": "albert_edge.steps.pack",
         "pipeline": "albert_edge.runtime.load",
         "quantize": "albert_edge.steps.quantize",
+        "sign": "albert_edge.steps.sign",
         "specialize": "albert_edge.steps.specialize",
         "unpack": "albert_edge.steps.pack",
         "verify": "albert_edge.inspection.verify",

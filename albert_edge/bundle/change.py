@@ -22,7 +22,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from albert_edge.bundle.manifest import MANIFEST, FileRecord, Manifest, read_manifest
+from albert_edge.bundle.manifest import MANIFEST, SIGNATURE, FileRecord, Manifest, read_manifest
 from albert_edge.disk.holding import HeldError, Hold, hold
 from albert_edge.disk.writing import create, naming, sync_folder
 from albert_edge.errors import Argument, BundleError, Message, UsageError
@@ -214,6 +214,8 @@ def _roll_forward(folder: Path) -> None:
     if (commit / MANIFEST).exists():  # else all is in place but this folder
         _remove_replaced(folder, read_manifest(commit / MANIFEST))
         _refuse_obstacles(commit, folder)
+        if not (commit / SIGNATURE).exists():  # that of another manifest
+            (folder / SIGNATURE).unlink(missing_ok=True)
         for path in _files(commit):
             if path.name != MANIFEST:
                 target = folder / path.relative_to(commit)

@@ -23,6 +23,8 @@ from albert_edge.errors import BundleError, Call, Message
 from albert_edge.json_fields import JsonObject, parse_object
 
 MANIFEST = "albert_edge.json"
+# Of the manifest, in a bundle that is signed; the manifest does not list it.
+SIGNATURE = f"{MANIFEST}.sig"
 SCHEMA_VERSION = 2
 
 # The variant that export writes and all others are authored from.

@@ -3,7 +3,8 @@
     albert_edge.json  config.json  tokenizer.json  ...  onnx/model_quantized.onnx
 
 The members are the manifest and what it lists, and nothing else. So the manifest's hashes cover
-all of the file but the manifest, which the zip's own checksum covers.
+all of the file but the manifest, which the zip's own checksum covers. The comment of the zip is the
+signature of the manifest, if there is one.
 
 Standard library only, since the runtime imports this module.
 """
@@ -94,6 +95,10 @@ class Packed:
             raise FileNotFoundError(f"it is not in {self.path}")
         return io.BufferedReader(_Member(self, self.spans[file]))
 
+    def read_signature(self) -> bytes:
+        """Return the signature, which is no member, so that earlier versions read the file too."""
+        return self._comment
+
     def model(self, records: Sequence[FileRecord]) -> EmbeddedModel:
         """Return an .onnx file, which is checked when it is read."""
         return EmbeddedModel(self, tuple(records))
@@ -153,6 +158,7 @@ class Packed:
                 zipfile.ZipFile(file) as archive,
             ):
                 members, end = archive.infolist(), archive.start_dir
+                self._comment = archive.comment
         except _DAMAGED as error:
             raise self._fault(f"its directory cannot be read: {error}") from error
         spans: dict[str, Span] = {}

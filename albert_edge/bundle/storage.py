@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
 from albert_edge.bundle.change import COMMIT
-from albert_edge.bundle.manifest import MANIFEST, FileRecord
+from albert_edge.bundle.manifest import MANIFEST, SIGNATURE, FileRecord
 from albert_edge.errors import BundleError
 
 _CHUNK = 2**20  # bytes
@@ -32,6 +32,9 @@ class Storage(Protocol):
 
     def open(self, file: str) -> BufferedReader:
         """Open a file. Raises OSError if there is none."""
+
+    def read_signature(self) -> bytes:
+        """Read the line that signs the manifest, see `signature`; empty if there is none."""
 
     def model(self, records: Sequence[FileRecord]) -> Path | EmbeddedModel:
         """Return an .onnx file, the first of the records; the others are its external data.
@@ -85,6 +88,14 @@ class Folder:
         with contextlib.suppress(OSError):
             return os.open(self.path / COMMIT / file, _READ)
         return os.open(self.path / file, _READ)
+
+    def read_signature(self) -> bytes:
+        """Read the signature."""
+        try:
+            with self.open(SIGNATURE) as file:
+                return file.read()
+        except OSError:
+            return b""
 
     def model(self, records: Sequence[FileRecord]) -> Path:
         """Check an .onnx file and its external data, and return its path."""

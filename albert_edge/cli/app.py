@@ -24,13 +24,14 @@ from albert_edge.cli.predict import predict
 from albert_edge.cli.printing import show
 from albert_edge.cli.quantize import quantize
 from albert_edge.cli.report import report
+from albert_edge.cli.sign import sign
 from albert_edge.cli.specialize import specialize
 from albert_edge.cli.verify import verify
 from albert_edge.plain import plain
 
 _COMMANDS = (
     *(export, optimize, quantize, specialize, predict, evaluate, inspect, verify, bench),
-    *(pack, unpack, doctor, models, demo, report),
+    *(pack, unpack, sign, doctor, models, demo, report),
 )
 
 app = typer.Typer(

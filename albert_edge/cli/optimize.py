@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from albert_edge.cli.options import BundleFolder, Json, Logits, OptimizeLayout, OptimizeTarget
 from albert_edge.cli.printing import note, print_json, show
+from albert_edge.cli.sign import is_signed, note_lost_signature
 from albert_edge.cli.table import print_table
 
 
@@ -18,7 +19,9 @@ def optimize(
     from albert_edge.graph.plan import Optimization
     from albert_edge.steps.optimize import optimize
 
+    was_signed = is_signed(bundle)
     report = optimize(bundle, target=target, layout=layout, logits=logits, progress=not as_json)
+    note_lost_signature(was_signed, bundle)
     if as_json:
         print_json(report)
         return

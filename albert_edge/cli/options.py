@@ -147,6 +147,16 @@ DepthPrecision = Annotated[
 Checkpoint = Annotated[
     str | None, typer.Option(help="Also compare answers with those of this checkpoint.")
 ]
+PublicKey = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="PUBLIC.pem", help="Also check that the bundle is signed with this key of ed25519."
+    ),
+]
+PrivateKey = Annotated[
+    Path,
+    typer.Option(metavar="PRIVATE.pem", help="A private key: openssl genpkey -algorithm ed25519."),
+]
 DemoFolder = Annotated[
     Path | None, typer.Argument(help="Where to keep the bundle (default: it is removed).")
 ]

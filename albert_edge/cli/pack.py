@@ -13,6 +13,7 @@ from albert_edge.cli.options import (
     UnpackedOut,
 )
 from albert_edge.cli.printing import megabytes, note, print_json, show
+from albert_edge.cli.sign import is_signed, note_lost_signature
 
 
 def pack(
@@ -26,6 +27,7 @@ def pack(
     from albert_edge.steps.pack import pack
 
     report = pack(bundle, output, variants=variant, force=force, progress=not as_json)
+    note_lost_signature(is_signed(bundle), report.file)
     if as_json:
         print_json(report)
         return

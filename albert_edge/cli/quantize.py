@@ -9,6 +9,7 @@ from albert_edge.cli.error import run_and_show
 from albert_edge.cli.grouping import grouped
 from albert_edge.cli.options import BundleFolder, Compression, Json, QualityGate
 from albert_edge.cli.printing import megabytes, note, show
+from albert_edge.cli.sign import is_signed, note_lost_signature
 from albert_edge.cli.table import print_table
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ def quantize(
     limits = (gate.min_agreement, gate.min_cosine, gate.max_drop)
     options = asdict(compression)
     name = options.pop("precision") or default_precision(*limits)
+    was_signed = is_signed(bundle)
     report = run_and_show(
         lambda: quantize(
             bundle, find_compression(name, **options), **asdict(gate), progress=not as_json
@@ -34,6 +36,7 @@ def quantize(
         _print,
         as_json=as_json,
     )
+    note_lost_signature(was_signed, bundle)
     if report.variant and not as_json:
         show(bundle / report.variant.file)
 

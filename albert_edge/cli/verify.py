@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from albert_edge.cli.options import BundleFolder, Checkpoint, Json
+from albert_edge.cli.options import BundleFolder, Checkpoint, Json, PublicKey
 from albert_edge.cli.printing import note, print_json, show
 
 
-def verify(bundle: BundleFolder, against: Checkpoint = None, as_json: Json = False) -> None:
-    """Check the hash of every file, and answers against stored ones or a checkpoint's."""
+def verify(
+    bundle: BundleFolder,
+    against: Checkpoint = None,
+    key: PublicKey = None,
+    as_json: Json = False,
+) -> None:
+    """Check a signature, the hash of every file, and answers against known ones."""
     from albert_edge.inspection.verify import verify
 
-    report = verify(bundle, against=against)
+    report = verify(bundle, against=against, key=key)
     if as_json:
         print_json(report)
         return
+    if report.signer:
+        note(f"Signed with the key {report.signer}.")
     for variant, difference in report.differences.items():
         note(f"{variant}: largest difference from transformers {difference:.1e}.")
     for variant, check in report.answers.items():

@@ -11,6 +11,7 @@ from pathlib import Path
 from albert_edge.architecture.config import AlbertConfig
 from albert_edge.bundle.bundle import Bundle, open_bundle
 from albert_edge.bundle.manifest import Variant
+from albert_edge.bundle.signature import require_signed
 from albert_edge.check.parity import (
     compare,
     require_transformers,
@@ -39,6 +40,7 @@ class VerifyReport:
         differences: Largest absolute difference of each fp32 variant to the checkpoint.
         answers: The difference of each variant's answers, here, to the stored ones.
         unanswered: Variants whose answers were not compared with stored ones, and why.
+        signer: The public key that the bundle is signed with, in base64; None if none was given.
     """
 
     bundle: Path
@@ -46,6 +48,7 @@ class VerifyReport:
     differences: dict[str, float]
     answers: dict[str, AnswerCheck] = field(default_factory=dict)
     unanswered: dict[str, str] = field(default_factory=dict)
+    signer: str | None = None
 
     def __repr__(self) -> str:
         variants = len({*self.differences, *self.answers})
@@ -57,6 +60,7 @@ def verify(
     bundle: str | os.PathLike[str],
     against: str | os.PathLike[str] | None = None,
     *,
+    key: str | os.PathLike[str] | None = None,
     progress: bool | Progress = False,
 ) -> VerifyReport:
     """Check the files of a bundle and its answers.
@@ -68,23 +72,26 @@ def verify(
     Args:
         bundle: The bundle.
         against: A checkpoint folder, short name or hub id to run through transformers.
+        key: A file with a public key, with which `sign` must have signed the bundle.
         progress: Whether to show a progress bar, or what to call with (what, done, total).
 
     Returns:
         What was checked.
 
     Raises:
-        BundleError: A file is missing or changed.
+        BundleError: A file is missing or changed, or the bundle is not signed with the key.
         QualityError: Answers differ from the stored ones, or from the checkpoint's, by more than
             rounding.
-        InstallationError: Comparing needs torch and transformers.
+        InstallationError: Comparing needs torch and transformers, and signatures need cryptography.
     """
-    opened = open_bundle(bundle)
+    opened, signer = open_bundle(bundle), None
+    if key is not None:
+        opened, signer = require_signed(opened, Path(key))
     with progress_bar(progress) as report:
         records = opened.check_all(partial(report, "checking files"))
         differences = _compare(opened, os.fspath(against), report) if against else {}
         answers, unanswered = _check_answers(opened, report)
-    return VerifyReport(opened.path, len(records), differences, answers, unanswered)
+    return VerifyReport(opened.path, len(records), differences, answers, unanswered, signer)
 
 
 def _check_answers(

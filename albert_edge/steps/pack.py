@@ -14,7 +14,7 @@ from pathlib import Path
 
 from albert_edge.bundle.bundle import Bundle, open_bundle
 from albert_edge.bundle.change import change, refuse_to_overwrite
-from albert_edge.bundle.manifest import MANIFEST, FileRecord, parse_manifest
+from albert_edge.bundle.manifest import MANIFEST, SIGNATURE, FileRecord, parse_manifest
 from albert_edge.bundle.packing import write_member
 from albert_edge.bundle.storage import Storage, chunks
 from albert_edge.disk.writing import replaced
@@ -75,7 +75,8 @@ def pack(
     """Write a bundle as one file, which is read in place wherever a bundle is.
 
     The file is an uncompressed zip of the manifest and the files it lists, each of which starts at
-    a multiple of 4096 bytes. The same bundle gives the same bytes.
+    a multiple of 4096 bytes. The same bundle gives the same bytes. A signature is kept, unless only
+    some of the variants are.
 
     Args:
         bundle: The bundle.
@@ -100,6 +101,8 @@ def pack(
     with progress_bar(progress, unit="bytes") as report, replaced(path, kind=BundleError) as file:
         pieces = _Pieces(opened.storage, records, report, "packing")
         with zipfile.ZipFile(file, "w") as archive:
+            if not variants:  # another manifest would need another signature
+                archive.comment = opened.storage.read_signature()
             write_member(archive, MANIFEST, len(content), [content])
             for record in records:
                 write_member(archive, record.file, record.bytes, pieces.of(record))
@@ -138,6 +141,8 @@ def unpack(
         pieces = _Pieces(opened.storage, records, report, "unpacking")
         for record in records:
             pending.write(record.file, pieces.of(record))
+        if signature := opened.storage.read_signature():
+            pending.write(SIGNATURE, [signature])
         pending.manifest = _read(opened.storage)
     return UnpackReport(opened.path, folder, 1 + len(records))
 

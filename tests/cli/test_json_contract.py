@@ -44,6 +44,7 @@ ADDED: tuple[tuple[str, str], ...] = (
     ("export", "warnings"),
     ("verify", "answers"),
     ("verify", "unanswered"),
+    ("verify", "signer"),
     ("inspect|bench", "geometry.add_pooling_layer"),
     ("optimize|quantize", "variant.exits"),
     ("optimize|quantize", "variant.promised_agreement"),

@@ -23,7 +23,7 @@ from albert_edge.records.rows import Row
 COMMANDS = (
     *("export", "optimize", "quantize", "specialize", "predict", "evaluate", "inspect", "verify"),
     "bench",
-    *("pack", "unpack", "doctor", "models", "demo", "report"),
+    *("pack", "unpack", "sign", "doctor", "models", "demo", "report"),
 )
 
 # --- help -----------------------------------------------------------------------------------

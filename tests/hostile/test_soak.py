@@ -1,7 +1,6 @@
 """Hours of mixed work: memory, descriptors and threads stay level.
 
-SOAK_MINUTES is how long (by default as few rounds as can be judged), SOAK_SHARE how much of a
-processor to use (1 by default).
+SOAK_MINUTES is how long (0.3 by default), SOAK_SHARE how much of a processor to use (1 by default).
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support.hostile import Row
 from support.paths import ROOT
 from support.pipelines import checkpoint
 from support.soak import LEAKS, LEAST_ROUNDS, MOST_GROWTH_MB, Sample, complaints
@@ -25,7 +23,7 @@ import albert_edge
 
 pytestmark = pytest.mark.slow
 
-MINUTES = float(os.environ.get("SOAK_MINUTES", "0"))
+MINUTES = float(os.environ.get("SOAK_MINUTES", "0.3"))
 SHARE = os.environ.get("SOAK_SHARE", "1")
 HEADS = (
     "feature-extraction",
@@ -72,13 +70,9 @@ def soak(bundles: Path, minutes: float, *options: str) -> list[Sample]:
     return [Sample(**sample) for sample in json.loads(done.stdout)]
 
 
-def test_level_over_mixed_work(bundles: Path, report: Callable[[Row], None]) -> None:
+def test_level_over_mixed_work(bundles: Path) -> None:
     samples = soak(bundles, MINUTES, "--share", SHARE)
-    found = complaints(samples)
-    minutes = f"{samples[-1].seconds / 60:.0f}"
-    promise = f"Memory, descriptors and threads stay level over {minutes} minutes of mixed work"
-    report(Row(promise, len(samples), len(found)))
-    assert found == []
+    assert complaints(samples) == []
 
 
 def test_every_leak_is_caught_in_a_real_run(bundles: Path, tmp_path: Path) -> None:

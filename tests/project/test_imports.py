@@ -51,6 +51,7 @@ def test_public_names() -> None:
         "pack",
         "pipeline",
         "quantize",
+        "sign",
         "specialize",
         "unpack",
         "verify",

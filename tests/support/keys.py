@@ -1,0 +1,50 @@
+"""Shared by tests: keys of ed25519 from the test vectors of RFC 8032, as openssl writes them."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+
+# 7.1: secret key, public key, message, signature; TEST 1, 2 and 3.
+VECTORS = [
+    (
+        "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60",
+        "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a",
+        "",
+        "e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bacc61e39701cf9b46b"
+        "d25bf5f0595bbe24655141438e7a100b",
+    ),
+    (
+        "4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb",
+        "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c",
+        "72",
+        "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da085ac1e43e15996e458f3613d0f11d8c"
+        "387b2eaeb4302aeeb00d291612bb0c00",
+    ),
+    (
+        "c5aa8df43f9f837bedb7442f31dcb7b166d38535076f094b85ce3a2e0b4458f7",
+        "fc51cd8e6218a1a38da47ed00230f0580816ed13ba3303ac5deb911548908025",
+        "af82",
+        "6291d657deec24024827e69c3abe01a30ce548a284743a445e3680d7db5ac3ac18ff9b538d16f290ae67f760984dc659"
+        "4a7c15e9716ed28dc027beceea1ec40a",
+    ),
+]
+
+# What goes before the bytes of a key in DER (RFC 8410).
+_PRIVATE = bytes.fromhex("302e020100300506032b657004220420")
+_PUBLIC = bytes.fromhex("302a300506032b6570032100")
+
+
+def _pem(path: Path, kind: str, content: bytes) -> Path:
+    text = base64.b64encode(content).decode()
+    path.write_text(f"-----BEGIN {kind} KEY-----\n{text}\n-----END {kind} KEY-----\n")
+    return path
+
+
+def write_keys(folder: Path, number: int) -> tuple[Path, Path]:
+    """Write the private and the public key of a test vector, as PEM."""
+    secret, public, _, _ = VECTORS[number]
+    return (
+        _pem(folder / f"private{number}.pem", "PRIVATE", _PRIVATE + bytes.fromhex(secret)),
+        _pem(folder / f"public{number}.pem", "PUBLIC", _PUBLIC + bytes.fromhex(public)),
+    )
