@@ -36,6 +36,7 @@ from albert_edge.pruning.renumber import (
     renumber_tokenizer_config,
 )
 from albert_edge.runtime.text import TextEncoder
+from albert_edge.validation.tokenizer_library import load_tokenizer
 
 Floats = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.int64]
@@ -195,7 +196,7 @@ def _added(content: JsonObject) -> tuple[JsonObject, ...]:
 
 
 def _load(text: str) -> Tokenizer:
-    tokenizer = Tokenizer.from_str(text)
+    tokenizer = load_tokenizer(text, "tokenizer.json", _as_error)
     tokenizer.no_padding()
     tokenizer.no_truncation()
     return tokenizer

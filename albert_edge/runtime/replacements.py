@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,15 @@ from albert_edge.architecture.config import read_config
 from albert_edge.bundle.bundle import Bundle, is_bundle, open_bundle
 from albert_edge.errors import UsageError
 from albert_edge.runtime.text import TextEncoder, load_text_encoder
+from albert_edge.validation.tokenizer_library import library_faults, load_tokenizer
 
 # The settings of a tokenizer that the runtime reads, besides the names of special tokens.
 _SETTINGS = ("padding_side", "truncation_side", "clean_up_tokenization_spaces")
+
+
+_as_error = partial(
+    UsageError, tip="Leave it out, or pass a tokenizer that was saved with an ALBERT."
+)
 
 
 def replace_tokenizer(bundle: Bundle, tokenizer: Any) -> TextEncoder | None:
@@ -44,14 +51,16 @@ def replace_tokenizer(bundle: Bundle, tokenizer: Any) -> TextEncoder | None:
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if not isinstance(backend, Tokenizer):
         raise _unusable(f"a {type(tokenizer).__name__}, which has no fast tokenizer inside")
-    copy = Tokenizer.from_str(backend.to_str())
+    with library_faults("tokenizer cannot be copied", _as_error):
+        text = backend.to_str()
+    copy = load_tokenizer(text, "tokenizer", _as_error)
     copy.no_padding()
     copy.no_truncation()
     special = tokenizer.special_tokens_map
     settings = {name: str(token) for name, token in special.items() if not isinstance(token, list)}
     settings |= {name: getattr(tokenizer, name) for name in _SETTINGS if hasattr(tokenizer, name)}
     limit, side = int(tokenizer.model_max_length), tokenizer.truncation_side
-    return _limited(TextEncoder(copy, limit, side, settings), bundle)
+    return _limited(TextEncoder(copy, limit, side, settings, "tokenizer"), bundle)
 
 
 def require_same_answers(bundle: Bundle, config: Any) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -14,9 +16,16 @@ from albert_edge.bundle.bundle import Bundle
 from albert_edge.errors import Argument, BundleError, InputError, Message, UsageError
 from albert_edge.runtime.memory import return_freed_memory
 from albert_edge.runtime.parameters import WHOLE, Cut, Padding, Tokenization
+from albert_edge.validation.tokenizer_library import library_faults, load_tokenizer
 
 T = TypeVar("T")
 Arrays = dict[str, npt.NDArray[np.int64]]
+
+_FILE = "tokenizer.json"
+
+as_bundle_error = partial(
+    BundleError, tip="Export the model again, from a checkpoint that you trust."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +37,14 @@ class TextEncoder:
         max_length: The most tokens the model takes, special tokens included.
         truncation_side: The end that is cut off, "left" or "right".
         settings: The contents of tokenizer_config.json.
+        place: Where the tokenizer comes from, for errors.
     """
 
     tokenizer: Tokenizer
     max_length: int
     truncation_side: str = "right"
     settings: Mapping[str, Any] = field(default_factory=dict)
+    place: str = "tokenizer.json"
 
     def setting(self, name: str, default: T) -> T:
         """Return a setting, or the default if it is absent or of another type."""
@@ -123,7 +134,12 @@ class TextEncoder:
         segments = [first] if second is None else [first, second]
         added = self.tokenizer.num_special_tokens_to_add(len(segments) == 2)
         self._fit(segments, cut, added if special_tokens else 0)
-        return self.tokenizer.post_process(*segments, add_special_tokens=special_tokens)
+        with self.faults():
+            return self.tokenizer.post_process(*segments, add_special_tokens=special_tokens)
+
+    def faults(self) -> AbstractContextManager[None]:
+        """Turn what the tokenizers library raises at a text into a BundleError."""
+        return library_faults(f"{self.place} fails on a text", as_bundle_error)
 
     def _fit(self, segments: list[Encoding], cut: Cut, special: int) -> None:
         """Cut one or two segments, before `special` tokens are added, to the limit."""
@@ -166,7 +182,8 @@ class TextEncoder:
         _check_stride(stride, room)
         whole = self._tokenize(text, split=split)
         whole.truncate(room, stride, self.truncation_side)
-        first = self.tokenizer.post_process(whole)
+        with self.faults():
+            first = self.tokenizer.post_process(whole)
         return [first, *first.overflowing]
 
     def pair_windows(self, text: str, text_pair: str, stride: int, *, cut: Cut) -> list[Encoding]:
@@ -201,9 +218,10 @@ class TextEncoder:
             long.truncate(room, stride, self.truncation_side)
         # Processed one by one, because post_process sets no token types in overflowing parts.
         parts = [long, *long.overflowing]
-        if long is first:
-            return [self.tokenizer.post_process(part, second) for part in parts]
-        return [self.tokenizer.post_process(first, part) for part in parts]
+        with self.faults():
+            if long is first:
+                return [self.tokenizer.post_process(part, second) for part in parts]
+            return [self.tokenizer.post_process(first, part) for part in parts]
 
     def _limit(self, cut: Cut) -> int:
         return min(self.max_length, cut.max_length or self.max_length)
@@ -212,7 +230,8 @@ class TextEncoder:
         """Tokenize a segment, without special tokens."""
         _check_types(text, split)
         try:
-            return self.tokenizer.encode(text, is_pretokenized=split, add_special_tokens=False)
+            with self.faults():
+                return self.tokenizer.encode(text, is_pretokenized=split, add_special_tokens=False)
         except TypeError as error:  # types are checked above, so only invalid Unicode is left
             raise InputError(
                 f"The text is not valid Unicode: {error}", tip="Replace its lone surrogates."
@@ -232,30 +251,28 @@ def load_text_encoder(bundle: Bundle) -> TextEncoder:
     """Load the tokenizer of a bundle.
 
     Raises:
-        BundleError: The bundle has no tokenizer.
+        BundleError: The bundle has no tokenizer, or one that no ALBERT has; see
+            `albert_edge.validation.tokenizer`.
     """
-    tokenizer = _load_tokenizer(bundle)
-    return_freed_memory()  # what parsing took: 6 MB with ALBERT's 30,000 pieces
-    settings = bundle.read_object("tokenizer_config.json")
-    positions = bundle.read_config().max_position_embeddings
-    # A tokenizer without a limit has a model_max_length around 1e30.
-    limit = int(min(positions, settings.number("model_max_length", None) or positions))
-    side = settings.choice("truncation_side", ("left", "right"), None) or "right"
-    return TextEncoder(tokenizer, limit, side, settings.values)
-
-
-def _load_tokenizer(bundle: Bundle) -> Tokenizer:
-    text = bundle.read_text("tokenizer.json")
+    text = bundle.read_text(_FILE)
     if text is None:
         raise BundleError(
-            f"{bundle.path} has no tokenizer.json.",
+            f"{bundle.path} has no {_FILE}.",
             tip="Export again from a folder with tokenizer.json, spiece.model or vocab.txt; "
             "or run token ids through albert_edge.Session.",
         )
-    tokenizer = Tokenizer.from_str(text)
+    config = bundle.read_config()
+    place = str(bundle.path / _FILE)
+    tokenizer = load_tokenizer(text, place, as_bundle_error, vocab_size=config.vocab_size)
     tokenizer.no_padding()
     tokenizer.no_truncation()
-    return tokenizer
+    return_freed_memory()  # what parsing took: 6 MB with ALBERT's 30,000 pieces
+    settings = bundle.read_object("tokenizer_config.json")
+    positions = config.max_position_embeddings
+    # A tokenizer without a limit has a model_max_length around 1e30.
+    limit = int(min(positions, settings.number("model_max_length", None) or positions))
+    side = settings.choice("truncation_side", ("left", "right"), None) or "right"
+    return TextEncoder(tokenizer, limit, side, settings.values, place)
 
 
 def _check_types(text: Any, split: bool) -> None:

@@ -135,7 +135,8 @@ class MaskedText:
 
     def _decode(self, ids: list[int], *, skip_special_tokens: bool = False) -> str:
         tokenizer = self.encoder.tokenizer
-        text: str = tokenizer.decode(ids, skip_special_tokens=skip_special_tokens)
+        with self.encoder.faults():
+            text: str = tokenizer.decode(ids, skip_special_tokens=skip_special_tokens)
         if self.encoder.setting("clean_up_tokenization_spaces", False):
             for spaced in _CLEAN_UP:
                 text = text.replace(spaced, spaced.strip())
