@@ -176,15 +176,18 @@ def read_object(path: Path, error: MakeError, *, optional: bool = False) -> Json
     return parse_object(read_text(path, error), str(path), error)
 
 
-def parse_object(text: str | bytes, place: str, error: MakeError) -> JsonObject:
+def parse_object(
+    text: str | bytes, place: str, error: MakeError, *, unique: bool = False
+) -> JsonObject:
     """Parse a text that holds a JSON object.
 
     Args:
         text: The text.
         place: Where it comes from, for errors.
         error: Makes an exception of a message.
+        unique: Refuse a field that stands twice in an object. Two parsers may take different ones.
     """
-    values = parse_json(text, place, error)
+    values = parse_json(text, place, error, unique=unique)
     if not isinstance(values, dict):
         raise error(f"{place} is not a JSON object.")
     return JsonObject(values, place, error)
@@ -203,12 +206,20 @@ def read_json(path: Path, error: MakeError) -> Any:
     return parse_json(read_text(path, error), str(path), error)
 
 
-def parse_json(text: str | bytes, place: str, error: MakeError) -> Any:
+def parse_json(text: str | bytes, place: str, error: MakeError, *, unique: bool = False) -> Any:
     """Parse a text that holds any JSON value, with the arguments of `parse_object`."""
     try:
-        return json.loads(text if isinstance(text, str) else text.decode())
+        text = text if isinstance(text, str) else text.decode()
+        return json.loads(text, object_pairs_hook=_unique if unique else None)
     except (ValueError, RecursionError) as reason:
         raise error(f"{place} is not readable JSON: {reason}") from reason
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) != len(pairs):
+        raise ValueError("a field stands twice in an object")
+    return values
 
 
 def is_unicode(text: str) -> bool:

@@ -13,10 +13,7 @@ raises is no ordinary exception. Accepted is what tokenizers of ALBERT consist o
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
-from albert_edge.json_fields import JsonObject, MakeError
+from albert_edge.json_fields import JsonObject, MakeError, parse_object
 from albert_edge.validation.tokenizer_models import LONGEST_PIECE, check_model, require_known
 from albert_edge.validation.tokenizer_parts import check_steps, short_text
 from albert_edge.validation.tokenizer_template import HIGHEST_TYPE, check_post_processor
@@ -44,7 +41,9 @@ def check_tokenizer_json(
         Exception: What `error` made: the file is malformed, or has parts that no tokenizer of
             ALBERT has.
     """
-    tokenizer = _parse(text, place, error)
+    if len(text) > _LARGEST:
+        raise error(f"{place} has {len(text):,} characters, over the limit of {_LARGEST:,}.")
+    tokenizer = parse_object(text, place, error, unique=True)
     require_known(
         tokenizer,
         (
@@ -59,26 +58,6 @@ def check_tokenizer_json(
     around = check_post_processor(tokenizer, vocab_size or pieces + _MOST_ADDED)
     _check_truncation(tokenizer, around)
     _check_padding(tokenizer)
-
-
-def _parse(text: str, place: str, error: MakeError) -> JsonObject:
-    if len(text) > _LARGEST:
-        raise error(f"{place} has {len(text):,} characters, over the limit of {_LARGEST:,}.")
-    try:
-        values = json.loads(text, object_pairs_hook=_without_duplicates)
-    except (ValueError, RecursionError) as reason:
-        raise error(f"{place} is not readable JSON: {reason}") from reason
-    if not isinstance(values, dict):
-        raise error(f"{place} is not a JSON object.")
-    return JsonObject(values, place, error)
-
-
-def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Refuse a field that stands twice, of which two parsers may take different ones."""
-    values = dict(pairs)
-    if len(values) != len(pairs):
-        raise ValueError("a field stands twice in an object")
-    return values
 
 
 def _check_added_tokens(tokenizer: JsonObject) -> None:

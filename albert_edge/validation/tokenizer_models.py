@@ -62,7 +62,7 @@ def _check_unigram(model: JsonObject, most: int) -> int:
         pieces, size = flat[::2], sum(map(abs, flat[1::2]))
         is_list = isinstance(vocab, list) and set(map(len, vocab)) == {2}
         _check_pieces(model, pieces, most, shortest=1)
-    except TypeError:
+    except (TypeError, OverflowError):
         raise model.fault("vocab", expected) from None
     if not is_list:
         raise model.fault("vocab", expected)

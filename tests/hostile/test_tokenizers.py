@@ -1,0 +1,105 @@
+"""tokenizer.json of a stranger: refused by name, or it gives ids that the model has."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import paths
+from support.hostile import Row, failures, how_many, judge
+from support.tokenizer_folders import FOLDERS
+from support.tokenizer_mutants import mutant
+
+from albert_edge.checkpoint.tokenizer import read_tokenizer
+from albert_edge.errors import BundleError
+from albert_edge.runtime.parameters import Cut
+from albert_edge.runtime.text import TextEncoder
+from albert_edge.validation.tokenizer_library import load_tokenizer
+
+TEXTS = [
+    "",
+    " ",
+    "A good Hotel, isn't it? (yes-no) U.S. 2010, [MASK] <pad>",
+    "がぎぐ かきく パン 今天天气很好。한국어 हिन्दी می‌خواهم ﷺ Ω\u0301\u0323",
+    "\0\x07\u200b\u200d\ufeff\U0001f469\u200d\U0001f467 ½ﬁ①",
+    "a" * 5000 + " " * 5000 + "x" + "1" * 1000 + "aé" * 1000,
+    "e\u0301\u0323" * 1000 + "ﷺ" * 200 + "[MASK] " * 500 + "天" * 1000 + ". " * 500,
+    "the quick brown fox jumps over the lazy dog " * 100,
+]
+# Memory that a case may take: its text, of at most 2 MB, has a list for every piece once parsed.
+MIB = 64 + 100
+
+
+def decide(case: tuple[str, int]) -> str:
+    """Load a tokenizer and use it; say what is wrong with the ids it gives, if anything is."""
+    text, vocab_size = case
+    error = partial(BundleError, tip="")
+    tokenizer = load_tokenizer(text, "tokenizer.json", error, vocab_size=vocab_size)
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    encoder = TextEncoder(tokenizer, 512)
+    ids: set[int] = set()
+    for first, second in zip(TEXTS, [None, *TEXTS[:-1]], strict=True):
+        whole = encoder.encoding(first, second, cut=Cut("longest_first", 512))
+        ids.update(whole.ids)
+        with encoder.faults():
+            tokenizer.decode(whole.ids)
+    for window in encoder.windows(TEXTS[-1], 16):
+        ids.update(window.ids)
+    # A text with an added token that the model has no embedding for is refused by Session.
+    beyond = tokenizer.get_added_tokens_decoder().keys()
+    wrong = {index for index in ids - beyond if index >= vocab_size}
+    return f"{min(wrong)} is not an id" if wrong else ""
+
+
+@cache
+def contents() -> dict[str, tuple[str, int]]:
+    """The text and vocabulary size of good tokenizers, by name."""
+    langid = (paths.ROOT / "models" / "langid-tiny" / "tokenizer.json").read_text(encoding="utf-8")
+    kept = paths.DATA / "bundles" / "schema2" / "tokenizer.json"
+    texts = {"langid": langid, "word-level": kept.read_text(encoding="utf-8")}
+    return {name: (text, _size(text)) for name, text in texts.items()}
+
+
+def _size(text: str) -> int:
+    return len(json.loads(text)["model"]["vocab"])
+
+
+def _read(name: str, folder: Path) -> tuple[str, int]:
+    files = read_tokenizer(FOLDERS[name].write(folder / name))
+    assert files is not None
+    return files.tokenizer_json, _size(files.tokenizer_json)
+
+
+@pytest.fixture(scope="module")
+def bases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, int]]:
+    folder = tmp_path_factory.mktemp("bases")
+    small = ("wordpiece-saved", "unigram-of-older-versions", "spiece-bare")
+    real = ("spiece-english", "vocab-chinese")
+    return contents() | {name: _read(name, folder) for name in (*small, *real)}
+
+
+def make(text: str, vocab_size: int, seed: int) -> tuple[str, int]:
+    return mutant(json.loads(text), seed), vocab_size
+
+
+def test_tokenizers(bases: dict[str, tuple[str, int]], report: Callable[[Row], None]) -> None:
+    shares = {"spiece-english": 0.1, "vocab-chinese": 0.1}
+    count = how_many(60, 2000)
+    cases: list[tuple[str, Any]] = [(name, case) for name, case in bases.items()]
+    seed = 0
+    for name, (text, size) in bases.items():
+        share = shares.get(name, (1 - sum(shares.values())) / (len(bases) - len(shares)))
+        for _ in range(round(count * share)):
+            seed += 1
+            cases.append((f"{name} {seed}", partial(make, text, size, seed)))
+    verdicts = judge(decide, cases, mib=MIB)
+    report(Row.of("A tokenizer that could do harm is refused before its library reads it", verdicts))
+    good = [verdict.outcome for verdict in verdicts[: len(bases)]]
+    assert good == ["accepted"] * len(bases)
+    assert not failures(verdicts)
+    assert not [verdict for verdict in verdicts if verdict.value]
