@@ -160,6 +160,9 @@ class TextEncoder:
             )
         # Tokenizer.enable_truncation would also change the tokenizer for other threads.
         for segment, count in zip(segments, kept, strict=False):
+            # In parts of one length, and post_process pairs all parts of two texts. The first cut
+            # leaves one token for the second, and so one part.
+            segment.truncate(count + 1, direction=self.truncation_side)
             segment.truncate(count, direction=self.truncation_side)
 
     def windows(

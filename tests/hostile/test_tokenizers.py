@@ -31,7 +31,7 @@ TEXTS = [
     "the quick brown fox jumps over the lazy dog " * 100,
 ]
 # Memory that a case may take: its text, of at most 2 MB, has a list for every piece once parsed.
-MIB = 64 + 100
+MIB = 64 + 32
 
 
 def decide(case: tuple[str, int]) -> str:
@@ -98,7 +98,9 @@ def test_tokenizers(bases: dict[str, tuple[str, int]], report: Callable[[Row], N
             seed += 1
             cases.append((f"{name} {seed}", partial(make, text, size, seed)))
     verdicts = judge(decide, cases, mib=MIB)
-    report(Row.of("A tokenizer that could do harm is refused before its library reads it", verdicts))
+    report(
+        Row.of("A tokenizer that could do harm is refused before its library reads it", verdicts)
+    )
     good = [verdict.outcome for verdict in verdicts[: len(bases)]]
     assert good == ["accepted"] * len(bases)
     assert not failures(verdicts)

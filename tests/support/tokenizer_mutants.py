@@ -35,11 +35,14 @@ EVIL_PATTERNS = [
     "\ud800",
     ".{1,99}.{1,99}.{1,99}.{1,99}x",
 ]
-_TYPES = """BertNormalizer Strip StripAccents NFC NFD NFKC NFKD Sequence Lowercase Nmt Precompiled
-    Replace Prepend ByteLevel BertPreTokenizer CharDelimiterSplit Digits Metaspace Punctuation Split
-    UnicodeScripts Whitespace WhitespaceSplit FixedLength BertProcessing RobertaProcessing
-    TemplateProcessing BPEDecoder WordPiece CTC Fuse ByteFallback Unigram BPE WordLevel Delimiter
-    Unknown""".split()
+_TYPES = [
+    *("BertNormalizer", "Strip", "StripAccents", "NFC", "NFD", "NFKC", "NFKD", "Sequence"),
+    *("Lowercase", "Nmt", "Precompiled", "Replace", "Prepend", "ByteLevel", "BertPreTokenizer"),
+    *("CharDelimiterSplit", "Digits", "Metaspace", "Punctuation", "Split", "UnicodeScripts"),
+    *("Whitespace", "WhitespaceSplit", "FixedLength", "BertProcessing", "RobertaProcessing"),
+    *("TemplateProcessing", "BPEDecoder", "WordPiece", "CTC", "Fuse", "ByteFallback", "Unigram"),
+    *("BPE", "WordLevel", "Delimiter", "Unknown"),
+]
 
 
 def mutant(content: Content, seed: int) -> str:
@@ -73,7 +76,9 @@ def damaged_bytes(content: bytes, random: Random) -> bytes:
             case 3:
                 changed[start : start + length] = random.randbytes(length)
             case 4:
-                changed[start : start + 4] = struct.pack("<I", random.choice((0, 1, 2**31, 2**32 - 1)))
+                changed[start : start + 4] = struct.pack(
+                    "<I", random.choice((0, 1, 2**31, 2**32 - 1))
+                )
             case _:
                 del changed[start:]
     return bytes(changed)
@@ -243,7 +248,9 @@ def _template(random: Random, content: Content) -> None:
         case 4:
             part.append({"Sequence": {"id": random.choice("ABC"), "type_id": 0}})
         case 5:
-            next(iter(random.choice(part).values()))["type_id"] = random.choice((7, 2**32 - 1, 2**32))
+            next(iter(random.choice(part).values()))["type_id"] = random.choice(
+                (7, 2**32 - 1, 2**32)
+            )
         case 6:
             random.shuffle(part)
             part.pop()
@@ -326,7 +333,9 @@ def _added(random: Random, content: Content) -> None:
             token["content"] = random.choice(("a", "e", "▁"))
             token[random.choice(("lstrip", "rstrip", "single_word", "normalized"))] = True
         case 6:
-            token[random.choice(("special", "normalized", "lstrip"))] = random.choice((1, None, "x"))
+            token[random.choice(("special", "normalized", "lstrip"))] = random.choice(
+                (1, None, "x")
+            )
         case _:
             content["added_tokens"] = random.choice(([], None, {}, tokens[::-1]))
 
