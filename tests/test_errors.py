@@ -14,7 +14,7 @@ from support.paths import ROOT
 from typer.main import get_command
 
 from albert_edge.choices import require_choice
-from albert_edge.cli.app import app
+from albert_edge.cli.commands import app
 from albert_edge.cli.spelling import spell_command_line
 from albert_edge.errors import (
     AlbertEdgeError,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 import subprocess
@@ -12,6 +13,7 @@ from time import perf_counter
 from typing import Any, TypeVar
 
 from albert_edge.benchmark.worker import Failure
+from albert_edge.cleanup import child_process
 from albert_edge.runtime.closable import Closable
 
 T = TypeVar("T")
@@ -37,14 +39,16 @@ class Worker(Closable):
     def __init__(self, log: Path, threads: int, processors: list[int]) -> None:
         self._log = log
         self.started = perf_counter()
+        self._open = contextlib.ExitStack()
         with log.open("wb") as stderr:
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-c", _PROGRAM, *map(str, processors)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=stderr,
-                env=_environment(threads),
-                start_new_session=True,  # Ctrl-C is for the parent, which kills it
+            self._process = self._open.enter_context(
+                child_process(
+                    [sys.executable, "-P", "-c", _PROGRAM, *map(str, processors)],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=stderr,
+                    env=_environment(threads),
+                )
             )
 
     def call(self, function: Callable[..., T], *arguments: Any) -> T:
@@ -73,8 +77,7 @@ class Worker(Closable):
 
     def close(self) -> None:
         """End the process, whatever it does."""
-        self._process.kill()
-        self._process.communicate()
+        self._open.close()
 
 
 def _environment(threads: int) -> dict[str, str]:

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from albert_edge.bundle.manifest import MANIFEST, SIGNATURE, FileRecord, Manifest, read_manifest
+from albert_edge.cleanup import cleaned_up, uninterrupted
 from albert_edge.disk.holding import HeldError, Hold, hold
 from albert_edge.disk.writing import create, naming, sync_folder
 from albert_edge.errors import Argument, BundleError, Message, UsageError
@@ -105,10 +106,13 @@ def _commit(pending: Change, held: Hold, folder: Path) -> None:
     _refuse_obstacles(pending.folder, folder)
     sync_folder(pending.folder)
     held.require()
-    pending.folder.rename(folder / COMMIT)
     try:
-        _roll_forward(folder)
+        with uninterrupted():
+            pending.folder.rename(folder / COMMIT)
+            _roll_forward(folder)
     except OSError as error:
+        if not is_committed(folder):
+            raise
         raise BundleError(
             f"{folder} is complete, but {_seen(error, folder)} could not be moved into its place: "
             f"{error.strerror or error}.",
@@ -266,15 +270,19 @@ def _files(folder: Path) -> list[Path]:
 def _created(folder: Path) -> Iterator[None]:
     """Create a folder; remove it and its new parents again if it stays empty."""
     new = [path for path in (folder, *folder.parents) if not path.exists()]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError):
-        raise BundleError(
-            f"{folder} cannot be a bundle: a file is in the way.", tip="Name another folder."
-        ) from None
-    try:
-        yield
-    finally:
+
+    def make() -> None:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError):
+            raise BundleError(
+                f"{folder} cannot be a bundle: a file is in the way.", tip="Name another folder."
+            ) from None
+
+    def remove(_: None) -> None:
         with contextlib.suppress(OSError):  # not empty: something was put into it
             for path in new:
                 path.rmdir()
+
+    with cleaned_up(make, remove):
+        yield

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import typer
 
+from albert_edge.cleanup import exit_code_of_signal
 from albert_edge.cli.printing import error_fields, note, print_json
+from albert_edge.cli.streams import abandon, fails
 from albert_edge.errors import AlbertEdgeError, Argument, Message, QualityError, UsageError
 from albert_edge.packages import explain_import
 
@@ -69,10 +70,8 @@ def run_and_report(app: Callable[..., object], arguments: list[str]) -> NoReturn
     """
     as_json = "--json" in _options(arguments)
     try:
-        try:
-            code = app(args=arguments, prog_name="albert-edge", standalone_mode=False)
-        finally:
-            sys.stdout.flush()
+        code = app(args=arguments, prog_name="albert-edge", standalone_mode=False)
+        sys.stdout.flush()
     except ReportedError as reported:
         _fail(reported.error, as_json=False)
     except AlbertEdgeError as error:
@@ -82,7 +81,7 @@ def run_and_report(app: Callable[..., object], arguments: list[str]) -> NoReturn
     except typer.Abort:
         raise SystemExit(1) from None
     except BrokenPipeError:  # the reader of the answers ended, as `head` does
-        _abandon_stdout()
+        abandon(sys.stdout)
         raise SystemExit(1) from None
     except ImportError as error:
         _fail(explain_import(error), as_json=as_json)
@@ -93,6 +92,11 @@ def run_and_report(app: Callable[..., object], arguments: list[str]) -> NoReturn
 
 def as_system_error(error: OSError) -> AlbertEdgeError:
     """Convert an error of the operating system."""
+    if error.filename is None and fails(sys.stdout):
+        return AlbertEdgeError(
+            f"Standard output cannot be written: {error.strerror or error}.",
+            tip="Files that the command wrote are complete. Send its output to another place.",
+        )
     return AlbertEdgeError(
         f"The operating system reports: {error}.", tip="Check free space, names and permissions."
     )
@@ -118,17 +122,14 @@ def _options(arguments: list[str]) -> list[str]:
 
 
 def _fail(error: AlbertEdgeError, *, as_json: bool) -> NoReturn:
+    if (code := exit_code_of_signal()) is not None:
+        raise SystemExit(code) from None
     try:
         if as_json:
             print_json(error=error)
         sys.stdout.flush()
     except OSError:  # stdout is what failed
-        _abandon_stdout()
+        abandon(sys.stdout)
     fields = error_fields(error)
     note(f"ERROR {fields['message']}", f"TIP   {fields['tip']}")
     raise SystemExit(error.exit_code) from None
-
-
-def _abandon_stdout() -> None:
-    """Drop what could not be written, or Python tries again when it exits."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from albert_edge.cli.spelling import spell_command_line
+from albert_edge.cli.streams import abandon
 from albert_edge.errors import AlbertEdgeError, Argument, Message
 from albert_edge.plain import plain, plain_json
 
@@ -78,9 +79,12 @@ def show_fields(*fields: str) -> None:
 
 
 def note(*lines: str) -> None:
-    """Print remarks to stderr, as `show` prints lines."""
-    for line in lines:
-        print(plain(line), file=sys.stderr)
+    """Print remarks to stderr, as `show` prints lines; where that fails, nobody sees them."""
+    try:
+        for line in lines:
+            print(plain(line), file=sys.stderr)
+    except OSError:
+        abandon(sys.stderr)
 
 
 def megabytes(count: int) -> str:

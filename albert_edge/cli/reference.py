@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import typer
 
-from albert_edge.cli.app import app
+from albert_edge.cli.commands import app
 
 _HEAD = """\
 # Command line
@@ -25,8 +25,13 @@ shell, and `NO_COLOR` is respected.
 | 1 | failed |
 | 2 | invalid arguments or options |
 | 3 | refused by the quality gate of `quantize`, or by a comparison |
-| 4 | an extra or a device is missing |
+| 4 | an extra or a device is missing, or a package is broken |
 | 5 | the source cannot be reached |
+| 129, 130, 143 | ended by SIGHUP, SIGINT (Ctrl-C) or SIGTERM |
+
+Signals end every command within two seconds, a second one at once. Processes that it started end
+with it, temporary files are removed, and files and bundles are as before or complete. Signals that
+were ignored when it started, as by `nohup`, stay ignored.
 """
 
 

@@ -30,6 +30,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from albert_edge.cleanup import cleaned_up
 from albert_edge.disk.locks import lock, names
 from albert_edge.disk.owner import Owner, new_owner, parse_owner
 
@@ -83,12 +84,9 @@ def hold(path: Path) -> Iterator[Hold]:
         HeldError: Another process holds it, or another thread of this one.
         OSError: It cannot be made.
     """
-    held = _take(path, new_owner())
-    try:
+    with cleaned_up(partial(_take, path, new_owner()), _release) as held:
         _remove_leftovers(path)
         yield held
-    finally:
-        _release(held)
 
 
 def _take(path: Path, owner: Owner) -> Hold:

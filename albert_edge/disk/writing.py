@@ -6,9 +6,11 @@ import contextlib
 import os
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import IO
 
+from albert_edge.cleanup import cleaned_up
 from albert_edge.disk.holding import HeldError, hold
 from albert_edge.errors import AlbertEdgeError
 
@@ -105,7 +107,9 @@ def scratch_folder() -> Iterator[Path]:
     folder: str | None = None
     try:
         place = tempfile.gettempdir()
-        with tempfile.TemporaryDirectory(prefix="albert-edge-") as folder:
+        make = partial(tempfile.TemporaryDirectory, prefix="albert-edge-")
+        with cleaned_up(make, tempfile.TemporaryDirectory.cleanup) as temporary:
+            folder = temporary.name
             yield Path(folder)
     except OSError as error:
         named = os.fsdecode(error.filename or "")

@@ -14,9 +14,9 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
+from albert_edge.cleanup import uninterrupted
 from albert_edge.errors import AlbertEdgeError, Argument, Message, UsageError
 from albert_edge.labelling.durable import naming
-from albert_edge.labelling.interrupts import Interrupts
 from albert_edge.labelling.labeller import Labeller
 from albert_edge.labelling.output import Output
 from albert_edge.records.rows import Row
@@ -42,21 +42,21 @@ def label(rows: Iterator[Row], labeller: Labeller, output: Output, report: Repor
         AlbertEdgeError: A record cannot be answered, or the output cannot be written.
         SystemExit: The process was interrupted or terminated.
     """
-    with _saving(output), Interrupts() as interrupts:
-        recent = _repeat(rows, labeller, output, interrupts, report)
+    with _saving(output):
+        recent = _repeat(rows, labeller, output, report)
         outcomes = labeller.outcomes(itertools.chain(recent, rows))
-        for row, outcome in itertools.islice(_waiting(outcomes, interrupts), len(recent), None):
-            output.add(row, outcome)
-            report(output, row)
-        output.finish()
+        for row, outcome in itertools.islice(_waiting(outcomes), len(recent), None):
+            with uninterrupted():  # what is written is never cut off halfway
+                output.add(row, outcome)
+                report(output, row)
+        with uninterrupted():
+            output.finish()
 
 
-def _repeat(
-    rows: Iterator[Row], labeller: Labeller, output: Output, interrupts: Interrupts, report: Report
-) -> list[Row]:
+def _repeat(rows: Iterator[Row], labeller: Labeller, output: Output, report: Report) -> list[Row]:
     """Read the records that an earlier run answered; return those to answer again."""
     recent: deque[Row] = deque(maxlen=labeller.repeated(output.kept))
-    for row in _waiting(itertools.islice(rows, output.kept), interrupts):
+    for row in _waiting(itertools.islice(rows, output.kept)):
         output.repeat(row)
         report(output, row)
         recent.append(row)
@@ -68,18 +68,16 @@ def _repeat(
     return list(recent)
 
 
-def _waiting(values: Iterator[T], interrupts: Interrupts) -> Iterator[T]:
-    """Yield values; only while one is waited for, the job can be interrupted."""
+def _waiting(values: Iterator[T]) -> Iterator[T]:
     while True:
-        with interrupts.allowed():
-            try:
-                value = next(values)
-            except StopIteration:
-                return
-            except OSError as error:
-                raise AlbertEdgeError(
-                    f"The input cannot be read: {error}.", tip="Check the disk it is on."
-                ) from error
+        try:
+            value = next(values)
+        except StopIteration:
+            return
+        except OSError as error:
+            raise AlbertEdgeError(
+                f"The input cannot be read: {error}.", tip="Check the disk it is on."
+            ) from error
         yield value
 
 

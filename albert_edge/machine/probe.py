@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from albert_edge.cleanup import child_process
 from albert_edge.errors import AlbertEdgeError
 from albert_edge.packages import distributions_of, how_to_repair
 
@@ -92,18 +93,24 @@ def _ask(arguments: Sequence[str]) -> tuple[dict[str, Any] | None, str]:
         return asdict(_examine(arguments)), ""
     command = [sys.executable, "-m", "albert_edge.machine.probe", *arguments]
     try:
-        done = subprocess.run(
-            command, capture_output=True, encoding="utf-8", errors="replace", timeout=TIMEOUT_S
-        )
+        with child_process(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            errors="replace",
+        ) as process:
+            out, err = process.communicate(timeout=TIMEOUT_S)
     except subprocess.TimeoutExpired:
         return None, f"it gave no answer in {TIMEOUT_S} s"
     except OSError as error:
         return None, f"no process could be started: {error.strerror}"
     try:  # the last line, after the output of libraries
-        return json.loads(done.stdout.splitlines()[-1]), ""
+        return json.loads(out.splitlines()[-1]), ""
     except (IndexError, ValueError):
-        last = (done.stderr.strip().splitlines() or [""])[-1]
-        ended = f"signal {-done.returncode}" if done.returncode < 0 else f"code {done.returncode}"
+        last = (err.strip().splitlines() or [""])[-1]
+        code = process.returncode
+        ended = f"signal {-code}" if code < 0 else f"code {code}"
         return None, f"the process ended with {ended}: {last}".rstrip(": ")
 
 

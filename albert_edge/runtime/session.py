@@ -17,6 +17,7 @@ import numpy.typing as npt
 from albert_edge.architecture.heads import LAYERS
 from albert_edge.bundle.bundle import Bundle, open_bundle
 from albert_edge.bundle.manifest import MODEL, Variant
+from albert_edge.cleanup import stopped_by_signals
 from albert_edge.errors import BundleError, DeviceError, InputError, UsageError
 from albert_edge.runtime.adaptation import adaptation_of
 from albert_edge.runtime.closable import Closable
@@ -29,6 +30,8 @@ from albert_edge.runtime.inputs import Arrays, declared_inputs, feed
 from albert_edge.runtime.providers import PROVIDERS, load_onnxruntime
 from albert_edge.runtime.seats import process_seats
 from albert_edge.runtime.variants import choose_variant
+
+_FATAL = 4  # the severity above errors
 
 
 class Session(Closable):
@@ -214,6 +217,7 @@ class Session(Closable):
         if self._forked:
             self._reload()
         options = self._run_options()
+        options.log_severity_level = _FATAL  # errors are raised, and need not be printed as well
         self._runs.add(options)  # before the engine is taken, or `close` could miss this run
         try:
             return self._run(self._engine, inputs, options)
@@ -302,6 +306,14 @@ class Session(Closable):
 
 
 _SESSIONS: weakref.WeakSet[Session] = weakref.WeakSet()
+
+
+def _stop_all() -> None:
+    for session in tuple(_SESSIONS):
+        session.stop()
+
+
+stopped_by_signals(_stop_all)
 
 
 def _closed() -> UsageError:

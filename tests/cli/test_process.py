@@ -31,7 +31,7 @@ from support.script import (
     wait_for,
 )
 
-from albert_edge.cli.app import app
+from albert_edge.cli.commands import app
 
 pytestmark = pytest.mark.slow
 
@@ -186,7 +186,9 @@ def test_a_job_that_was_ended_is_resumed(end: signal.Signals, langid: Path, tmp_
     assert (process.returncode, told) == (-9 if end == signal.SIGKILL else 128 + end, "")
     assert not out.exists()
     if end != signal.SIGKILL:
-        assert re.fullmatch(r"Answers kept for --resume: [\d,]+\.", err.splitlines()[-1])
+        kept, farewell = err.splitlines()[-2:]
+        assert re.fullmatch(r"Answers kept for --resume: [\d,]+\.", kept)
+        assert farewell == {2: "Interrupted.", 15: "Ended by SIGTERM."}[end]
     done = start("predict", langid, "--input", texts, "--output", out, "--resume")
     assert (done.code, done.out) == (0, "")
     assert re.fullmatch(r"2,000 texts answered, [\d,]+ by an earlier run; .*\n", done.err)
@@ -206,7 +208,7 @@ def test_interrupt_while_waiting_for_a_text(langid: Path) -> None:
         assert process.wait(timeout=30) == 130
         assert time.monotonic() - begin < 2
         assert process.stderr is not None
-        assert process.stderr.read() == ""
+        assert process.stderr.read() == "Interrupted.\n"
 
 
 @pytest.mark.parametrize(

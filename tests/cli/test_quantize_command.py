@@ -385,7 +385,7 @@ def test_quantize_interrupted(own: Path) -> None:
         time.sleep(0.3)
         process.send_signal(signal.SIGINT)
         told, err = process.communicate(timeout=30)
-    assert (process.returncode, told, err) == (130, "", "")
+    assert (process.returncode, told, err) == (130, "", "Interrupted.\n")
     assert contents(own) == before
     assert not list(own.glob(".*"))
 

@@ -224,6 +224,7 @@ COMMON = [
     "albert_edge.architecture.precisions",
     "albert_edge.architecture.weights",
     "albert_edge.choices",
+    "albert_edge.cleanup",
     "albert_edge.disk",
     "albert_edge.json_fields",
     "albert_edge.records",

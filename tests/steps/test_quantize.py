@@ -826,7 +826,7 @@ def test_the_tip_is_a_command_that_works(
     """As it stands: it must carry the budget it was found to be within."""
     from typer.testing import CliRunner
 
-    from albert_edge.cli.app import app
+    from albert_edge.cli.commands import app
     from albert_edge.cli.spelling import spell_command_line
 
     task = "text-classification" if config else "fill-mask"
