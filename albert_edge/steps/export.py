@@ -23,7 +23,13 @@ from albert_edge.bundle.storage import Folder
 from albert_edge.checkpoint.source import Source, find_source
 from albert_edge.checkpoint.standard_layout import standard_layout
 from albert_edge.checkpoint.tensors import Checkpoint, open_checkpoint
-from albert_edge.checkpoint.tokenizer import Overrides, TokenizerFiles, describe, read_tokenizer
+from albert_edge.checkpoint.tokenizer import (
+    Overrides,
+    TokenizerFiles,
+    describe,
+    read_tokenizer,
+    require_harmless,
+)
 from albert_edge.choices import require_choice
 from albert_edge.errors import Argument, Message, UsageError
 from albert_edge.progress import Progress, progress_bar
@@ -165,7 +171,7 @@ def export(
         overrides = Overrides(reading.get("keep_accents"), reading.get("lowercase"))
         if recipe := converted.recipe:
             overrides = overrides.or_else(Overrides(recipe.keep_accents, recipe.lowercase))
-        tokenizer = read_tokenizer(converted.folder, overrides)
+        tokenizer = read_tokenizer(converted.folder, overrides, require_harmless)
         write_model = _EXPORTERS[exporter].prepare(checkpoint, head)
         job = _Export(
             converted, checkpoint, head, chosen_task, exporter, tokenizer, only_head=task == head

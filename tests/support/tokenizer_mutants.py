@@ -60,6 +60,17 @@ def mutant(content: Content, seed: int) -> str:
     return text
 
 
+def damaged_json(content: Content, random: Random) -> Any:
+    """Return an object with one to three values replaced, removed, renamed or copied."""
+    content = copy.deepcopy(content)
+    for _ in range(random.choice((1, 1, 2, 3))):
+        try:
+            random.choice((_replace, _replace, _delete, _rename, _copy_over))(random, content)
+        except (LookupError, TypeError, AttributeError):
+            continue
+    return content
+
+
 def damaged_bytes(content: bytes, random: Random) -> bytes:
     """Return a binary file with bits flipped, or a part of it cut out, doubled or overwritten."""
     changed = bytearray(content)

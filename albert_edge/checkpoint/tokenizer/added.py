@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from tokenizers import AddedToken, Tokenizer, processors
 
 from albert_edge.checkpoint.tokenizer.settings import Settings, Token
 from albert_edge.errors import CheckpointError
+from albert_edge.validation.tokenizer_library import library_faults
 
 
 def add_tokens(
@@ -86,8 +88,10 @@ def set_template(
             tip="Name both in tokenizer_config.json.",
         )
     second = int(has_types)
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single=f"{cls}:0 $A:0 {sep}:0",
-        pair=f"{cls}:0 $A:0 {sep}:0 $B:{second} {sep}:{second}",
-        special_tokens=[(text, tokenizer.token_to_id(text)) for text in (cls, sep)],
-    )
+    error = partial(CheckpointError, tip="Name other tokens in tokenizer_config.json.")
+    with library_faults(f"{folder}: {cls!r} and {sep!r} cannot be put around a text", error):
+        tokenizer.post_processor = processors.TemplateProcessing(
+            single=f"{cls}:0 $A:0 {sep}:0",
+            pair=f"{cls}:0 $A:0 {sep}:0 $B:{second} {sep}:{second}",
+            special_tokens=[(text, tokenizer.token_to_id(text)) for text in (cls, sep)],
+        )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -37,14 +37,29 @@ from albert_edge.checkpoint.tokenizer.normalization import (
     with_bert_settings,
     without_nmt,
 )
-from albert_edge.checkpoint.tokenizer.settings import Settings, Token, read_settings
+from albert_edge.checkpoint.tokenizer.settings import (
+    Settings,
+    Token,
+    read_settings,
+    read_tokenizer_file,
+)
 from albert_edge.checkpoint.tokenizer.unigram import matching_raw_text, unigram_tokenizer
 from albert_edge.checkpoint.tokenizer.wordpiece import wordpiece_tokenizer
 from albert_edge.errors import Argument, CheckpointError, Message
 from albert_edge.json_fields import JsonObject, parse_object
+from albert_edge.validation.tokenizer import check_tokenizer_json
+from albert_edge.validation.tokenizer_library import load_tokenizer
+
+# Uses the text of a tokenizer.json that was read or built from a file, or raises an error.
+Probe = Callable[[str, Path], object]
 
 _UNCHANGED = Overrides()
 _PARTS = ("normalizer", "pre_tokenizer", "post_processor", "decoder")  # transformers.js needs all
+_as_error = partial(
+    CheckpointError,
+    tip="Copy it again, or save the tokenizer with transformers and tokenizers as they are "
+    "released. Steps that no tokenizer of ALBERT has are not accepted.",
+)
 # ConvBertTokenizer of transformers 4 cannot read a tokenizer.json without a normalizer.
 _NOTHING = {"type": "Sequence", "normalizers": []}
 
@@ -69,12 +84,17 @@ class TokenizerFiles:
     warnings: tuple[Message, ...] = field(compare=False, default=())
 
 
-def read_tokenizer(folder: Path, overrides: Overrides = _UNCHANGED) -> TokenizerFiles | None:
+def read_tokenizer(
+    folder: Path,
+    overrides: Overrides = _UNCHANGED,
+    probe: Probe = lambda text, path: None,
+) -> TokenizerFiles | None:
     """Read a checkpoint's tokenizer.json, else build one from spiece.model or vocab.txt.
 
     Args:
         folder: The checkpoint.
         overrides: What is to be done otherwise than the checkpoint says.
+        probe: Called with a tokenizer before this process uses it, such as `require_harmless`.
 
     Returns:
         The three files, or None if the folder has none of these.
@@ -84,12 +104,21 @@ def read_tokenizer(folder: Path, overrides: Overrides = _UNCHANGED) -> Tokenizer
             more than its vocabulary; or an option has no effect.
     """
     path = folder / "tokenizer.json"
-    found = _read(path, overrides) if path.is_file() else _build(folder, overrides)
-    if found is None:
-        return None
+    size = read_tokenizer_file(folder / "config.json").integer("vocab_size", None, low=1)
+    if path.is_file():
+        found = _read(path, size, overrides, probe)
+    else:
+        built = _build(folder, overrides)
+        if built is None:
+            return None
+        found, path = built
+        probe(found.tokenizer.to_str(), path)
     tokenizer, settings, special = found.tokenizer, found.settings, found.special
     _check_effect(tokenizer, overrides, folder)
-    text = tokenizer.to_str() if found.text is None else found.text
+    text = found.text
+    if text is None:
+        text = tokenizer.to_str()
+        check_tokenizer_json(text, str(path), _as_error, vocab_size=size)
     return TokenizerFiles(
         tokenizer_json=text,
         tokenizer_config=tokenizer_config(
@@ -116,16 +145,16 @@ class _Effective:
     warnings: Sequence[Message] = ()
 
 
-def _read(path: Path, overrides: Overrides) -> _Effective:
+def _read(path: Path, size: int | None, overrides: Overrides, probe: Probe) -> _Effective:
     """Apply to a tokenizer.json what stands beside it."""
     try:
         text = path.read_bytes().decode()
-        tokenizer = Tokenizer.from_str(text)
-    except Exception as error:  # tokenizers raises no narrower class
-        raise CheckpointError(
-            f"{path} is not a tokenizer: {error}",
-            tip="Copy tokenizer.json again; one written by a newer tokenizers needs that version.",
-        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise _as_error(f"{path} is not a tokenizer: {error}") from error
+    load = partial(load_tokenizer, place=str(path), error=_as_error, vocab_size=size)
+    check_tokenizer_json(text, str(path), _as_error, vocab_size=size)
+    probe(text, path)
+    tokenizer = load(text)
     content = _parse(text, path).values
     folder = path.parent
     settings = read_settings(folder, tokenizer.get_added_tokens_decoder())
@@ -144,7 +173,7 @@ def _read(path: Path, overrides: Overrides) -> _Effective:
     if not _has_token_types(settings, named_class):
         changed = without_token_types(changed)
     if changed != content:
-        tokenizer = Tokenizer.from_str(json.dumps(changed))
+        tokenizer = load(json.dumps(changed))
     before = _states(tokenizer)
     special = _special_tokens(tokenizer, settings, named_class)
     add_tokens(tokenizer, settings, special, folder)
@@ -153,8 +182,12 @@ def _read(path: Path, overrides: Overrides) -> _Effective:
     return _Effective(tokenizer, settings, special, kept, warnings)
 
 
-def _build(folder: Path, overrides: Overrides) -> _Effective | None:
-    """Build a tokenizer from the vocabulary of its class, else from the one that is there."""
+def _build(folder: Path, overrides: Overrides) -> tuple[_Effective, Path] | None:
+    """Build a tokenizer from the vocabulary of its class, else from the one that is there.
+
+    Returns:
+        The tokenizer, and the path of the vocabulary.
+    """
     settings = overrides.apply(read_settings(folder))
     named_class = class_of(settings, folder, has_json=False)
     classes = (named_class or GENERIC, ALBERT, BERT)
@@ -172,13 +205,11 @@ def _build(folder: Path, overrides: Overrides) -> _Effective | None:
         tokenizer = wordpiece_tokenizer(path, settings, str(special.get("unk_token")))
     add_tokens(tokenizer, settings, special, folder)
     set_template(tokenizer, special, folder, has_types=_has_token_types(settings, named_class))
-    return _Effective(tokenizer, settings, special)
+    return _Effective(tokenizer, settings, special), path
 
 
 def _parse(text: str, place: object) -> JsonObject:
-    return parse_object(
-        text, str(place), partial(CheckpointError, tip="Copy tokenizer.json again.")
-    )
+    return parse_object(text, str(place), _as_error)
 
 
 def _check_effect(tokenizer: Tokenizer, overrides: Overrides, folder: Path) -> None:

@@ -10,6 +10,7 @@ transformers 4.34 and later writes `added_tokens_decoder`, and then reads neithe
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -19,7 +20,8 @@ from typing import Any, TypeAlias
 from tokenizers import AddedToken
 
 from albert_edge.errors import CheckpointError
-from albert_edge.json_fields import JsonObject, read_object
+from albert_edge.json_fields import JsonObject, is_unicode, read_object
+from albert_edge.validation.tokenizer_models import LONGEST_PIECE
 
 # A text, or a token with flags that say how it is matched.
 Token: TypeAlias = str | AddedToken
@@ -34,6 +36,8 @@ ROLES = (
     "cls_token",
     "mask_token",
 )
+_ID = re.compile("[0-9]{1,9}")
+_HIGHEST_ID = 10**9 - 1
 _TOKEN_FLAGS = ("single_word", "lstrip", "rstrip", "normalized", "special")
 
 
@@ -100,6 +104,10 @@ def read_settings(folder: Path, known: Mapping[int, AddedToken] | None = None) -
             "and no code from a checkpoint is ever run.",
             tip="Save the tokenizer as tokenizer.json, remove auto_map and try again.",
         )
+    # What a bundle is later read by.
+    for name in ("model_max_length", "max_len"):
+        config.number(name, None, above=0)
+    config.choice("truncation_side", ("left", "right"), None)
     model = read_tokenizer_file(folder / "config.json")
     sources = [config]
     if "added_tokens_decoder" not in config.values:
@@ -152,7 +160,7 @@ def _extra_tokens(source: JsonObject, name: str) -> Iterator[Token]:
 
 def _added_tokens(config: JsonObject) -> dict[int, AddedToken]:
     by_id = config.object("added_tokens_decoder")
-    if not all(token_id.isdecimal() for token_id in by_id.values):
+    if not all(map(_ID.fullmatch, by_id.values)):
         raise config.fault("added_tokens_decoder", "an object from ids to tokens")
     return {
         int(token_id): _parse_added_token(value, by_id, token_id)
@@ -162,14 +170,19 @@ def _added_tokens(config: JsonObject) -> dict[int, AddedToken]:
 
 def _legacy_added_tokens(path: Path, special: set[str]) -> dict[int, AddedToken]:
     ids = read_tokenizer_file(path)
+    for text in ids.values:
+        _check_content(text, ids, text)
     return {
-        ids.integer(text): AddedToken(text, special=text in special, normalized=text not in special)
+        ids.integer(text, low=0, high=_HIGHEST_ID): AddedToken(
+            text, special=text in special, normalized=text not in special
+        )
         for text in ids.values
     }
 
 
 def _parse_token(value: Any, source: JsonObject, name: str) -> Token:
     if isinstance(value, str):
+        _check_content(value, source, name)
         return value
     return _parse_added_token(value, source, name, special=True)
 
@@ -177,6 +190,13 @@ def _parse_token(value: Any, source: JsonObject, name: str) -> Token:
 def _parse_added_token(value: Any, source: JsonObject, name: str, **changes: Any) -> AddedToken:
     try:
         flags = {flag: value[flag] for flag in _TOKEN_FLAGS if flag in value}
-        return AddedToken(**{"content": value["content"], **flags, **changes})
+        fields = {"content": value["content"], **flags, **changes}
+        _check_content(fields["content"], source, name)
+        return AddedToken(**fields)
     except (TypeError, KeyError):
         raise source.fault(name, "a text or an object with content and flags") from None
+
+
+def _check_content(text: str, source: JsonObject, name: str) -> None:
+    if len(text) > LONGEST_PIECE or not is_unicode(text):
+        raise source.fault(name, f"a token of at most {LONGEST_PIECE} characters")

@@ -19,6 +19,7 @@ _TRAINER_MODEL_TYPE, _TRAINER_SUFFIX, _TRAINER_BYTES, _TRAINER_UNK_ID = 3, 24, 3
 _NORMALIZER_CHARSMAP, _NORMALIZER_PREFIX, _NORMALIZER_SPACES = 2, 3, 4
 
 _ALGORITHMS = {1: "unigram", 2: "BPE", 3: "word", 4: "char"}
+_MOST_PIECES = 1_000_000
 _EMPTY = memoryview(b"")
 _ZERO = memoryview(bytes(4))
 _DAMAGED = "Copy spiece.model again; the one of English ALBERT has 760,289 bytes."
@@ -79,6 +80,8 @@ def read_spiece(path: Path) -> Spiece:
         for field, value in fields(memoryview(path.read_bytes())):
             if field == _MODEL_PIECES:
                 pieces.append(_piece(content(value)))
+                if len(pieces) > _MOST_PIECES:
+                    raise ValueError(f"it has over {_MOST_PIECES:,} pieces")
             elif field in (_MODEL_TRAINER, _MODEL_NORMALIZER):
                 parts.setdefault(field, {}).update(fields(content(value)))
         # A file cut off between two fields lacks what SentencePiece writes last.
@@ -117,8 +120,10 @@ def read_spiece(path: Path) -> Spiece:
 
 def _piece(message: memoryview) -> Piece:
     values = dict(fields(message))
+    if _PIECE_TEXT not in values:
+        raise ValueError("a piece has no text")
     return Piece(
-        text(values.get(_PIECE_TEXT, _EMPTY)),
+        text(values[_PIECE_TEXT]),
         single(values.get(_PIECE_SCORE, _ZERO)),
         signed_number(values.get(_PIECE_TYPE, PieceType.NORMAL)),
     )

@@ -14,10 +14,9 @@ word after them. Here a tokenizers.Tokenizer does what the slow class does.
 
 from __future__ import annotations
 
-import math
 import unicodedata
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from itertools import groupby
 from pathlib import Path
 
@@ -26,6 +25,10 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalize
 from albert_edge.checkpoint.tokenizer.settings import Settings, Token, changed
 from albert_edge.checkpoint.tokenizer.spiece import Piece, PieceType, Spiece, read_spiece
 from albert_edge.errors import CheckpointError
+from albert_edge.json_fields import JsonObject
+from albert_edge.validation.charsmap import check_charsmap
+from albert_edge.validation.tokenizer_library import library_faults
+from albert_edge.validation.tokenizer_models import check_model
 
 # Python's str.split() also takes the four separators of ASCII for white space.
 _WHITE_SPACE = r"[\s\x1c-\x1f]+"
@@ -46,21 +49,19 @@ def unigram_tokenizer(path: Path, settings: Settings) -> Tokenizer:
         CheckpointError: The model is damaged or not unigram.
     """
     spiece = read_spiece(path)
+    vocab = [(piece.text, _score(piece)) for piece in spiece.pieces]
+    error = partial(CheckpointError, tip="Copy spiece.model again.")
+    what = f"{path} is damaged"
+    check_model(JsonObject({"vocab": vocab, "unk_id": spiece.unk_id}, what, error), None)
     try:
-        if not all(math.isfinite(piece.score) for piece in spiece.pieces):
-            raise ValueError("a score is not a finite number")
-        model = models.Unigram(
-            [(piece.text, _score(piece)) for piece in spiece.pieces],
-            unk_id=spiece.unk_id,
-            byte_fallback=spiece.byte_fallback,
-        )
-        normalizer = _normalizer(spiece, settings)
-    except Exception as error:  # tokenizers raises no narrower class
-        raise CheckpointError(
-            f"{path} is damaged: {error}", tip="Copy spiece.model again."
-        ) from error
-    tokenizer = Tokenizer(model)
-    tokenizer.normalizer = normalizer
+        if spiece.charsmap:
+            check_charsmap(spiece.charsmap)
+    except ValueError as reason:
+        raise error(f"{what}: its character map: {reason}") from reason
+    with library_faults(what, error):
+        model = models.Unigram(vocab, unk_id=spiece.unk_id, byte_fallback=spiece.byte_fallback)
+        tokenizer = Tokenizer(model)
+        tokenizer.normalizer = _normalizer(spiece, settings)
     scheme = "always" if spiece.prefix else "never"
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(
         prepend_scheme=scheme,
