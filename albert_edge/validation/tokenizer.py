@@ -19,7 +19,7 @@ from albert_edge.validation.tokenizer_parts import check_steps, short_text
 from albert_edge.validation.tokenizer_template import HIGHEST_TYPE, check_post_processor
 
 _LARGEST = 32 * 2**20  # characters; 200,000 pieces take 8 to 20 million
-_MOST_ADDED = 10_000
+MOST_ADDED = 10_000
 _LONGEST_PADDED = 2**16
 _DIRECTIONS = ("Left", "Right")
 _FLAGS = ("single_word", "lstrip", "rstrip", "normalized", "special")
@@ -55,15 +55,15 @@ def check_tokenizer_json(
     pieces = check_model(tokenizer.object("model"), vocab_size)
     check_steps(tokenizer)
     _check_added_tokens(tokenizer)
-    around = check_post_processor(tokenizer, vocab_size or pieces + _MOST_ADDED)
+    around = check_post_processor(tokenizer, vocab_size or pieces + MOST_ADDED)
     _check_truncation(tokenizer, around)
     _check_padding(tokenizer)
 
 
 def _check_added_tokens(tokenizer: JsonObject) -> None:
     tokens = tokenizer.objects("added_tokens", None) or ()
-    if len(tokens) > _MOST_ADDED:
-        raise tokenizer.fault("added_tokens", f"at most {_MOST_ADDED:,} tokens")
+    if len(tokens) > MOST_ADDED:
+        raise tokenizer.fault("added_tokens", f"at most {MOST_ADDED:,} tokens")
     for token in tokens:
         require_known(token, ("id", "content", *_FLAGS))
         token.integer("id", low=0, high=2**31)

@@ -21,6 +21,7 @@ from tokenizers import AddedToken
 
 from albert_edge.errors import CheckpointError
 from albert_edge.json_fields import JsonObject, is_unicode, read_object
+from albert_edge.validation.tokenizer import MOST_ADDED
 from albert_edge.validation.tokenizer_models import LONGEST_PIECE
 
 # A text, or a token with flags that say how it is matched.
@@ -153,14 +154,14 @@ def _extra_tokens(source: JsonObject, name: str) -> Iterator[Token]:
     values = source.values.get(name) or []
     # transformers 4 writes extra_special_tokens as an object, transformers 5 as a list.
     values = list(values.values()) if isinstance(values, dict) else values
-    if not isinstance(values, list):
-        raise source.fault(name, "a list of tokens")
+    if not isinstance(values, list) or len(values) > MOST_ADDED:
+        raise source.fault(name, f"a list of at most {MOST_ADDED:,} tokens")
     yield from (_parse_token(value, source, name) for value in values)
 
 
 def _added_tokens(config: JsonObject) -> dict[int, AddedToken]:
     by_id = config.object("added_tokens_decoder")
-    if not all(map(_ID.fullmatch, by_id.values)):
+    if len(by_id.values) > MOST_ADDED or not all(map(_ID.fullmatch, by_id.values)):
         raise config.fault("added_tokens_decoder", "an object from ids to tokens")
     return {
         int(token_id): _parse_added_token(value, by_id, token_id)
@@ -170,6 +171,8 @@ def _added_tokens(config: JsonObject) -> dict[int, AddedToken]:
 
 def _legacy_added_tokens(path: Path, special: set[str]) -> dict[int, AddedToken]:
     ids = read_tokenizer_file(path)
+    if len(ids.values) > MOST_ADDED:
+        raise ids.error(f"{path} has over {MOST_ADDED:,} tokens.")
     for text in ids.values:
         _check_content(text, ids, text)
     return {

@@ -19,7 +19,7 @@ _TRAINER_MODEL_TYPE, _TRAINER_SUFFIX, _TRAINER_BYTES, _TRAINER_UNK_ID = 3, 24, 3
 _NORMALIZER_CHARSMAP, _NORMALIZER_PREFIX, _NORMALIZER_SPACES = 2, 3, 4
 
 _ALGORITHMS = {1: "unigram", 2: "BPE", 3: "word", 4: "char"}
-_MOST_PIECES = 1_000_000
+_MOST_PIECES = 500_000
 _EMPTY = memoryview(b"")
 _ZERO = memoryview(bytes(4))
 _DAMAGED = "Copy spiece.model again; the one of English ALBERT has 760,289 bytes."
@@ -120,10 +120,8 @@ def read_spiece(path: Path) -> Spiece:
 
 def _piece(message: memoryview) -> Piece:
     values = dict(fields(message))
-    if _PIECE_TEXT not in values:
-        raise ValueError("a piece has no text")
     return Piece(
-        text(values[_PIECE_TEXT]),
+        text(values.get(_PIECE_TEXT, _EMPTY)),
         single(values.get(_PIECE_SCORE, _ZERO)),
         signed_number(values.get(_PIECE_TYPE, PieceType.NORMAL)),
     )
