@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import struct
 from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
@@ -13,6 +15,7 @@ from support import paths
 from support.hostile import Row, failures, how_many, judge
 from support.tokenizer_folders import FOLDERS
 from support.tokenizer_mutants import mutant
+from tokenizers import Tokenizer
 
 from albert_edge.checkpoint.tokenizer import read_tokenizer
 from albert_edge.errors import BundleError
@@ -89,7 +92,7 @@ def make(text: str, vocab_size: int, seed: int) -> tuple[str, int]:
 
 def test_tokenizers(bases: dict[str, tuple[str, int]], report: Callable[[Row], None]) -> None:
     shares = {"spiece-english": 0.1, "vocab-chinese": 0.1}
-    count = how_many(60, 2000)
+    count = how_many(50, 2000)
     cases: list[tuple[str, Any]] = [(name, case) for name, case in bases.items()]
     seed = 0
     for name, (text, size) in bases.items():
@@ -105,3 +108,49 @@ def test_tokenizers(bases: dict[str, tuple[str, int]], report: Callable[[Row], N
     assert good == ["accepted"] * len(bases)
     assert not failures(verdicts)
     assert not [verdict for verdict in verdicts if verdict.value]
+
+
+def harmful() -> dict[str, str]:
+    """Files on which the library itself dies, hangs, takes gigabytes or panics."""
+
+    def file(edit: Callable[[dict[str, Any]], Any]) -> str:
+        content = json.loads(contents()["langid"][0])
+        edit(content)
+        return json.dumps(content)
+
+    def steps(*new: dict[str, Any]) -> str:
+        return file(lambda content: content["normalizer"].update(normalizers=list(new)))
+
+    units = struct.pack("<I", 2**32 - 4)
+    precompiled = {
+        "type": "Precompiled",
+        "precompiled_charsmap": base64.b64encode(units).decode(),
+    }
+    twice = {"type": "Replace", "pattern": {"String": "a"}, "content": "aa"}
+    slow = {"type": "Replace", "pattern": {"Regex": " +$"}, "content": ""}
+    return {
+        "a piece of a million letters": file(
+            lambda content: content["model"]["vocab"].append(["x" * 10**6, -9.0])
+        ),
+        "a trie of 2**32 bytes": steps(precompiled),
+        "a letter doubled 30 times": steps(*[twice] * 30),
+        "a quadratic expression": steps(slow, slow, slow, slow),
+        "a template without its token": file(
+            lambda content: content["post_processor"]["special_tokens"].pop("[SEP]")
+        ),
+    }
+
+
+def use_unchecked(text: str) -> None:
+    tokenizer = Tokenizer.from_str(text)
+    tokenizer.encode("a")
+    tokenizer.encode(" " * 20_000 + "x")
+
+
+def test_the_check_is_needed(report: Callable[[Row], None]) -> None:
+    cases = [*harmful().items()]
+    unchecked = judge(use_unchecked, cases, seconds=0.3, mib=MIB)
+    assert len(failures(unchecked)) == len(cases), unchecked
+    checked = judge(decide, [(name, (text, 4001)) for name, text in cases], mib=MIB)
+    report(Row.of("What ends, hangs or fills the tokenizers library is refused by name", checked))
+    assert [verdict.outcome for verdict in checked] == ["refused"] * len(cases)

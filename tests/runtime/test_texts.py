@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from support import paths
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, pre_tokenizers
 
+import albert_edge
 from albert_edge.benchmark.memory import forget_peak, read_memory
-from albert_edge.errors import BundleError
+from albert_edge.errors import BundleError, UsageError
 from albert_edge.runtime.parameters import Cut
 from albert_edge.runtime.text import TextEncoder
 from albert_edge.validation.tokenizer_library import library_faults
@@ -45,3 +50,39 @@ def test_what_the_library_raises_at_a_text_names_the_tokenizer() -> None:
 def test_an_interrupt_is_left_as_it_is() -> None:
     with pytest.raises(KeyboardInterrupt), library_faults("-", BundleError):
         raise KeyboardInterrupt
+
+
+KEPT = paths.DATA / "bundles" / "schema2"
+
+
+def test_a_bundle_whose_tokenizer_could_crash_is_refused(tmp_path: Path) -> None:
+    """The hashes match: whoever changes the file changes these too."""
+    folder = Path(shutil.copytree(KEPT, tmp_path / "bundle"))
+    content = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
+    content["post_processor"]["special_tokens"].popitem()
+    changed = json.dumps(content).encode()
+    (folder / "tokenizer.json").write_bytes(changed)
+    manifest = json.loads((folder / "albert_edge.json").read_text(encoding="utf-8"))
+    for record in manifest["files"]:
+        if record["file"] == "tokenizer.json":
+            record.update(sha256=hashlib.sha256(changed).hexdigest(), bytes=len(changed))
+    (folder / "albert_edge.json").write_text(json.dumps(manifest), encoding="utf-8")
+    with pytest.raises(BundleError, match=r"tokenizer\.json: post_processor\.") as caught:
+        albert_edge.pipeline(model=folder)
+    assert str(folder) in str(caught.value)
+    with pytest.raises(BundleError, match=r"tokenizer\.json: post_processor\."):
+        albert_edge.pipeline(model=KEPT, tokenizer=folder)
+
+
+def test_a_tokenizer_in_place_of_the_bundles_is_checked() -> None:
+    backend = Tokenizer.from_file(str(KEPT / "tokenizer.json"))
+    given = SimpleNamespace(
+        backend_tokenizer=backend,
+        special_tokens_map={},
+        model_max_length=16,
+        truncation_side="right",
+    )
+    assert albert_edge.pipeline(model=KEPT, tokenizer=given)("a good film")
+    backend.pre_tokenizer = pre_tokenizers.FixedLength(5)
+    with pytest.raises(UsageError, match=r"tokenizer: pre_tokenizer\.type should be"):
+        albert_edge.pipeline(model=KEPT, tokenizer=given)

@@ -37,6 +37,7 @@ for text in texts:
     for pair in (None, texts[2], ""):
         encoding = tokenizer.encode(text, pair)
         tokenizer.decode(encoding.ids)
+del encoding, tokenizer
 print("done", flush=True)
 """
 
