@@ -51,7 +51,8 @@ class Change:
     def path(self, file: str) -> Path:
         """Return where to write the file that will be `file` in the bundle."""
         path = self.folder / file
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.parent.is_dir():
+            path.parent.mkdir(parents=True, exist_ok=True)
         return path
 
     def write(self, file: str, chunks: Iterable[bytes]) -> None:
@@ -114,9 +115,9 @@ def _commit(pending: Change, held: Hold, folder: Path) -> None:
         if not is_committed(folder):
             raise
         raise BundleError(
-            f"{folder} is complete, but {_seen(error, folder)} could not be moved into its place: "
-            f"{error.strerror or error}.",
-            tip="The next command that opens the bundle finishes this. Check the permissions.",
+            f"{folder} is complete, but not all of it is in its place: {_seen(error, folder)} "
+            f"cannot be written: {error.strerror or error}.",
+            tip="Check the disk. The next command that opens the bundle finishes this.",
             where=folder,
         ) from error
 
@@ -223,7 +224,8 @@ def _roll_forward(folder: Path) -> None:
         for path in _files(commit):
             if path.name != MANIFEST:
                 target = folder / path.relative_to(commit)
-                target.parent.mkdir(parents=True, exist_ok=True)
+                if not target.parent.is_dir():
+                    target.parent.mkdir(parents=True, exist_ok=True)
                 path.replace(target)
         sync_folder(folder)
         (commit / MANIFEST).replace(folder / MANIFEST)

@@ -31,11 +31,11 @@ from functools import partial
 from pathlib import Path
 
 from albert_edge.cleanup import cleaned_up
-from albert_edge.disk.locks import lock, names
+from albert_edge.disk.locks import lock, names, on_windows
 from albert_edge.disk.owner import Owner, new_owner, parse_owner
 
 _LOCK = "lock"  # what is locked on Windows, which cannot open folders
-_ON_WINDOWS = os.name == "nt"
+_ATTEMPTS = 1000  # to open a folder before its owner has removed it
 _FOLDER_FLAGS = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
 
 
@@ -91,7 +91,7 @@ def hold(path: Path) -> Iterator[Hold]:
 
 def _take(path: Path, owner: Owner) -> Hold:
     """Become the owner of a folder."""
-    while True:
+    for _ in range(_ATTEMPTS):
         with contextlib.suppress(FileExistsError):
             path.mkdir(mode=0o700)
         try:
@@ -104,7 +104,7 @@ def _take(path: Path, owner: Owner) -> Hold:
             is_locked = lock(descriptor)
             if is_locked is False:
                 raise HeldError("It holds a lock.")
-            turn = 0 if _ON_WINDOWS else _claim(path, descriptor, owner, is_locked=bool(is_locked))
+            turn = 0 if on_windows() else _claim(path, descriptor, owner, is_locked=bool(is_locked))
             if names(_locked(path), descriptor):  # else it is renamed already, to be removed
                 held = Hold(path, descriptor, owner, turn)
                 return held
@@ -112,16 +112,17 @@ def _take(path: Path, owner: Owner) -> Hold:
             if held is None:
                 owner.end()
                 os.close(descriptor)
+    raise HeldError("Others take and release it all the time.")
 
 
 def _open(path: Path) -> int:
-    if _ON_WINDOWS:
+    if on_windows():
         return os.open(_locked(path), os.O_RDWR | os.O_CREAT, 0o600)
     return os.open(path, _FOLDER_FLAGS)
 
 
 def _locked(path: Path) -> Path:
-    return path / _LOCK if _ON_WINDOWS else path
+    return path / _LOCK if on_windows() else path
 
 
 def _claim(path: Path, descriptor: int, owner: Owner, *, is_locked: bool) -> int:
@@ -181,18 +182,20 @@ def _release(held: Hold) -> None:
     """Give the folder up and remove it; what cannot be removed, the next owner removes."""
     try:
         held.require()
-        if _ON_WINDOWS:  # which removes no open file
-            os.close(held.descriptor)
-            shutil.rmtree(held.path, ignore_errors=True)
-            return
-        # Renamed first: in a folder that loses its links one by one, two processes could both
-        # become the owner.
-        aside = held.path.with_name(f"{held.path.name}-{time.time_ns():x}")
-        held.path.rename(aside)
-        shutil.rmtree(aside, ignore_errors=True)
+        if on_windows():
+            _remove_leftovers(held.path)
+        else:
+            # Renamed first: in a folder that loses its links one by one, two processes could both
+            # become the owner.
+            aside = held.path.with_name(f"{held.path.name}-{time.time_ns():x}")
+            held.path.rename(aside)
+            shutil.rmtree(aside, ignore_errors=True)
     except (HeldError, OSError):
         pass
     finally:
         held.owner.end()
-        if not _ON_WINDOWS:
-            os.close(held.descriptor)
+        os.close(held.descriptor)
+    if on_windows():  # which removes no open file, so not that of the next owner
+        with contextlib.suppress(OSError):
+            _locked(held.path).unlink()
+            held.path.rmdir()

@@ -11,6 +11,11 @@ except ImportError:
     fcntl = None  # type: ignore[assignment]
 
 
+def on_windows() -> bool:
+    """Return whether locks are those of Windows, which cannot lock or open folders."""
+    return fcntl is None
+
+
 def lock(descriptor: int) -> bool | None:
     """Lock a file against other processes that lock it, until it is closed.
 

@@ -107,7 +107,9 @@ def scratch_folder() -> Iterator[Path]:
     folder: str | None = None
     try:
         place = tempfile.gettempdir()
-        make = partial(tempfile.TemporaryDirectory, prefix="albert-edge-")
+        make = partial(
+            tempfile.TemporaryDirectory, prefix="albert-edge-", ignore_cleanup_errors=True
+        )
         with cleaned_up(make, tempfile.TemporaryDirectory.cleanup) as temporary:
             folder = temporary.name
             yield Path(folder)

@@ -134,7 +134,9 @@ def quantize(
         head = opened.manifest.head
         portable = portable_path(opened)
         answers = AnswerRecorder(opened, config)
-        with tempfile.TemporaryDirectory(dir=pending.scratch) as scratch:
+        with tempfile.TemporaryDirectory(
+            dir=pending.scratch, ignore_cleanup_errors=True
+        ) as scratch:
             compressor = Compressor(
                 config,
                 head,

@@ -122,7 +122,7 @@ def specialize(
         large_blocks_returned(),
         change(folder) as pending,
         progress_bar(progress) as step,
-        tempfile.TemporaryDirectory(dir=pending.scratch) as scratch,
+        tempfile.TemporaryDirectory(dir=pending.scratch, ignore_cleanup_errors=True) as scratch,
     ):
         full = FullModel(opened, cut_records, origin, labelled=data is not None, progress=step)
         result = Job(full, cut_records, target, Path(scratch), step).run(
