@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NoReturn, TypeVar
@@ -10,7 +11,8 @@ import typer
 
 from albert_edge.cleanup import exit_code_of_signal
 from albert_edge.cli.printing import error_fields, note, print_json
-from albert_edge.cli.streams import abandon, fails
+from albert_edge.cli.streams import STDOUT, abandon
+from albert_edge.disk.writing import naming
 from albert_edge.errors import AlbertEdgeError, Argument, Message, QualityError, UsageError
 from albert_edge.packages import explain_import
 
@@ -71,7 +73,8 @@ def run_and_report(app: Callable[..., object], arguments: list[str]) -> NoReturn
     as_json = "--json" in _options(arguments)
     try:
         code = app(args=arguments, prog_name="albert-edge", standalone_mode=False)
-        sys.stdout.flush()
+        with naming(STDOUT):
+            sys.stdout.flush()
     except ReportedError as reported:
         _fail(reported.error, as_json=False)
     except AlbertEdgeError as error:
@@ -92,14 +95,26 @@ def run_and_report(app: Callable[..., object], arguments: list[str]) -> NoReturn
 
 def as_system_error(error: OSError) -> AlbertEdgeError:
     """Convert an error of the operating system."""
-    if error.filename is None and fails(sys.stdout):
+    if error.filename == str(STDOUT):
         return AlbertEdgeError(
             f"Standard output cannot be written: {error.strerror or error}.",
             tip="Files that the command wrote are complete. Send its output to another place.",
         )
+    if error.filename is None and not _is_in_a_folder():
+        return AlbertEdgeError(
+            "The current folder was removed.", tip="Change to another folder with cd."
+        )
     return AlbertEdgeError(
         f"The operating system reports: {error}.", tip="Check free space, names and permissions."
     )
+
+
+def _is_in_a_folder() -> bool:
+    try:
+        os.getcwd()
+    except OSError:
+        return False
+    return True
 
 
 def as_usage_error(error: Exception) -> UsageError:

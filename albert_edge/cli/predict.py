@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -86,8 +87,7 @@ def _require_sources(texts: list[str] | None, files: Files) -> None:
 
 def _require_other_file(inputs: Inputs, target: Path | None) -> None:
     """Check that no input would be replaced by the output."""
-    sources = [Path(name).resolve() for name in inputs.names]
-    if target is not None and target.resolve() in sources:
+    if target and target.resolve() in [Path(name).resolve() for name in inputs.names]:
         raise UsageError(
             f"{target} is also the input.",
             tip=Message("Name another file with ", Argument("output"), "."),
@@ -134,8 +134,15 @@ def _open(
 ) -> contextlib.AbstractContextManager[Inputs]:
     chosen = fields.chosen(files.column, files.pair_column)
     if files.input_file is None:
-        return contextlib.nullcontext(given_inputs(texts or [], chosen))
+        return contextlib.nullcontext(given_inputs(list(map(_as_utf8, texts or [])), chosen))
     return open_inputs(files.input_file, chosen, input_format=files.input_format)
+
+
+def _as_utf8(text: str) -> str:
+    """Return an argument in UTF-8, which Python reads otherwise where a locale says so."""
+    with contextlib.suppress(UnicodeError):
+        return os.fsencode(text).decode()
+    return text
 
 
 def _work(model: Pipeline, inputs: Inputs, files: Files, parameters: Mapping[str, Any]) -> Work:

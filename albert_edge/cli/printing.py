@@ -14,7 +14,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from albert_edge.cli.spelling import spell_command_line
-from albert_edge.cli.streams import abandon
+from albert_edge.cli.streams import STDOUT, abandon
+from albert_edge.disk.writing import naming
 from albert_edge.errors import AlbertEdgeError, Argument, Message
 from albert_edge.plain import plain, plain_json
 
@@ -34,7 +35,8 @@ def print_json(
         **({"error": error_fields(error)} if error else {}),
     }
     text = json.dumps(_finite(document), indent=2, ensure_ascii=False, default=_text)
-    print(plain_json(text))
+    with naming(STDOUT):
+        print(plain_json(text))
 
 
 def error_fields(error: AlbertEdgeError) -> dict[str, Any]:
@@ -69,13 +71,15 @@ def show(*lines: object, flush: bool = False) -> None:
         *lines: Texts or paths.
         flush: Whether a reader may wait for them.
     """
-    for line in lines:
-        print(plain(str(line)), flush=flush)
+    with naming(STDOUT):
+        for line in lines:
+            print(plain(str(line)), flush=flush)
 
 
 def show_fields(*fields: str) -> None:
     """Print a line of fields with tabs between them to stdout, at once."""
-    print(*map(plain, fields), sep="\t", flush=True)
+    with naming(STDOUT):
+        print(*map(plain, fields), sep="\t", flush=True)
 
 
 def note(*lines: str) -> None:

@@ -7,7 +7,10 @@ import os
 import sys
 import warnings
 from io import TextIOWrapper
+from pathlib import Path
 from typing import IO
+
+STDOUT = Path("standard output")  # what errors call it
 
 
 def prepare_streams() -> None:
@@ -35,15 +38,6 @@ def _describe_warning(message: Warning | str, *_: object, **__: object) -> str:
     from albert_edge.plain import plain
 
     return plain(f"WARNING: {message}") + "\n"
-
-
-def fails(stream: IO[str]) -> bool:
-    """Return whether what was printed to a stream cannot be written."""
-    try:
-        stream.flush()
-    except (OSError, ValueError):  # ValueError: it was closed
-        return True
-    return False
 
 
 def abandon(stream: IO[str]) -> None:

@@ -14,15 +14,14 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from albert_edge.cleanup import child_process
+from albert_edge.disk.writing import scratch_folder
 from albert_edge.errors import AlbertEdgeError
 from albert_edge.packages import distributions_of, how_to_repair
 
@@ -154,11 +153,12 @@ def _try_provider(name: str) -> ProviderCheck:
     model = one_node_model("MatMul", ["x", "w"], (8, 8), weights={"w": numbers})
     try:
         (device,) = find_devices(name)
-        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-            path = Path(folder) / "model.onnx"
+        with scratch_folder() as folder:
+            path = folder / "model.onnx"
             path.write_bytes(model)
             engine = load_engine(path, device, 1)
             (product,) = engine.run(None, {"x": numbers})
+            del engine  # Windows removes no file that is in use
     except AlbertEdgeError as error:
         return ProviderCheck(name, runs=False, fault=str(error), tip=error.tip)
     except Exception as error:  # onnxruntime has no public base class for its errors

@@ -12,6 +12,7 @@ import sys
 from functools import lru_cache
 from pathlib import Path
 
+from albert_edge.cleanup import child_process
 from albert_edge.errors import CheckpointError
 
 _SECONDS = 60  # it takes 0.2, but not on a busy or an emulated machine
@@ -68,17 +69,23 @@ def _fault(text: str) -> str | None:
     command = [sys.executable, "-c", _PROGRAM, str(_BYTES)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     try:
-        done = subprocess.run(
-            command, input=text.encode(), capture_output=True, timeout=_SECONDS, env=environment
-        )
+        with child_process(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment,
+        ) as process:
+            out, err = process.communicate(text.encode(), timeout=_SECONDS)
     except subprocess.TimeoutExpired:
         return f"it takes more than {_SECONDS} s"
     except OSError:  # such as on an emulated machine; the check of the file is all there is
         return None
-    words = done.stdout.split()
+    words = out.split()
     if b"done" in words or b"started" not in words:
         return None
-    if done.returncode < 0:
-        return f"it ends the process with signal {-done.returncode}"
-    lines = done.stderr.decode(errors="replace").strip().splitlines()
-    return lines[-1] if lines else f"it ends the process with code {done.returncode}"
+    code = process.returncode
+    if code < 0:
+        return f"it ends the process with signal {-code}"
+    lines = err.decode(errors="replace").strip().splitlines()
+    return lines[-1] if lines else f"it ends the process with code {code}"
