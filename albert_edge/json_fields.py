@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+from albert_edge.disk.reading import read_regular
+
 T = TypeVar("T")
 D = TypeVar("D")
 
@@ -234,7 +236,7 @@ def is_unicode(text: str) -> bool:
 def read_text(path: Path, error: MakeError) -> str:
     """Read the text of a JSON file, with the arguments of `read_object`."""
     try:
-        return path.read_text(encoding="utf-8")
+        return read_regular(path).decode()
     except FileNotFoundError:
         raise error(f"{path} does not exist.") from None
     except (OSError, ValueError) as reason:

@@ -29,16 +29,20 @@ _POST_NORM = "postln"
 
 _as_error = partial(ConfigError, tip="Copy the checkpoint again.")
 
+# How many layers are applied to a text, inner ones counted each; published models have up to 24. A
+# graph has all of them one after the other, so a small file could ask for hours of work.
+MOST_LAYERS = 96
+
 # name -> (default, smallest, largest); the defaults are those of transformers.AlbertConfig.
 _SIZES: dict[str, tuple[int, int, int]] = {
     "vocab_size": (30000, 1, 2_000_000),
     "embedding_size": (128, 1, 65_536),
     "hidden_size": (4096, 1, 65_536),
-    "num_hidden_layers": (12, 1, 1_000),
-    "num_hidden_groups": (1, 1, 1_000),
+    "num_hidden_layers": (12, 1, MOST_LAYERS),
+    "num_hidden_groups": (1, 1, MOST_LAYERS),
     "num_attention_heads": (64, 1, 1_024),
     "intermediate_size": (16384, 1, 1_048_576),
-    "inner_group_num": (1, 1, 100),
+    "inner_group_num": (1, 1, MOST_LAYERS),
     "max_position_embeddings": (512, 1, 1_048_576),
     "type_vocab_size": (2, 1, 65_536),
 }
@@ -202,6 +206,13 @@ def _check(fields: JsonObject) -> AlbertConfig:
     if sizes["num_hidden_groups"] > sizes["num_hidden_layers"]:
         raise fields.fault(
             "num_hidden_groups", f"at most num_hidden_layers ({sizes['num_hidden_layers']})"
+        )
+    applied = sizes["num_hidden_layers"] * sizes["inner_group_num"]
+    if applied > MOST_LAYERS:
+        raise fields.fault(
+            "inner_group_num",
+            f"so small that num_hidden_layers * inner_group_num, {applied}, is at most "
+            f"{MOST_LAYERS}",
         )
     architectures = fields.texts("architectures", None)
     labels, num_labels = _read_labels(fields), _read_num_labels(fields)

@@ -22,15 +22,8 @@ from typing import BinaryIO
 
 from albert_edge.architecture.config import AlbertConfig, parse_config
 from albert_edge.bundle.change import COMMIT, finish_change, is_committed
-from albert_edge.bundle.manifest import (
-    MANIFEST,
-    MODEL,
-    FileRecord,
-    Manifest,
-    Variant,
-    open_manifest,
-    parse_manifest,
-)
+from albert_edge.bundle.manifest import MANIFEST, MODEL, FileRecord, Manifest, Variant
+from albert_edge.bundle.manifest_reader import open_manifest, parse_manifest
 from albert_edge.bundle.storage import EmbeddedModel, Folder, Storage, check, read
 from albert_edge.errors import BundleError, Call, Message, UsageError
 from albert_edge.json_fields import JsonObject, parse_object

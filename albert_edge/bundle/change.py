@@ -22,7 +22,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from albert_edge.bundle.manifest import MANIFEST, SIGNATURE, FileRecord, Manifest, read_manifest
+from albert_edge.bundle.manifest import MANIFEST, SIGNATURE, FileRecord, Manifest
+from albert_edge.bundle.manifest_reader import read_manifest
 from albert_edge.cleanup import cleaned_up, uninterrupted
 from albert_edge.disk.holding import HeldError, Hold, hold
 from albert_edge.disk.writing import create, naming, sync_folder

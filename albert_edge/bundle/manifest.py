@@ -13,14 +13,11 @@ import dataclasses
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO
+from typing import Any
 
 from albert_edge.architecture.config import LabelName
-from albert_edge.architecture.heads import HEADS, Input, text_inputs
+from albert_edge.architecture.heads import Input
 from albert_edge.architecture.precisions import with_exits
-from albert_edge.errors import BundleError, Call, Message
-from albert_edge.json_fields import JsonObject, parse_object
 
 MANIFEST = "albert_edge.json"
 # Of the manifest, in a bundle that is signed; the manifest does not list it.
@@ -41,8 +38,6 @@ PROMISES = {
     "promised_agreement": "agreement {:.2%}",
     "promised_max_drop": "a loss of accuracy of at most {:.2f} points",
 }
-
-_INPUT_TYPES = ("int64", "int32", "float32", "float16", "bool")
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,151 +190,3 @@ class Manifest:
 
     def __repr__(self) -> str:
         return f"Manifest({self.head}, {self.source!r}, {list(self.variants)})"
-
-
-def read_manifest(path: Path) -> Manifest:
-    """Read an albert_edge.json.
-
-    Raises:
-        BundleError: It is missing, damaged, of a newer schema version, or lists a path that leads
-            out of the bundle.
-    """
-    with open_manifest(path) as file:
-        return parse_manifest(file.read(), path)
-
-
-def open_manifest(path: Path) -> BinaryIO:
-    """Open an albert_edge.json.
-
-    Raises:
-        BundleError: It is missing or cannot be read.
-    """
-    try:
-        return path.open("rb")
-    except (FileNotFoundError, NotADirectoryError):
-        reason = (
-            f"it has no {MANIFEST}" if path.parent.is_dir() else "there is no such folder or file"
-        )
-        raise BundleError(
-            f"{path.parent} is not an albert-edge bundle: {reason}.",
-            tip=Message("Make one with: ", Call("export", "CHECKPOINT", "BUNDLE")),
-            where=path.parent,
-        ) from None
-    except OSError as error:
-        raise _damaged(f"{path} cannot be read: {error.strerror}.") from error
-
-
-def parse_manifest(content: bytes, path: Path) -> Manifest:
-    """Parse the content of an albert_edge.json.
-
-    Args:
-        content: The content.
-        path: Where it comes from, for errors.
-
-    Raises:
-        BundleError: As `read_manifest`.
-    """
-    fields = parse_object(content, str(path), _damaged)
-    if "schema_version" not in fields.values:
-        raise fields.fault("schema_version", f"a number up to {SCHEMA_VERSION}")
-    version = fields.values["schema_version"]
-    if version not in (1, SCHEMA_VERSION):
-        raise BundleError(
-            f"{path} has schema version {version}; this albert-edge reads 1 to {SCHEMA_VERSION}.",
-            tip="Use the albert-edge that wrote it, or export the model again.",
-            where=path,
-        )
-    return _Reader(version).manifest(fields)
-
-
-def leads_out(file: str) -> bool:
-    """Return whether a path is not that of a file inside the bundle, on any operating system."""
-    path = PurePosixPath(file)
-    return (
-        path.is_absolute() or not path.parts or ".." in path.parts or bool(set(file) & set("\\:\0"))
-    )
-
-
-def _damaged(message: str) -> BundleError:
-    return BundleError(f"The manifest is damaged: {message}", tip="Export the model again.")
-
-
-class _Reader:
-    """Reads a manifest of one schema version and notes the fields it does not know."""
-
-    def __init__(self, version: int) -> None:
-        self.version = version
-        self.unknown: list[str] = []
-
-    def manifest(self, fields: JsonObject) -> Manifest:
-        self._note_unknown(fields, Manifest, "schema_version")
-        head = fields.text("task" if self.version == 1 else "head")
-        return Manifest(
-            head=head,
-            labels=fields.scalars("labels"),
-            problem_type=fields.text("problem_type", None),
-            source=fields.text("source"),
-            revision=fields.text("revision", None),
-            files=self._records(fields, "files"),
-            variants=tuple(self._variant(item, head) for item in fields.objects("variants")),
-            task=None if self.version == 1 else fields.text("task", None),
-            unknown_fields=tuple(self.unknown),
-        )
-
-    def _variant(self, fields: JsonObject, head: str) -> Variant:
-        self._note_unknown(fields, Variant)
-        if self.version == 1:  # which only knew encoders, whose inputs follow from their head
-            known = HEADS[head].inputs if head in HEADS else text_inputs()
-            files, inputs = {MODEL: self._records(fields, "files")}, {MODEL: known}
-        else:
-            by_role, inputs_by_role = fields.object("files"), fields.object("inputs")
-            files = {role: self._records(by_role, role) for role in by_role.values}
-            inputs = {role: tuple(map(self._input, inputs_by_role.objects(role))) for role in files}
-        if not files or not all(files.values()):
-            raise fields.fault("files", "at least one file of each role")
-        counts, matrices = (fields.object(n, _empty(fields)) for n in ("optimizations", "matrices"))
-        return Variant(
-            name=fields.text("name"),
-            files=files,
-            inputs=inputs,
-            precision=fields.text("precision"),
-            target=fields.text("target"),
-            layout=fields.text("layout"),
-            opset=fields.integer("opset"),
-            exporter=fields.text("exporter", "native"),
-            optimizations={name: counts.integer(name) for name in counts.values},
-            matrices={name: matrices.text(name) for name in matrices.values},
-            activations=fields.text("activations", ""),
-            weights=fields.text("weights", ""),
-            exits=fields.integer("exits", 0, low=0),
-            promised_agreement=fields.number("promised_agreement", None, high=1),
-            promised_max_drop=fields.number("promised_max_drop", None, high=100),
-            narrow_activations=fields.flag("narrow_activations", False),
-            measured=fields.object("measured", _empty(fields)).values,
-        )
-
-    def _records(self, fields: JsonObject, name: str) -> tuple[FileRecord, ...]:
-        return tuple(map(self._record, fields.objects(name)))
-
-    def _record(self, fields: JsonObject) -> FileRecord:
-        self._note_unknown(fields, FileRecord)
-        file = fields.text("file")
-        if leads_out(file):
-            raise _damaged(f"{fields.place}: the path {file!r} leads out of the bundle.")
-        return FileRecord(file, fields.text("sha256"), fields.integer("bytes"))
-
-    def _input(self, fields: JsonObject) -> Input:
-        self._note_unknown(fields, Input)
-        default = fields.values.get("default")
-        if default is not None:
-            fields.number("default")
-        type_ = fields.choice("type", _INPUT_TYPES)
-        return Input(fields.text("name"), fields.texts("axes"), type_, default)
-
-    def _note_unknown(self, fields: JsonObject, kind: Any, *others: str) -> None:
-        known = {field.name for field in dataclasses.fields(kind)}.union(others)
-        self.unknown += [fields.prefix + name for name in fields.values if name not in known]
-
-
-def _empty(fields: JsonObject) -> JsonObject:
-    return dataclasses.replace(fields, values={})

@@ -25,13 +25,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from albert_edge.bundle.manifest import (
-    MANIFEST,
-    FileRecord,
-    Manifest,
-    leads_out,
-    parse_manifest,
-)
+from albert_edge.bundle.manifest import MANIFEST, FileRecord, Manifest
+from albert_edge.bundle.manifest_reader import leads_out, parse_manifest
 from albert_edge.bundle.storage import EmbeddedModel
 from albert_edge.errors import BundleError, Call, Message
 

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from albert_edge.bundle.bundle import Bundle
-from albert_edge.bundle.manifest import MANIFEST, SIGNATURE, parse_manifest
+from albert_edge.bundle.manifest import MANIFEST, SIGNATURE
+from albert_edge.bundle.manifest_reader import parse_manifest
 from albert_edge.errors import BundleError, Call, Message, UsageError
 from albert_edge.packages import import_extra
 

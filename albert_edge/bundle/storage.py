@@ -17,10 +17,10 @@ from typing import Any, Protocol
 
 from albert_edge.bundle.change import COMMIT
 from albert_edge.bundle.manifest import MANIFEST, SIGNATURE, FileRecord
+from albert_edge.disk.reading import open_regular
 from albert_edge.errors import BundleError
 
 _CHUNK = 2**20  # bytes
-_READ = os.O_RDONLY | getattr(os, "O_BINARY", 0)
 
 
 class Storage(Protocol):
@@ -86,8 +86,8 @@ class Folder:
     def _open(self, file: str) -> int:
         """Open a file, which is in another place while a change is not finished."""
         with contextlib.suppress(OSError):
-            return os.open(self.path / COMMIT / file, _READ)
-        return os.open(self.path / file, _READ)
+            return open_regular(self.path / COMMIT / file)
+        return open_regular(self.path / file)
 
     def read_signature(self) -> bytes:
         """Read the signature."""

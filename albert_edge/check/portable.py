@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from albert_edge.architecture.heads import HEADS
 from albert_edge.bundle.bundle import Bundle
 from albert_edge.bundle.manifest import PORTABLE
 from albert_edge.bundle.storage import EmbeddedModel
@@ -15,8 +16,15 @@ def portable_file(bundle: Bundle) -> Path | EmbeddedModel:
     """Return the portable file, checked as by `Bundle.model_file`.
 
     Raises:
-        BundleError: It is missing, damaged, or was written by another exporter.
+        BundleError: It is missing, damaged, or was written by another exporter, or the head is
+            unknown.
     """
+    head = bundle.manifest.head
+    if head not in HEADS:
+        raise BundleError(
+            f"{bundle.path} was exported for {head!r}, a head that this albert-edge cannot write.",
+            tip="Use the albert-edge that wrote it, or export the model again.",
+        )
     variant = bundle.variant(PORTABLE)
     if variant.exporter != "native":
         raise BundleError(

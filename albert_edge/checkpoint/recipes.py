@@ -5,11 +5,17 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from albert_edge.architecture.config import read_config
+from albert_edge.architecture.config import AlbertConfig, read_config
+from albert_edge.architecture.heads import HEADS
+from albert_edge.disk.reading import read_regular
 from albert_edge.errors import ConfigError
+from albert_edge.json_fields import JsonObject
+
+_KEYS = {"source", "head", "summary", "geometry", "keep_accents", "lowercase"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +66,33 @@ def models_folder() -> Path:
 
 
 def read_recipes() -> dict[str, Recipe]:
-    """Read all recipes, sorted by short name."""
+    """Read all recipes, sorted by short name.
+
+    Raises:
+        ConfigError: One is damaged.
+    """
     paths = sorted(models_folder().glob("*.toml"), key=lambda path: path.stem)
     return {path.stem: _read_recipe(path) for path in paths}
 
 
 def _read_recipe(path: Path) -> Recipe:
-    fields = tomllib.loads(path.read_text(encoding="utf-8"))
-    if path.with_suffix("").is_dir():
-        return Recipe(name=path.stem, source=None, ships=True, **fields)
-    return Recipe(name=path.stem, ships=False, **fields)
+    error = partial(ConfigError, tip="Install albert-edge again: its recipes were changed.")
+    try:
+        fields = JsonObject(tomllib.loads(read_regular(path).decode()), str(path), error)
+    except (OSError, ValueError, RecursionError) as reason:
+        raise error(f"{path} is not readable TOML: {reason}") from reason
+    geometry = fields.object("geometry")
+    for known, given in (_KEYS, fields), (AlbertConfig.__annotations__, geometry):
+        if unknown := given.values.keys() - known:
+            raise given.fault(min(unknown), "absent: a recipe has no such field")
+    ships = path.with_suffix("").is_dir()
+    return Recipe(
+        name=path.stem,
+        head=fields.choice("head", HEADS),
+        summary=fields.text("summary"),
+        geometry={name: geometry.scalar(name) for name in geometry.values},
+        source=None if ships else fields.text("source"),
+        ships=ships,
+        keep_accents=fields.flag("keep_accents", None),
+        lowercase=fields.flag("lowercase", None),
+    )

@@ -17,6 +17,7 @@ import onnx
 import onnx_ir as ir
 
 from albert_edge.disk.writing import create, write_file
+from albert_edge.errors import BundleError
 from albert_edge.graph.authored import Authored, Weight
 from albert_edge.onnx_format.wire_format import key_and_length
 
@@ -51,6 +52,10 @@ def write_model(
 
     Returns:
         The files written, the .onnx file first.
+
+    Raises:
+        BundleError: The source, the weights of a bundle, has no such weight or one of another
+            shape. What a checkpoint has is checked before.
     """
     skeleton = ir.to_proto(authored.model)
     weights = authored.weights
@@ -60,7 +65,6 @@ def write_model(
         done = 0
         for name, weight in weights.items():
             array = _values(name, weight, source)
-            assert array.shape == weight.shape, f"{name}: {array.shape} is not {weight.shape}"
             yield array.reshape(-1).view(np.uint8).data
             done += weight.bytes
             progress(done, total)
@@ -75,11 +79,22 @@ def write_model(
 
 
 def _values(name: str, weight: Weight, source: TensorSource) -> npt.NDArray[Any]:
-    if not weight.parts:
-        return np.asarray(source(name), dtype=weight.dtype, order="C")
-    whole = np.concatenate([source(part) for part in weight.parts], axis=-1)
+    try:
+        parts = [source(part) for part in weight.parts or (name,)]
+        whole = np.concatenate(parts, axis=-1) if weight.parts else parts[0]
+    except (KeyError, ValueError) as error:
+        raise _misfit(name, weight, "is missing, or its parts do not fit together") from error
+    if whole.shape != weight.shape:
+        raise _misfit(name, weight, f"has shape {whole.shape}")
     with np.errstate(over="ignore"):  # a value too large for fp16 fails the quality check
-        return whole.astype(weight.dtype, copy=False)
+        return np.asarray(whole, dtype=weight.dtype, order="C")
+
+
+def _misfit(name: str, weight: Weight, what: str) -> BundleError:
+    return BundleError(
+        f"The stored weight {name} {what}; by config.json its shape is {weight.shape}.",
+        tip="config.json and the model are of different bundles. Export the model again.",
+    )
 
 
 def _write_embedded(

@@ -27,6 +27,7 @@ from albert_edge.runtime.engine import load_engine
 from albert_edge.runtime.exits import split_rows, stack_rows
 from albert_edge.runtime.fastest import compare, find_rival, is_clearly_faster, known_times
 from albert_edge.runtime.inputs import Arrays, declared_inputs, feed
+from albert_edge.runtime.outputs import require_labels
 from albert_edge.runtime.providers import PROVIDERS, load_onnxruntime
 from albert_edge.runtime.seats import process_seats
 from albert_edge.runtime.variants import choose_variant
@@ -97,6 +98,7 @@ class Session(Closable):
         self.choice = ""
         self._engine = self._open(devices, precision, variant)
         self.inputs = declared_inputs(self._engine, self.variant.inputs[role])
+        require_labels(self._engine, self.bundle)
         self.input_names = tuple(value.name for value in self.inputs)
         self.output_names = tuple(value.name for value in self._engine.get_outputs())
         self.token_outputs = _token_outputs(self._engine)

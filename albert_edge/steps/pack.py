@@ -14,7 +14,8 @@ from pathlib import Path
 
 from albert_edge.bundle.bundle import Bundle, open_bundle
 from albert_edge.bundle.change import change, refuse_to_overwrite
-from albert_edge.bundle.manifest import MANIFEST, SIGNATURE, FileRecord, parse_manifest
+from albert_edge.bundle.manifest import MANIFEST, SIGNATURE, FileRecord
+from albert_edge.bundle.manifest_reader import parse_manifest
 from albert_edge.bundle.packing import write_member
 from albert_edge.bundle.storage import Storage, chunks
 from albert_edge.disk.writing import replaced

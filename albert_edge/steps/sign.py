@@ -8,7 +8,8 @@ from pathlib import Path
 
 from albert_edge.bundle.bundle import Bundle, open_bundle
 from albert_edge.bundle.change import change
-from albert_edge.bundle.manifest import MANIFEST, SIGNATURE, parse_manifest
+from albert_edge.bundle.manifest import MANIFEST, SIGNATURE
+from albert_edge.bundle.manifest_reader import parse_manifest
 from albert_edge.bundle.signature import make_signature
 from albert_edge.bundle.storage import Folder
 from albert_edge.progress import Progress, progress_bar

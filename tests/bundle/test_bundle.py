@@ -20,14 +20,8 @@ import albert_edge
 from albert_edge.architecture.heads import Input, text_inputs
 from albert_edge.bundle.bundle import open_bundle
 from albert_edge.bundle.change import change
-from albert_edge.bundle.manifest import (
-    MANIFEST,
-    SCHEMA_VERSION,
-    FileRecord,
-    Manifest,
-    Variant,
-    read_manifest,
-)
+from albert_edge.bundle.manifest import MANIFEST, SCHEMA_VERSION, FileRecord, Manifest, Variant
+from albert_edge.bundle.manifest_reader import read_manifest
 from albert_edge.errors import AlbertEdgeError, BundleError
 from albert_edge.runtime.session import Session
 
@@ -145,7 +139,8 @@ FILES = st.lists(
     min_size=1,
     max_size=3,
 ).map("/".join)
-RECORDS = st.builds(FileRecord, FILES, NAMES, st.integers(min_value=0))
+COUNTS = st.integers(0, 2**63 - 1)
+RECORDS = st.builds(FileRecord, FILES, NAMES, COUNTS)
 INPUTS = st.builds(
     Input,
     NAMES,
@@ -167,9 +162,9 @@ VARIANTS = st.builds(
     precision=NAMES,
     target=NAMES,
     layout=NAMES,
-    opset=st.integers(min_value=1),
+    opset=COUNTS.filter(bool),
     exporter=NAMES,
-    optimizations=st.dictionaries(NAMES, st.integers(), max_size=2),
+    optimizations=st.dictionaries(NAMES, COUNTS, max_size=2),
     measured=st.dictionaries(NAMES, any_json(3), max_size=2),
 )
 MANIFESTS = st.builds(
@@ -181,7 +176,7 @@ MANIFESTS = st.builds(
     source=NAMES,
     revision=st.none() | NAMES,
     files=st.lists(RECORDS, max_size=3).map(tuple),
-    variants=st.lists(VARIANTS, max_size=3).map(tuple),
+    variants=st.lists(VARIANTS, max_size=3, unique_by=lambda item: item.name).map(tuple),
 )
 
 
@@ -319,7 +314,7 @@ def test_a_bottomless_manifest_is_refused(folder: Path, content: bytes) -> None:
         open_bundle(folder)
 
 
-@pytest.mark.parametrize("version", [SCHEMA_VERSION + 1, 0, -1, "1", None, [1], 1.5])
+@pytest.mark.parametrize("version", [SCHEMA_VERSION + 1, 0, -1, "1", None, [1], 1.5, True, 1.0])
 def test_another_schema_version_is_named(folder: Path, version: Any) -> None:
     fields = json.loads((folder / MANIFEST).read_text())
     (folder / MANIFEST).write_text(json.dumps({**fields, "schema_version": version, "new": 1}))

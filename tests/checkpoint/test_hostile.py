@@ -218,8 +218,8 @@ def test_no_config(folder: Path, refuse: Refuse) -> None:
 @pytest.mark.parametrize(
     "fields",
     [
-        pytest.param({"num_hidden_layers": 300, "inner_group_num": 3}, id="more-inner-layers"),
-        pytest.param({"num_hidden_layers": 300, "num_hidden_groups": 300}, id="more-groups"),
+        pytest.param({"num_hidden_layers": 32, "inner_group_num": 3}, id="more-inner-layers"),
+        pytest.param({"num_hidden_layers": 48, "num_hidden_groups": 48}, id="more-groups"),
         pytest.param(
             {"vocab_size": 2_000_000, "embedding_size": 65_536}, id="embeddings-of-524-GB"
         ),
@@ -232,6 +232,22 @@ def test_large_claims_of_a_small_file(fields: dict[str, int], folder: Path, refu
     started = time.monotonic()
     refuse(CheckpointError)
     assert time.monotonic() - started < 3
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"num_hidden_layers": 97},
+        {"num_hidden_layers": 1_000_000_000},
+        {"num_hidden_layers": 49, "inner_group_num": 2},
+    ],
+)
+def test_more_layers_than_a_graph_may_repeat(
+    fields: dict[str, int], folder: Path, refuse: Refuse
+) -> None:
+    """No weights contradict it, as all layers share theirs."""
+    change_config(folder, num_hidden_groups=1, **fields)
+    refuse(ConfigError, "at most 96")
 
 
 def test_remote_code_does_not_run(folder: Path, tmp_path: Path, refuse: Refuse) -> None:

@@ -15,7 +15,7 @@ from albert_edge.architecture.heads import HEADS
 from albert_edge.checkpoint import recipes
 from albert_edge.checkpoint.recipes import Recipe, models_folder, read_recipes
 from albert_edge.checkpoint.source import find_source
-from albert_edge.errors import UsageError
+from albert_edge.errors import ConfigError, UsageError
 from albert_edge.graph.activations import ACTIVATIONS
 
 RECIPES = read_recipes()
@@ -135,13 +135,21 @@ def test_readme_names_every_head() -> None:
         GOOD.replace("source", "sauce"),
         GOOD.replace('head = "fill-mask"', ""),
         GOOD.replace("[geometry]", "[geometry"),
+        GOOD.replace("fill-mask", "fill"),
+        GOOD.replace("hidden_size", "__class__"),
+        GOOD.replace("768", "[768]"),
+        GOOD.replace("768", "7" * 5_000),
+        GOOD + "a = " + "[" * 100_000,
     ],
-    ids=["revision", "hash", "name", "misspelt", "missing", "not-toml"],
+    ids=[
+        *("revision", "hash", "name", "misspelt", "missing", "not-toml"),
+        *("no-head", "no-field", "no-number", "long-number", "nested"),
+    ],
 )
 def test_a_broken_recipe_fails(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recipes, "models_folder", lambda: tmp_path)
     (tmp_path / "good.toml").write_text(GOOD, encoding="utf-8")
     assert list(read_recipes()) == ["good"]
     (tmp_path / "broken.toml").write_text(text, encoding="utf-8")
-    with pytest.raises((TypeError, tomllib.TOMLDecodeError)):
+    with pytest.raises(ConfigError, match=r"broken\.toml"):
         read_recipes()

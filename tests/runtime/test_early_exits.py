@@ -20,7 +20,8 @@ import albert_edge
 from albert_edge.architecture.heads import HEADS
 from albert_edge.bundle.bundle import Bundle, open_bundle
 from albert_edge.bundle.change import change
-from albert_edge.bundle.manifest import MANIFEST, read_manifest
+from albert_edge.bundle.manifest import MANIFEST
+from albert_edge.bundle.manifest_reader import read_manifest
 from albert_edge.errors import BundleError
 from albert_edge.runtime.adaptation import Adaptation
 from albert_edge.runtime.device import CPU, Device

@@ -18,6 +18,9 @@ Shape = tuple[int, ...]
 # Types of weights, as safetensors spells them.
 FLOATS = frozenset({"F16", "BF16", "F32", "F64"})
 
+# Axes of a tensor; the size of one with a million would take minutes to compute.
+MOST_AXES = 8
+
 COPY_AGAIN = "Copy or download the checkpoint again."
 BEFORE_QUANTIZING = "Save the checkpoint before quantizing it; albert-edge compresses it for you."
 

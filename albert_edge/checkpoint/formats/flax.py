@@ -6,6 +6,7 @@ The types of msgpack that stand for arrays are those of flax/serialization.py.
 from __future__ import annotations
 
 import math
+import reprlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from albert_edge.checkpoint.formats.base import COPY_AGAIN, StoredTensor
+from albert_edge.checkpoint.formats.base import COPY_AGAIN, MOST_AXES, StoredTensor
 from albert_edge.checkpoint.formats.layout import in_pytorch_layout, pytorch_name
+from albert_edge.disk.reading import read_regular
 from albert_edge.errors import CheckpointError
 from albert_edge.packages import import_extra
 
@@ -27,7 +29,7 @@ def read_flax(path: Path) -> list[StoredTensor]:
     # ml_dtypes teaches numpy the name bfloat16.
     msgpack = import_extra("msgpack", "ml_dtypes", extra="formats", purpose=f"Reading {path.name}")
     try:
-        tree = msgpack.unpackb(path.read_bytes(), ext_hook=_read_array)
+        tree = msgpack.unpackb(read_regular(path), ext_hook=_read_array)
         return [_stored(path, parts, values) for parts, values in _leaves(tree)]
     except Exception as error:  # a malformed file can raise any class
         raise CheckpointError(f"{path} is damaged: {error}", tip=COPY_AGAIN) from error
@@ -39,8 +41,8 @@ def _read_array(kind: int, packed: bytes) -> npt.NDArray[Any]:
     if kind != _ARRAY:
         raise ValueError(f"a value of type {kind}, which is not an array")
     shape, name, values = msgpack.unpackb(packed)
-    if name not in _TYPES:
-        raise ValueError(f"an array of {name!r}")
+    if name not in _TYPES or len(shape) > MOST_AXES:
+        raise ValueError(f"an array of {reprlib.repr(name)} with {len(shape)} axes")
     array = np.frombuffer(values, np.dtype(name))
     if array.size != math.prod(shape):
         raise ValueError(f"{array.size} values for an array of shape {shape}")

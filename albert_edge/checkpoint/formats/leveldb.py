@@ -15,7 +15,9 @@ from albert_edge.onnx_format.wire_format import read_varint
 _MAGIC = 0xDB4775248B80FB57
 _FOOTER = 48
 _TRAILER = 5  # the kind of compression, and a checksum
+# A key takes few bytes where it begins as the one before it. Those of large models are 2 MB.
 _LONGEST_KEY = 4_096
+_MOST_KEY_BYTES = 16 * 2**20
 
 
 def read_table(table: memoryview) -> Iterator[tuple[bytes, memoryview]]:
@@ -25,13 +27,17 @@ def read_table(table: memoryview) -> Iterator[tuple[bytes, memoryview]]:
     footer = table[-_FOOTER:]
     _, after_metaindex = _read_handle(footer, 0)
     index, _ = _read_handle(footer, after_metaindex)
-    read_up_to = 0
+    read_up_to = key_bytes = 0
     for _, value in _entries(_block(table, *index)):
         (start, size), _ = _read_handle(value, 0)
         if start < read_up_to:
             raise ValueError("blocks overlap")
         read_up_to = start + size
-        yield from _entries(_block(table, start, size))
+        for key, entry in _entries(_block(table, start, size)):
+            key_bytes += len(key)
+            if key_bytes > _MOST_KEY_BYTES:
+                raise ValueError(f"its keys take more than {_MOST_KEY_BYTES} bytes")
+            yield key, entry
 
 
 def _read_handle(content: memoryview, at: int) -> tuple[tuple[int, int], int]:

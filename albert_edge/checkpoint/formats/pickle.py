@@ -6,6 +6,7 @@ as "state_dict", "model" or "net". The key then is a prefix of the names.
 
 from __future__ import annotations
 
+import reprlib
 import zipfile
 from pathlib import Path
 
@@ -21,9 +22,10 @@ def read_pickle(path: Path) -> list[StoredTensor]:
 
     try:
         # Files of torch before 1.6 are not archives, and only an archive can be memory-mapped.
-        tensors = torch.load(
-            path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
-        )
+        is_archive = zipfile.is_zipfile(path)
+        if is_archive:
+            _require_stored(path)
+        tensors = torch.load(path, map_location="cpu", weights_only=True, mmap=is_archive)
         named = {name: value for name, value in tensors.items() if torch.is_tensor(value)}
         for key, nested in tensors.items():
             if isinstance(nested, dict):
@@ -31,6 +33,10 @@ def read_pickle(path: Path) -> list[StoredTensor]:
                 named |= {name: value for name, value in items if torch.is_tensor(value)}
         if not all(isinstance(name, str) for name in named):
             raise TypeError("a tensor has no name")
+        size = path.stat().st_size
+        for name, tensor in named.items():
+            if tensor.layout == torch.strided and tensor.nbytes > size and not tensor.is_meta:
+                raise ValueError(f"the values of {reprlib.repr(name)} are not in it")
     except Exception as error:  # a malformed pickle can raise any class
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise CheckpointError(
@@ -56,3 +62,17 @@ def read_pickle(path: Path) -> list[StoredTensor]:
         )
 
     return [stored(name, tensor) for name, tensor in named.items()]
+
+
+def _require_stored(path: Path) -> None:
+    """Refuse an archive with compressed or overlapping files, which torch does not write.
+
+    Raises:
+        ValueError: It has some, and could take any amount of memory.
+    """
+    with zipfile.ZipFile(path) as archive:
+        entries = archive.infolist()
+    if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+        raise ValueError("it is compressed")
+    if sum(entry.file_size for entry in entries) > path.stat().st_size:
+        raise ValueError("files in it overlap")

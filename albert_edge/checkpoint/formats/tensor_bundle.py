@@ -10,15 +10,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from albert_edge.checkpoint.formats.base import COPY_AGAIN, Shape, StoredTensor
+from albert_edge.checkpoint.formats.base import COPY_AGAIN, MOST_AXES, Shape, StoredTensor
 from albert_edge.checkpoint.formats.checksum import crc32c, unmask
 from albert_edge.checkpoint.formats.leveldb import read_table
+from albert_edge.disk.reading import read_regular
 from albert_edge.errors import CheckpointError
 from albert_edge.onnx_format.wire_format import (
     content,
@@ -98,7 +100,7 @@ class _Bundle:
 
 
 def _read_index(path: Path) -> _Bundle:
-    rows = read_table(memoryview(path.read_bytes()))
+    rows = read_table(memoryview(read_regular(path)))
     key, header = next(rows, (None, _NOTHING))
     if key != b"":
         raise ValueError("it has no header")
@@ -130,12 +132,14 @@ def _read_entry(message: memoryview) -> _Entry:
     shape = facts.get(2, _NOTHING)
     entry = _Entry(
         type=number(facts.get(1, 0)),
-        shape=tuple(_read_dimensions(content(shape))),
+        shape=tuple(islice(_read_dimensions(content(shape)), MOST_AXES + 1)),
         shard=number(facts.get(3, 0)),
         offset=number(facts.get(4, 0)),
         size=number(facts.get(5, 0)),
         checksum=unmask(int.from_bytes(content(facts.get(6, _NOTHING)), "little")),
     )
+    if len(entry.shape) > MOST_AXES:
+        raise ValueError(f"a variable with more than {MOST_AXES} axes")
     if entry.type in _TYPES and entry.size != math.prod(entry.shape) * _type(entry).itemsize:
         raise ValueError(f"{entry.size} bytes for shape {entry.shape}")
     return entry
