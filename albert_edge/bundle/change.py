@@ -26,7 +26,7 @@ from albert_edge.bundle.manifest import MANIFEST, SIGNATURE, FileRecord, Manifes
 from albert_edge.bundle.manifest_reader import read_manifest
 from albert_edge.cleanup import cleaned_up, uninterrupted
 from albert_edge.disk.holding import HeldError, Hold, hold
-from albert_edge.disk.writing import create, naming, sync_folder
+from albert_edge.disk.writing import create, naming, refuse_link, sync_folder
 from albert_edge.errors import Argument, BundleError, Message, UsageError
 
 COMMIT = ".commit"
@@ -168,8 +168,9 @@ def refuse_to_overwrite(folder: Path, *, force: bool) -> None:
         force: Whether it may replace what the folder holds.
 
     Raises:
-        UsageError: It is a file, or it is not empty and not to be replaced.
+        UsageError: It is a file or a symbolic link, or it is not empty and not to be replaced.
     """
+    refuse_link(folder)
     if not folder.exists():
         return
     if not folder.is_dir():

@@ -12,7 +12,6 @@ key that a verifier has. Keys are files as openssl writes them: PEM, without a p
 from __future__ import annotations
 
 import base64
-import binascii
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -120,17 +119,23 @@ def _read_signature(bundle: Bundle) -> Signature:
             where=bundle.path,
         )
     try:
-        algorithm, *parts = line[:_LARGEST].decode("ascii").split()
+        _, *parts = line[:_LARGEST].decode("ascii").split()
         public_key, value = (base64.b64decode(part, validate=True) for part in parts)
-    except (ValueError, binascii.Error):
-        algorithm, public_key, value = "", b"", b""
-    if (algorithm, len(public_key), len(value)) != (_ALGORITHM, _KEY_BYTES, _SIGNATURE_BYTES):
+        signature = Signature(public_key, value)
+        lengths = (len(public_key), len(value))
+        # base64 has several texts for some contents; only one of them is written.
+        is_whole = lengths == (_KEY_BYTES, _SIGNATURE_BYTES) and line.split() == (
+            signature.to_line().split()
+        )
+    except ValueError:
+        is_whole = False
+    if not is_whole:
         raise BundleError(
             f"The signature of {bundle.path} is damaged: not a line `{_ALGORITHM} KEY SIGNATURE`.",
             tip="Get the bundle again from the one who signed it.",
             where=bundle.path / SIGNATURE,
         )
-    return Signature(public_key, value)
+    return signature
 
 
 def _text(content: bytes) -> str:

@@ -21,8 +21,9 @@ from albert_edge.cli.predict_outputs import (
     write_file,
 )
 from albert_edge.cli.printing import note
+from albert_edge.disk.writing import refuse_link
 from albert_edge.errors import Argument, Call, Message, UsageError
-from albert_edge.labelling.folder import Existing, is_complete, resolve_target
+from albert_edge.labelling.folder import Existing, is_complete
 from albert_edge.labelling.formats.choose import LINES, output_suffix
 from albert_edge.records.fields import Fields
 from albert_edge.records.inputs import Inputs, given_inputs, open_inputs
@@ -124,8 +125,9 @@ def _target(files: Files) -> Path | None:
     """Return the file that answers are written to; None if they go to stdout or into a stream."""
     if files.output_file is None or files.output_file == "-":
         return None
-    output_suffix(Path(files.output_file))  # an unknown format is refused before anything else
-    target = resolve_target(Path(files.output_file))
+    target = Path(files.output_file)
+    output_suffix(target)  # an unknown format is refused before anything else
+    refuse_link(target)
     return target if target.is_file() or not target.exists() else None
 
 

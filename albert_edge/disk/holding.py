@@ -162,7 +162,8 @@ def _last_change(path: Path) -> float:
 def _remove_leftovers(path: Path) -> None:
     """Remove what earlier owners left in the folder, and folders that they could not remove."""
     for entry in os.scandir(path):
-        if not entry.is_symlink() and entry.name != _LOCK:
+        names_an_owner = entry.is_symlink() and entry.name.isdecimal()
+        if not names_an_owner and entry.name != _LOCK:
             _remove(Path(entry.path))
     with contextlib.suppress(OSError):
         for entry in os.scandir(path.parent):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from functools import partial
@@ -12,9 +14,10 @@ from typing import IO
 
 from albert_edge.cleanup import cleaned_up
 from albert_edge.disk.holding import HeldError, hold
-from albert_edge.errors import AlbertEdgeError
+from albert_edge.errors import AlbertEdgeError, UsageError
 
 _NEW = "new"
+_AS_IT_IS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 TIP = "Check free space and permissions, or name a file elsewhere."
 
 
@@ -40,10 +43,46 @@ def naming(path: Path) -> Iterator[None]:
         raise
 
 
+def refuse_link(path: Path) -> None:
+    """Check that the name of an output is not that of a link.
+
+    In a folder where others may write, such as /tmp, one of them could have planted it.
+
+    Raises:
+        UsageError: It is one.
+    """
+    if path.is_symlink():
+        raise UsageError(
+            f"{path} is a symbolic link, which output never follows.",
+            tip="Name the file or folder that it leads to, or remove the link.",
+            where=path,
+        )
+
+
+def open_own(path: str | os.PathLike[str], flags: int = os.O_RDWR) -> int:
+    """Open a file, created if there is none, that is not in another place too: not by any link.
+
+    Args:
+        path: The file.
+        flags: How to open it; what it holds stays.
+
+    Raises:
+        OSError: It is a link, has a second name, or is no regular file.
+    """
+    flags = flags & ~os.O_TRUNC | os.O_CREAT | _AS_IT_IS
+    descriptor = os.open(path, flags, 0o666)
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+        os.close(descriptor)
+        raise OSError(errno.EEXIST, "another file or a link is in the way", os.fspath(path))
+    return descriptor
+
+
 @contextlib.contextmanager
 def create(path: Path) -> Iterator[IO[bytes]]:
-    """Open a new file for writing; errors of the operating system name it."""
-    with naming(path), path.open("wb") as file:
+    """Open a file for writing, from its start; errors of the operating system name it."""
+    with naming(path), open(path, "wb", opener=open_own) as file:
+        file.truncate()
         yield file
 
 
@@ -65,16 +104,17 @@ def replaced(path: Path, *, kind: type[AlbertEdgeError] = AlbertEdgeError) -> It
     """Open a file for writing that takes the place of another when the block ends without an error.
 
     It is written in a hidden folder beside the target, which is removed; if the process is killed,
-    by the next one. Readers see the old content until then, and a link of that name is replaced,
-    not followed.
+    by the next one. Readers see the old content until then.
 
     Args:
         path: The target.
         kind: The error to raise.
 
     Raises:
+        UsageError: The target is a symbolic link.
         AlbertEdgeError: Another process is writing it, or the operating system refuses.
     """
+    refuse_link(path)
     try:
         with hold(path.with_name(f".{path.name}.writing")) as held:
             temporary = held.path / _NEW

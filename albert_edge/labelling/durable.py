@@ -10,10 +10,8 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from albert_edge.disk.writing import sync_folder
+from albert_edge.disk.writing import open_own, sync_folder
 from albert_edge.errors import AlbertEdgeError, Argument, Message
-
-_BINARY = getattr(os, "O_BINARY", 0)  # Windows would change line ends
 
 
 class GrowingFile:
@@ -31,7 +29,7 @@ class GrowingFile:
     """
 
     def __init__(self, path: Path, size: int = 0) -> None:
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | _BINARY, 0o666)
+        self._descriptor = open_own(path)
         self.size = size
         os.ftruncate(self._descriptor, size)
 

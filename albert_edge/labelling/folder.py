@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Literal
 
 from albert_edge.disk.holding import HeldError, hold
+from albert_edge.disk.writing import refuse_link
 from albert_edge.errors import AlbertEdgeError, Argument, Message, UsageError
 from albert_edge.labelling.durable import move, naming
 from albert_edge.labelling.journal import Journal, read_journal
@@ -61,7 +62,7 @@ class JobFolder:
 
     def publish(self, journal: Journal) -> None:
         """Give the complete output its name, after which nothing is left to do."""
-        source = self.path / journal.output
+        source = self.path / Path(journal.output).name
         if source.exists():  # else it has its name already
             move(source, self.target)
         self.journal.unlink()
@@ -98,18 +99,14 @@ class JobFolder:
                 self.path.rmdir()
 
 
-def resolve_target(path: Path) -> Path:
-    """Follow a symbolic link, so that the file it names is replaced and not the link."""
-    return path.resolve() if path.is_symlink() else path
-
-
 def is_complete(target: Path, existing: Existing) -> bool:
     """Return whether an output is complete already and there is nothing to resume.
 
     Raises:
-        UsageError: It exists, or a part of it, and `existing` is "refuse".
+        UsageError: It exists, or a part of it, and `existing` is "refuse"; or a link is in the way.
     """
     folder = JobFolder(target, _folder_of(target))
+    refuse_link(folder.path)
     unfinished = folder.journal.exists()
     if existing == "refuse" and (unfinished or target.exists()):
         what = "is unfinished" if unfinished else "exists already"
@@ -177,12 +174,13 @@ def _folder_of(target: Path) -> Path:
 
 def _make(folder: JobFolder) -> None:
     try:
-        folder.path.mkdir(exist_ok=True)
+        folder.path.mkdir(mode=0o700, exist_ok=True)
     except (FileNotFoundError, NotADirectoryError, FileExistsError, PermissionError) as error:
         raise UsageError(
             f"{folder.target} cannot be opened: {error.strerror}.",
             tip="Check its name and permissions.",
         ) from error
+    refuse_link(folder.path)
 
 
 def _require_segments(folder: JobFolder, journal: Journal) -> None:

@@ -95,6 +95,7 @@ class Output:
         """Complete the output and give it its name."""
         if self._segment_size or not self._journal.size:
             self._end_segment()
+        self._folder.result.unlink(missing_ok=True)
         path = self._writer.encoder.assemble(self._folder.segments, self._folder.result)
         sync_file(path)
         self._journal = dataclasses.replace(self._journal, output=path.name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from albert_edge.disk.writing import replaced
+from albert_edge.disk.writing import refuse_link, replaced
 from albert_edge.errors import UsageError
 
 
@@ -13,8 +13,9 @@ def require_folder(path: Path) -> None:
     """Check that a file can be written there, before the work that produces its content.
 
     Raises:
-        UsageError: The path is a folder, or its parent is not one.
+        UsageError: The path is a folder or a link, or its parent is not a folder.
     """
+    refuse_link(path)
     if not path.resolve().parent.is_dir() or path.is_dir():
         reason = "it is a folder" if path.is_dir() else f"{path.parent} is not a folder"
         raise UsageError(
@@ -26,6 +27,7 @@ def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
     """Write a file as a whole or not at all.
 
     Raises:
+        UsageError: The name is that of a link.
         AlbertEdgeError: It cannot be written, or another process is writing it.
     """
     with replaced(Path(path)) as file:

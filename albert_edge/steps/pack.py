@@ -18,7 +18,7 @@ from albert_edge.bundle.manifest import MANIFEST, SIGNATURE, FileRecord
 from albert_edge.bundle.manifest_reader import parse_manifest
 from albert_edge.bundle.packing import write_member
 from albert_edge.bundle.storage import Storage, chunks
-from albert_edge.disk.writing import replaced
+from albert_edge.disk.writing import refuse_link, replaced
 from albert_edge.errors import Argument, BundleError, Message, UsageError
 from albert_edge.progress import Progress, progress_bar
 
@@ -91,7 +91,7 @@ def pack(
     Raises:
         BundleError: The bundle is missing or damaged, has no such variant, or the file cannot be
             written. An existing file is unchanged then.
-        UsageError: The file exists.
+        UsageError: The file exists, or is a symbolic link.
     """
     opened = open_bundle(bundle)
     path = Path(out) if out is not None else Path(opened.path.resolve().name + SUFFIX)
@@ -174,6 +174,7 @@ def _refuse_to_replace(path: Path, *, force: bool) -> None:
             Message(Argument("out"), f": {path} cannot be written: {reason}."),
             tip="Name a file in an existing folder.",
         )
+    refuse_link(path)
     if path.exists() and not force:
         raise UsageError(
             f"{path} exists already.", tip=Message("Replace it with ", Argument("force", True), ".")

@@ -156,15 +156,6 @@ def test_output_to_stdout_and_to_a_pipe(
     assert_error(cli(*told, tmp_path / "pipe.parquet"), 2, "regular file")
 
 
-def test_a_link_keeps_naming_the_file(cli: Cli, langid: Path, tmp_path: Path) -> None:
-    (tmp_path / "data").mkdir()
-    out = tmp_path / "out.jsonl"
-    out.symlink_to("data/answers.jsonl")
-    assert cli("predict", langid, "Guten Tag", "--output", out).code == 0
-    assert out.is_symlink()
-    assert json.loads((tmp_path / "data" / "answers.jsonl").read_text())["text"] == "Guten Tag"
-
-
 def test_a_real_limit_of_the_disk(langid: Path, tmp_path: Path) -> None:
     """The system itself refuses to write more than the limit."""
     texts, out, whole = tmp_path / "in.txt", tmp_path / "out.csv", tmp_path / "whole.csv"
