@@ -5,6 +5,7 @@ A name is that of a folder, the short name of a known checkpoint (models/), or a
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -176,6 +177,7 @@ def _local_source(source: str, recipe: Recipe | None) -> Source | None:
 
 def _download(name: str, revision: str | None) -> Path:
     """Download to huggingface_hub's cache, which is used first; HF_HUB_OFFLINE is respected."""
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # read when it is imported
     import_extra("huggingface_hub", extra="export", purpose=f"Downloading {name}")
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import (
