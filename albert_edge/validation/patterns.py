@@ -27,11 +27,10 @@ _ESCAPE = (
 )
 _CLASS = rf"\[\^?(?:{_ESCAPE}|[^\\\[\]&]|&(?!&))+\]"
 _ATOM = rf"(?:{_ESCAPE}|{_CLASS}|[^\\\[\](){{}}|^$*+?])"
-_COUNT = r"\{[1-9][0-9]?\}"
-_OPEN = r"(?:\+|\{[1-9][0-9]?,(?:[1-9][0-9]?)?\})"
-_BRANCH = rf"(?:{_ATOM}(?:{_COUNT})?)*{_ATOM}(?:{_COUNT}|{_OPEN})?"
-_PATTERN = re.compile(rf"{_BRANCH}(?:\|{_BRANCH})*", re.DOTALL)
-_PARTS = re.compile(rf"(?P<bar>\|)|{_ATOM}(?:\+|\{{(?P<low>[1-9][0-9]?)[^}}]*\}})?", re.DOTALL)
+_PART = re.compile(
+    rf"(?P<bar>\|)|{_ATOM}(?:(?P<open>\+)|\{{(?P<low>[1-9][0-9]?)(?P<range>,([1-9][0-9]?)?)?\}})?",
+    re.DOTALL,
+)
 
 
 @cache
@@ -43,14 +42,19 @@ def shortest_match(pattern: str) -> int:
     """
     if pattern == TRIM:
         return 1
-    if len(pattern) > _LONGEST or not _PATTERN.fullmatch(pattern):
-        raise ValueError("could take more time than texts are long")
-    lengths = [0]
-    for part in _PARTS.finditer(pattern):
+    lengths, at, is_open = [0], 0, False
+    while at < len(pattern) <= _LONGEST:
+        part = _PART.match(pattern, at)
+        if part is None or (is_open and not part["bar"]):
+            break
         if part["bar"]:
             lengths.append(0)
         else:
             lengths[-1] += int(part["low"] or 1)
+        is_open = bool(part["open"] or part["range"])
+        at = part.end()
+    if at < len(pattern) or not min(lengths):
+        raise ValueError("could take more time than texts are long")
     if len(lengths) > _MOST_ALTERNATIVES or max(lengths) > _MOST_REPEATS:
         raise ValueError("has too many parts")
     return min(lengths)

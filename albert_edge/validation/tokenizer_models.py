@@ -60,25 +60,27 @@ def _check_unigram(model: JsonObject, most: int) -> int:
     try:
         flat = [*chain.from_iterable(vocab)]
         pieces, size = flat[::2], sum(map(abs, flat[1::2]))
-        is_list = isinstance(vocab, list) and set(map(len, vocab)) == {2}
-        _check_pieces(model, pieces, most, shortest=1)
+        text = "".join(pieces)
     except (TypeError, OverflowError):
         raise model.fault("vocab", expected) from None
-    if not is_list:
+    if not isinstance(vocab, list) or len(flat) != 2 * len(vocab):
         raise model.fault("vocab", expected)
+    _check_pieces(model, pieces, most, shortest=1)
+    if len(set(pieces)) != len(pieces):
+        raise model.fault("vocab", "pieces that are all different")
     if not size <= _LARGEST_SCORE * len(pieces):  # NaN is not, either
         raise model.fault("vocab", "scores that are finite numbers")
-    _check_nodes(model, pieces)
+    _check_nodes(model, pieces, text)
     model.integer("unk_id", low=0, high=len(pieces) - 1)
     model.flag("byte_fallback", None)
     return len(pieces)
 
 
-def _check_nodes(model: JsonObject, pieces: Sequence[str]) -> None:
-    """Bound the memory of a trie of pieces."""
+def _check_nodes(model: JsonObject, pieces: Sequence[str], text: str) -> None:
+    """Bound the memory of a trie of pieces, which `text` has all of."""
     most = _FEW_NODES + _MOST_NODES_PER_PIECE * len(pieces)
     try:
-        size = len("".join(pieces).encode())
+        size = len(text.encode())
     except UnicodeEncodeError:
         raise model.fault("vocab", "valid Unicode") from None
     if size - len(pieces) > most and _count_nodes(pieces) > most:
@@ -136,7 +138,7 @@ def _check_bpe(model: JsonObject, most: int) -> int:
 
 def _ids(model: JsonObject, most: int) -> dict[str, int]:
     vocab = model.object("vocab").values
-    _check_pieces(model, tuple(vocab), most)
+    _check_pieces(model, vocab, most)
     ids = vocab.values()
     if set(map(type, ids)) != {int} or min(ids) < 0 or max(ids) >= most:
         raise model.fault("vocab", f"an object of pieces with ids below {most:,}")
@@ -146,15 +148,11 @@ def _ids(model: JsonObject, most: int) -> dict[str, int]:
 
 
 def _check_pieces(model: JsonObject, pieces: Sequence[Any], most: int, shortest: int = 0) -> None:
-    if set(map(type, pieces)) != {str}:
-        raise model.fault("vocab", "pieces that are texts")
     if not 0 < len(pieces) <= most:
         raise model.fault("vocab", f"at most {most:,} pieces, which the model has embeddings for")
     lengths = set(map(len, pieces))
     if min(lengths) < shortest or max(lengths) > LONGEST_PIECE:
         raise model.fault("vocab", f"pieces of {shortest} to {LONGEST_PIECE} characters")
-    if len(set(pieces)) != len(pieces):
-        raise model.fault("vocab", "pieces that are all different")
 
 
 def _require_piece(model: JsonObject, name: str, vocab: Collection[str]) -> None:
