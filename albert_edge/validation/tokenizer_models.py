@@ -147,7 +147,7 @@ def _ids(model: JsonObject, most: int) -> dict[str, int]:
     return vocab
 
 
-def _check_pieces(model: JsonObject, pieces: Sequence[Any], most: int, shortest: int = 0) -> None:
+def _check_pieces(model: JsonObject, pieces: Collection[str], most: int, shortest: int = 0) -> None:
     if not 0 < len(pieces) <= most:
         raise model.fault("vocab", f"at most {most:,} pieces, which the model has embeddings for")
     lengths = set(map(len, pieces))
