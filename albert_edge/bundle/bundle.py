@@ -24,7 +24,8 @@ from albert_edge.architecture.config import AlbertConfig, parse_config
 from albert_edge.bundle.change import COMMIT, finish_change, is_committed
 from albert_edge.bundle.manifest import MANIFEST, MODEL, FileRecord, Manifest, Variant
 from albert_edge.bundle.manifest_reader import open_manifest, parse_manifest
-from albert_edge.bundle.storage import EmbeddedModel, Folder, Storage, check, read
+from albert_edge.bundle.model_file import BundledModel
+from albert_edge.bundle.storage import Folder, Storage, check, read
 from albert_edge.errors import BundleError, Call, Message, UsageError
 from albert_edge.json_fields import JsonObject, parse_object
 
@@ -116,26 +117,22 @@ class Bundle:
         """
         return parse_config(self.read(_CONFIG), str(self.path / _CONFIG))
 
-    def model_file(self, variant: Variant, role: str = MODEL) -> Path | EmbeddedModel:
-        """Return the .onnx file of a variant.
+    def model_file(self, variant: Variant, role: str = MODEL) -> BundledModel:
+        """Return the .onnx file of a variant, whose content is checked when it is read.
 
         Args:
             variant: The variant.
             role: Which part of a model in several parts.
 
-        Returns:
-            Its path, checked with its external data. If it is in a packed file, an object that
-            checks what it reads.
-
         Raises:
-            BundleError: It has no such part, or a file is missing or its sha256 differs.
+            BundleError: It has no such part.
         """
         if role not in variant.files:
             raise BundleError(
                 f"{variant.name} has no file of the role {role!r}.",
                 tip=f"It has: {', '.join(variant.files)}.",
             )
-        return self.storage.model(variant.files[role])
+        return BundledModel(self.storage, self.manifest.head, variant, self.read_config, role)
 
     def read_text(self, file: str) -> str | None:
         """Read a configuration or tokenizer file, checked; None if it is not listed."""

@@ -20,14 +20,12 @@ import threading
 import weakref
 import zipfile
 import zlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from albert_edge.bundle.manifest import MANIFEST, FileRecord, Manifest
+from albert_edge.bundle.manifest import MANIFEST, Manifest
 from albert_edge.bundle.manifest_reader import leads_out, parse_manifest
-from albert_edge.bundle.storage import EmbeddedModel
 from albert_edge.errors import BundleError, Call, Message
 
 _SIGNATURE = b"PK\3\4"  # of the first member, with which the file begins
@@ -84,8 +82,8 @@ class Packed:
     def __reduce__(self) -> tuple[Any, ...]:  # for another process, which opens it again
         return Packed, (self.path,)
 
-    def open(self, file: str) -> io.BufferedReader:
-        """Open a member."""
+    def open(self, file: str, *, follow: bool = True) -> io.BufferedReader:
+        """Open a member, which is never a link."""
         if file not in self.spans:
             raise FileNotFoundError(f"it is not in {self.path}")
         return io.BufferedReader(_Member(self, self.spans[file]))
@@ -93,10 +91,6 @@ class Packed:
     def read_signature(self) -> bytes:
         """Return the signature, which is no member, so that earlier versions read the file too."""
         return self._comment
-
-    def model(self, records: Sequence[FileRecord]) -> EmbeddedModel:
-        """Return an .onnx file, which is checked when it is read."""
-        return EmbeddedModel(self, tuple(records))
 
     def view(self, file: str) -> memoryview:
         """Map a member into memory."""

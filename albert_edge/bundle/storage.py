@@ -7,20 +7,21 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import mmap
 import os
 import weakref
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from io import BufferedReader, RawIOBase
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Protocol
 
 from albert_edge.bundle.change import COMMIT
 from albert_edge.bundle.manifest import MANIFEST, SIGNATURE, FileRecord
-from albert_edge.disk.reading import open_regular
+from albert_edge.disk.reading import link_refused, open_regular
 from albert_edge.errors import BundleError
 
 _CHUNK = 2**20  # bytes
+_LARGEST_READ = 2**30  # bytes; systems read at most 2 GB at once
 
 
 class Storage(Protocol):
@@ -30,18 +31,26 @@ class Storage(Protocol):
     def path(self) -> Path:
         """The folder or the packed file."""
 
-    def open(self, file: str) -> BufferedReader:
-        """Open a file. Raises OSError if there is none."""
+    def open(self, file: str, *, follow: bool = True) -> BufferedReader:
+        """Open a file.
+
+        Args:
+            file: Its path in the bundle.
+            follow: Whether it may be a link to another file.
+
+        Raises:
+            OSError: There is none, it is not a regular file, or it is a link and must not be.
+        """
+
+    def view(self, file: str) -> memoryview:
+        """Map the content of a file into memory: of the one that `open` opens from now on.
+
+        Raises:
+            OSError: As `open`.
+        """
 
     def read_signature(self) -> bytes:
         """Read the line that signs the manifest, see `signature`; empty if there is none."""
-
-    def model(self, records: Sequence[FileRecord]) -> Path | EmbeddedModel:
-        """Return an .onnx file, the first of the records; the others are its external data.
-
-        Raises:
-            BundleError: A file cannot be read, or its sha256 differs.
-        """
 
 
 class Folder:
@@ -62,32 +71,42 @@ class Folder:
     def __init__(self, path: Path, files: Iterable[str] = ()) -> None:
         self.path = path
         self._held: dict[str, int] = {}
+        self._links: set[str] = set()  # of the files held
         weakref.finalize(self, _close_all, self._held)
         if hasattr(os, "pread"):
             for file in files:
                 with contextlib.suppress(OSError):  # reading it will report this
-                    self._held[file] = self._open(file)
+                    self._hold(file)
 
     def __reduce__(self) -> tuple[Any, ...]:  # for another process, which opens them again
         return Folder, (self.path, tuple(self._held))
 
-    def descriptor(self, file: str) -> int:
-        """Return an open file, which stays open as long as this object exists."""
-        if file not in self._held:
-            self._held[file] = self._open(file)
-        return self._held[file]
-
-    def open(self, file: str) -> BufferedReader:
+    def open(self, file: str, *, follow: bool = True) -> BufferedReader:
         """Open a file."""
-        if file in self._held:
-            return BufferedReader(_HeldFile(self, self._held[file]))
-        return open(self._open(file), "rb")
+        if file not in self._held:
+            return open(self._open(file, follow=follow), "rb")
+        if file in self._links and not follow:
+            raise link_refused(self.path / file)
+        return BufferedReader(_HeldFile(self, self._held[file]))
 
-    def _open(self, file: str) -> int:
+    def view(self, file: str) -> memoryview:
+        """Map a file into memory, and hold it."""
+        if file not in self._held:
+            self._hold(file)
+        return memoryview(mmap.mmap(self._held[file], 0, access=mmap.ACCESS_READ))
+
+    def _hold(self, file: str) -> None:
+        try:
+            self._held[file] = self._open(file, follow=False)
+        except OSError:
+            self._held[file] = self._open(file)
+            self._links.add(file)
+
+    def _open(self, file: str, *, follow: bool = True) -> int:
         """Open a file, which is in another place while a change is not finished."""
         with contextlib.suppress(OSError):
-            return open_regular(self.path / COMMIT / file)
-        return open_regular(self.path / file)
+            return open_regular(self.path / COMMIT / file, follow=follow)
+        return open_regular(self.path / file, follow=follow)
 
     def read_signature(self) -> bytes:
         """Read the signature."""
@@ -96,12 +115,6 @@ class Folder:
                 return file.read()
         except OSError:
             return b""
-
-    def model(self, records: Sequence[FileRecord]) -> Path:
-        """Check an .onnx file and its external data, and return its path."""
-        for record in records:
-            check(self, record)
-        return self.path / records[0].file
 
 
 class _HeldFile(RawIOBase):
@@ -129,107 +142,62 @@ class _HeldFile(RawIOBase):
         self._position += len(content)
         return len(content)
 
+    def readall(self) -> bytes:  # at once: a model is not to be in memory twice
+        left = os.fstat(self._descriptor).st_size - self._position
+        content = os.pread(self._descriptor, min(max(left, 0), _LARGEST_READ), self._position)
+        self._position += len(content)
+        if len(content) in (0, left):
+            return content
+        return content + super().readall()
+
 
 def _close_all(held: dict[str, int]) -> None:
     for descriptor in held.values():
         os.close(descriptor)
 
 
-class Contents(Storage, Protocol):
-    """A storage whose files have no paths of their own."""
-
-    def view(self, file: str) -> memoryview:
-        """Map a file into memory."""
-
-
-@dataclass(frozen=True, slots=True)
-class EmbeddedModel:
-    """An .onnx file inside another file, so that no path leads to it.
-
-    What is checked is what is returned: nothing is read a second time.
-
-    Attributes:
-        storage: Where it is.
-        records: Its file, and then its external data.
-    """
-
-    storage: Contents
-    records: tuple[FileRecord, ...]
-
-    @property
-    def path(self) -> Path:
-        """What errors call it."""
-        return self.storage.path / self.records[0].file
-
-    def read(self) -> bytes:
-        """Read the .onnx file, checked."""
-        return read(self.storage, self.records[0])
-
-    def view(self, name: str) -> memoryview:
-        """Map the .onnx file or its external data into memory, checked.
-
-        Args:
-            name: The name of the file, without that of its folder.
-
-        Raises:
-            BundleError: The content has another sha256.
-            ValueError: The manifest lists no such file for this model.
-        """
-        for record in self.records:
-            if PurePosixPath(record.file).name == name:
-                try:
-                    view = self.storage.view(record.file)
-                except (OSError, ValueError) as error:
-                    raise _unreadable(self.storage, record, error) from error
-                _require(self.storage, record, hashlib.sha256(view).hexdigest())
-                return view
-        raise ValueError(f"{MANIFEST} lists no {name!r} for this model")
-
-    def external_data(self) -> dict[str, memoryview]:
-        """Map all external data into memory, checked, by name."""
-        names = [PurePosixPath(record.file).name for record in self.records[1:]]
-        return {name: self.view(name) for name in names}
-
-
-def read(storage: Storage, record: FileRecord) -> bytes:
+def read(storage: Storage, record: FileRecord, *, follow: bool = True) -> bytes:
     """Read a file and check its content.
 
+    Args:
+        storage: Where it is.
+        record: What the manifest says about it.
+        follow: Whether it may be a link to another file.
+
     Raises:
-        BundleError: It cannot be read, or its sha256 differs.
+        BundleError: It cannot be read, its sha256 differs, or it is a link and must not be.
     """
     try:
-        with storage.open(record.file) as file:
+        with storage.open(record.file, follow=follow) as file:
             content = file.read()
     except OSError as error:
-        raise _unreadable(storage, record, error) from error
+        raise unreadable(storage, record, error) from error
     _require(storage, record, hashlib.sha256(content).hexdigest())
     return content
 
 
-def chunks(storage: Storage, record: FileRecord) -> Iterator[bytes]:
+def chunks(storage: Storage, record: FileRecord, *, follow: bool = True) -> Iterator[bytes]:
     """Read a file piece by piece; its content is checked when the last piece has been taken.
 
-    Raises:
-        BundleError: It cannot be read, or its sha256 differs.
+    Args and errors are those of `read`.
     """
     sha256 = hashlib.sha256()
     try:
-        with storage.open(record.file) as file:
+        with storage.open(record.file, follow=follow) as file:
             while chunk := file.read(_CHUNK):
                 sha256.update(chunk)
                 yield chunk
     except OSError as error:
-        raise _unreadable(storage, record, error) from error
+        raise unreadable(storage, record, error) from error
     _require(storage, record, sha256.hexdigest())
 
 
-def check(storage: Storage, record: FileRecord) -> None:
+def check(storage: Storage, record: FileRecord, *, follow: bool = True) -> None:
     """Check the content of a file without keeping it in memory.
 
-    Raises:
-        BundleError: It cannot be read, or its sha256 differs.
+    Args and errors are those of `read`.
     """
-    for _ in chunks(storage, record):
+    for _ in chunks(storage, record, follow=follow):
         pass
 
 
@@ -242,7 +210,8 @@ def _require(storage: Storage, record: FileRecord, sha256: str) -> None:
         )
 
 
-def _unreadable(storage: Storage, record: FileRecord, error: Exception) -> BundleError:
+def unreadable(storage: Storage, record: FileRecord, error: Exception) -> BundleError:
+    """Return the error for a listed file that cannot be read."""
     return BundleError(
         f"{storage.path / record.file} is listed in {MANIFEST} but cannot be read: "
         f"{getattr(error, 'strerror', None) or error}.",

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from albert_edge.architecture.heads import HEADS
 from albert_edge.bundle.bundle import Bundle
 from albert_edge.bundle.manifest import PORTABLE
-from albert_edge.bundle.storage import EmbeddedModel
+from albert_edge.bundle.model_file import BundledModel
 from albert_edge.errors import Argument, BundleError, Message
 from albert_edge.packages import import_extra
 
 
-def portable_file(bundle: Bundle) -> Path | EmbeddedModel:
-    """Return the portable file, checked as by `Bundle.model_file`.
+def portable_file(bundle: Bundle) -> BundledModel:
+    """Return the portable file, after checking its sha256.
 
     Raises:
         BundleError: It is missing, damaged, or was written by another exporter, or the head is
@@ -31,17 +29,9 @@ def portable_file(bundle: Bundle) -> Path | EmbeddedModel:
             f"{bundle.path} was exported by {variant.exporter}, whose graph hides its weights.",
             tip=Message("Export the checkpoint again with ", Argument("exporter", "native"), "."),
         )
-    return bundle.model_file(variant)
-
-
-def portable_path(bundle: Bundle) -> Path:
-    """Check the portable file of a bundle in a folder and return its path.
-
-    Raises:
-        BundleError: As `portable_file`.
-    """
-    portable_file(bundle)
-    return bundle.path / bundle.variant(PORTABLE).file
+    model = bundle.model_file(variant)
+    model.check()
+    return model
 
 
 def require_onnx(purpose: str) -> None:

@@ -33,6 +33,7 @@ from albert_edge.progress import Progress
 from albert_edge.runtime.adaptation import choose_adaptation
 from albert_edge.runtime.engine import run_file
 from albert_edge.runtime.memory import return_freed_memory
+from albert_edge.runtime.model_source import ModelFile, bytes_of
 
 Run = Callable[[Mapping[str, Any]], Outputs]
 
@@ -40,19 +41,19 @@ Run = Callable[[Mapping[str, Any]], Outputs]
 class Load(Protocol):
     """Loads an .onnx file as a function of named arrays."""
 
-    def __call__(self, path: Path, *, signed_weights: bool) -> Run:
+    def __call__(self, model: ModelFile, *, signed_weights: bool) -> Run:
         """Load a file.
 
         Args:
-            path: The file.
+            model: The file.
             signed_weights: Whether its graph multiplies signed weights as integers.
         """
 
 
-def load_model(path: Path, *, signed_weights: bool) -> Run:
+def load_model(model: ModelFile, *, signed_weights: bool) -> Run:
     """Load a file on this CPU, see `Load`."""
     adaptation = choose_adaptation(narrow_activations=False) if signed_weights else None
-    return run_file(path, adaptation=adaptation)
+    return run_file(model, adaptation=adaptation)
 
 
 # Number of texts for calibration and for a brief trial: means and ranges converge early.
@@ -108,7 +109,7 @@ class Compressor:
         self,
         config: AlbertConfig,
         head: str,
-        portable: Path,
+        portable: ModelFile,
         sample: Sample,
         scratch: Path,
         load: Load,
@@ -121,7 +122,7 @@ class Compressor:
         self._load = load
         self._progress = progress
         self.origin = sample.origin
-        self.reference_bytes = portable.stat().st_size
+        self.reference_bytes = bytes_of(portable)
         self._portable = portable
         self._trials: dict[tuple[Plan, bool], Trial] = {}
         self._expected, _ = self._answers(load(portable, signed_weights=False), "fp32", sample)

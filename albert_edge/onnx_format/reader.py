@@ -18,7 +18,9 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from albert_edge.disk.reading import open_regular
 from albert_edge.errors import BundleError
+from albert_edge.onnx_format.external_data import require_file_name, require_inside
 from albert_edge.onnx_format.wire_format import (
     content,
     fields,
@@ -92,7 +94,8 @@ class _OnDisk:
     path: Path
 
     def view(self, name: str) -> memoryview:
-        with self.path.with_name(name).open("rb") as file:
+        path = self.path.with_name(name)
+        with open(open_regular(path, follow=path == self.path), "rb") as file:
             return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 
 
@@ -213,13 +216,7 @@ def _read_tensor(message: memoryview, view: View) -> Tensor:
 
 
 def _external(entry: dict[str, str], view: View) -> memoryview:
-    location = entry["location"]
-    if set(location) & set("/\\\0") or location in ("", ".", ".."):
-        raise ValueError(f"external data at {location!r} is not a file beside the model")
-    offset, length = int(entry["offset"]), int(entry["length"])
-    if offset < 0 or length < 0:
-        raise ValueError(f"external data at offset {offset} with {length} bytes")
-    data = view(location)[offset : offset + length]
-    if len(data) != length:
-        raise ValueError(f"external data with {len(data)} bytes instead of {length}")
-    return data
+    require_file_name(entry["location"])
+    content, offset = view(entry["location"]), int(entry["offset"])
+    require_inside(offset, length := int(entry["length"]), len(content))
+    return content[offset : offset + length]

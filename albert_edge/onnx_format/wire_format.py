@@ -13,6 +13,10 @@ from collections.abc import Iterator
 Value = int | memoryview
 
 
+# How a value is encoded: the lowest three bits of a key.
+NUMBER, DOUBLE, CONTENT, SINGLE = 0, 1, 2, 5
+
+
 # Writing.
 
 
@@ -46,12 +50,22 @@ def _varint(value: int) -> bytes:
 
 def fields(message: memoryview) -> Iterator[tuple[int, Value]]:
     """Read the fields of a message: the number of each and its value."""
-    for field, _, value in located_fields(message):
-        yield field, value
+    for key, _, value in keyed_fields(message):
+        yield key >> 3, value
 
 
 def located_fields(message: memoryview) -> Iterator[tuple[int, int, Value]]:
     """Read the fields of a message: number, position of the first byte after the key, value."""
+    for key, start, value in keyed_fields(message):
+        yield key >> 3, start, value
+
+
+def keyed_fields(message: memoryview) -> Iterator[tuple[int, int, Value]]:
+    """Read the fields of a message: key, position of the first byte after it, value.
+
+    The key is the number of the field, times 8, plus how its value is encoded: `NUMBER`, `DOUBLE`,
+    `CONTENT` or `SINGLE`.
+    """
     at = 0
     while at < len(message):
         key, at = read_varint(message, at)
@@ -61,7 +75,7 @@ def located_fields(message: memoryview) -> Iterator[tuple[int, int, Value]]:
         match key & 7:
             case 0:
                 value, at = read_varint(message, at)
-                yield key >> 3, start, value
+                yield key, start, value
                 continue
             case 1:
                 length = 8
@@ -73,7 +87,7 @@ def located_fields(message: memoryview) -> Iterator[tuple[int, int, Value]]:
                 raise ValueError(f"wire type {kind} at byte {at}")
         if at + length > len(message):
             raise ValueError("the file is cut short")
-        yield key >> 3, start, message[at : at + length]
+        yield key, start, message[at : at + length]
         at += length
 
 

@@ -34,12 +34,12 @@ def load_engine(
         BundleError: onnxruntime cannot load the file.
         DeviceError: The execution provider did not load.
     """
+    source = read_source(model, adaptation)  # checked, if others made it, before all else
     ort = load_onnxruntime()
     options = session_options(threads)
     if not device.is_cpu:
         options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
     path = path_of(model)
-    source = read_source(model, adaptation)
     try:
         engine = _load(ort, source, options, device)
     except Exception as error:  # onnxruntime has no public base class for its errors
@@ -137,6 +137,8 @@ def session_options(threads: int) -> Any:
     # Memory patterns, one for each input shape, save no time here and cost memory with texts of
     # many lengths.
     options.enable_mem_pattern = False
+    # Otherwise the content would decide in which of its formats onnxruntime reads it.
+    options.add_session_config_entry("session.load_model_format", "ONNX")
     # Threads stop spinning when a run ends, which leaves the cores to the rest of the program.
     options.add_session_config_entry("session.force_spinning_stop", "1")
     return options

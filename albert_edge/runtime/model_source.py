@@ -1,8 +1,9 @@
 """What onnxruntime makes a session of: the path of an .onnx file, or its content.
 
-onnxruntime copies a model given as bytes while it loads it, and maps only files that it opens
-itself. A model in a packed file is therefore read once, checked, handed over and freed: what was
-checked is what is loaded, at the price of one copy of the file while it loads.
+A file of a bundle is read once. Its hash and its graph are checked, then that content is handed to
+onnxruntime, with its external data: so nothing else is loaded than what was checked, and no name in
+the file is looked up in any folder. A file that this process has just written is opened by
+onnxruntime itself.
 """
 
 from __future__ import annotations
@@ -12,16 +13,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from albert_edge.bundle.storage import EmbeddedModel
+from albert_edge.bundle.model_file import BundledModel
 from albert_edge.runtime.adaptation import Adaptation, adapt
 from albert_edge.runtime.providers import load_onnxruntime
 
-ModelFile = Path | EmbeddedModel
+ModelFile = Path | BundledModel
+"""An .onnx file that this process has written, or one of a bundle."""
 
 
 def path_of(model: ModelFile) -> Path:
     """Return what errors call a model."""
     return model if isinstance(model, Path) else model.path
+
+
+def bytes_of(model: ModelFile) -> int:
+    """Return the size of an .onnx file, without that of external data."""
+    return model.stat().st_size if isinstance(model, Path) else model.size
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +41,7 @@ class ModelSource:
     """
 
     model: Path | bytes
-    external_data: Mapping[str, memoryview] = field(default_factory=dict)
+    external_data: Mapping[str, bytes] = field(default_factory=dict)
 
     def make_session(self, options: Any, **arguments: Any) -> Any:
         """Make an onnxruntime.InferenceSession.
@@ -54,18 +61,31 @@ class ModelSource:
 
 
 def read_source(model: ModelFile, adaptation: Adaptation | None) -> ModelSource:
-    """Read what onnxruntime cannot open itself, checked.
+    """Read a model for onnxruntime; one of a bundle is checked.
 
     Args:
         model: The .onnx file.
         adaptation: How to change an int8 model.
 
     Raises:
-        BundleError: The model cannot be read, or cannot be changed.
+        BundleError: The model cannot be read, was not written by an exporter, or cannot be changed.
     """
     if isinstance(model, Path):
         return ModelSource(adapt(model.read_bytes(), model, adaptation) if adaptation else model)
-    content = model.read()
+    content = read_checked(model)
     if adaptation:
         content = adapt(content, model.path, adaptation)
-    return ModelSource(content, model.external_data())
+    return ModelSource(content, model.read_data())
+
+
+def read_checked(model: BundledModel) -> bytes:
+    """Read an .onnx file of a bundle, with its hash and its graph checked.
+
+    Raises:
+        BundleError: It cannot be read, its sha256 differs, or no exporter has written such a graph.
+    """
+    from albert_edge.validation.graph import check_model, declared_by
+
+    content = model.read()
+    check_model(memoryview(content), declared_by(model))
+    return content

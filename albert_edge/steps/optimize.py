@@ -19,7 +19,7 @@ from albert_edge.bundle.bundle import Bundle, open_bundle
 from albert_edge.bundle.change import change
 from albert_edge.bundle.manifest import MODEL, Variant
 from albert_edge.check.parity import Arrays, Parity, Run, compare, sample_inputs
-from albert_edge.check.portable import portable_path, require_onnx
+from albert_edge.check.portable import portable_file, require_onnx
 from albert_edge.check.sample import mask_token_id
 from albert_edge.check.self_test import AnswerRecorder
 from albert_edge.choices import require_choice
@@ -29,6 +29,7 @@ from albert_edge.onnx_format.reader import read_onnx
 from albert_edge.onnx_format.stored_weights import StoredWeights
 from albert_edge.progress import Progress, progress_bar
 from albert_edge.runtime.engine import run_file
+from albert_edge.runtime.model_source import ModelFile
 from albert_edge.steps.export import LARGEST_DIFFERENCE
 
 Logits = Literal["all", "masked"]
@@ -91,7 +92,7 @@ def optimize(
 
     with change(folder) as pending:
         opened = open_bundle(folder)  # read again, now that no other process can change it
-        portable = portable_path(opened)
+        portable = portable_file(opened)
         config = opened.read_config()
         head = opened.manifest.head
         plan = _plan(opened, target, layout, logits)
@@ -149,7 +150,7 @@ def _plan(bundle: Bundle, target: Target, layout: Layout | None, logits: Logits)
 
 
 def _compare(
-    portable: Path, path: Path, plan: Plan, inputs: list[Arrays], answers: AnswerRecorder
+    portable: ModelFile, path: Path, plan: Plan, inputs: list[Arrays], answers: AnswerRecorder
 ) -> Parity:
     # The portable model runs first, so that the two are never in memory at once.
     expected = _expected(portable, plan, inputs, answers)
@@ -165,7 +166,7 @@ def _compare(
 
 
 def _expected(
-    portable: Path, plan: Plan, inputs: list[Arrays], answers: AnswerRecorder
+    portable: ModelFile, plan: Plan, inputs: list[Arrays], answers: AnswerRecorder
 ) -> list[Arrays]:
     run = run_file(portable)
     answers.record_portable(run)

@@ -17,7 +17,7 @@ from albert_edge.architecture.weights import Matrix
 from albert_edge.bundle.bundle import open_bundle
 from albert_edge.bundle.change import Change, change
 from albert_edge.bundle.manifest import MODEL, Variant
-from albert_edge.check.portable import portable_path, require_onnx
+from albert_edge.check.portable import portable_file, require_onnx
 from albert_edge.check.quality import Budget, Quality
 from albert_edge.check.sample import Texts, load_sample, require_labels
 from albert_edge.check.self_test import AnswerRecorder
@@ -36,6 +36,7 @@ from albert_edge.errors import Argument, Call, Message, QualityError, UsageError
 from albert_edge.progress import Progress, progress_bar
 from albert_edge.runtime.adaptation import Adaptation
 from albert_edge.runtime.engine import run_file
+from albert_edge.runtime.model_source import ModelFile
 from albert_edge.runtime.self_test import answers_key
 
 # Tried when a precision was refused, the smallest file first.
@@ -132,7 +133,7 @@ def quantize(
         opened = open_bundle(folder)  # read again, now that no other process can change it
         config = opened.read_config()
         head = opened.manifest.head
-        portable = portable_path(opened)
+        portable = portable_file(opened)
         answers = AnswerRecorder(opened, config)
         with tempfile.TemporaryDirectory(
             dir=pending.scratch, ignore_cleanup_errors=True
@@ -181,16 +182,16 @@ def default_precision(*limits: float | None) -> Compressed:
     return "int8" if all(limit is None for limit in limits) else "mixed"
 
 
-def _load_narrow(path: Path) -> Run:
-    return run_file(path, adaptation=Adaptation.NARROW_ACTIVATIONS)
+def _load_narrow(model: ModelFile) -> Run:
+    return run_file(model, adaptation=Adaptation.NARROW_ACTIVATIONS)
 
 
-def _recording(answers: AnswerRecorder, portable: Path) -> Load:
+def _recording(answers: AnswerRecorder, portable: ModelFile) -> Load:
     """Load models, and let the portable one answer the self-test while it is in memory."""
 
-    def load(path: Path, *, signed_weights: bool) -> Run:
-        run = load_model(path, signed_weights=signed_weights)
-        if path == portable:
+    def load(model: ModelFile, *, signed_weights: bool) -> Run:
+        run = load_model(model, signed_weights=signed_weights)
+        if model is portable:
             answers.record_portable(run)
         return run
 

@@ -47,8 +47,7 @@ def contents(bundle: Bundle) -> Members:
     """All that can be read of a bundle, by file."""
     found = {record.file: bundle.read(record.file) for record in bundle.manifest.files}
     for variant in bundle.manifest.variants:
-        model = bundle.model_file(variant)
-        found[variant.file] = model.read_bytes() if isinstance(model, Path) else model.read()
+        found[variant.file] = bundle.model_file(variant).read()
     return found
 
 

@@ -126,7 +126,7 @@ def test_a_model_in_several_parts(tmp_path: Path) -> None:
     assert [(i.name, i.type, i.default) for i in parts.inputs["decoder"]] == [
         ("states", "float32", None)
     ]
-    assert bundle.model_file(parts, "decoder") == folder / "onnx/model.onnx"
+    assert bundle.model_file(parts, "decoder").path == folder / "onnx/model.onnx"
     with pytest.raises(BundleError, match="no file of the role 'model'") as caught:
         bundle.model_file(parts)
     assert "encoder, decoder" in caught.value.tip

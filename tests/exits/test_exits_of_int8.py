@@ -17,7 +17,7 @@ import albert_edge
 from albert_edge.architecture.config import AlbertConfig
 from albert_edge.bundle.bundle import Bundle, open_bundle
 from albert_edge.check.agreement import Agreement
-from albert_edge.check.portable import portable_path
+from albert_edge.check.portable import portable_file
 from albert_edge.check.quality import Outputs
 from albert_edge.check.sample import Arrays, Sample, load_sample
 from albert_edge.compress.compressor import Compressor, Run
@@ -30,6 +30,7 @@ from albert_edge.graph.plan import Plan
 from albert_edge.graph.writer import write_model
 from albert_edge.onnx_format.reader import read_onnx
 from albert_edge.runtime.engine import run_file
+from albert_edge.runtime.model_source import ModelFile
 
 Array = npt.NDArray[Any]
 
@@ -72,11 +73,11 @@ def sample(bundle: Bundle) -> Sample:
 
 @pytest.fixture(scope="module")
 def models(bundle: Bundle, sample: Sample) -> Models:
-    def load(path: Path, *, signed_weights: bool) -> Run:
-        return run_file(path)
+    def load(model: ModelFile, *, signed_weights: bool) -> Run:
+        return run_file(model)
 
     config, head, scratch = bundle.read_config(), bundle.manifest.head, bundle.path.parent
-    few, portable = sample.every(20), portable_path(bundle)
+    few, portable = sample.every(20), portable_file(bundle)
     compressor = Compressor(config, head, portable, few, scratch, load, lambda *step: None)
     compressor.write(scratch / "int8.onnx", PLAN)
     return Models(config, head, scratch / "int8.onnx")

@@ -25,6 +25,7 @@ from albert_edge.graph.writer import write_model
 from albert_edge.onnx_format.reader import read_onnx
 from albert_edge.pruning.vocabulary import ReducedVocabulary, VocabularyFiles, reduce_vocabulary
 from albert_edge.runtime.engine import run_file
+from albert_edge.runtime.model_source import ModelFile
 
 COVERED = TEXTS[:4]
 HEADS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -48,8 +49,8 @@ class Model:
         return {name: tensor.array() for name, tensor in read_onnx(self.portable).tensors.items()}
 
     def quantized(self) -> Path:
-        def load(path: Path, *, signed_weights: bool) -> Run:
-            return run_file(path)
+        def load(model: ModelFile, *, signed_weights: bool) -> Run:
+            return run_file(model)
 
         path = self.portable.with_name("quantized.onnx")
         scratch = self.portable.parent

@@ -12,7 +12,7 @@ from albert_edge.architecture.heads import HEADS
 from albert_edge.bundle.bundle import open_bundle
 from albert_edge.bundle.change import change
 from albert_edge.bundle.manifest import MODEL, Variant
-from albert_edge.check.portable import portable_path
+from albert_edge.check.portable import portable_file
 from albert_edge.check.self_test import AnswerRecorder
 from albert_edge.compress.options import Int8
 from albert_edge.compress.store import CompressedWeights
@@ -61,7 +61,7 @@ def add_exits(
         plan = replace(_PLANS[precision], exits=config.num_hidden_layers - 1)
         authored = author(config, head, plan)
         random = np.random.default_rng(0)
-        floats = {n: t.array() for n, t in read_onnx(portable_path(bundle)).tensors.items()}
+        floats = {n: t.array() for n, t in read_onnx(portable_file(bundle)).tensors.items()}
         for weight, spec in authored.weights.items():
             if weight.startswith("exits."):
                 scale = 1 / np.sqrt(config.hidden_size)
