@@ -29,7 +29,7 @@ from albert_edge.validation.graph_messages import (
     read_model,
 )
 from albert_edge.validation.graph_operators import FORMER, OPERATORS, OPTIMUM, Operator
-from albert_edge.validation.graph_sizes import Size
+from albert_edge.validation.graph_size import Size
 from albert_edge.validation.graph_walk import Limits, Walk, require_fit
 
 _MICROSOFT = "com.microsoft"

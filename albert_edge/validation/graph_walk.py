@@ -13,7 +13,8 @@ from math import prod
 
 from albert_edge.validation.graph_messages import Described, Graph, Node, Refused, Tensor
 from albert_edge.validation.graph_operators import Operator
-from albert_edge.validation.graph_sizes import RULES, Size, size_of
+from albert_edge.validation.graph_size import Size, size_of
+from albert_edge.validation.graph_sizes import RULES
 
 LOOP, IF = "Loop", "If"
 _MOST_DIMENSIONS = 8
