@@ -215,6 +215,7 @@ COMMON = [
     "albert_edge.bundle.change",
     "albert_edge.bundle.manifest",
     "albert_edge.bundle.manifest_reader",
+    "albert_edge.bundle.model_file",
     "albert_edge.bundle.packed",
     "albert_edge.bundle.packing",
     "albert_edge.bundle.storage",
