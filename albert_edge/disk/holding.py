@@ -136,8 +136,7 @@ def _claim(path: Path, descriptor: int, owner: Owner, *, is_locked: bool) -> int
         try:
             os.symlink(str(owner), str(turn), dir_fd=descriptor)
         except FileExistsError:
-            before = parse_owner(os.readlink(str(turn), dir_fd=descriptor))
-            if before and before.lives(partial(_last_change, path), is_locked=is_locked):
+            if before := _living_owner(path, descriptor, turn, is_locked=is_locked):
                 raise HeldError(f"It is process {before.process} on {before.host}.") from None
             continue
         except FileNotFoundError:  # removed by its owner, which `names` will find
@@ -148,6 +147,15 @@ def _claim(path: Path, descriptor: int, owner: Owner, *, is_locked: bool) -> int
             # A file system without symbolic links: the lock has to do.
         return turn
     raise AssertionError("unreachable")
+
+
+def _living_owner(path: Path, descriptor: int, turn: int, *, is_locked: bool) -> Owner | None:
+    """Return the owner that a link names, if it lives."""
+    with contextlib.suppress(FileNotFoundError):  # removed by its owner, which `names` will find
+        owner = parse_owner(os.readlink(str(turn), dir_fd=descriptor))
+        if owner and owner.lives(partial(_last_change, path), is_locked=is_locked):
+            return owner
+    return None
 
 
 def _last_change(path: Path) -> float:
