@@ -18,6 +18,8 @@ from typing import Any
 
 from albert_edge.errors import InstallationError, Message, MissingExtraError
 
+# What is said where the memory that a library needs is not there.
+_OUT_OF_MEMORY = ("failed to map segment", "bad_alloc", "Cannot allocate memory")
 _LONGEST = 400  # characters of another package's message
 
 
@@ -144,6 +146,8 @@ def _broken(error: Exception, module: str, extra: str) -> InstallationError:
     else:
         state = f"{file or top} belongs to no installed package, and does not load"
         tip = f"Remove it. If {top} is needed: {tip}"
+    if any(words in str(error) for words in _OUT_OF_MEMORY):
+        tip = "There is not enough memory for it: close other programs, or raise the limit."
     return InstallationError(f"{state}: {_own_words(error)}", tip=tip, where=file)
 
 

@@ -62,7 +62,11 @@ def open_manifest(path: Path) -> BinaryIO:
             where=path.parent,
         ) from None
     except OSError as error:
-        raise _damaged(f"{path} cannot be read: {error.strerror}.") from error
+        raise BundleError(
+            f"{path} cannot be read: {error.strerror}.",
+            tip="Check its permissions, and the limits of this process.",
+            where=path,
+        ) from error
 
 
 def parse_manifest(content: bytes, path: Path) -> Manifest:

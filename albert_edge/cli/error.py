@@ -25,6 +25,12 @@ Report = TypeVar("Report", bound="DataclassInstance")
 _CommandLineError: type[Exception] = typer.BadParameter.__bases__[0]
 
 
+OUT_OF_MEMORY = AlbertEdgeError(
+    "There is not enough memory.",
+    tip="Close other programs, raise the limit of this process, or use a smaller variant.",
+)
+
+
 class ReportedError(Exception):
     """An error that the JSON document on stdout already contains."""
 
@@ -72,6 +78,14 @@ def run_and_report(app: Callable[..., object], arguments: list[str]) -> NoReturn
     """
     as_json = "--json" in _options(arguments)
     try:
+        code = _run(app, arguments, as_json=as_json)
+    except MemoryError:
+        _fail(OUT_OF_MEMORY, as_json=as_json)
+    raise SystemExit(code)
+
+
+def _run(app: Callable[..., object], arguments: list[str], *, as_json: bool) -> int:
+    try:
         code = app(args=arguments, prog_name="albert-edge", standalone_mode=False)
         with naming(STDOUT):
             sys.stdout.flush()
@@ -90,7 +104,7 @@ def run_and_report(app: Callable[..., object], arguments: list[str]) -> NoReturn
         _fail(explain_import(error), as_json=as_json)
     except OSError as error:
         _fail(as_system_error(error), as_json=as_json)
-    raise SystemExit(code if isinstance(code, int) else 0)
+    return code if isinstance(code, int) else 0
 
 
 def as_system_error(error: OSError) -> AlbertEdgeError:

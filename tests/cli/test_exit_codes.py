@@ -93,3 +93,11 @@ def test_a_missing_extra_is_named_with_the_line_that_installs_it(
     assert_error(outcome, 4, package, f"pip install 'albert-edge[{extra}]'")
     assert outcome.out == ""
     assert not list(tmp_path.iterdir())
+
+
+def test_too_little_memory_is_an_error(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*arguments: object, **options: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("albert_edge.inspection.verify.verify", fail)
+    assert_error(cli("verify", "bundle"), 1, "not enough memory")
