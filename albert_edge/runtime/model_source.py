@@ -8,6 +8,7 @@ onnxruntime itself.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -71,11 +72,22 @@ def read_source(model: ModelFile, adaptation: Adaptation | None) -> ModelSource:
         BundleError: The model cannot be read, was not written by an exporter, or cannot be changed.
     """
     if isinstance(model, Path):
-        return ModelSource(adapt(model.read_bytes(), model, adaptation) if adaptation else model)
+        if adaptation:
+            return ModelSource(adapt(model.read_bytes(), model, adaptation))
+        return ModelSource(model if _is_unicode(model) else model.read_bytes())
     content = read_checked(model)
     if adaptation:
         content = adapt(content, model.path, adaptation)
     return ModelSource(content, model.read_data())
+
+
+def _is_unicode(path: Path) -> bool:
+    """Return whether onnxruntime can open a path, which it takes as UTF-8."""
+    try:
+        os.fspath(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def read_checked(model: BundledModel) -> bytes:
