@@ -93,6 +93,24 @@ $(VENVS)/freeze/ready: $(VENVS)/wheel/ready
 hostile: $(VENVS)/test/ready
 	HOSTILE=whole OMP_NUM_THREADS=1 $(VENVS)/test/bin/python $(PYTEST) tests/hostile
 
+# What is published of a version, in dist/: the wheel and the source archive, built twice; versions
+# with hashes, bills of materials, the licences and known vulnerabilities of all dependencies.
+RELEASE ?= dist
+.PHONY: release
+release: $(VENVS)/release/ready
+	$(VENVS)/release/bin/python release/make.py $(RELEASE)
+
+# The workflows that publish, looked at for mistakes and for what lets others in.
+.PHONY: workflows
+workflows: $(VENVS)/release/ready
+	$(VENVS)/release/bin/zizmor --offline --pedantic .github
+	$(VENVS)/release/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+
+$(VENVS)/release/ready: pyproject.toml constraints/release.txt
+	$(PYTHON) -m venv --clear $(VENVS)/release
+	$(VENVS)/release/bin/python $(PIP) --constraint constraints/release.txt '.[release]'
+	touch $@
+
 clean:
 	rm -rf $(VENVS)
 

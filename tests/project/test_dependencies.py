@@ -17,9 +17,11 @@ from support.paths import DATA, ROOT
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 # Module -> the package that has it, where the names differ.
 PACKAGES = {
+    "cyclonedx": "cyclonedx-python-lib",
     "google": "protobuf",
     "mkdocs": "mkdocs-material",
     "optimum": "optimum-onnx",
+    "packageurl": "packageurl-python",
     "PIL": "pillow",
     "sklearn": "scikit-learn",
 }
@@ -30,15 +32,20 @@ UNDECLARED = {
 }
 NOT_IMPORTED = {
     "build": "a command",
+    "check-jsonschema": "a command",
     "import-linter": "a command",
     "mkdocstrings": "a plugin of mkdocs",
     "mypy": "a command",
     "onnxruntime-gpu": "the module onnxruntime",
+    "pip": "a command",
+    "pip-audit": "a command",
     "pytest-xdist": "a plugin of pytest",
     "ruff": "a command",
+    "uv": "a command",
+    "zizmor": "a command",
 }
 # Only these are not for a user.
-FOR_DEVELOPERS = ("dev", "docs", "neighbours")
+FOR_DEVELOPERS = ("dev", "docs", "neighbours", "release")
 
 
 def normalized(name: str) -> str:
@@ -93,10 +100,10 @@ def test_what_the_package_imports_is_declared_for_its_users() -> None:
     assert imported_packages("albert_edge") - FOR_USERS == set(UNDECLARED)
 
 
-@pytest.mark.parametrize("folder", ["tests", "benchmarks", "docs", "examples", "models"])
+@pytest.mark.parametrize("folder", ["tests", "benchmarks", "docs", "examples", "models", "release"])
 def test_what_other_folders_import_is_declared(folder: str) -> None:
     # Scripts of one of these folders import each other; some tests import them.
-    benchmarks = [ROOT / "benchmarks", ROOT / "benchmarks/training"]
+    benchmarks = [ROOT / "benchmarks", ROOT / "benchmarks/training", ROOT / "release"]
     folders = [*benchmarks, *filter(Path.is_dir, (ROOT / "examples").iterdir())]
     scripts = {normalized(path.stem) for folder in folders for path in folder.iterdir()}
     assert imported_packages(folder) - ALL <= scripts | {"support", "odd-peers"}
@@ -105,7 +112,7 @@ def test_what_other_folders_import_is_declared(folder: str) -> None:
 def test_what_is_declared_is_imported() -> None:
     imported = imported_packages("albert_edge")
     assert FOR_USERS - imported == {"onnxruntime-gpu"}
-    assert ALL - imported - imported_packages("tests", "docs") == set(NOT_IMPORTED)
+    assert ALL - imported - imported_packages("tests", "docs", "release") == set(NOT_IMPORTED)
 
 
 def test_frozen_programs_leave_out_what_answers_do_not_need() -> None:
