@@ -21,6 +21,8 @@ LabelName = Scalar
 ProblemType = Literal["regression", "single_label_classification", "multi_label_classification"]
 
 REMOTE_CODE_FIELDS = ("auto_map", "custom_pipelines", "trust_remote_code")
+# How transformers is to compute attention; with a slash, a repository of the hub to run code from.
+_ATTENTION_FIELDS = ("_attn_implementation", "_attn_implementation_internal", "attn_implementation")
 MOST_LABELS = 100_000
 DEFAULT_NUM_LABELS = 2  # of transformers
 PROBLEM_TYPES: tuple[ProblemType, ...] = get_args(ProblemType)
@@ -275,7 +277,8 @@ def class_ids(names: Iterable[str]) -> dict[int, str] | None:
 
 
 def _refuse_other_models(fields: JsonObject) -> None:
-    for name in REMOTE_CODE_FIELDS:
+    repositories = {name for name in _ATTENTION_FIELDS if "/" in str(fields.values.get(name))}
+    for name in (*REMOTE_CODE_FIELDS, *sorted(repositories)):
         if fields.values.get(name):
             raise fields.fault(
                 name,

@@ -12,14 +12,26 @@ from pathlib import Path
 
 from albert_edge.checkpoint.formats.base import StoredTensor
 from albert_edge.errors import CheckpointError
-from albert_edge.packages import import_extra
+from albert_edge.packages import import_extra, too_old
+
+# In torch before 2.6 and 2.10, a file could run code or overwrite memory although only weights were
+# asked for: CVE-2025-32434 and CVE-2026-24747.
+OLDEST_TORCH = "2.10"
 
 
 def read_pickle(path: Path) -> list[StoredTensor]:
-    """Read the headers of a PyTorch pickle."""
+    """Read the headers of a PyTorch pickle.
+
+    Raises:
+        CheckpointError: It holds anything but tensors, or values that are not in it.
+        MissingExtraError: torch is not installed.
+        InstallationError: torch does not load, or is older than `OLDEST_TORCH`.
+    """
     import_extra("torch", extra="reference", purpose=f"Reading {path.name}")
     import torch
 
+    if torch.__version__ < OLDEST_TORCH:
+        raise too_old(torch, OLDEST_TORCH)
     try:
         # Files of torch before 1.6 are not archives, and only an archive can be memory-mapped.
         is_archive = zipfile.is_zipfile(path)
