@@ -20,6 +20,7 @@ from albert_edge.validation.tokenizer_template import HIGHEST_TYPE, check_post_p
 
 _LARGEST = 32 * 2**20  # characters; 200,000 pieces take 8 to 20 million
 MOST_ADDED = 10_000
+MOST_ADDED_CHARACTERS = 200_000  # the library's automaton takes 200 bytes for each
 _LONGEST_PADDED = 2**16
 _DIRECTIONS = ("Left", "Right")
 _FLAGS = ("single_word", "lstrip", "rstrip", "normalized", "special")
@@ -71,6 +72,8 @@ def _check_added_tokens(tokenizer: JsonObject) -> None:
             raise token.fault("content", f"1 to {LONGEST_PIECE} characters")
         for name in _FLAGS:
             token.flag(name)
+    if sum(len(token.values["content"]) for token in tokens) > MOST_ADDED_CHARACTERS:
+        raise tokenizer.fault("added_tokens", f"at most {MOST_ADDED_CHARACTERS:,} characters")
     for name in ("id", "content"):
         if len({token.values[name] for token in tokens}) != len(tokens):
             raise tokenizer.fault("added_tokens", f"tokens of which no two have the same {name}")

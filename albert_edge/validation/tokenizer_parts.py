@@ -26,7 +26,7 @@ _DEEPEST = 4
 _MOST_STEPS = 64
 _LONGEST_TEXT = 32  # characters of what is searched, put in or taken off
 # How many times longer a text may become. Steps multiply: 30 that double it would fill the memory.
-_MOST_GROWTH = 64
+_MOST_GROWTH = 32
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,17 +90,20 @@ def make(text: str, vocab_size: int, seed: int) -> tuple[str, int]:
     return mutant(json.loads(text), seed), vocab_size
 
 
-def test_tokenizers(bases: dict[str, tuple[str, int]], report: Callable[[Row], None]) -> None:
-    shares = {"spiece-english": 0.1, "vocab-chinese": 0.1}
-    count = how_many(50, 2000)
-    cases: list[tuple[str, Any]] = [(name, case) for name, case in bases.items()]
-    seed = 0
+def mutants(bases: dict[str, tuple[str, int]], count: int) -> list[tuple[str, Any]]:
+    """A tenth of the mutants is of each of the two large tokenizers, which take longer."""
+    large = ("spiece-english", "vocab-chinese")
+    small = (1 - 0.1 * len(large)) / (len(bases) - len(large))
+    cases: list[tuple[str, Any]] = []
     for name, (text, size) in bases.items():
-        share = shares.get(name, (1 - sum(shares.values())) / (len(bases) - len(shares)))
-        for _ in range(round(count * share)):
-            seed += 1
+        for _ in range(round(count * (0.1 if name in large else small))):
+            seed = len(cases) + 1
             cases.append((f"{name} {seed}", partial(make, text, size, seed)))
-    verdicts = judge(decide, cases, mib=MIB)
+    return cases
+
+
+def test_tokenizers(bases: dict[str, tuple[str, int]], report: Callable[[Row], None]) -> None:
+    verdicts = judge(decide, [*bases.items(), *mutants(bases, how_many(50, 2000))], mib=MIB)
     report(
         Row.of("A tokenizer that could do harm is refused before its library reads it", verdicts)
     )

@@ -336,7 +336,10 @@ def _added(random: Random, content: Content) -> None:
             tokens += [copy.deepcopy(token) for _ in range(random.choice((1, 1000)))]
         case 3:
             count = random.choice((100, 20_000))
-            tokens += [{**token, "id": 10**5 + at, "content": f"<{at}>"} for at in range(count)]
+            width = random.choice((1, 1, 250))
+            tokens += [
+                {**token, "id": 10**5 + at, "content": f"<{at:0{width}}>"} for at in range(count)
+            ]
         case 4:
             for each in tokens:
                 each.update(dict.fromkeys(("lstrip", "rstrip", "single_word", "normalized"), True))

@@ -139,6 +139,13 @@ REFUSED: dict[str, tuple[Content | str, str]] = {
     "added-token-twice": (put("added_tokens", good()["added_tokens"] * 2), "the same id"),
     "added-token-empty": (put("added_tokens.0.content", ""), "1 to 256 characters"),
     "added-token-long": (put("added_tokens.0.content", "x" * 257), "1 to 256 characters"),
+    "added-tokens-long": (
+        put(
+            "added_tokens",
+            [{**good()["added_tokens"][0], "id": at, "content": f"{at:0256}"} for at in range(800)],
+        ),
+        "at most 200,000 characters",
+    ),
     "added-token-flag": (put("added_tokens.0.lstrip", 1), "lstrip should be true or false"),
     "type-unknown": (put("normalizer", {"type": "Custom"}), "normalizer.type"),
     "type-missing": (put("normalizer", {}), "normalizer.type is missing"),
@@ -163,14 +170,14 @@ REFUSED: dict[str, tuple[Content | str, str]] = {
             "normalizer.normalizers",
             [{"type": "Replace", "pattern": {"String": "a"}, "content": "aa"}] * 7,
         ),
-        "64 times longer",
+        "32 times longer",
     ),
     "grows-decomposed": (
         put(
             "normalizer.normalizers",
             [{"type": "Replace", "pattern": {"String": "a"}, "content": "ﷺ"}, {"type": "NFKD"}] * 2,
         ),
-        "64 times longer",
+        "32 times longer",
     ),
     "steps-many": (put("normalizer.normalizers", [{"type": "NFC"}] * 65), "at most 64 steps"),
     "map-not-base64": (

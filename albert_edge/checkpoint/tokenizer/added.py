@@ -10,6 +10,7 @@ from tokenizers import AddedToken, Tokenizer, processors
 
 from albert_edge.checkpoint.tokenizer.settings import Settings, Token
 from albert_edge.errors import CheckpointError
+from albert_edge.validation.tokenizer import MOST_ADDED_CHARACTERS
 from albert_edge.validation.tokenizer_library import library_faults
 
 
@@ -43,6 +44,11 @@ def add_tokens(
     names = set(map(str, named))
     for token in tokens:
         token.special = token.special or str(token) in names
+    if sum(map(len, map(str, tokens))) > MOST_ADDED_CHARACTERS:
+        raise CheckpointError(
+            f"{folder} adds tokens of over {MOST_ADDED_CHARACTERS:,} characters.",
+            tip="Add fewer in tokenizer_config.json.",
+        )
     tokenizer.add_tokens(tokens)
     for token_id, token in settings.added.items():
         actual = tokenizer.token_to_id(str(token))
