@@ -23,6 +23,7 @@ from albert_edge.checkpoint.standard_layout import standard_layout
 from albert_edge.checkpoint.tensors import open_checkpoint
 from albert_edge.errors import DeviceError, InstallationError, QualityError
 from albert_edge.progress import Progress, progress_bar
+from albert_edge.runtime.model_source import read_checked
 from albert_edge.runtime.self_test import AnswerCheck, check_answers, read_self_test
 from albert_edge.runtime.session import Session
 
@@ -79,7 +80,8 @@ def verify(
         What was checked.
 
     Raises:
-        BundleError: A file is missing or changed, or the bundle is not signed with the key.
+        BundleError: A file is missing or changed, or has a graph that no exporter writes, or the
+            bundle is not signed with the key.
         QualityError: Answers differ from the stored ones, or from the checkpoint's, by more than
             rounding.
         InstallationError: Comparing needs torch and transformers, and signatures need cryptography.
@@ -89,6 +91,9 @@ def verify(
         opened, signer = require_signed(opened, Path(key))
     with progress_bar(progress) as report:
         records = opened.check_all(partial(report, "checking files"))
+        for variant in opened.manifest.variants:
+            for role in variant.files:
+                read_checked(opened.model_file(variant, role))
         differences = _compare(opened, os.fspath(against), report) if against else {}
         answers, unanswered = _check_answers(opened, report)
     return VerifyReport(opened.path, len(records), differences, answers, unanswered, signer)

@@ -178,10 +178,10 @@ def test_listed_data_that_is_a_link_is_refused(kind: str, bundle: Path, tmp_path
             data.mkdir()
         case "pipe":
             os.mkfifo(data)
-    with pytest.raises(BundleError, match="model.onnx_data") as caught:
+    with pytest.raises(BundleError, match=r"model\.onnx_data") as caught:
         run(folder)
     assert caught.value.tip
-    with pytest.raises(BundleError, match="model.onnx_data"):
+    with pytest.raises(BundleError, match=r"model\.onnx_data"):
         opened = open_bundle(folder)
         read_onnx(opened.model_file(opened.variant("model")))
 
@@ -236,3 +236,15 @@ def _restored(folder: Path, files: dict[str, bytes]) -> Any:
     for file, content in files.items():
         (folder / file).write_bytes(content)
     return run(folder)
+
+
+def test_verify_reports_a_graph_that_no_exporter_writes(bundle: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "bundle"
+    shutil.copytree(bundle, folder)
+    assert albert_edge.verify(folder).files == 3
+    model = onnx.load_from_string((folder / MODEL).read_bytes())
+    model.graph.node[0].op_type = "ImageDecoder"
+    (folder / MODEL).write_bytes(model.SerializeToString())
+    _seal(folder)
+    with pytest.raises(BundleError, match="ImageDecoder"):
+        albert_edge.verify(folder)

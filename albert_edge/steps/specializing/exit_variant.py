@@ -49,7 +49,7 @@ class Extended:
         self._bundle = bundle
         # The promise is about activations of 8 bits.
         self._variant = replace(variant, narrow_activations=False)
-        self._stored = StoredWeights(bundle.path / variant.file)
+        self._stored = StoredWeights(bundle.model_file(variant))
         self._scratch = scratch
         self._progress = progress
 
