@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import itertools
 import json
 import os
+import pickle
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -662,6 +664,42 @@ def test_cut_off_again_while_finishing_it_is_finished_by_the_next(tmp_path: Path
         unfinished += (folder / ".commit").exists()
         assert state(folder) == "new"
     assert unfinished >= 8
+
+
+def test_readers_that_may_not_write_read_files_that_are_not_in_place_yet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse_to_hold(path: Path) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    unfinished = 0
+    for steps in itertools.count():
+        folder = tmp_path / str(steps)
+        commit(folder, OLD)
+        (folder / NOTES).write_text("mine")
+        if survives(lambda folder=folder: commit(folder, NEW), steps):  # type: ignore[misc]
+            break
+        before = listing(folder)
+        with monkeypatch.context() as patch:
+            patch.setattr("albert_edge.bundle.change.hold", refuse_to_hold)
+            opened = open_bundle(folder)
+            assert {record.file for record in opened.check_all()} in (set(OLD), set(NEW))
+        assert listing(folder) == before
+        if ".commit" in hidden(folder):
+            unfinished += 1
+            assert opened.read("config.json") == NEW["config.json"]
+    assert unfinished >= 8
+
+
+@pytest.mark.skipif(not hasattr(os, "pread"), reason="Windows replaces no open file")
+def test_a_reader_holds_the_version_that_it_opened(folder: Path) -> None:
+    opened = open_bundle(folder)
+    commit(folder, NEW)
+    again = pickle.loads(pickle.dumps(open_bundle(folder).storage))
+    assert {record.file for record in opened.check_all()} == set(OLD)
+    assert opened.read("config.json") == OLD["config.json"]
+    with again.open("config.json") as file:
+        assert file.read() == NEW["config.json"]
 
 
 def test_a_first_export_cut_off_after_any_move_can_be_repeated(tmp_path: Path) -> None:
