@@ -220,7 +220,7 @@ def _charsmap(random: Random, content: Content) -> None:
         steps = [{"type": "Precompiled", "precompiled_charsmap": base64.b64encode(whole).decode()}]
         _step(random, content, steps[0])
     whole = base64.b64decode(steps[0]["precompiled_charsmap"])
-    size = int.from_bytes(whole[:4], "little")
+    size = min(int.from_bytes(whole[:4], "little"), len(whole) - 4) // 4 * 4
     match random.randrange(6):
         case 0:
             changed = struct.pack("<I", random.choice((0, 3, size + 4, 2**32 - 4))) + whole[4:]
