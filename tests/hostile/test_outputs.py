@@ -187,7 +187,7 @@ def test_terminals(
     if terminal:
         monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     broken, cases, shown = [], 0, 0
-    for text in hostile_texts(how_many(2, 60)):
+    for text in hostile_texts(how_many(1, 60)):
         bundle = stranger(text)
         for command in commands(bundle, text, tmp_path):
             done: Outcome = cli(*command)

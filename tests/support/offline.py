@@ -15,7 +15,6 @@ import json
 import platform
 import struct
 import sys
-import time
 from typing import Any
 
 # Of linux/seccomp.h, linux/filter.h, linux/audit.h and the tables of system calls.
@@ -73,9 +72,8 @@ def run_commands() -> None:
     forbid_internet()
     results = []
     for command in commands:
-        started = time.monotonic()
         print(*command, file=sys.stderr, flush=True)
-        results.append([_run(command), time.monotonic() - started, sorted(sys.modules)])
+        results.append(_run(command))
     print(json.dumps(results))
 
 
