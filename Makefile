@@ -22,7 +22,7 @@ demo: $(VENVS)/demo/ready
 # The code is looked at while the environments of the tests are built.
 test:
 	$(MAKE) --no-print-directory --jobs 2 --output-sync=target lint types environments
-	$(MAKE) --no-print-directory unit
+	$(MAKE) --no-print-directory --jobs 2 unit soak
 	$(MAKE) --no-print-directory reference
 
 # The loop while working: what is quick to run, in less than three minutes on two cores.
@@ -45,8 +45,16 @@ environments: prepared $(VENVS)/transformers5/ready
 .PHONY: prepared
 prepared: $(VENVS)/test/ready $(VENVS)/wheel/ready $(VENVS)/freeze/ready emulators browser node screen
 
+SOAK := tests/hostile/test_soak.py::test_level_over_mixed_work
+
 unit: prepared
-	OMP_NUM_THREADS=1 $(VENVS)/test/bin/python $(PYTEST)
+	OMP_NUM_THREADS=1 $(VENVS)/test/bin/python $(PYTEST) --deselect $(SOAK)
+
+# Five minutes of mixed work beside the other tests, with what they leave of the processors.
+.PHONY: soak
+soak: $(VENVS)/test/ready
+	SOAK_MINUTES=5 SOAK_SHARE=0.2 OMP_NUM_THREADS=1 nice -n 19 $(VENVS)/test/bin/python -m pytest \
+		-q -p no:cacheprovider $(SOAK)
 
 # The tests that compare with transformers, once more against its newest version; other files would
 # be imported for nothing.
@@ -91,7 +99,7 @@ $(VENVS)/freeze/ready: $(VENVS)/wheel/ready
 # part of them.
 .PHONY: hostile
 hostile: $(VENVS)/test/ready
-	HOSTILE=whole OMP_NUM_THREADS=1 $(VENVS)/test/bin/python $(PYTEST) tests/hostile
+	HOSTILE=whole SOAK_MINUTES=60 OMP_NUM_THREADS=1 $(VENVS)/test/bin/python $(PYTEST) tests/hostile
 
 # What is published of a version, in dist/: the wheel and the source archive, built twice; versions
 # with hashes, bills of materials, the licences and known vulnerabilities of all dependencies.
@@ -119,15 +127,6 @@ clean:
 million: $(VENVS)/test/ready
 	ROWS=1000000 $(VENVS)/test/bin/python -m pytest -s tests/labelling/test_kills.py
 	$(VENVS)/test/bin/python benchmarks/label_large_file.py
-
-# Mixed work for an hour, or SOAK_MINUTES; and for 5 minutes with a fifth of a processor, which can
-# run beside the suite.
-.PHONY: soak soak-ci
-soak: $(VENVS)/test/ready
-	SOAK_MINUTES=$${SOAK_MINUTES:-60} $(VENVS)/test/bin/python -m pytest -s tests/hostile/test_soak.py
-
-soak-ci: $(VENVS)/test/ready
-	SOAK_MINUTES=5 SOAK_SHARE=0.2 nice -n 19 $(VENVS)/test/bin/python -m pytest tests/hostile/test_soak.py
 
 # The tests on emulated CPUs alone; unlike `make test`, it fails where there can be no emulators.
 .PHONY: emulate emulators

@@ -43,6 +43,7 @@ TABLES = {
         "long_s peak_mb file_share loaded_share at_the_end time_over_no_exits",
     ),
     "specializing-random": Table("specialize_random", t.specializing_random),
+    "promises": _table("hostile", t.promises, "cases failures worst_s worst_mib"),
     "gpu-parity": Table("gpu", t.gpu_parity),
     "gpu-memory": _table("gpu", t.gpu_memory, "load_s memory_loaded_mb memory_after_mb"),
     "gpu-latency": Table("gpu", t.latency),

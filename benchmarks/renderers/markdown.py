@@ -54,6 +54,10 @@ COLUMNS = {
     "memory_share": Column("memory / file", "memory_share", 2),
     "gmac": Column("10^9 multiply-accumulates at 1x128", "gmac", 1),
     "ms_per_gmac": Column("ms per 10^9", "ms_per_gmac", 1),
+    "cases": Column("cases", "cases"),
+    "failures": Column("failures", "failures"),
+    "worst_s": Column("slowest case, s", "worst_seconds", 2),
+    "worst_mib": Column("most memory of a case, MiB", "worst_mib", 1),
 }
 
 

@@ -278,3 +278,11 @@ def gpu_parity(figures: Figures) -> str:
 def gpu_memory(figures: Figures) -> Rows:
     """The runtimes whose memory on the device is known."""
     return [(name, row) for name, row in runtimes(figures) if row["loaded_mb"]]
+
+
+# hostile.py.
+
+
+def promises(figures: Figures) -> Rows:
+    """Each promise with its cases."""
+    return [(row["promise"], row) for row in figures["rows"]]

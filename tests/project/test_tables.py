@@ -123,6 +123,7 @@ SHOWN = {
     "bench": ("runtimes", 0, "latencies"),
     "fp32": ("report", "runtimes", 0, "latencies"),
     "geometries": (0, "report", "runtimes", 0, "latencies"),
+    "hostile": ("rows",),
     "int8": ("report", "runtimes", 0, "latencies"),
     "quantize": (0, "runs"),
     "soak": ("policies",),
