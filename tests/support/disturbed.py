@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -107,7 +107,3 @@ def _marked(mark: str) -> Iterator[str]:
         with contextlib.suppress(OSError):
             if mark.encode() in (process / "environ").read_bytes():
                 yield (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()[:100]
-
-
-Check = Callable[[Ended], list[str]]
-"""Says what is wrong with the outputs of a command that was disturbed."""
