@@ -9,6 +9,8 @@ import os
 import re
 import sys
 
+from albert_edge.cli.streams import STDOUT
+from albert_edge.disk.writing import naming
 from albert_edge.plain import plain
 
 # When stdout is not a terminal and COLUMNS is not set.
@@ -52,14 +54,15 @@ def print_table(
         table.add_row(*map(Text, row))
     terminal = sys.stdout.isatty() or "COLUMNS" in os.environ
     console = Console(width=None if terminal else _WIDTH)
-    with console.capture() as capture:
+    with naming(STDOUT), console.capture() as capture:
         if gap:
             console.print()
         if title:
             console.print(Text(plain(title), "bold"), soft_wrap=True)
         console.print(table, crop=False)
-    for line in capture.get().replace(_BREAK, "").splitlines():
-        print(line.rstrip())  # noqa: T201  # with the title in bold; all else is plain
+    with naming(STDOUT):
+        for line in capture.get().replace(_BREAK, "").splitlines():
+            print(line.rstrip())  # noqa: T201  # with the title in bold; all else is plain
 
 
 def _with_breaks(text: str) -> str:
