@@ -8,7 +8,6 @@ does not expect. The values of tensors stay views of the file.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from math import prod
 from typing import Any, NamedTuple
 
@@ -81,8 +80,7 @@ class Node(NamedTuple):
     attributes: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Graph:
+class Graph(NamedTuple):
     """A graph: the whole model, the body of a loop or a branch."""
 
     name: str
@@ -93,8 +91,7 @@ class Graph:
     described: list[Described]
 
 
-@dataclass(frozen=True, slots=True)
-class Model:
+class Model(NamedTuple):
     """An .onnx file: its format, who wrote it, the operator sets by domain, and its graph."""
 
     ir_version: int

@@ -9,8 +9,7 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from albert_edge.validation.graph_messages import BOOL, FLOAT, FLOAT16, INT64, Graph, Tensor
 
@@ -18,8 +17,7 @@ Allowed = frozenset[Any] | Callable[[Any], bool]
 """The values of an attribute: these, or those for which it is true."""
 
 
-@dataclass(frozen=True, slots=True)
-class Operator:
+class Operator(NamedTuple):
     """How nodes of an operator may look.
 
     Attributes:
@@ -30,8 +28,8 @@ class Operator:
     """
 
     inputs: frozenset[str]
-    outputs: frozenset[int] = frozenset({1})
-    attributes: Mapping[str, Allowed] = field(default_factory=dict)
+    outputs: frozenset[int]
+    attributes: Mapping[str, Allowed]
 
 
 def _op(inputs: str, outputs: int | frozenset[int] = 1, **attributes: Allowed) -> Operator:

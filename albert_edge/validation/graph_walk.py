@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
+from typing import Any, NamedTuple
 
 from albert_edge.validation.graph_messages import Described, Graph, Node, Refused, Tensor
-from albert_edge.validation.graph_operators import Operator
+from albert_edge.validation.graph_operators import Allowed, Operator
 from albert_edge.validation.graph_size import Size, size_of
 from albert_edge.validation.graph_sizes import RULES
 
@@ -21,8 +22,7 @@ _MOST_DIMENSIONS = 8
 _TURNS_TO_SETTLE = 3  # the sizes that a loop carries may change in its first iteration only
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(NamedTuple):
     """What a run may need.
 
     Attributes:
@@ -202,13 +202,19 @@ class Walk:
 def _fault(node: Node, row: Operator) -> str:
     """Return what of a node is not on the allow-list; "" for nothing."""
     for name, value in node.attributes.items():
-        allowed = row.attributes.get(name)
-        if allowed is None or not (allowed(value) if callable(allowed) else value in allowed):
+        if name not in row.attributes or not _is_allowed(value, row.attributes[name]):
             return f"this value of its attribute {name!r}"
     form = "".join("x" if name else "_" for name in node.inputs)
     if form not in row.inputs or len(node.outputs) not in row.outputs:
         return f"it with {len(form)} inputs and {len(node.outputs)} outputs"
     return ""
+
+
+def _is_allowed(value: Any, allowed: Allowed) -> bool:
+    if callable(allowed):
+        return allowed(value)
+    kinds = {type(one) for one in allowed}  # 1.0 is not 1, and a tensor or a graph is no value
+    return type(value) in kinds and value in allowed
 
 
 def require_fit(value: Described, size: Size) -> None:

@@ -164,7 +164,8 @@ def _is_not_ours(content: bytes, unchanged: bytes, base: Case) -> str:
             value: Any = onnx.helper.get_attribute_value(attribute)
             value = value.decode() if isinstance(value, bytes) else value
             value = tuple(value) if attribute.type == AttributeProto.INTS else value
-            if not (rule(value) if callable(rule) else value in rule):
+            kinds = () if callable(rule) else tuple({type(one) for one in rule})
+            if not (rule(value) if callable(rule) else isinstance(value, kinds) and value in rule):
                 return f"{name}.{attribute.name} {value}"
     return next(filter(None, map(_odd_tensor, model.graph.initializer)), "")
 

@@ -142,9 +142,16 @@ def odd_attribute(rng: Random, model: onnx.ModelProto) -> None:
     having = [node for graph in graphs(model) for node in graph.node if node.attribute]
     node = rng.choice(having)
     attribute = rng.choice(node.attribute)
-    match rng.randrange(5):
+    match rng.randrange(7):
         case 0:
             node.attribute.append(attribute)  # twice
+        case 5:  # a number of the other kind
+            number = (
+                float(attribute.i) if attribute.type == AttributeProto.INT else int(attribute.f)
+            )
+            attribute.CopyFrom(helper.make_attribute(attribute.name, number))
+        case 6:
+            attribute.CopyFrom(helper.make_attribute(attribute.name, _turn(model, "Add")))
         case 1:
             attribute.ref_attr_name = "other"
         case 2:
