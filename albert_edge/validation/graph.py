@@ -18,7 +18,9 @@ from albert_edge.bundle.manifest import MODEL
 from albert_edge.bundle.model_file import BundledModel
 from albert_edge.errors import BundleError
 from albert_edge.onnx_format.external_data import require_inside
-from albert_edge.validation.graph_messages import (
+from albert_edge.validation.graph_messages import all_nodes, read_model
+from albert_edge.validation.graph_operators import FORMER, OPERATORS, OPTIMUM, Operator
+from albert_edge.validation.graph_parts import (
     BOOL,
     FLOAT,
     FLOAT16,
@@ -26,9 +28,7 @@ from albert_edge.validation.graph_messages import (
     Described,
     Model,
     Refused,
-    read_model,
 )
-from albert_edge.validation.graph_operators import FORMER, OPERATORS, OPTIMUM, Operator
 from albert_edge.validation.graph_size import Size
 from albert_edge.validation.graph_walk import Limits, Walk, require_fit
 
@@ -167,8 +167,8 @@ def _check_format(model: Model, declared: Declared) -> None:
     opset, ir_version = _FORMATS[declared.target]
     if (declared.opset, model.ir_version) != (opset, ir_version):
         raise Refused(f"it has IR version {model.ir_version}, and the opset is {declared.opset}")
-    others = {_MICROSOFT: 1} if _MICROSOFT in model.opsets else {}
-    if model.opsets != {"": opset, **others} or (others and declared.target == "portable"):
+    uses_others = any(node.operator.startswith(_MICROSOFT) for node in all_nodes(model.graph))
+    if model.opsets != {"": opset, **({_MICROSOFT: 1} if uses_others else {})}:
         raise Refused(f"it has the operator sets {dict(model.opsets)}")
 
 
@@ -227,8 +227,8 @@ def _check_outputs(
         return
     expected = dict(declared.outputs)
     names = [value.name for value in found]
-    if "pooler_output" not in names and len(expected) > 1:
-        expected.pop("pooler_output", None)  # bodies without a pooler, and what optimum exports
+    if not declared.config.add_pooling_layer or declared.exporter == "optimum":
+        expected.pop("pooler_output", None)  # which optimum leaves out
     if names != [*expected]:
         raise Refused(f"it has the outputs {', '.join(names)}")
     tokens = prod(sizes[axis] for axis in declared.inputs[0].axes if axis in sizes)

@@ -1,4 +1,4 @@
-"""The parts of an .onnx file as plain data, read so strictly that onnxruntime reads nothing else.
+"""Read .onnx files so strictly that onnxruntime cannot read anything else in them.
 
 A message may only have the fields that the exporters write, each encoded as they encode it, and
 those that have one value only once: protobuf would merge them, and skip a field whose encoding it
@@ -22,82 +22,24 @@ from albert_edge.onnx_format.wire_format import (
     single,
     text,
 )
-
-# Bytes of an element, of the types that files of the exporters have.
-FLOAT, UINT8, INT8, INT64, BOOL, FLOAT16 = 1, 2, 3, 7, 9, 10
-ITEM_BYTES = {FLOAT: 4, UINT8: 1, INT8: 1, INT64: 8, BOOL: 1, FLOAT16: 2}
+from albert_edge.validation.graph_parts import (
+    ITEM_BYTES,
+    Described,
+    Dimension,
+    Graph,
+    Model,
+    Node,
+    Refused,
+    Tensor,
+)
 
 # Nodes and descriptions are short; only tensors and graphs are as long as they are.
 _LONGEST = 2**16
 _DEEPEST = 3  # a loop in a branch of the graph
 _MOST_DIMENSIONS = 8
-
-
-class Refused(Exception):
-    """What is wrong with a file, in words."""
-
-
-class Tensor(NamedTuple):
-    """An initializer, or the value of an attribute.
-
-    Attributes:
-        name: Its name.
-        type: Its element type, see `ITEM_BYTES`.
-        shape: Its dimensions.
-        data: Its values as little-endian bytes, or None if they are external data.
-        external: Where its external data is: location, offset, length.
-    """
-
-    name: str
-    type: int
-    shape: tuple[int, ...]
-    data: memoryview | None
-    external: tuple[str, int, int] | None
-
-
-class Dimension(NamedTuple):
-    """The size of an axis, its name, or neither."""
-
-    size: int | None
-    name: str
-
-
-class Described(NamedTuple):
-    """An input, an output or another value, with its type. The shape is None if it is not known."""
-
-    name: str
-    type: int
-    shape: tuple[Dimension, ...] | None
-
-
-class Node(NamedTuple):
-    """A node. Attributes are numbers, texts, tuples of numbers, tensors and graphs."""
-
-    name: str
-    operator: str
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
-    attributes: Mapping[str, Any]
-
-
-class Graph(NamedTuple):
-    """A graph: the whole model, the body of a loop or a branch."""
-
-    name: str
-    nodes: list[Node]
-    initializers: list[Tensor]
-    inputs: list[Described]
-    outputs: list[Described]
-    described: list[Described]
-
-
-class Model(NamedTuple):
-    """An .onnx file: its format, who wrote it, the operator sets by domain, and its graph."""
-
-    ir_version: int
-    producer: str
-    opsets: Mapping[str, int]
-    graph: Graph
+# What is read before it is known which nodes there are; far more than models of many layers have.
+_MOST_ENTRIES = 20_000  # of a list
+_MOST_STRUCTURE = 2 * 2**20  # bytes of all nodes and descriptions
 
 
 class _Field(NamedTuple):
@@ -117,7 +59,10 @@ def _message(message: memoryview, known: _Fields, what: str) -> dict[str, Any]:
         if field is None:
             raise Refused(f"{what} has a field (number {key >> 3}) that exporters do not write")
         if field.repeated:
-            found.setdefault(field.name, []).append(field.read(value))
+            entries = found.setdefault(field.name, [])
+            entries.append(field.read(value))
+            if len(entries) > _MOST_ENTRIES:
+                raise Refused(f"{what} has more than {_MOST_ENTRIES:,} {field.name}")
         elif field.name in found:
             raise Refused(f"{what} has two fields {field.name}")
         else:
@@ -240,7 +185,7 @@ class _Reader:
 
     def __init__(self) -> None:
         self.attributes: dict[bytes, tuple[str, Any]] = {}
-        self.depth = 0
+        self.depth = self.structure = 0
         self.attribute: _Fields = {
             _field(1, CONTENT): _Field("name", _text),
             _field(2, SINGLE): _Field("f", single),
@@ -263,9 +208,9 @@ class _Reader:
             _field(1, CONTENT): _Field("nodes", self.read_node, repeated=True),
             _field(2, CONTENT): _Field("name", _text),
             _field(5, CONTENT): _Field("initializers", read_tensor, repeated=True),
-            _field(11, CONTENT): _Field("inputs", _described, repeated=True),
-            _field(12, CONTENT): _Field("outputs", _described, repeated=True),
-            _field(13, CONTENT): _Field("described", _described, repeated=True),
+            _field(11, CONTENT): _Field("inputs", self.described, repeated=True),
+            _field(12, CONTENT): _Field("outputs", self.described, repeated=True),
+            _field(13, CONTENT): _Field("described", self.described, repeated=True),
         }
 
     def graph(self, value: Value) -> Graph:
@@ -278,7 +223,7 @@ class _Reader:
         return Graph(found.get("name", ""), *lists)
 
     def read_node(self, value: Value) -> Node:
-        found = _message(content(value), self.node, "a node")
+        found = _message(self._counted(value), self.node, "a node")
         attributes = dict(found.get("attributes", ()))
         operator, domain = found.get("op_type", ""), found.get("domain")
         operator = f"{domain}.{operator}" if domain else operator
@@ -287,6 +232,16 @@ class _Reader:
             raise Refused(f"node {name!r} ({operator}) has an attribute twice")
         inputs, outputs = tuple(found.get("inputs", ())), tuple(found.get("outputs", ()))
         return Node(name, operator, inputs, outputs, attributes)
+
+    def described(self, value: Value) -> Described:
+        return _described(self._counted(value))
+
+    def _counted(self, value: Value) -> memoryview:
+        message = content(value)
+        self.structure += len(message)
+        if self.structure > _MOST_STRUCTURE:
+            raise Refused(f"its nodes take more than {_MOST_STRUCTURE:,} bytes")
+        return message
 
     def read_attribute(self, value: Value) -> tuple[str, Any]:
         message = content(value)

@@ -11,7 +11,7 @@ import struct
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from albert_edge.validation.graph_messages import BOOL, FLOAT, FLOAT16, INT64, Graph, Tensor
+from albert_edge.validation.graph_parts import BOOL, FLOAT, FLOAT16, INT64, Graph, Tensor
 
 Allowed = frozenset[Any] | Callable[[Any], bool]
 """The values of an attribute: these, or those for which it is true."""

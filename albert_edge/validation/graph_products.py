@@ -5,7 +5,7 @@ Some of their kernels in onnxruntime do not look at the sizes of all operands, s
 
 from __future__ import annotations
 
-from albert_edge.validation.graph_messages import Node
+from albert_edge.validation.graph_parts import Node
 from albert_edge.validation.graph_size import Shape, Size, Sizes, broadcast, require
 
 

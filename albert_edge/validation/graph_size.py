@@ -8,7 +8,7 @@ from itertools import zip_longest
 from math import prod
 from typing import Any, NamedTuple
 
-from albert_edge.validation.graph_messages import INT64, Node, Refused, Tensor
+from albert_edge.validation.graph_parts import INT64, Node, Refused, Tensor
 
 Shape = tuple[int, ...]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from math import prod
 
-from albert_edge.validation.graph_messages import Node
+from albert_edge.validation.graph_parts import Node
 from albert_edge.validation.graph_products import (
     attention,
     gemm,

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import Any, NamedTuple
 
-from albert_edge.validation.graph_messages import Described, Graph, Node, Refused, Tensor
 from albert_edge.validation.graph_operators import Allowed, Operator
+from albert_edge.validation.graph_parts import Described, Graph, Node, Refused, Tensor
 from albert_edge.validation.graph_size import Size, size_of
 from albert_edge.validation.graph_sizes import RULES
 

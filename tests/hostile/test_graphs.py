@@ -16,6 +16,7 @@ from support.hostile import Row, failures, how_many, judge
 from support.stored_models import short_text, stored
 
 from albert_edge.graph.plan import OPTIMIZATIONS, Optimization, Plan, Precision
+from albert_edge.onnx_format.wire_format import content_field, number_field
 from albert_edge.runtime.device import CPU
 from albert_edge.runtime.engine import load_engine
 from albert_edge.validation.graph_operators import OPERATORS
@@ -130,6 +131,33 @@ def test_every_other_operator_is_refused(files: list[bytes], report: Callable[[R
     assert {one.outcome for one in verdicts} == {"refused"}
     assert all("was not written by albert-edge" in one.detail for one in verdicts)
     assert len(verdicts) > how_many(40, 350)
+
+
+def test_files_of_many_parts_are_refused_at_once(
+    files: list[bytes], report: Callable[[Row], None]
+) -> None:
+    """Millions of empty messages, long lists and deep nesting, which a parser must not follow."""
+    many, nested = 3_000_000, b""
+    for _ in range(3000):
+        nested = content_field(1, content_field(5, content_field(6, nested)))
+    graphs = {
+        "nodes": b"\x0a\0" * many,
+        "inputs of a node": content_field(1, b"\x0a\0" * many),
+        "initializers": b"\x2a\0" * many,
+        "dimensions": content_field(5, b"\x08\x01" * many),
+        "external data": content_field(5, b"\x6a\0" * many),
+        "inputs": b"\x5a\0" * many,
+        "descriptions": b"\x6a\0" * many,
+        "attributes": content_field(1, b"\x2a\0" * many),
+        "numbers": content_field(1, content_field(5, b"\x40\x01" * many)),
+        "graphs in graphs": nested,
+    }
+    head = number_field(1, 8) + content_field(2, b"albert-edge")
+    cases = [(name, (0, head + content_field(7, graph))) for name, graph in graphs.items()]
+    cases.append(("operator sets", (0, head + b"\x42\0" * many)))
+    verdicts = judge(load_and_run, cases, mib=MIB)
+    report(Row.of("A file of millions of parts is refused at once", verdicts))
+    assert [one.outcome for one in verdicts] == ["refused"] * len(cases)
 
 
 # --- the onnx package as the judge ----------------------------------------------------------

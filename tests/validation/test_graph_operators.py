@@ -11,8 +11,9 @@ import pytest
 from support.authored import all_nodes, cases, written
 
 from albert_edge.validation.graph import check_model
-from albert_edge.validation.graph_messages import Graph, read_model
+from albert_edge.validation.graph_messages import read_model
 from albert_edge.validation.graph_operators import OPERATORS, Operator
+from albert_edge.validation.graph_parts import Graph
 from albert_edge.validation.graph_sizes import RULES
 from albert_edge.validation.graph_walk import IF, LOOP
 
