@@ -168,11 +168,16 @@ def _local_source(source: str, recipe: Recipe | None) -> Source | None:
     except (OSError, RuntimeError, ValueError):  # no such user, too long, a NUL in it
         is_folder = False
     if is_folder:
-        return Source(folder, transformer_folder(folder), folder.resolve().name)
+        return Source(folder, transformer_folder(folder), _in_unicode(folder.resolve().name))
     if recipe and recipe.ships:
         folder = models_folder() / source
         return Source(folder, folder, source, recipe=recipe)
     return None
+
+
+def _in_unicode(name: str) -> str:
+    """Return the name of a folder with escapes for bytes that are not UTF-8."""
+    return os.fsencode(name).decode(errors="backslashreplace")
 
 
 def _download(name: str, revision: str | None) -> Path:
