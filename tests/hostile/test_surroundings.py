@@ -51,7 +51,7 @@ class Surroundings:
         variables: Of the environment; None takes one away.
         name: The name of the bundle, and the beginning of other names.
         fails: The commands that cannot work here; others must.
-        says: What their error says.
+        says: What their error says; "" for anything, and they may also work.
         needs_root: Whether only root can make it so.
     """
 
@@ -65,10 +65,6 @@ class Surroundings:
 
 # Root without these is like another user to files of user 1000.
 NO_ROOT = "-dac_override,-dac_read_search,-fowner"
-
-
-def failing(*commands: str) -> frozenset[str]:
-    return frozenset(commands)
 
 
 # A namespace of mounts of its own is what `unshare -m` gives the shell that runs `before`.
@@ -87,11 +83,11 @@ SURROUNDINGS = {
     "an ASCII locale": Surroundings(variables=dict(ASCII)),
     "no HOME": Surroundings(variables={"HOME": None, "XDG_CACHE_HOME": None}),
     "TMPDIR does not exist": Surroundings(variables={"TMPDIR": "/nonexistent"}),
-    "no folder for temporary files": Surroundings(
-        "mount -t tmpfs -o ro none /tmp && mount -t tmpfs -o ro none /var/tmp && cd /proc",
+    "a read-only disk, also for temporary files": Surroundings(
+        "mount --bind /tmp /tmp && mount -o remount,bind,ro /tmp && "
+        "mount -t tmpfs -o ro none /var/tmp",
         variables={"TMPDIR": "/nonexistent"},
-        fails=failing("bench", "report"),
-        says="Temporary files cannot be written",
+        fails=frozenset(WRITES | {"bench"}),
         needs_root=True,
     ),
     "the current folder was removed": Surroundings("mkdir gone && cd gone && rmdir ../gone"),
