@@ -70,7 +70,7 @@ def test_of_a_checkpoint(source: Path, tmp_path: Path, report: Report) -> None:
     document = read(source)
     decide = partial(export, copy, tmp_path / "out")
     decide(json.dumps(document).encode())
-    verdicts = judge(decide, seeded(partial(mutate_json, document), how_many(60, 3_500)), mib=64)
+    verdicts = judge(decide, seeded(partial(mutate_json, document), how_many(25, 4_200)), mib=64)
     report(Row.of("A checkpoint's config.json is exported or refused", verdicts))
     assert failures(verdicts) == []
     assert {verdict.outcome for verdict in verdicts} == {"accepted", "refused"}
@@ -107,7 +107,7 @@ def test_of_a_bundle(bundle: Path, tmp_path: Path, report: Report) -> None:
     decide = partial(use, bundle, tmp_path / "copy")
     decide(json.dumps(document).encode())
     verdicts = judge(
-        decide, seeded(partial(mutate_json, document), how_many(40, 1_500), first=10_000), mib=64
+        decide, seeded(partial(mutate_json, document), how_many(10, 800), first=10_000), mib=64
     )
     report(Row.of("A bundle's config.json is read or refused, by every command", verdicts))
     assert failures(verdicts) == []
