@@ -21,11 +21,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 from albert_edge.architecture.config import AlbertConfig, parse_config
-from albert_edge.bundle.change import COMMIT, finish_change, is_committed
-from albert_edge.bundle.manifest import MANIFEST, MODEL, FileRecord, Manifest, Variant
-from albert_edge.bundle.manifest_reader import open_manifest, parse_manifest
+from albert_edge.bundle.change import finish_change, is_committed
+from albert_edge.bundle.manifest import COMMIT, MANIFEST, MODEL, FileRecord, Manifest, Variant
+from albert_edge.bundle.manifest_reader import open_manifest, parse_manifest, read_content
 from albert_edge.bundle.model_file import BundledModel
 from albert_edge.bundle.storage import Folder, Storage, check, read
+from albert_edge.disk.reading import LARGEST_TEXT
 from albert_edge.errors import BundleError, Call, Message, UsageError
 from albert_edge.json_fields import JsonObject, parse_object
 
@@ -101,10 +102,16 @@ class Bundle:
         """Read a configuration or tokenizer file, checked.
 
         Raises:
-            BundleError: It is not listed, is missing, or its sha256 differs.
+            BundleError: It is not listed, is missing or too large, or its sha256 differs.
         """
         for record in self.manifest.files:
             if record.file == file:
+                if record.bytes > LARGEST_TEXT:
+                    raise BundleError(
+                        f"{self.path / file} has {record.bytes:,} bytes, over the limit of "
+                        f"{LARGEST_TEXT:,}.",
+                        tip="Export the model again.",
+                    )
                 return read(self.storage, record)
         raise BundleError(f"{self.path} has no {file}.", tip="Export the model again.")
 
@@ -222,7 +229,7 @@ def _open_folder(path: Path) -> Bundle:
     """
     for _ in range(_ATTEMPTS):
         with _open_newest(path) as file:
-            manifest = parse_manifest(file.read(), path / MANIFEST)
+            manifest = parse_manifest(read_content(file, path / MANIFEST), path / MANIFEST)
             storage = Folder(path, (record.file for record in manifest.distinct_records()))
             with _open_newest(path) as again:
                 if os.path.samestat(os.fstat(file.fileno()), os.fstat(again.fileno())):

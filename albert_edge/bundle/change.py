@@ -22,17 +22,23 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from albert_edge.bundle.manifest import MANIFEST, SIGNATURE, FileRecord, Manifest
+from albert_edge.bundle.manifest import (
+    CHANGE,
+    COMMIT,
+    MANIFEST,
+    SIGNATURE,
+    STAGING,
+    FileRecord,
+    Manifest,
+)
 from albert_edge.bundle.manifest_reader import read_manifest
 from albert_edge.cleanup import cleaned_up, uninterrupted
 from albert_edge.disk.holding import HeldError, Hold, hold
 from albert_edge.disk.writing import create, naming, refuse_link, sync_folder
 from albert_edge.errors import Argument, BundleError, Message, UsageError
 
-COMMIT = ".commit"
-_CHANGE = ".change"
 _NEW = "new-"
-_ORPHANS = ".staging-*"  # of earlier versions
+_ORPHANS = f"{STAGING}*"  # of earlier versions
 
 
 @dataclass
@@ -65,7 +71,7 @@ class Change:
 
     def record(self, path: Path) -> FileRecord:
         """Flush a staged file to the disk, and describe it for the manifest."""
-        with naming(path), path.open("rb") as file:
+        with naming(path), path.open("rb+") as file:  # Windows flushes no file open to be read only
             os.fsync(file.fileno())
         relative = path.relative_to(self.folder).as_posix()
         return FileRecord(relative, digest(path), path.stat().st_size)
@@ -87,7 +93,7 @@ def change(folder: Path) -> Iterator[Change]:
         BundleError: Another process is changing this bundle, a file or folder that is not part of
             it is in the way, or it cannot be written.
     """
-    with _reported(folder), _created(folder), hold(folder / _CHANGE) as held:
+    with _reported(folder), _created(folder), hold(folder / CHANGE) as held:
         _roll_forward(folder)
         for orphan in folder.glob(_ORPHANS):
             shutil.rmtree(orphan, ignore_errors=True)
@@ -149,14 +155,14 @@ def _seen(error: OSError, folder: Path) -> Path | None:
     """Return what users call the file that an error is about; None if it is not of the bundle."""
     named = error.filename2 or error.filename
     path = folder if named is None or isinstance(named, int) else Path(os.fsdecode(named))
-    for hidden in (_CHANGE, COMMIT):
+    for hidden in (CHANGE, COMMIT):
         if (
             hidden in path.parts
         ):  # the first, should a bundle be made in a scratch folder of another
             place = path.parts.index(hidden)
             inside = path.parts[place + 1 :]
             is_file = hidden == COMMIT or (inside and inside[0].startswith(_NEW))
-            return Path(*path.parts[:place], *(inside[hidden == _CHANGE :] if is_file else ()))
+            return Path(*path.parts[:place], *(inside[hidden == CHANGE :] if is_file else ()))
     return path if path == folder or folder in path.parents or path in folder.parents else None
 
 
@@ -198,7 +204,7 @@ def finish_change(folder: Path) -> None:
     Where this process may not, readers do without.
     """
     if is_committed(folder):
-        with contextlib.suppress(HeldError, OSError), hold(folder / _CHANGE):
+        with contextlib.suppress(HeldError, OSError), hold(folder / CHANGE):
             _roll_forward(folder)
 
 
@@ -224,7 +230,7 @@ def _roll_forward(folder: Path) -> None:
         if not (commit / SIGNATURE).exists():  # that of another manifest
             (folder / SIGNATURE).unlink(missing_ok=True)
         for path in _files(commit):
-            if path.name != MANIFEST:
+            if path != commit / MANIFEST:
                 target = folder / path.relative_to(commit)
                 if not target.parent.is_dir():
                     target.parent.mkdir(parents=True, exist_ok=True)

@@ -22,6 +22,8 @@ from albert_edge.architecture.precisions import with_exits
 MANIFEST = "albert_edge.json"
 # Of the manifest, in a bundle that is signed; the manifest does not list it.
 SIGNATURE = f"{MANIFEST}.sig"
+# Folders of a bundle that is being changed, see `change`.
+CHANGE, COMMIT, STAGING = ".change", ".commit", ".staging-"
 SCHEMA_VERSION = 2
 
 # The variant that export writes and all others are authored from.

@@ -13,9 +13,13 @@ from typing import Any, BinaryIO
 from albert_edge.architecture.config import MOST_LAYERS
 from albert_edge.architecture.heads import HEADS, Input, text_inputs
 from albert_edge.bundle.manifest import (
+    CHANGE,
+    COMMIT,
     MANIFEST,
     MODEL,
     SCHEMA_VERSION,
+    SIGNATURE,
+    STAGING,
     FileRecord,
     Manifest,
     Variant,
@@ -26,6 +30,7 @@ from albert_edge.json_fields import JsonObject, parse_object
 
 # A bundle has one variant for each precision and target, 20 at the most, and some 10 other files.
 # Every command reads all of them, and while a bundle is open so are its files.
+LARGEST_MANIFEST = 2**24  # bytes
 _MOST_VARIANTS = 100
 _MOST_FILES = 250
 _LARGEST_COUNT = 2**63 - 1
@@ -41,7 +46,23 @@ def read_manifest(path: Path) -> Manifest:
             out of the bundle.
     """
     with open_manifest(path) as file:
-        return parse_manifest(file.read(), path)
+        return parse_manifest(read_content(file, path), path)
+
+
+def read_content(file: BinaryIO, path: Path) -> bytes:
+    """Read an open albert_edge.json.
+
+    Args:
+        file: The open file.
+        path: Where it comes from, for errors.
+
+    Raises:
+        BundleError: It is larger than any manifest.
+    """
+    content = file.read(LARGEST_MANIFEST + 1)
+    if len(content) > LARGEST_MANIFEST:
+        raise _damaged(f"{path} has more than {LARGEST_MANIFEST:,} bytes.")
+    return content
 
 
 def open_manifest(path: Path) -> BinaryIO:
@@ -99,6 +120,13 @@ def leads_out(file: str) -> bool:
     return (
         path.is_absolute() or not path.parts or ".." in path.parts or bool(set(file) & set("\\:\0"))
     )
+
+
+def _is_reserved(file: str) -> bool:
+    """Return whether a path is one that a bundle keeps for itself, on any operating system."""
+    first = PurePosixPath(file).parts[0].casefold()
+    names = (MANIFEST, SIGNATURE, CHANGE, COMMIT)
+    return first in names or first.startswith((f"{CHANGE}-", STAGING))
 
 
 def _damaged(message: str) -> BundleError:
@@ -179,6 +207,8 @@ class _Reader:
         file = fields.text("file")
         if leads_out(file):
             raise _damaged(f"{fields.place}: the path {file!r} leads out of the bundle.")
+        if _is_reserved(file):
+            raise _damaged(f"{fields.place}: no file of a bundle may have the path {file!r}.")
         return FileRecord(
             file, fields.text("sha256"), fields.integer("bytes", low=0, high=_LARGEST_COUNT)
         )

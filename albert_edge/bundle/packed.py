@@ -11,27 +11,24 @@ Standard library only, since the runtime imports this module.
 
 from __future__ import annotations
 
-import io
-import mmap
 import os
 import stat
 import struct
-import threading
-import weakref
 import zipfile
 import zlib
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
 from albert_edge.bundle.manifest import MANIFEST, Manifest
-from albert_edge.bundle.manifest_reader import leads_out, parse_manifest
+from albert_edge.bundle.manifest_reader import LARGEST_MANIFEST, leads_out, parse_manifest
+from albert_edge.disk.held_file import HeldFile
 from albert_edge.errors import BundleError, Call, Message
 
 _SIGNATURE = b"PK\3\4"  # of the first member, with which the file begins
 _HEADER = struct.Struct("<4s5H3I2H")  # of a member; its name and extra fields follow
 _UTF8_NAME = 0x800  # the one flag that a member may have
-_LARGEST_READ = 2**30  # bytes; systems read at most 2 GB at once
 
 _PACK = Call("pack", "BUNDLE", out="FILE")
 
@@ -53,8 +50,7 @@ class Span:
 class Packed:
     """The files of a packed bundle.
 
-    Holds the file open, so that it may be replaced or removed meanwhile. Every read names its own
-    position, so threads and forked processes do not disturb each other.
+    Holds the file open, so that it may be replaced or removed meanwhile.
 
     Args:
         path: The file.
@@ -70,23 +66,23 @@ class Packed:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self._descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+            descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
         except OSError as error:
             raise BundleError(
                 f"{path} cannot be read: {error.strerror}.", tip="Check its permissions."
             ) from error
-        weakref.finalize(self, os.close, self._descriptor)
-        self._lock = threading.Lock()
+        self._file = HeldFile(descriptor)
         self.spans = self._read_directory()
 
     def __reduce__(self) -> tuple[Any, ...]:  # for another process, which opens it again
         return Packed, (self.path,)
 
-    def open(self, file: str, *, follow: bool = True) -> io.BufferedReader:
+    def open(self, file: str, *, follow: bool = True) -> BufferedReader:
         """Open a member, which is never a link."""
         if file not in self.spans:
             raise FileNotFoundError(f"it is not in {self.path}")
-        return io.BufferedReader(_Member(self, self.spans[file]))
+        span = self.spans[file]
+        return self._file.open(span.offset, span.length)
 
     def read_signature(self) -> bytes:
         """Return the signature, which is no member, so that earlier versions read the file too."""
@@ -95,43 +91,10 @@ class Packed:
     def view(self, file: str) -> memoryview:
         """Map a member into memory."""
         span = self.spans[file]
-        if not span.length:
-            return memoryview(b"")
-        before = span.offset % mmap.ALLOCATIONGRANULARITY
-        mapped = mmap.mmap(
-            self._descriptor,
-            before + span.length,
-            offset=span.offset - before,
-            access=mmap.ACCESS_READ,
-        )
-        return memoryview(mapped)[before:]
-
-    def read_at(self, offset: int, length: int) -> bytes:
-        """Read from a position in the file.
-
-        Raises:
-            OSError: The file ends before.
-        """
-        content = self._read_some(offset, length)
-        if len(content) < length:
-            parts = [content]
-            while (done := sum(map(len, parts))) < length:
-                parts.append(self._read_some(offset + done, length - done))
-                if not parts[-1]:
-                    raise OSError("the file was cut off")
-            content = b"".join(parts)
-        return content
-
-    def _read_some(self, offset: int, length: int) -> bytes:
-        length = min(length, _LARGEST_READ)
-        if hasattr(os, "pread"):
-            return os.pread(self._descriptor, length, offset)
-        with self._lock:  # Windows has no read that names its position
-            os.lseek(self._descriptor, offset, os.SEEK_SET)
-            return os.read(self._descriptor, length)
+        return self._file.view(span.offset, span.length)
 
     def _read_directory(self) -> dict[str, Span]:
-        if self._read_some(0, 4) != _SIGNATURE:
+        if self._file.read_some(0, 4) != _SIGNATURE:
             raise BundleError(
                 f"{self.path} is not an albert-edge bundle: it is neither a folder nor a file that "
                 "pack wrote.",
@@ -143,7 +106,7 @@ class Packed:
             )
         try:
             with (
-                open(self._descriptor, "rb", closefd=False) as file,
+                open(self._file.descriptor, "rb", closefd=False) as file,
                 zipfile.ZipFile(file) as archive,
             ):
                 members, end = archive.infolist(), archive.start_dir
@@ -161,6 +124,8 @@ class Packed:
                 raise self._fault(f"{member.filename} overlaps another member or the directory")
             free = span.offset + span.length
             spans[member.filename] = span
+            if member.filename == MANIFEST and span.length > LARGEST_MANIFEST:
+                raise self._fault(f"{MANIFEST} has more than {LARGEST_MANIFEST:,} bytes")
             if member.filename == MANIFEST and self._checksum(span) != member.CRC:
                 raise self._fault(f"{MANIFEST} was changed or damaged")
         if MANIFEST not in spans:
@@ -168,7 +133,7 @@ class Packed:
         return spans
 
     def _checksum(self, span: Span) -> int:
-        return zlib.crc32(self.read_at(span.offset, span.length))
+        return zlib.crc32(self._file.read_at(span.offset, span.length))
 
     def _check(self, member: zipfile.ZipInfo) -> None:
         """Refuse a member that `pack` would not write."""
@@ -186,9 +151,9 @@ class Packed:
     def _locate(self, member: zipfile.ZipInfo) -> Span:
         """Find the content of a member, behind a header that repeats what the directory says."""
         try:
-            header = self.read_at(member.header_offset, _HEADER.size)
+            header = self._file.read_at(member.header_offset, _HEADER.size)
             signature, _, flags, method, *_, name_length, extra = _HEADER.unpack(header)
-            name = self.read_at(member.header_offset + _HEADER.size, name_length)
+            name = self._file.read_at(member.header_offset + _HEADER.size, name_length)
         except (OSError, OverflowError) as error:
             raise self._fault(f"it ends before {member.filename}") from error
         header_name = name.decode("utf-8" if flags else "cp437", errors="replace")
@@ -242,28 +207,3 @@ def is_packed(path: Path) -> bool:
             return file.read(len(_SIGNATURE)) == _SIGNATURE
     except OSError:
         return False
-
-
-class _Member(io.RawIOBase):
-    """The content of a member, read from its start to its end."""
-
-    def __init__(self, packed: Packed, span: Span) -> None:
-        self._packed = packed
-        self._offset, self._left = span.offset, span.length
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        content = self._take(len(memoryview(buffer)))
-        buffer[: len(content)] = content
-        return len(content)
-
-    def readall(self) -> bytes:  # at once: a model is not to be in memory twice
-        return self._take(self._left)
-
-    def _take(self, most: int) -> bytes:
-        content = self._packed.read_at(self._offset, min(most, self._left))
-        self._offset += len(content)
-        self._left -= len(content)
-        return content

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from albert_edge.bundle.bundle import Bundle
 from albert_edge.bundle.manifest import MANIFEST, SIGNATURE
 from albert_edge.bundle.manifest_reader import parse_manifest
+from albert_edge.bundle.storage import read_manifest_content
 from albert_edge.errors import BundleError, Call, Message, UsageError
 from albert_edge.packages import import_extra
 
@@ -83,7 +84,7 @@ def require_signed(bundle: Bundle, key: Path) -> tuple[Bundle, str]:
         InstallationError: cryptography is not installed, or does not load.
     """
     public = _read_public_key(key)
-    content = _read_manifest(bundle)
+    content = read_manifest_content(bundle.storage)
     signature = _read_signature(bundle)
     expected = public.public_bytes_raw()
     if signature.public_key != expected:
@@ -103,11 +104,6 @@ def require_signed(bundle: Bundle, key: Path) -> tuple[Bundle, str]:
             where=bundle.path,
         ) from error
     return Bundle(bundle.storage, parse_manifest(content, bundle.path / MANIFEST)), _text(expected)
-
-
-def _read_manifest(bundle: Bundle) -> bytes:
-    with bundle.storage.open(MANIFEST) as file:
-        return file.read()
 
 
 def _read_signature(bundle: Bundle) -> Signature:

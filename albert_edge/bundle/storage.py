@@ -7,21 +7,20 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import mmap
 import os
-import weakref
 from collections.abc import Iterable, Iterator
-from io import BufferedReader, RawIOBase
+from io import BufferedReader
 from pathlib import Path
 from typing import Any, Protocol
 
-from albert_edge.bundle.change import COMMIT
-from albert_edge.bundle.manifest import MANIFEST, SIGNATURE, FileRecord
+from albert_edge.bundle.manifest import COMMIT, MANIFEST, SIGNATURE, FileRecord
+from albert_edge.bundle.manifest_reader import read_content
+from albert_edge.disk.held_file import HeldFile
 from albert_edge.disk.reading import link_refused, open_regular
 from albert_edge.errors import BundleError
 
 _CHUNK = 2**20  # bytes
-_LARGEST_READ = 2**30  # bytes; systems read at most 2 GB at once
+_LARGEST_SIGNATURE = 1000  # bytes; the line has under 200
 
 
 class Storage(Protocol):
@@ -39,7 +38,7 @@ class Storage(Protocol):
             follow: Whether it may be a link to another file.
 
         Raises:
-            OSError: There is none, it is not a regular file, or it is a link and must not be.
+            OSError: There is none, it is not a regular file, or is a link and `follow` is False.
         """
 
     def view(self, file: str) -> memoryview:
@@ -57,8 +56,7 @@ class Folder:
     """A bundle whose files lie in a folder.
 
     Holds open the files that it is given, so that another version of the bundle may take their
-    place meanwhile. Every read names its own position, so threads and forked processes do not
-    disturb each other. Windows could not replace files that are open; there they are not held.
+    place meanwhile. Windows could not replace files that are open; there they are not held.
 
     Args:
         path: The folder.
@@ -70,9 +68,8 @@ class Folder:
 
     def __init__(self, path: Path, files: Iterable[str] = ()) -> None:
         self.path = path
-        self._held: dict[str, int] = {}
+        self._held: dict[str, HeldFile] = {}
         self._links: set[str] = set()  # of the files held
-        weakref.finalize(self, _close_all, self._held)
         if hasattr(os, "pread"):
             for file in files:
                 with contextlib.suppress(OSError):  # reading it will report this
@@ -87,19 +84,19 @@ class Folder:
             return open(self._open(file, follow=follow), "rb")
         if file in self._links and not follow:
             raise link_refused(self.path / file)
-        return BufferedReader(_HeldFile(self, self._held[file]))
+        return self._held[file].open()
 
     def view(self, file: str) -> memoryview:
         """Map a file into memory, and hold it."""
         if file not in self._held:
             self._hold(file)
-        return memoryview(mmap.mmap(self._held[file], 0, access=mmap.ACCESS_READ))
+        return self._held[file].view()
 
     def _hold(self, file: str) -> None:
         try:
-            self._held[file] = self._open(file, follow=False)
+            self._held[file] = HeldFile(self._open(file, follow=False))
         except OSError:
-            self._held[file] = self._open(file)
+            self._held[file] = HeldFile(self._open(file))
             self._links.add(file)
 
     def _open(self, file: str, *, follow: bool = True) -> int:
@@ -112,48 +109,27 @@ class Folder:
         """Read the signature."""
         try:
             with self.open(SIGNATURE) as file:
-                return file.read()
+                return file.read(_LARGEST_SIGNATURE)
         except OSError:
             return b""
 
 
-class _HeldFile(RawIOBase):
-    """A file that a folder holds open, read from its start to its end."""
+def read_manifest_content(storage: Storage) -> bytes:
+    """Read the manifest as it was written.
 
-    def __init__(self, folder: Folder, descriptor: int) -> None:
-        self._folder = folder  # closes the descriptor when nothing refers to it any more
-        self._descriptor = descriptor
-        self._position = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._position}.get(whence)
-        self._position = offset + (os.fstat(self._descriptor).st_size if start is None else start)
-        return self._position
-
-    def readinto(self, buffer: Any) -> int:
-        content = os.pread(self._descriptor, len(buffer), self._position)
-        buffer[: len(content)] = content
-        self._position += len(content)
-        return len(content)
-
-    def readall(self) -> bytes:  # at once: a model is not to be in memory twice
-        left = os.fstat(self._descriptor).st_size - self._position
-        content = os.pread(self._descriptor, min(max(left, 0), _LARGEST_READ), self._position)
-        self._position += len(content)
-        if len(content) in (0, left):
-            return content
-        return content + super().readall()
-
-
-def _close_all(held: dict[str, int]) -> None:
-    for descriptor in held.values():
-        os.close(descriptor)
+    Raises:
+        BundleError: It cannot be read, or is larger than any manifest.
+    """
+    path = storage.path / MANIFEST
+    try:
+        with storage.open(MANIFEST) as file:
+            return read_content(file, path)
+    except OSError as error:
+        raise BundleError(
+            f"{path} cannot be read: {error.strerror or error}.",
+            tip="Check its permissions, or get the bundle again.",
+            where=storage.path,
+        ) from error
 
 
 def read(storage: Storage, record: FileRecord, *, follow: bool = True) -> bytes:
@@ -165,13 +141,11 @@ def read(storage: Storage, record: FileRecord, *, follow: bool = True) -> bytes:
         follow: Whether it may be a link to another file.
 
     Raises:
-        BundleError: It cannot be read, its sha256 differs, or it is a link and must not be.
+        BundleError: It cannot be read, its size or sha256 differs, or it is a link although
+            `follow` is False.
     """
-    try:
-        with storage.open(record.file, follow=follow) as file:
-            content = file.read()
-    except OSError as error:
-        raise unreadable(storage, record, error) from error
+    with _opened(storage, record, follow=follow) as file:
+        content = file.read()
     _require(storage, record, hashlib.sha256(content).hexdigest())
     return content
 
@@ -182,13 +156,10 @@ def chunks(storage: Storage, record: FileRecord, *, follow: bool = True) -> Iter
     Args and errors are those of `read`.
     """
     sha256 = hashlib.sha256()
-    try:
-        with storage.open(record.file, follow=follow) as file:
-            while chunk := file.read(_CHUNK):
-                sha256.update(chunk)
-                yield chunk
-    except OSError as error:
-        raise unreadable(storage, record, error) from error
+    with _opened(storage, record, follow=follow) as file:
+        while chunk := file.read(_CHUNK):
+            sha256.update(chunk)
+            yield chunk
     _require(storage, record, sha256.hexdigest())
 
 
@@ -201,13 +172,31 @@ def check(storage: Storage, record: FileRecord, *, follow: bool = True) -> None:
         pass
 
 
+@contextlib.contextmanager
+def _opened(storage: Storage, record: FileRecord, *, follow: bool) -> Iterator[BufferedReader]:
+    """Open a file that has the listed size: what took its place may be larger than the memory."""
+    try:
+        with storage.open(record.file, follow=follow) as file:
+            size = file.seek(0, os.SEEK_END)
+            if size != record.bytes:
+                raise _differs(storage, record, f"it has {size} bytes, not {record.bytes}")
+            file.seek(0)
+            yield file
+    except OSError as error:
+        raise unreadable(storage, record, error) from error
+
+
 def _require(storage: Storage, record: FileRecord, sha256: str) -> None:
     if sha256 != record.sha256:
-        raise BundleError(
-            f"{storage.path / record.file} is not the file {MANIFEST} lists: its sha256 is "
-            f"{sha256[:12]}..., not {record.sha256[:12]}....",
-            tip="It was changed or damaged. Export the model again, or restore the file.",
-        )
+        listed = record.sha256[:12]
+        raise _differs(storage, record, f"its sha256 is {sha256[:12]}..., not {listed}...")
+
+
+def _differs(storage: Storage, record: FileRecord, how: str) -> BundleError:
+    return BundleError(
+        f"{storage.path / record.file} is not the file {MANIFEST} lists: {how}.",
+        tip="It was changed or damaged. Export the model again, or restore the file.",
+    )
 
 
 def unreadable(storage: Storage, record: FileRecord, error: Exception) -> BundleError:

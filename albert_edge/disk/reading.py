@@ -7,6 +7,8 @@ import os
 import stat
 from pathlib import Path
 
+LARGEST_TEXT = 2**27  # bytes of a configuration, an index or a tokenizer; those of today have 20 MB
+
 
 def open_regular(path: Path, *, follow: bool = True) -> int:
     """Open a file to read and return its descriptor, without waiting for anyone.
@@ -16,7 +18,7 @@ def open_regular(path: Path, *, follow: bool = True) -> int:
         follow: Whether it may be a link, symbolic or hard, to a file that is elsewhere too.
 
     Raises:
-        OSError: It cannot be opened, is not a regular file, or is a link and must not be.
+        OSError: It cannot be opened, is not a regular file, or is a link and `follow` is False.
     """
     flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)  # pipes wait
     if follow:
@@ -33,9 +35,19 @@ def open_regular(path: Path, *, follow: bool = True) -> int:
     return descriptor
 
 
-def read_regular(path: Path) -> bytes:
-    """Read a file, with the errors of `open_regular`."""
+def read_regular(path: Path, *, largest: int | None = LARGEST_TEXT) -> bytes:
+    """Read a file.
+
+    Args:
+        path: The file.
+        largest: How many bytes it may have; None for files whose size is not known beforehand.
+
+    Raises:
+        OSError: As `open_regular`, or it is larger.
+    """
     with open(open_regular(path), "rb") as file:
+        if largest is not None and os.fstat(file.fileno()).st_size > largest:
+            raise OSError(errno.EFBIG, f"it has more than {largest:,} bytes", os.fspath(path))
         return file.read()
 
 

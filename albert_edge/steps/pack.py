@@ -17,7 +17,7 @@ from albert_edge.bundle.change import change, refuse_to_overwrite
 from albert_edge.bundle.manifest import MANIFEST, SIGNATURE, FileRecord
 from albert_edge.bundle.manifest_reader import parse_manifest
 from albert_edge.bundle.packing import write_member
-from albert_edge.bundle.storage import Storage, chunks
+from albert_edge.bundle.storage import Storage, chunks, read_manifest_content
 from albert_edge.disk.writing import refuse_link, replaced
 from albert_edge.errors import Argument, BundleError, Message, UsageError
 from albert_edge.progress import Progress, progress_bar
@@ -144,7 +144,7 @@ def unpack(
             pending.write(record.file, pieces.of(record))
         if signature := opened.storage.read_signature():
             pending.write(SIGNATURE, [signature])
-        pending.manifest = _read(opened.storage)
+        pending.manifest = read_manifest_content(opened.storage)
     return UnpackReport(opened.path, folder, 1 + len(records))
 
 
@@ -184,11 +184,6 @@ def _refuse_to_replace(path: Path, *, force: bool) -> None:
 def _manifest_content(bundle: Bundle, variants: Sequence[str] | None) -> bytes:
     """Return the manifest as it is, or a new one of some variants."""
     if not variants:
-        return _read(bundle.storage)
+        return read_manifest_content(bundle.storage)
     kept = tuple(bundle.variant(name) for name in dict.fromkeys(variants))
     return dataclasses.replace(bundle.manifest, variants=kept).to_json().encode()
-
-
-def _read(storage: Storage) -> bytes:
-    with storage.open(MANIFEST) as file:
-        return file.read()

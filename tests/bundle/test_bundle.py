@@ -365,6 +365,40 @@ def test_paths_that_lead_out_are_refused(folder: Path, file: str, kind: str) -> 
         open_bundle(folder)
 
 
+@pytest.mark.parametrize("kind", ["files", "variants"])
+@pytest.mark.parametrize(
+    "file",
+    [
+        MANIFEST,
+        f"./{MANIFEST}",
+        "Albert_Edge.json",  # the same file to Windows and macOS
+        f"{MANIFEST}.sig",
+        ".commit/config.json",
+        ".change/config.json",
+        ".change-18ec/config.json",
+        ".staging-1/config.json",
+    ],
+)
+def test_paths_that_a_bundle_keeps_for_itself_are_refused(
+    folder: Path, file: str, kind: str
+) -> None:
+    fields = json.loads((folder / MANIFEST).read_text())
+    records = fields["files"] if kind == "files" else fields["variants"][0]["files"]["model"]
+    records[0]["file"] = file
+    (folder / MANIFEST).write_text(json.dumps(fields))
+    with pytest.raises(BundleError, match="may have the path"):
+        open_bundle(folder)
+
+
+def test_a_file_in_a_folder_may_be_called_as_the_manifest(folder: Path) -> None:
+    inner = f"onnx/{MANIFEST}"
+    with change(folder) as pending:
+        old = read_manifest(folder / MANIFEST)
+        pending.path(inner).write_bytes(b"of another program")
+        pending.manifest = manifest([pending.record(pending.path(inner))], [*old.variants])
+    assert (folder / inner).read_bytes() == b"of another program"
+
+
 # --- what the manifest lists, and what it does not ------------------------------------------
 
 
@@ -413,6 +447,42 @@ def test_a_damaged_model_is_named_before_onnxruntime_sees_it(
     assert caught.value.tip
     with pytest.raises(BundleError, match=Path(file).name):
         open_bundle(folder).check_all()
+
+
+def enlarge(file: Path) -> None:
+    """Make it a file with a hole, which takes no room on the disk but would in memory."""
+    os.truncate(file, 2**36)
+
+
+@pytest.mark.parametrize("file", OLD)
+@pytest.mark.parametrize("held", [False, True])
+def test_a_file_that_grew_is_not_read(folder: Path, file: str, held: bool) -> None:
+    opened = open_bundle(folder)
+    enlarge(folder / file)
+    with pytest.raises(BundleError, match=r"it has 68719476736 bytes, not \d+\."):
+        (opened if held else open_bundle(folder)).check_all()
+
+
+def test_files_larger_than_any_are_not_read(folder: Path) -> None:
+    fields = json.loads((folder / MANIFEST).read_text())
+    fields["files"][0]["bytes"] = 2**36
+    (folder / MANIFEST).write_text(json.dumps(fields))
+    enlarge(folder / "config.json")
+    with pytest.raises(BundleError, match=r"config\.json has .* over the limit"):
+        open_bundle(folder).read("config.json")
+    enlarge(folder / MANIFEST)
+    with pytest.raises(BundleError, match="has more than 16,777,216 bytes"):
+        open_bundle(folder)
+
+
+def test_every_file_is_read_without_pread(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "pread", raising=False)  # such as Windows
+    opened = open_bundle(folder)
+    assert {record.file for record in opened.check_all()} == set(OLD)
+    assert opened.read("config.json") == OLD["config.json"]
+    model = opened.model_file(opened.variant("model_optimized"))
+    assert bytes(model.view("model_optimized.onnx.data")) == b"old weights"
+    assert model.read() == b"old optimized"
 
 
 @pytest.mark.parametrize("damage", [refuse, change_one_bit])

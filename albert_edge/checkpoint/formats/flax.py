@@ -29,7 +29,7 @@ def read_flax(path: Path) -> list[StoredTensor]:
     # ml_dtypes teaches numpy the name bfloat16.
     msgpack = import_extra("msgpack", "ml_dtypes", extra="formats", purpose=f"Reading {path.name}")
     try:
-        tree = msgpack.unpackb(read_regular(path), ext_hook=_read_array)
+        tree = msgpack.unpackb(read_regular(path, largest=None), ext_hook=_read_array)
         return [_stored(path, parts, values) for parts, values in _leaves(tree)]
     except Exception as error:  # a malformed file can raise any class
         raise CheckpointError(f"{path} is damaged: {error}", tip=COPY_AGAIN) from error
