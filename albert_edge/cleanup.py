@@ -1,4 +1,4 @@
-"""What must not stay behind when the process ends in the middle of something.
+"""Undo unfinished work when the process ends.
 
 Blocks of `cleaned_up` undo what they made when they end, also by an exception such as the
 SystemExit of a signal. Where a process cannot wait until its blocks end, because a library does not

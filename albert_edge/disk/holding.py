@@ -23,6 +23,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -32,7 +33,7 @@ from pathlib import Path
 
 from albert_edge.cleanup import cleaned_up
 from albert_edge.disk.locks import lock, names, on_windows
-from albert_edge.disk.owner import Owner, new_owner, parse_owner
+from albert_edge.disk.owner import Owner, new_owner, parse_owner, require_own
 
 _LOCK = "lock"  # what is locked on Windows, which cannot open folders
 _ATTEMPTS = 1000  # to open a folder before its owner has removed it
@@ -67,7 +68,7 @@ class Hold:
         """
         is_taken = os.path.lexists(self.path / str(self.turn + 1))
         if is_taken or not names(_locked(self.path), self.descriptor):
-            raise HeldError("This one had changed nothing for too long.")
+            raise HeldError("This process was idle for over ten minutes, and another took over.")
 
 
 @contextlib.contextmanager
@@ -82,7 +83,7 @@ def hold(path: Path) -> Iterator[Hold]:
 
     Raises:
         HeldError: Another process holds it, or another thread of this one.
-        OSError: It cannot be made.
+        OSError: It cannot be made, or others could change what is in it.
     """
     with cleaned_up(partial(_take, path, new_owner()), _release) as held:
         _remove_leftovers(path)
@@ -101,6 +102,7 @@ def _take(path: Path, owner: Owner) -> Hold:
         owner.begin()
         held = None
         try:
+            require_own(path, os.fstat(descriptor))
             is_locked = lock(descriptor)
             if is_locked is False:
                 raise HeldError("It holds a lock.")
@@ -141,9 +143,9 @@ def _claim(path: Path, descriptor: int, owner: Owner, *, is_locked: bool) -> int
             continue
         except FileNotFoundError:  # removed by its owner, which `names` will find
             pass
-        except OSError:
-            if not is_locked:
-                raise
+        except OSError as error:
+            if not is_locked:  # names the link only, since the folder is open
+                raise OSError(error.errno, error.strerror, os.fspath(path)) from error
             # A file system without symbolic links: the lock has to do.
         return turn
     raise AssertionError("unreachable")
@@ -151,11 +153,13 @@ def _claim(path: Path, descriptor: int, owner: Owner, *, is_locked: bool) -> int
 
 def _living_owner(path: Path, descriptor: int, turn: int, *, is_locked: bool) -> Owner | None:
     """Return the owner that a link names, if it lives."""
-    with contextlib.suppress(FileNotFoundError):  # removed by its owner, which `names` will find
-        owner = parse_owner(os.readlink(str(turn), dir_fd=descriptor))
-        if owner and owner.lives(partial(_last_change, path), is_locked=is_locked):
-            return owner
-    return None
+    try:
+        link = os.readlink(str(turn), dir_fd=descriptor)
+    except OSError:  # removed by its owner, which `names` will find, or no link: it names nobody
+        return None
+    owner = parse_owner(link)
+    is_alive = owner and owner.lives(partial(_last_change, path), is_locked=is_locked)
+    return owner if is_alive else None
 
 
 def _last_change(path: Path) -> float:
@@ -173,9 +177,10 @@ def _remove_leftovers(path: Path) -> None:
         names_an_owner = entry.is_symlink() and entry.name.isdecimal()
         if not names_an_owner and entry.name != _LOCK:
             _remove(Path(entry.path))
+    aside = re.compile(rf"{re.escape(path.name)}-[0-9a-f]{{15,}}")  # what `_release` renames it to
     with contextlib.suppress(OSError):
         for entry in os.scandir(path.parent):
-            if entry.name.startswith(f"{path.name}-"):
+            if aside.fullmatch(entry.name):
                 _remove(Path(entry.path))
 
 

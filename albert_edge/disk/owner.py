@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 import socket
+import stat
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -84,6 +86,26 @@ def parse_owner(text: str) -> Owner | None:
         return Owner(host, space, int(process), start, int(turn))
     except ValueError:
         return None
+
+
+def require_own(folder: Path, status: os.stat_result) -> None:
+    """Check that no other user can change what is in a folder that was found.
+
+    Where users share a folder such as /tmp, which keeps them from removing each other's files, one
+    of them could have made it first.
+
+    Args:
+        folder: The folder.
+        status: What it is.
+
+    Raises:
+        OSError: It is in such a place, and of another user or writable by others.
+    """
+    if not hasattr(os, "geteuid") or not folder.parent.stat().st_mode & stat.S_ISVTX:
+        return
+    if status.st_uid != os.geteuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        reason = f"others can change {folder.name}, which is to be private; remove it"
+        raise OSError(errno.EPERM, reason, os.fspath(folder))
 
 
 def _kernel(space: str) -> str:

@@ -60,7 +60,7 @@ def refuse_link(path: Path) -> None:
 
 
 def open_own(path: str | os.PathLike[str], flags: int = os.O_RDWR) -> int:
-    """Open a file, created if there is none, that is not in another place too: not by any link.
+    """Open a file, created if there is none, that has no other name and is not a link.
 
     Args:
         path: The file.
@@ -104,7 +104,8 @@ def replaced(path: Path, *, kind: type[AlbertEdgeError] = AlbertEdgeError) -> It
     """Open a file for writing that takes the place of another when the block ends without an error.
 
     It is written in a hidden folder beside the target, which is removed; if the process is killed,
-    by the next one. Readers see the old content until then.
+    by the next one. Readers see the old content until then. Who may read and write it stays as it
+    was.
 
     Args:
         path: The target.
@@ -119,6 +120,7 @@ def replaced(path: Path, *, kind: type[AlbertEdgeError] = AlbertEdgeError) -> It
         with hold(path.with_name(f".{path.name}.writing")) as held:
             temporary = held.path / _NEW
             with create(temporary) as file:
+                _copy_mode(path, temporary)
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
@@ -134,6 +136,11 @@ def replaced(path: Path, *, kind: type[AlbertEdgeError] = AlbertEdgeError) -> It
         ) from error
     except OSError as error:
         raise cannot_write(path, error, kind=kind) from error
+
+
+def _copy_mode(source: Path, target: Path) -> None:
+    with contextlib.suppress(OSError):  # there is none yet, or its file system has no permissions
+        target.chmod(stat.S_IMODE(source.lstat().st_mode) & 0o777)
 
 
 @contextlib.contextmanager

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Literal
 
 from albert_edge.disk.holding import HeldError, hold
+from albert_edge.disk.owner import require_own
 from albert_edge.disk.writing import refuse_link
 from albert_edge.errors import AlbertEdgeError, Argument, Message, UsageError
 from albert_edge.labelling.durable import move, naming
@@ -181,6 +182,7 @@ def _make(folder: JobFolder) -> None:
             tip="Check its name and permissions.",
         ) from error
     refuse_link(folder.path)
+    require_own(folder.path, folder.path.lstat())
 
 
 def _require_segments(folder: JobFolder, journal: Journal) -> None:

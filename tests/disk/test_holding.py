@@ -100,10 +100,56 @@ def test_the_next_one_takes_it_from_one_that_was_killed(tmp_path: Path, system: 
 
 
 def test_what_was_not_removed_to_the_end_is_removed(tmp_path: Path, system: str) -> None:
-    (tmp_path / "held-18ec").mkdir()
-    (tmp_path / "held-18ec" / "file").write_text("x")
+    aside = tmp_path / "held-18a3f2b47c09d5e1"
+    aside.mkdir()
+    (aside / "file").write_text("x")
+    for mine in ("held-notes", "held-add", "held"[:-1]):
+        (tmp_path / mine).write_text("x")
     take(tmp_path / "held")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["hel", "held-add", "held-notes"]
+
+
+def test_a_file_in_place_of_an_owner_is_a_dead_one(tmp_path: Path, system: str) -> None:
+    (tmp_path / "held").mkdir(mode=0o700)
+    (tmp_path / "held" / "0").write_text("x")
+    with hold(tmp_path / "held") as held:
+        assert system == "windows" or held.turn == 1
+        assert not (tmp_path / "held" / "0").exists()
     assert [*tmp_path.iterdir()] == []
+
+
+def test_links_that_cannot_be_made_name_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(source: str, target: str, **_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error", source, None, target)
+
+    monkeypatch.setattr(os, "symlink", refuse)
+    monkeypatch.setattr(fcntl, "flock", not_there)
+    with pytest.raises(OSError, match="Input") as caught:
+        take(tmp_path / "held")
+    assert (caught.value.filename, caught.value.filename2) == (str(tmp_path / "held"), None)
+
+
+@pytest.mark.parametrize("whose", ["mine", "of another user", "writable by others"])
+@pytest.mark.parametrize("place", ["shared", "own"])
+def test_a_folder_that_others_can_change_is_not_used_in_a_shared_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, whose: str
+) -> None:
+    held = tmp_path / "held"
+    held.mkdir()
+    held.chmod(0o777 if whose == "writable by others" else 0o700)
+    tmp_path.chmod(0o1777 if place == "shared" else 0o755)  # as /tmp
+    if whose == "of another user":
+        user = os.geteuid() + 1
+        monkeypatch.setattr(os, "geteuid", lambda: user)
+    if place == "shared" and whose != "mine":
+        with pytest.raises(PermissionError, match="others can change held") as caught:
+            take(held)
+        assert caught.value.filename == str(held)
+    else:
+        take(held)
+        assert not held.exists()
 
 
 def test_a_link_in_its_place_is_not_followed(tmp_path: Path) -> None:
