@@ -122,8 +122,8 @@ def _commit(pending: Change, held: Hold, folder: Path) -> None:
         if not is_committed(folder):
             raise
         raise BundleError(
-            f"{folder} is complete, but not all of it is in its place: {_seen(error, folder)} "
-            f"cannot be written: {error.strerror or error}.",
+            f"{folder} is complete, but not all of it is in its place: "
+            f"{_seen(error, folder) or folder} cannot be written: {error.strerror or error}.",
             tip="Check the disk. The next command that opens the bundle finishes this.",
             where=folder,
         ) from error
@@ -154,7 +154,9 @@ def _reported(folder: Path) -> Iterator[None]:
 def _seen(error: OSError, folder: Path) -> Path | None:
     """Return what users call the file that an error is about; None if it is not of the bundle."""
     named = error.filename2 or error.filename
-    path = folder if named is None or isinstance(named, int) else Path(os.fsdecode(named))
+    if named is None or isinstance(named, int):  # all that writes a bundle names its files
+        return None
+    path = Path(os.fsdecode(named))
     for hidden in (CHANGE, COMMIT):
         if (
             hidden in path.parts

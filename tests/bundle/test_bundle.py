@@ -9,6 +9,7 @@ import json
 import os
 import pickle
 import shutil
+import stat
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -524,6 +525,34 @@ def test_an_error_inside_a_change_leaves_all_as_it_was(
         pending.manifest = manifest([], [])
         raise raised
     assert listing(folder) == before
+
+
+def test_errors_that_are_not_of_the_bundle_stay_what_they_are(folder: Path) -> None:
+    before = listing(folder)
+    # transformers reports with the same class what it cannot load, and a connection that it lost.
+    for error in (OSError("no file named pytorch_model.bin"), ConnectionResetError(104, "reset")):
+        with pytest.raises(OSError) as caught, change(folder):
+            raise error
+        assert caught.value is error
+    full = OSError(errno.ENOSPC, "No space left on device", str(folder / "config.json"))
+    with pytest.raises(BundleError, match=r"config\.json cannot be written"), change(folder):
+        raise full
+    assert listing(folder) == before
+
+
+def test_a_folder_that_cannot_be_flushed_is_named(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.fsync
+
+    def fail(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EIO, "Input/output error")
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(BundleError, match=f"{folder.name} cannot be written: Input/output"):
+        commit(folder, NEW)
 
 
 def test_a_change_without_a_manifest_leaves_all_as_it_was(folder: Path) -> None:
