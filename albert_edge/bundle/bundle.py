@@ -94,6 +94,15 @@ class Bundle:
             f"{self.path} has no variant {name!r}.", tip=f"It has: {names or 'none'}."
         )
 
+    def holding(self, variant: Variant) -> Bundle:
+        """Return the same bundle, which holds open no files of other variants.
+
+        A process may have few files open at once, 256 on macOS. Files of other variants are opened
+        again when they are read.
+        """
+        records = (*self.manifest.files, *variant.records)
+        return Bundle(self.storage.holding(record.file for record in records), self.manifest)
+
     def has(self, file: str) -> bool:
         """Return whether the manifest lists this configuration or tokenizer file."""
         return any(record.file == file for record in self.manifest.files)

@@ -48,6 +48,13 @@ class Storage(Protocol):
             OSError: As `open`.
         """
 
+    def holding(self, files: Iterable[str]) -> Storage:
+        """Return the same files, of which only some are held open.
+
+        Args:
+            files: Which of those that are held now; the others are opened when they are read.
+        """
+
     def read_signature(self) -> bytes:
         """Read the line that signs the manifest, see `signature`; empty if there is none."""
 
@@ -91,6 +98,13 @@ class Folder:
         if file not in self._held:
             self._hold(file)
         return self._held[file].view()
+
+    def holding(self, files: Iterable[str]) -> Folder:
+        """Return the same folder, which holds only some of the files."""
+        other = Folder(self.path)
+        other._held = {file: self._held[file] for file in files if file in self._held}
+        other._links = self._links & other._held.keys()
+        return other
 
     def _hold(self, file: str) -> None:
         try:

@@ -97,6 +97,7 @@ class Session(Closable):
         self.threads = threads or usable_cpus()
         self.choice = ""
         self._engine = self._open(devices, precision, variant)
+        self.bundle = self.bundle.holding(self.variant)
         self.inputs = declared_inputs(self._engine, self.variant.inputs[role])
         require_labels(self._engine, self.bundle)
         self.input_names = tuple(value.name for value in self.inputs)

@@ -801,6 +801,25 @@ def test_a_reader_holds_the_version_that_it_opened(folder: Path) -> None:
         assert file.read() == NEW["config.json"]
 
 
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs /proc")
+def test_what_holds_one_variant_has_no_others_open(folder: Path) -> None:
+    def opened() -> set[str]:
+        links = (Path(f"/proc/self/fd/{name}") for name in os.listdir("/proc/self/fd"))
+        paths = {os.readlink(link) for link in links if link.is_symlink()}
+        return {path[len(f"{folder}/") :] for path in paths if path.startswith(f"{folder}/")}
+
+    bundle = open_bundle(folder)
+    assert opened() == set(OLD)
+    bundle = bundle.holding(bundle.variant("model"))
+    assert opened() == {"config.json", "onnx/model.onnx"}
+    assert {record.file for record in bundle.check_all()} == set(OLD)  # opened again
+    commit(folder, NEW)
+    assert bundle.read("config.json") == OLD["config.json"]
+    assert bundle.model_file(bundle.variant("model")).read() == OLD["onnx/model.onnx"]
+    with pytest.raises(BundleError, match="cannot be read"):
+        bundle.model_file(bundle.variant("model_optimized")).read()
+
+
 def test_a_first_export_cut_off_after_any_move_can_be_repeated(tmp_path: Path) -> None:
     # Without --force: a user whose first export was killed repeats the same command.
     make_model("text-classification").save_pretrained(tmp_path / "checkpoint")

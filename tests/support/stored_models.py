@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,10 @@ class InMemory:
     def view(self, file: str) -> memoryview:
         """The content of a file."""
         return memoryview(self.files[file])
+
+    def holding(self, files: Iterable[str]) -> InMemory:
+        """The same files."""
+        return self
 
     def read_signature(self) -> bytes:
         """No signature."""
