@@ -6,7 +6,8 @@ that a graph asks for. So a file of others is read by the project's own reader f
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import random
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import prod
@@ -29,7 +30,7 @@ from albert_edge.validation.graph_parts import (
     Model,
     Refused,
 )
-from albert_edge.validation.graph_size import Size
+from albert_edge.validation.graph_size import Measured, Size
 from albert_edge.validation.graph_walk import Limits, Walk, require_fit
 
 _MICROSOFT = "com.microsoft"
@@ -39,7 +40,7 @@ _TYPES = {"int64": INT64, "float32": FLOAT, "float16": FLOAT16, "bool": BOOL}
 _FORMATS = {"portable": (17, 8), "cpu": (23, 11), "cuda": (17, 8)}
 _PRODUCERS = {"native": "albert-edge", "optimum": "pytorch"}
 
-# The run whose sizes are computed. Longer texts need more of the same.
+# The first run whose sizes are computed.
 _SIZES = {"batch_size": 2, "num_choices": 3}
 _LONGEST = 512
 
@@ -132,9 +133,13 @@ def check_model(file: memoryview, declared: Declared) -> None:
 def _check(file: memoryview, declared: Declared) -> None:
     model = read_model(file)
     _check_format(model, declared)
-    graph = model.graph
     _check_external_data(model, declared)
-    sizes = _sizes(declared)
+    for sizes in _runs(declared):
+        _check_run(model, declared, sizes)
+
+
+def _check_run(model: Model, declared: Declared, sizes: Mapping[str, int]) -> None:
+    graph = model.graph
     inputs = _check_inputs(graph.inputs, declared, sizes)
     walk = Walk(
         _operators(declared),
@@ -184,13 +189,20 @@ def _check_external_data(model: Model, declared: Declared) -> None:
             raise Refused(f"tensors overlap in {location!r}")
 
 
-def _sizes(declared: Declared) -> dict[str, int]:
-    """Return the sizes of axes in the run that is looked at."""
-    return {
-        **_SIZES,
-        **({"batch_size": 1} if declared.exits else {}),
-        "sequence_length": min(declared.config.max_position_embeddings, _LONGEST),
-    }
+def _runs(declared: Declared) -> Iterator[dict[str, int]]:
+    """Yield the sizes of axes in the runs that are walked through.
+
+    The second is any, of many texts: what fits together, or is small, in the first run by chance
+    only, is seen to be wrong there.
+    """
+    most = declared.config.max_position_embeddings
+    lengths = min(most, _LONGEST), random.randint(min(2, most), most)
+    others = _SIZES, {axis: random.randint(20, 50) for axis in _SIZES}
+    for length, sizes in zip(lengths, others, strict=True):
+        if declared.exits:
+            sizes = {**sizes, "batch_size": 1}
+        sizes = {**sizes, "sequence_length": length}
+        yield {axis: Measured(size, [axis]) for axis, size in sizes.items()}
 
 
 def _check_inputs(
@@ -256,7 +268,7 @@ def _limits(
         ),
         default=1,
     )
-    scores = config.num_attention_heads * sizes["sequence_length"]
+    scores = min(config.num_attention_heads, widest) * sizes["sequence_length"]
     inside = max(3 * config.hidden_size, config.intermediate_size, config.embedding_size)
     inside = max(min(inside, 3 * widest), scores)
     outside = min(max(config.vocab_size, config.num_labels), widest)

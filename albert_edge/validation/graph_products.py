@@ -12,10 +12,10 @@ from albert_edge.validation.graph_size import Shape, Size, Sizes, broadcast, req
 def gemm(node: Node, inputs: Sizes) -> list[Size]:
     """Gemm: a matrix times a matrix, or its transpose, plus what is broadcast."""
     a, b, c = (size.shape for size in inputs)
-    require(len(a) == len(b) == 2, "a product of what is no matrix")
+    require(len(a) == len(b) == 2, "an operand is not a matrix")
     inner, columns = reversed(b) if node.attributes.get("transB") else b
     require(a[1] == inner, f"a product of {a} and {b}")
-    require(broadcast(c, (a[0], columns)) == (a[0], columns), "what is added is larger")
+    require(broadcast(c, (a[0], columns)) == (a[0], columns), "the bias is larger than the product")
     return [Size((a[0], columns))]
 
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from albert_edge.validation.graph_operators import Allowed, Operator
 from albert_edge.validation.graph_parts import Described, Graph, Node, Refused, Tensor
-from albert_edge.validation.graph_size import Size, size_of
+from albert_edge.validation.graph_size import Size, axes_of, common, size_of
 from albert_edge.validation.graph_sizes import RULES
 
 LOOP, IF = "Loop", "If"
@@ -100,7 +100,7 @@ class Walk:
     def _node(self, node: Node, scope: Scope) -> None:
         self.nodes += 1
         if self.nodes > self.limits.nodes:
-            raise Refused(f"it is one of more than {self.limits.nodes}")
+            raise Refused(f"the graph has more than {self.limits.nodes} nodes")
         self._require_known(node)
         inputs = [_read(scope, name) if name else None for name in node.inputs]
         constant = all(not name or name in self.constants for name in node.inputs)
@@ -129,7 +129,7 @@ class Walk:
             raise Refused(f"exporters do not write {faults[0]}")
 
     def _count(self, name: str, size: Size, *, constant: bool) -> None:
-        entries = prod(size.shape)
+        entries = prod(length or 1 for length in size.shape)  # an empty value may be long too
         if len(size.shape) > _MOST_DIMENSIONS or entries > self.limits.largest:
             raise Refused(f"its result of shape {size.shape} is larger than such a model needs")
         self.total += entries * self._times
@@ -150,15 +150,16 @@ class Walk:
         self.iterations += times[0]
         if times[0] < 1 or self.iterations > self.limits.iterations:
             raise Refused(f"{times[0]} iterations are more than the model has layers")
-        carried = inputs[2:]
+        carried = [Size(size.shape) for size in inputs[2:]]  # of any iteration
         if inputs[1].shape or len(body.inputs) != 2 + len(carried) or body.initializers:
             raise Refused("its body takes other values")
         for _ in range(_TURNS_TO_SETTLE):
             before = self.total, self.constant, self.iterations, self.nodes
             results = self._inner(LOOP, body, [Size(()), Size(()), *carried], scope, times[0])
             self._require_flag(results, inputs)
-            after = [Size(size.shape) for size in results[1 : 1 + len(carried)]]
-            if [size.shape for size in after] == [size.shape for size in carried]:
+            found = results[1 : 1 + len(carried)]
+            after = [_either(old, new) for old, new in zip(carried, found, strict=True)]
+            if after == carried and _axes(after) == _axes(carried):
                 kept = [Size((times[0], *size.shape)) for size in results[1 + len(carried) :]]
                 return [*after, *kept]
             self.total, self.constant, self.iterations, self.nodes = before
@@ -179,7 +180,7 @@ class Walk:
         first, second = (self._inner(IF, graph, [], scope, 1) for graph in graphs)
         if [size.shape for size in first] != [size.shape for size in second]:
             raise Refused("its branches have results of different sizes")
-        return [Size(size.shape) for size in first]
+        return [_either(one, other) for one, other in zip(first, second, strict=True)]
 
     def _inner(
         self, kind: str, graph: Graph, inputs: list[Size], scope: Scope, times: int
@@ -191,12 +192,25 @@ class Walk:
             _name(inner, value.name, size)
         if graph.described:
             raise Refused("a graph in the graph describes values")
+        around = set(self.constants)  # another graph may give the same names to other values
         self._inside.append(kind)
         self._times *= times
         results = self.through(graph, inner)
         self._times //= times
         self._inside.pop()
+        self.constants = around
         return results
+
+
+def _either(one: Size, other: Size) -> Size:
+    """Return the size of a value that is one of two, or the size of the second if they differ."""
+    if one.shape != other.shape:
+        return Size(tuple(map(int, other.shape)))
+    return Size(tuple(map(common, one.shape, other.shape)))
+
+
+def _axes(sizes: Sequence[Size]) -> list[list[str]]:
+    return [axes_of([length]) for size in sizes for length in size.shape]
 
 
 def _fault(node: Node, row: Operator) -> str:
