@@ -32,7 +32,7 @@ MODULE_CONFIG = "config.json"
 MODULE_WEIGHTS = "model.safetensors"
 
 _PACKAGE = "sentence_transformers."
-_FOLDER = re.compile(r"[\w-]*")
+_FOLDER = re.compile(r"[\w-]{0,60}")  # in UTF-8, within the 255 bytes of a name on any disk
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +127,6 @@ def transformer_folder(root: Path) -> Path:
 def _module(entry: JsonObject) -> Module:
     type_, folder = entry.text("type"), entry.text("path")
     if not _FOLDER.fullmatch(folder):  # neither a path out of the folder nor a file of the bundle
-        raise entry.fault("path", "a folder named by letters, digits, _ and -")
+        raise entry.fault("path", "a folder named by up to 60 letters, digits, _ and -")
     kind = type_.rpartition(".")[2] if type_.startswith(_PACKAGE) else type_
     return Module(kind, folder)

@@ -341,7 +341,7 @@ def test_sentence_files(tmp_path: Path, report: Report) -> None:
 
     for file, document in SENTENCE_FILES.items():
         decide((file, json.dumps(document).encode()))
-    cases = seeded(mutate, how_many(10, 500))
+    cases = seeded(mutate, how_many(10, 1_000))
     judged("Files of sentence-transformers are exported or refused", decide, cases, report)
 
 

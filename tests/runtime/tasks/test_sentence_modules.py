@@ -342,6 +342,16 @@ def test_what_is_not_supported_is_refused_at_export(
     assert not (tmp_path / "bundle").exists()
 
 
+@pytest.mark.parametrize("name", ["../2_Dense", "a/b", "a" * 61, "一" * 20_000])
+def test_folders_of_modules_have_plain_names(simple: Path, tmp_path: Path, name: str) -> None:
+    folder = Path(shutil.copytree(simple, tmp_path / "st"))
+    entries = json.loads((folder / "modules.json").read_text(encoding="utf-8"))
+    entries[-1]["path"] = name
+    write_json(folder / "modules.json", entries)
+    with pytest.raises(CheckpointError, match="folder named by up to 60 letters"):
+        albert_edge.export(folder, tmp_path / "bundle")
+
+
 def test_only_the_model_is_exported_on_request(simple: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(simple, tmp_path / "st"))
     with_setting(DENSE, activation_function="mine.Swish")(folder)
