@@ -54,7 +54,7 @@ class GrowingFile:
 
 
 @contextlib.contextmanager
-def naming(target: Path, saved: Callable[[], int] = int) -> Iterator[None]:
+def naming_output(target: Path, saved: Callable[[], int] = int) -> Iterator[None]:
     """Name the output, and what is kept of it, in an error of the operating system.
 
     Args:

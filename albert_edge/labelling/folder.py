@@ -21,7 +21,7 @@ from albert_edge.disk.holding import HeldError, hold
 from albert_edge.disk.owner import require_own
 from albert_edge.disk.writing import refuse_link
 from albert_edge.errors import AlbertEdgeError, Argument, Message, UsageError
-from albert_edge.labelling.durable import move, naming
+from albert_edge.labelling.durable import move, naming_output
 from albert_edge.labelling.journal import Journal, read_journal
 
 Existing = Literal["refuse", "replace", "resume"]
@@ -126,7 +126,7 @@ def is_complete(target: Path, existing: Existing) -> bool:
 
 def _finish_move(folder: JobFolder) -> bool:
     """Give an output its name if that is all that is left to do, and return whether it was."""
-    with naming(folder.target), folder.held():
+    with naming_output(folder.target), folder.held():
         journal = read_journal(folder.journal)
         if journal is None:  # it has its name, but its folder was not removed
             return folder.target.exists()
@@ -156,7 +156,7 @@ def open_folder(
             cannot be made there.
     """
     folder = JobFolder(target, _folder_of(target))
-    with naming(target):
+    with naming_output(target):
         _make(folder)
         with folder.held():
             journal = read_journal(folder.journal) if existing == "resume" else None

@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from albert_edge.cleanup import uninterrupted
 from albert_edge.errors import AlbertEdgeError, Argument, Message, UsageError
-from albert_edge.labelling.durable import naming
+from albert_edge.labelling.durable import naming_output
 from albert_edge.labelling.labeller import Labeller
 from albert_edge.labelling.output import Output
 from albert_edge.records.rows import Row
@@ -84,7 +84,7 @@ def _waiting(values: Iterator[T]) -> Iterator[T]:
 @contextlib.contextmanager
 def _saving(output: Output) -> Iterator[None]:
     """Keep the answers that there are, however the block ends; errors say how many."""
-    with naming(output.target, lambda: output.saved):
+    with naming_output(output.target, lambda: output.saved):
         try:
             yield
         except BaseException as error:

@@ -8,7 +8,7 @@ import time
 
 from albert_edge.errors import Argument, Message, UsageError
 from albert_edge.labelling.answer_log import AnswerLog, Outcome
-from albert_edge.labelling.durable import GrowingFile, naming, sync_file
+from albert_edge.labelling.durable import GrowingFile, naming_output, sync_file
 from albert_edge.labelling.folder import JobFolder
 from albert_edge.labelling.journal import Journal
 from albert_edge.labelling.row_writer import RowWriter
@@ -46,7 +46,7 @@ class Output:
         self._records = hashlib.blake2b(digest_size=16)
         self._segment_size = 0
         self._synced = time.monotonic()
-        with naming(folder.target):
+        with naming_output(folder.target):
             if not folder.journal.exists():
                 journal.write(folder.journal)
             self._segments = GrowingFile(folder.segments, journal.size)

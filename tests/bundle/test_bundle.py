@@ -25,6 +25,7 @@ from albert_edge.bundle.bundle import open_bundle
 from albert_edge.bundle.change import change
 from albert_edge.bundle.manifest import MANIFEST, SCHEMA_VERSION, FileRecord, Manifest, Variant
 from albert_edge.bundle.manifest_reader import read_manifest
+from albert_edge.bundle.storage import read_manifest_content
 from albert_edge.errors import AlbertEdgeError, BundleError
 from albert_edge.runtime.session import Session
 
@@ -474,6 +475,14 @@ def test_files_larger_than_any_are_not_read(folder: Path) -> None:
     enlarge(folder / MANIFEST)
     with pytest.raises(BundleError, match="has more than 16,777,216 bytes"):
         open_bundle(folder)
+
+
+def test_a_manifest_that_is_gone_is_an_error_of_the_bundle(folder: Path) -> None:
+    opened = open_bundle(folder)
+    assert read_manifest_content(opened.storage) == (folder / MANIFEST).read_bytes()
+    (folder / MANIFEST).unlink()
+    with pytest.raises(BundleError, match=r"albert_edge\.json cannot be read: No such file"):
+        read_manifest_content(opened.storage)
 
 
 def test_every_file_is_read_without_pread(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

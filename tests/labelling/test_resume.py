@@ -156,6 +156,22 @@ def test_two_processes_cannot_write_one_output(tmp_path: Path) -> None:
     assert run_job(source, target) == Done(3, 0, 0)
 
 
+def test_a_folder_that_others_can_change_is_not_used_in_a_shared_place(tmp_path: Path) -> None:
+    target = tmp_path / "out.jsonl"
+    folder = tmp_path / "out.jsonl.part"
+    folder.mkdir()
+    folder.chmod(0o777)
+    tmp_path.chmod(0o1777)  # as /tmp
+    expected = r"others can change out\.jsonl\.part"
+    with pytest.raises(AlbertEdgeError, match=expected), open_folder(target, "replace", {}):
+        pass
+    assert [*folder.iterdir()] == []
+    folder.chmod(0o700)
+    with open_folder(target, "replace", {}):
+        assert folder.is_dir()
+    assert not folder.exists()
+
+
 def test_a_damaged_job_is_started_anew(tmp_path: Path) -> None:
     source, target = write_texts(tmp_path / "in.jsonl", 30), tmp_path / "out.csv"
     with cut_off_at(60, PowerCut()), pytest.raises(PowerCut):
