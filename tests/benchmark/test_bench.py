@@ -572,9 +572,13 @@ def test_a_precision_that_is_not_there_says_how_to_make_it(precision: str, langi
 # --- how it ends ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])
+@pytest.mark.parametrize(
+    ("number", "code", "words"),
+    [(signal.SIGINT, 130, "Interrupted.\n"), (signal.SIGKILL, -9, "")],
+    ids=["SIGINT", "SIGKILL"],
+)
 def test_no_process_is_left_behind(
-    number: signal.Signals, code: int, langid: Path, tmp_path: Path
+    number: signal.Signals, code: int, words: str, langid: Path, tmp_path: Path
 ) -> None:
     told = ["bench", langid, "--shapes", "1x128", "--threads", "1", "--rounds", "100000"]
     process = subprocess.Popen(
@@ -592,7 +596,7 @@ def test_no_process_is_left_behind(
     assert len(children) == 2
     process.send_signal(number)
     out, err = process.communicate(timeout=60)
-    assert (process.returncode, out, err) == (code, "", "")
+    assert (process.returncode, out, err) == (code, "", words)
     gone, left = psutil.wait_procs(children, timeout=60)
     assert len(gone) == 2
     assert left == []

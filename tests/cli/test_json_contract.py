@@ -60,6 +60,7 @@ ADDED: tuple[tuple[str, str], ...] = (
     ("doctor", "board"),
     ("doctor", "throttling"),
     ("doctor", "memory.swap"),
+    ("doctor", "onnxruntime.tip"),
 )
 
 # (pattern of calls, path) of fields whose value is another: a text reworded, a rule changed.
