@@ -47,6 +47,9 @@ def ended_by_signals() -> Iterator[None]:
         if (code := exit_code_of_signal()) is not None:
             _end(code - 128)
         raise
+    else:  # a library may have swallowed the SystemExit
+        if (code := exit_code_of_signal()) is not None:
+            _end(code - 128)
     finally:
         for number in handled:
             signal.signal(number, signal.SIG_DFL)

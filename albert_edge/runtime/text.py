@@ -22,6 +22,7 @@ T = TypeVar("T")
 Arrays = dict[str, npt.NDArray[np.int64]]
 
 _FILE = "tokenizer.json"
+_SIDES = ("left", "right")
 
 as_bundle_error = partial(
     BundleError, tip="Export the model again, from a checkpoint that you trust."
@@ -100,12 +101,13 @@ class TextEncoder:
             return
         wanted = len(encoding.ids) if padding.length is None else padding.length or self.max_length
         token = self.setting("pad_token", "<pad>")
-        encoding.pad(
-            wanted + -wanted % padding.multiple,
-            direction=side,
-            pad_id=self.tokenizer.token_to_id(token) or 0,
-            pad_token=token,
-        )
+        with self.faults():
+            encoding.pad(
+                wanted + -wanted % padding.multiple,
+                direction=side,
+                pad_id=self.tokenizer.token_to_id(token) or 0,
+                pad_token=token,
+            )
 
     def encoding(
         self,
@@ -155,7 +157,7 @@ class TextEncoder:
         kept = _STRATEGIES[cut.strategy](lengths[0], sum(lengths[1:]), limit - special)
         if limit < special or min(kept) < 0:
             raise InputError(
-                f"Cut to {limit} tokens, {cut.strategy}, no room is left beside special tokens.",
+                f"A max_length of {limit} leaves no room for the text beside the special tokens.",
                 tip="Raise max_length, or use truncation='longest_first' to cut the longer.",
             )
         # Tokenizer.enable_truncation would also change the tokenizer for other threads.
@@ -255,7 +257,7 @@ def load_text_encoder(bundle: Bundle) -> TextEncoder:
 
     Raises:
         BundleError: The bundle has no tokenizer, or one that no ALBERT has; see
-            `albert_edge.validation.tokenizer`.
+            `albert_edge.validation.tokenizer`. Or its settings are malformed.
     """
     text = bundle.read_text(_FILE)
     if text is None:
@@ -273,8 +275,9 @@ def load_text_encoder(bundle: Bundle) -> TextEncoder:
     settings = bundle.read_object("tokenizer_config.json")
     positions = config.max_position_embeddings
     # A tokenizer without a limit has a model_max_length around 1e30.
-    limit = int(min(positions, settings.number("model_max_length", None) or positions))
-    side = settings.choice("truncation_side", ("left", "right"), None) or "right"
+    limit = int(min(positions, settings.number("model_max_length", None, above=0) or positions))
+    side = settings.choice("truncation_side", _SIDES, None) or "right"
+    settings.choice("padding_side", _SIDES, None)  # read where texts are padded
     return TextEncoder(tokenizer, limit, side, settings.values, place)
 
 

@@ -20,6 +20,7 @@ _LARGEST_SCORE = 1e6
 # other piece has; ALBERT's English vocabulary has 2.3 of these a piece.
 _MOST_NODES_PER_PIECE = 10
 _FEW_NODES = 10_000
+_MOST_NODES = 2**20  # 350 MB
 
 
 def check_model(model: JsonObject, vocab_size: int | None) -> int:
@@ -35,14 +36,14 @@ def check_model(model: JsonObject, vocab_size: int | None) -> int:
     kind = model.choice("type", tuple(_CHECKS), None) or _kind_of_older(model)
     fields, check = _CHECKS[kind]
     require_known(model, fields)
-    most = _MOST_PIECES if vocab_size is None else vocab_size
+    most = min(_MOST_PIECES, vocab_size or _MOST_PIECES)
     return check(model, most)
 
 
 def require_known(part: JsonObject, fields: Collection[str]) -> None:
     """Refuse fields that are not known, whatever their values are."""
     for name in part.values.keys() - {"type", *fields}:
-        raise part.fault(name, "absent: nothing is known about this field")
+        raise part.fault(name, "absent: it is an unknown field")
 
 
 def _kind_of_older(model: JsonObject) -> str:
@@ -78,7 +79,7 @@ def _check_unigram(model: JsonObject, most: int) -> int:
 
 def _check_nodes(model: JsonObject, pieces: Sequence[str], text: str) -> None:
     """Bound the memory of a trie of pieces, which `text` has all of."""
-    most = _FEW_NODES + _MOST_NODES_PER_PIECE * len(pieces)
+    most = min(_MOST_NODES, _FEW_NODES + _MOST_NODES_PER_PIECE * len(pieces))
     try:
         size = len(text.encode())
     except UnicodeEncodeError:
@@ -89,11 +90,17 @@ def _check_nodes(model: JsonObject, pieces: Sequence[str], text: str) -> None:
 
 def _count_nodes(pieces: Sequence[str]) -> int:
     """Count the distinct beginnings of pieces, in bytes."""
-    texts = np.array(sorted(piece.encode() for piece in pieces))
-    rows = texts.view(np.uint8).reshape(len(texts), -1)
-    lengths = np.char.str_len(texts)
-    shared = (rows[1:] == rows[:-1]).argmin(axis=1)  # neighbours differ somewhere
-    return int(lengths.sum() - np.minimum(shared, lengths[1:]).sum())
+    texts = sorted(piece.encode() for piece in pieces)
+    lengths = np.array([*map(len, texts)])
+    starts = lengths.cumsum() - lengths
+    text = np.frombuffer(b"".join(texts), np.uint8)
+    count = len(text)
+    alike = np.arange(1, len(texts))  # the pieces that begin as the one before them
+    for depth in range(int(lengths.max())):
+        alike = alike[np.minimum(lengths[alike], lengths[alike - 1]) > depth]
+        alike = alike[text[starts[alike] + depth] == text[starts[alike - 1] + depth]]
+        count -= len(alike)
+    return count
 
 
 def _check_wordpiece(model: JsonObject, most: int) -> int:

@@ -118,6 +118,18 @@ def test_an_ignored_signal_stays_ignored(tmp_path: Path) -> None:
     assert not (tmp_path / "scratch").exists() and not lives(child)
 
 
+def test_a_library_that_swallows_the_end_does_not_prevent_it(tmp_path: Path) -> None:
+    body = (
+        "    try: os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    except SystemExit: pass\n"
+        "    print('goes on', flush=True)"
+    )
+    with program(body, tmp_path / "scratch") as (process, child):
+        out, err = process.communicate(timeout=20)
+    assert (process.returncode, out, err) == (143, "goes on\n", "Ended by SIGTERM.\n")
+    assert not lives(child)
+
+
 def test_an_error_of_a_library_in_place_of_the_end_is_not_reported(tmp_path: Path) -> None:
     body = (
         "    try:\n"

@@ -55,18 +55,36 @@ def test_an_interrupt_is_left_as_it_is() -> None:
 KEPT = paths.DATA / "bundles" / "schema2"
 
 
-def test_a_bundle_whose_tokenizer_could_crash_is_refused(tmp_path: Path) -> None:
-    """The hashes match: whoever changes the file changes these too."""
-    folder = Path(shutil.copytree(KEPT, tmp_path / "bundle"))
-    content = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
-    content["post_processor"]["special_tokens"].popitem()
+def with_file(name: str, content: object, folder: Path) -> Path:
+    """A bundle with another file. The hashes match: whoever changes the file changes these too."""
+    bundle = Path(shutil.copytree(KEPT, folder / "bundle"))
     changed = json.dumps(content).encode()
-    (folder / "tokenizer.json").write_bytes(changed)
-    manifest = json.loads((folder / "albert_edge.json").read_text(encoding="utf-8"))
+    (bundle / name).write_bytes(changed)
+    manifest = json.loads((bundle / "albert_edge.json").read_text(encoding="utf-8"))
     for record in manifest["files"]:
-        if record["file"] == "tokenizer.json":
+        if record["file"] == name:
             record.update(sha256=hashlib.sha256(changed).hexdigest(), bytes=len(changed))
-    (folder / "albert_edge.json").write_text(json.dumps(manifest), encoding="utf-8")
+    (bundle / "albert_edge.json").write_text(json.dumps(manifest), encoding="utf-8")
+    return bundle
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("padding_side", "up"), ("truncation_side", "up"), ("model_max_length", -5)],
+)
+def test_settings_of_a_tokenizer_without_a_meaning_are_refused(
+    name: str, value: object, tmp_path: Path
+) -> None:
+    settings = json.loads((KEPT / "tokenizer_config.json").read_text(encoding="utf-8"))
+    bundle = with_file("tokenizer_config.json", {**settings, name: value}, tmp_path)
+    with pytest.raises(BundleError, match=rf"tokenizer_config\.json: {name} should be"):
+        albert_edge.pipeline(model=bundle)
+
+
+def test_a_bundle_whose_tokenizer_could_crash_is_refused(tmp_path: Path) -> None:
+    content = json.loads((KEPT / "tokenizer.json").read_text(encoding="utf-8"))
+    content["post_processor"]["special_tokens"].popitem()
+    folder = with_file("tokenizer.json", content, tmp_path)
     with pytest.raises(BundleError, match=r"tokenizer\.json: post_processor\.") as caught:
         albert_edge.pipeline(model=folder)
     assert str(folder) in str(caught.value)

@@ -314,11 +314,21 @@ def test_sequences_are_nested_a_few_times() -> None:
 
 def test_a_trie_of_pieces_is_bounded() -> None:
     """A file of 1 MB would take the library 250 MB."""
-    letters = [chr(at) for at in range(0x4E00, 0x4E00 + 5000)]
+    letters = np.array([chr(at) for at in range(0x4E00, 0x4E00 + 5000)])
     random = np.random.default_rng(0)
     pieces = ["".join(random.choice(letters, 50)) for _ in range(5000)]
     words = [piece[:2] for piece in dict.fromkeys(pieces)]
-    for texts, accepted in ((dict.fromkeys(words), True), (pieces, False)):
+    ends_in_nul = [piece[:2] + "\0" * 48 for piece in pieces]
+    # So few for each piece that only the bound for all of them refuses it.
+    many = [
+        f"{chr(0x20000 + at // 1000)}{chr(0x20000 + at % 1000)}xxxxxxx" for at in range(135_000)
+    ]
+    for texts, accepted in (
+        (dict.fromkeys(words), True),
+        (pieces, False),
+        (dict.fromkeys(ends_in_nul), False),
+        (many, False),
+    ):
         vocab = [["<unk>", 0.0], ["[SEP]", 0.0], *([text, -1.0] for text in texts)]
         content = put("model.vocab", vocab)
         if accepted:
