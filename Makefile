@@ -103,12 +103,14 @@ hostile: $(VENVS)/test/ready
 
 # What is published of a version, in dist/: the wheel and the source archive, built twice; versions
 # with hashes, bills of materials, the licences and known vulnerabilities of all dependencies.
+# AUDIT=required fails where nobody can be asked for vulnerabilities.
 RELEASE ?= dist
+AUDIT ?= optional
 .PHONY: release
 release: $(VENVS)/release/ready
-	$(VENVS)/release/bin/python release/make.py $(RELEASE)
+	$(VENVS)/release/bin/python release/make.py $(RELEASE) $(if $(filter required,$(AUDIT)),--require-audit)
 
-# The workflows that publish, looked at for mistakes and for what lets others in.
+# The workflows that publish, looked at for mistakes and for security problems.
 .PHONY: workflows
 workflows: $(VENVS)/release/ready
 	$(VENVS)/release/bin/zizmor --offline --pedantic .github

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -11,12 +12,25 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+SUMS = "SHA256SUMS"
 
 # What must not matter: the folder, the permissions of files, the time, its zone and the language.
 _SURROUNDINGS = (
     ("one", "022", {"TZ": "UTC", "LC_ALL": "C.UTF-8"}),
     ("another folder", "077", {"TZ": "Pacific/Auckland", "LC_ALL": "C"}),
 )
+
+
+def make_empty(out: Path) -> None:
+    """Make a folder, or empty that of an earlier run, which no other folder is taken for.
+
+    SHA256SUMS is there from the start, so that a run that failed is known as one too.
+    """
+    if out.exists() and not (out / SUMS).is_file() and any(out.iterdir()):
+        raise SystemExit(f"{out} is not of an earlier run: it has no {SUMS}. Nothing was removed.")
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    (out / SUMS).touch()
 
 
 def build(out: Path) -> list[Path]:

@@ -11,12 +11,11 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-from archives import ROOT, build
+from archives import ROOT, SUMS, build, make_empty
 from audit import audit
 from dependencies import describe, extras, pin
 from licences import refused
@@ -26,14 +25,13 @@ from sbom import model_bom, software_bom
 def main() -> None:
     """Make everything; end with an error if a licence or a vulnerability is in the way."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("out", type=Path, help="the folder, which is emptied")
+    parser.add_argument("out", type=Path, help="the folder; that of an earlier run is emptied")
     parser.add_argument(
         "--require-audit", action="store_true", help="fail where nobody knows of vulnerabilities"
     )
     arguments = parser.parse_args()
     out: Path = arguments.out.resolve()
-    shutil.rmtree(out, ignore_errors=True)
-    out.mkdir(parents=True)
+    make_empty(out)
     command = ["git", "log", "-1", "--format=%ct"]
     epoch = int(subprocess.run(command, cwd=ROOT, check=True, capture_output=True).stdout)
     wheel, _ = sorted(build(out), key=lambda path: path.suffix != ".whl")
@@ -58,8 +56,9 @@ def _write_sums(out: Path) -> None:
     lines = [
         f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n"
         for path in sorted(out.iterdir())
+        if path.name != SUMS
     ]
-    (out / "SHA256SUMS").write_text("".join(lines), encoding="utf-8")
+    (out / SUMS).write_text("".join(lines), encoding="utf-8")
 
 
 def _report(audits: dict[str, bool | None], *, required: bool) -> None:

@@ -47,6 +47,20 @@ def test_licences(metadata: dict[str, Any], licence: str | None, accepted: bool)
     assert found == [licence, accepted]
 
 
+def test_only_the_folder_of_an_earlier_run_is_emptied(tmp_path: Path) -> None:
+    """Also of one that failed before it wrote the sums."""
+    own, other = tmp_path / "own", tmp_path / "other"
+    other.mkdir()
+    (other / "thesis.txt").touch()
+    code = "from archives import make_empty; from pathlib import Path; "
+    _release(f"{code} p = Path({str(own)!r}); make_empty(p); (p / 'wheel').touch(); make_empty(p)")
+    assert [path.name for path in own.iterdir()] == ["SHA256SUMS"]
+    with pytest.raises(subprocess.CalledProcessError) as caught:
+        _release(f"{code} make_empty(Path({str(other)!r}))")
+    assert "has no SHA256SUMS. Nothing was removed." in caught.value.stderr
+    assert (other / "thesis.txt").is_file()
+
+
 def test_builds_are_the_same(tmp_path: Path) -> None:
     """The script builds twice and compares; here, what else may not depend on the builder."""
     pytest.importorskip("hatchling")
