@@ -30,6 +30,15 @@ def load_tokenizer(
         Exception: What `error` made; see `check_tokenizer_json`.
     """
     check_tokenizer_json(text, place, error, vocab_size=vocab_size)
+    return parse_tokenizer(text, place, error)
+
+
+def parse_tokenizer(text: str, place: str, error: MakeError) -> Tokenizer:
+    """Load the text of a tokenizer.json that `check_tokenizer_json` accepted.
+
+    Raises:
+        Exception: What `error` made: the library does not accept it.
+    """
     with library_faults(f"{place} is not a tokenizer", error):
         return Tokenizer.from_str(text)
 

@@ -48,7 +48,7 @@ from albert_edge.checkpoint.tokenizer.wordpiece import wordpiece_tokenizer
 from albert_edge.errors import Argument, CheckpointError, Message
 from albert_edge.json_fields import JsonObject, parse_object
 from albert_edge.validation.tokenizer import check_tokenizer_json
-from albert_edge.validation.tokenizer_library import load_tokenizer
+from albert_edge.validation.tokenizer_library import load_tokenizer, parse_tokenizer
 
 # Uses the text of a tokenizer.json that was read or built from a file, or raises an error.
 Probe = Callable[[str, Path], object]
@@ -151,10 +151,9 @@ def _read(path: Path, size: int | None, overrides: Overrides, probe: Probe) -> _
         text = path.read_bytes().decode()
     except (OSError, UnicodeDecodeError) as error:
         raise _as_error(f"{path} is not a tokenizer: {error}") from error
-    load = partial(load_tokenizer, place=str(path), error=_as_error, vocab_size=size)
     check_tokenizer_json(text, str(path), _as_error, vocab_size=size)
     probe(text, path)
-    tokenizer = load(text)
+    tokenizer = parse_tokenizer(text, str(path), _as_error)
     content = _parse(text, path).values
     folder = path.parent
     settings = read_settings(folder, tokenizer.get_added_tokens_decoder())
@@ -173,7 +172,8 @@ def _read(path: Path, size: int | None, overrides: Overrides, probe: Probe) -> _
     if not _has_token_types(settings, named_class):
         changed = without_token_types(changed)
     if changed != content:
-        tokenizer = load(json.dumps(changed))
+        text_of_changed = json.dumps(changed)
+        tokenizer = load_tokenizer(text_of_changed, str(path), _as_error, vocab_size=size)
     before = _states(tokenizer)
     special = _special_tokens(tokenizer, settings, named_class)
     add_tokens(tokenizer, settings, special, folder)
