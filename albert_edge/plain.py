@@ -1,6 +1,6 @@
-"""Show texts of other people so that they only show themselves.
+"""Escape control characters and bidirectional overrides in untrusted text.
 
-Labels, names, texts and messages may contain characters that are obeyed and not shown. A terminal
+Labels, names, texts and messages may contain characters that act and are not shown. A terminal
 moves its cursor, changes its title or its clipboard at control characters; bidirectional overrides
 reorder the rest of a line (CVE-2021-42574), and invisible characters make two names look alike.
 Here such characters are written as escapes. What scripts and emoji need stays as it is: joiners
@@ -22,8 +22,8 @@ _OTHERS = (
     "\x7f-\x9f\xad\u180e\u200b\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e0fff"
 )
 _SURROGATES = "\ud800-\udfff"
-_OBEYED = re.compile(f"[{_C0}{_OTHERS}{_SURROGATES}]")
-_OBEYED_IN_JSON = re.compile(f"[{_OTHERS}]")
+_ESCAPED = re.compile(f"[{_C0}{_OTHERS}{_SURROGATES}]")
+_ESCAPED_IN_JSON = re.compile(f"[{_OTHERS}]")
 
 # A token of the Hugging Face hub; a user with a password in a URL; what an HTTP header carries.
 _SECRET = re.compile(
@@ -33,12 +33,12 @@ _TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 
 
 def plain(text: str) -> str:
-    r"""Write characters that are obeyed or invisible as escapes; the result is one line.
+    r"""Escape control characters, bidirectional overrides and invisible characters, in one line.
 
     >>> plain("[red]\x1b]0;title\x07\n")
     '[red]\\x1b]0;title\\x07\\n'
     """
-    return _OBEYED.sub(lambda found: repr(found[0])[1:-1], text)
+    return _ESCAPED.sub(lambda found: repr(found[0])[1:-1], text)
 
 
 def plain_json(document: str) -> str:
@@ -50,7 +50,7 @@ def plain_json(document: str) -> str:
     >>> plain_json('["\x9b31m"]')
     '["\\u009b31m"]'
     """
-    return _OBEYED_IN_JSON.sub(lambda found: json.dumps(found[0])[1:-1], document)
+    return _ESCAPED_IN_JSON.sub(lambda found: json.dumps(found[0])[1:-1], document)
 
 
 def without_secrets(text: str) -> str:

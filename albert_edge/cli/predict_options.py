@@ -81,7 +81,9 @@ class Files:
     ] = ""
     csv_safe: Annotated[
         bool,
-        typer.Option("--csv-safe", help="Write .csv and .tsv with an ' before what is a formula."),
+        typer.Option(
+            "--csv-safe", help="Prefix cells that spreadsheets would run as formulas with '."
+        ),
     ] = False
     on_error: Annotated[
         Literal["record", "stop"],
