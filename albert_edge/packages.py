@@ -78,11 +78,12 @@ def distributions_of(module: str) -> dict[str, str]:
     top_level = re.compile(rf"^{re.escape(module)}([/.]|$)", re.MULTILINE)
     found = {}
     for package in distributions():
-        # The standard library's packages_distributions() takes ten times as long.
-        files = f"{package.read_text('top_level.txt') or ''}\n{package.read_text('RECORD') or ''}"
-        is_here = not file or Path(str(package.locate_file(""))) in Path(file).parents
-        if is_here and top_level.search(files):
-            with contextlib.suppress(Exception):  # of damaged metadata, which are another problem
+        with contextlib.suppress(Exception):  # of damaged metadata, which are another problem
+            # The standard library's packages_distributions() takes ten times as long.
+            texts = (package.read_text(name) for name in ("top_level.txt", "RECORD"))
+            files = "\n".join(text or "" for text in texts)
+            is_here = not file or Path(str(package.locate_file(""))) in Path(file).parents
+            if is_here and top_level.search(files):
                 found[package.name] = package.version
     return dict(sorted(found.items()))
 
@@ -104,7 +105,7 @@ def how_to_repair(module: str, extra: str = "") -> str:
 def keep_one(packages: list[str]) -> str:
     """Tell how to undo that packages with the same module were installed over each other."""
     return (
-        f"They are one module; keep one: pip uninstall -y {' '.join(packages)} "
+        f"These packages install the same module; keep one: pip uninstall -y {' '.join(packages)} "
         f"&& pip install {packages[-1]}"
     )
 

@@ -15,7 +15,7 @@ def main() -> None:
         try:
             from albert_edge.cli.commands import app
             from albert_edge.cli.error import run_and_report
-        except ImportError as error:  # of the packages that the command line is made of
+        except Exception as error:  # of the packages that the command line is made of
             from albert_edge.cli.printing import note
             from albert_edge.packages import explain_import
 

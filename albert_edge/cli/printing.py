@@ -1,6 +1,7 @@
 """Print results to stdout, as text or JSON, and remarks to stderr.
 
-All that commands print goes through here, where nothing can be printed that a terminal obeys.
+All that commands print goes through here, which escapes control characters and bidirectional
+overrides in untrusted text. Remarks and errors also lose tokens and passwords.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from albert_edge.cli.spelling import spell_command_line
 from albert_edge.cli.streams import STDOUT, abandon
 from albert_edge.disk.writing import naming
 from albert_edge.errors import AlbertEdgeError, Argument, Message
-from albert_edge.plain import plain, plain_json
+from albert_edge.plain import plain, plain_json, without_secrets
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -40,14 +41,18 @@ def print_json(
 
 
 def error_fields(error: AlbertEdgeError) -> dict[str, Any]:
-    """Describe an error for a JSON document, with arguments spelled as flags."""
-    return {
+    """Describe an error for a JSON document: arguments spelled as flags, no token or password."""
+    fields = {
         "type": type(error).__name__,
         "message": error.message.spell(spell_command_line),
         "tip": error.remedy.spell(spell_command_line),
         "exit_code": error.exit_code,
         "option": error.option and spell_command_line(Argument(error.option)),
         "where": error.where,
+    }
+    return {
+        name: without_secrets(value) if isinstance(value, str) else value
+        for name, value in fields.items()
     }
 
 
@@ -83,10 +88,13 @@ def show_fields(*fields: str) -> None:
 
 
 def note(*lines: str) -> None:
-    """Print remarks to stderr, as `show` prints lines; where that fails, nobody sees them."""
+    """Print remarks to stderr, as `show` prints lines, without tokens and passwords.
+
+    Where that fails, nobody sees them.
+    """
     try:
         for line in lines:
-            print(plain(line), file=sys.stderr)
+            print(plain(without_secrets(line)), file=sys.stderr)
     except OSError:
         abandon(sys.stderr)
 

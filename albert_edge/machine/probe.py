@@ -34,7 +34,7 @@ class OnnxRuntime:
     """The installed onnxruntime.
 
     Attributes:
-        version: Its version, or None if it cannot be imported.
+        version: Its version, or None if it cannot be imported or could not be examined.
         providers: Its execution providers, plugins included, by the names users give.
         unsigned_weights: Whether int8 models are changed on loading, because sums of products
             of signed weights overflow on this CPU; None if unknown.
@@ -68,28 +68,49 @@ class ProviderCheck:
 
 def probe_onnxruntime() -> OnnxRuntime:
     """Examine onnxruntime in a separate process."""
-    answer, fault = _ask([])
-    if answer is not None:
-        return OnnxRuntime(**answer)
-    installed = " and ".join(distributions_of("onnxruntime")) or "onnxruntime"
-    return OnnxRuntime(
-        fault=f"{installed} does not load: {fault}", tip=how_to_repair("onnxruntime", "cpu")
-    )
+    try:
+        return OnnxRuntime(**_ask([]))
+    except _UnexaminedError as error:
+        return OnnxRuntime(fault=f"onnxruntime was not examined: {error}", tip=error.tip)
+    except _EndedError as error:
+        installed = " and ".join(distributions_of("onnxruntime")) or "onnxruntime"
+        return OnnxRuntime(
+            fault=f"{installed} does not load: {error}", tip=how_to_repair("onnxruntime", "cpu")
+        )
 
 
 def probe_provider(name: str) -> ProviderCheck:
     """Run a model of one node on a provider, in a separate process."""
-    answer, fault = _ask([name])
-    if answer is not None:
-        return ProviderCheck(**answer)
-    tip = "Check its driver and libraries, or use device 'cpu'."
-    return ProviderCheck(name, runs=False, fault=fault, tip=tip)
+    try:
+        return ProviderCheck(**_ask([name]))
+    except _UnexaminedError as error:
+        return ProviderCheck(name, runs=False, fault=str(error), tip=error.tip)
+    except _EndedError as error:
+        tip = "Check its driver and libraries, or use device 'cpu'."
+        return ProviderCheck(name, runs=False, fault=str(error), tip=tip)
 
 
-def _ask(arguments: Sequence[str]) -> tuple[dict[str, Any] | None, str]:
-    """Run this module as a program; return its answer, or None and the reason."""
+class _UnexaminedError(Exception):
+    """The machine kept a process from starting, or from answering in time."""
+
+    def __init__(self, reason: str, tip: str) -> None:
+        super().__init__(reason)
+        self.tip = tip
+
+
+class _EndedError(Exception):
+    """The process ended without an answer."""
+
+
+def _ask(arguments: Sequence[str]) -> dict[str, Any]:
+    """Run this module as a program, and return its answer.
+
+    Raises:
+        _UnexaminedError: It did not start, or did not answer in time.
+        _EndedError: It ended without an answer.
+    """
     if getattr(sys, "frozen", False):  # sys.executable is the program itself, and runs no module
-        return asdict(_examine(arguments)), ""
+        return asdict(_examine(arguments))
     command = [sys.executable, "-m", "albert_edge.machine.probe", *arguments]
     try:
         with child_process(
@@ -101,16 +122,21 @@ def _ask(arguments: Sequence[str]) -> tuple[dict[str, Any] | None, str]:
         ) as process:
             out, err = process.communicate(timeout=TIMEOUT_S)
     except subprocess.TimeoutExpired:
-        return None, f"it gave no answer in {TIMEOUT_S} s"
+        raise _UnexaminedError(
+            f"it gave no answer in {TIMEOUT_S} s.", "Try again when the machine has less to do."
+        ) from None
     except OSError as error:
-        return None, f"no process could be started: {error.strerror}"
+        raise _UnexaminedError(
+            f"no process could be started: {error.strerror}.",
+            "Close other programs, or raise the limits of memory and processes.",
+        ) from None
     try:  # the last line, after the output of libraries
-        return json.loads(out.splitlines()[-1]), ""
-    except (IndexError, ValueError):
+        return dict(json.loads(out.splitlines()[-1]))
+    except (IndexError, TypeError, ValueError):
         last = (err.strip().splitlines() or [""])[-1]
         code = process.returncode
         ended = f"signal {-code}" if code < 0 else f"code {code}"
-        return None, f"the process ended with {ended}: {last}".rstrip(": ")
+        raise _EndedError(f"the process ended with {ended}: {last}".rstrip(": ")) from None
 
 
 def _examine(arguments: Sequence[str]) -> OnnxRuntime | ProviderCheck:

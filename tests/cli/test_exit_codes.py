@@ -19,6 +19,14 @@ from support.script import (
 pytestmark = pytest.mark.slow
 
 
+def test_errors_name_no_token(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "my-own-token")
+    for name in ("hf_abcdefghij", "my-own-token"):
+        done = cli("inspect", name, "--json")
+        assert done.code == 1 and "***" in done.out and "***" in done.err
+        assert name not in done.out + done.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "told"),
     [

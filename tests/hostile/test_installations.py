@@ -29,7 +29,7 @@ from albert_edge.checkpoint.formats.pickle import read_pickle
 from albert_edge.checkpoint.formats.safetensors import read_safetensors
 from albert_edge.checkpoint.source import find_source
 from albert_edge.errors import InstallationError
-from albert_edge.packages import import_extra
+from albert_edge.packages import distributions_of, import_extra
 from albert_edge.records.arrow import load_pyarrow
 from albert_edge.report.looks import require_matplotlib
 from albert_edge.report.render import environment
@@ -320,6 +320,26 @@ def test_every_command_says_the_same(langid: Path, tmp_path: Path, report: Repor
             wrong.append((name, "", said))
     report(Row("Every command and doctor say the same of a broken onnxruntime", count, len(wrong)))
     assert not wrong, "\n".join(map(str, wrong))
+
+
+def test_a_package_of_the_command_line_that_raises_any_error(tmp_path: Path) -> None:
+    put(FAULTS["numpy's ABI"], "typer", tmp_path / "site")
+    done = run(tmp_path / "site", "doctor")
+    error, tip = done.stderr.splitlines()
+    assert done.returncode == 4
+    assert "ERROR typer 1.30.0 is installed, but does not load: RuntimeError: module" in error
+    assert tip == "TIP   pip install --force-reinstall typer"
+
+
+def test_damaged_metadata_of_another_package_hide_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_package(tmp_path, "good", "1.0", "strange")
+    add_package(tmp_path, "damaged", "1.0", "other")
+    for path in tmp_path.glob("damaged*/*"):
+        path.write_bytes(b"\xff\xfe")
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    assert distributions_of("strange") == {"good": "1.0"}
 
 
 @pytest.mark.parametrize("module", ["tokenizers", "numpy"][: how_many(1, 2)])

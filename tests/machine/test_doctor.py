@@ -157,8 +157,19 @@ def test_a_provider_that_breaks_is_reported(
 def test_a_probe_that_hangs_is_given_up(before_all: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stand_in(before_all, "import time; time.sleep(60)")
     monkeypatch.setattr(probe, "TIMEOUT_S", 2)
-    fault = probe.probe_onnxruntime().fault
-    assert fault is not None and fault.endswith("does not load: it gave no answer in 2 s")
+    found = probe.probe_onnxruntime()
+    assert found.fault == "onnxruntime was not examined: it gave no answer in 2 s."
+    assert found.tip is not None and "pip" not in found.tip
+
+
+def test_a_machine_that_starts_no_process_is_no_fault_of_onnxruntime(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/absent/python")
+    found, provider = probe.probe_onnxruntime(), probe.probe_provider("cpu")
+    for fault, tip in ((found.fault, found.tip), (provider.fault, provider.tip)):
+        assert fault is not None and "no process could be started: No such file" in fault
+        assert tip is not None and "limits" in tip and "pip" not in tip
 
 
 # --- extras ---------------------------------------------------------------------------------
