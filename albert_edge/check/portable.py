@@ -8,14 +8,15 @@ from albert_edge.bundle.manifest import PORTABLE
 from albert_edge.bundle.model_file import BundledModel
 from albert_edge.errors import Argument, BundleError, Message
 from albert_edge.packages import import_extra
+from albert_edge.runtime.model_source import read_checked
 
 
 def portable_file(bundle: Bundle) -> BundledModel:
-    """Return the portable file, after checking its sha256.
+    """Return the portable file, after checking its sha256 and its graph.
 
     Raises:
-        BundleError: It is missing, damaged, or was written by another exporter, or the head is
-            unknown.
+        BundleError: It is missing, damaged, or was written by another exporter, the head is
+            unknown, or no exporter has written such a graph.
     """
     head = bundle.manifest.head
     if head not in HEADS:
@@ -31,6 +32,7 @@ def portable_file(bundle: Bundle) -> BundledModel:
         )
     model = bundle.model_file(variant)
     model.check()
+    read_checked(model)
     return model
 
 

@@ -11,9 +11,11 @@ from albert_edge.architecture.config import AlbertConfig, LabelName
 from albert_edge.architecture.weights import find_weight, scale_name
 from albert_edge.bundle.bundle import open_bundle
 from albert_edge.bundle.manifest import PROMISES, Manifest, Variant
+from albert_edge.bundle.model_file import BundledModel
 from albert_edge.errors import InstallationError
 from albert_edge.inspection.weights import count_weights
 from albert_edge.onnx_format.reader import OnnxFile, read_onnx
+from albert_edge.runtime.model_source import read_checked
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,7 @@ def inspect(bundle: str | os.PathLike[str]) -> Inspection:
     opened = open_bundle(bundle)
     manifest = opened.manifest
     config = opened.read_config()
-    files = {variant.name: read_onnx(opened.model_file(variant)) for variant in manifest.variants}
+    files = {variant.name: _read(opened.model_file(variant)) for variant in manifest.variants}
     groups = _groups(next(iter(files.values())), config)
     return Inspection(
         head=manifest.head,
@@ -115,6 +117,11 @@ def inspect(bundle: str | os.PathLike[str]) -> Inspection:
         unsigned_weights=_unsigned_weights(manifest),
         unknown_fields=manifest.unknown_fields,
     )
+
+
+def _read(model: BundledModel) -> OnnxFile:
+    read_checked(model)
+    return read_onnx(model)
 
 
 def _unsigned_weights(manifest: Manifest) -> bool | None:

@@ -20,6 +20,7 @@ from albert_edge.compress.balance import readers
 from albert_edge.compress.integer import dequantize_blocks
 from albert_edge.graph.plan import Precision
 from albert_edge.onnx_format.reader import Tensor, read_onnx
+from albert_edge.runtime.model_source import read_checked
 
 Floats = npt.NDArray[np.float32]
 
@@ -38,7 +39,9 @@ class Weights:
     """
 
     def __init__(self, bundle: Bundle, variant: Variant) -> None:
-        file = read_onnx(bundle.model_file(variant))
+        model = bundle.model_file(variant)
+        read_checked(model)
+        file = read_onnx(model)
         self.variant = variant
         self.operators = file.operators
         self._tensors = file.tensors

@@ -40,6 +40,8 @@ _TENSOR_DIMS, _TENSOR_TYPE, _TENSOR_NAME, _TENSOR_RAW, _TENSOR_EXTERNAL = 1, 2, 
 # onnx.TensorProto.DataType -> numpy, for the types of weights.
 _TYPES = {1: "<f4", 2: "u1", 3: "i1", 6: "<i4", 7: "<i8", 9: "?", 10: "<f2", 11: "<f8"}
 UINT8, INT8 = 2, 3
+_MOST_DIMENSIONS = 8  # of a tensor; weights have up to three
+_LONGEST_FAULT = 300  # characters; names of the file are part of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +118,8 @@ def read_onnx(source: Path | OnnxSource) -> OnnxFile:
                 _read_graph(content(value), view, onnx_file)
     except (OSError, ValueError, KeyError, IndexError, TypeError, RecursionError) as error:
         raise BundleError(
-            f"{path} is not a readable ONNX file: {error}", tip="Export the model again."
+            f"{path} is not a readable ONNX file: {str(error)[:_LONGEST_FAULT]}",
+            tip="Export the model again.",
         ) from error
     return onnx_file
 
@@ -195,7 +198,10 @@ def _read_tensor(message: memoryview, view: View) -> Tensor:
     external: dict[str, str] = {}
     for field, value in fields(message):
         if field == _TENSOR_DIMS:
-            shape.extend(integers(value))
+            for size in integers(value):
+                shape.append(size)
+                if len(shape) > _MOST_DIMENSIONS:
+                    raise ValueError(f"a tensor of more than {_MOST_DIMENSIONS} axes")
         elif field == _TENSOR_TYPE:
             data_type = number(value)
         elif field == _TENSOR_NAME:
@@ -207,6 +213,8 @@ def _read_tensor(message: memoryview, view: View) -> Tensor:
             external[text(entry[1])] = text(entry[2])
     if external:
         data = _external(external, view)
+    if data_type not in _TYPES:
+        raise ValueError(f"tensor {name} has values of type {data_type}, as no weights have")
     dtype = np.dtype(_TYPES[data_type])
     if data is None:  # small tensors may use a field of their type, which is not needed here
         data = memoryview(b"")

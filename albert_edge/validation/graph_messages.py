@@ -24,6 +24,7 @@ from albert_edge.onnx_format.wire_format import (
 )
 from albert_edge.validation.graph_parts import (
     ITEM_BYTES,
+    MOST_DIMENSIONS,
     Described,
     Dimension,
     Graph,
@@ -36,7 +37,6 @@ from albert_edge.validation.graph_parts import (
 # Nodes and descriptions are short; only tensors and graphs are as long as they are.
 _LONGEST = 2**16
 _DEEPEST = 3  # a loop in a branch of the graph
-_MOST_DIMENSIONS = 8
 # What is read before it is known which nodes there are; far more than models of many layers have.
 _MOST_ENTRIES = 20_000  # of a list
 _MOST_STRUCTURE = 2 * 2**20  # bytes of all nodes and descriptions
@@ -111,7 +111,7 @@ def read_tensor(value: Value) -> Tensor:
     type_, shape = found.get("data_type", 0), tuple(found.get("dims", ()))
     if type_ not in ITEM_BYTES:
         raise Refused(f"tensor {name!r} is of type {type_}, which exporters do not write")
-    if len(shape) > _MOST_DIMENSIONS or any(size < 0 for size in shape):
+    if len(shape) > MOST_DIMENSIONS or any(size < 0 for size in shape):
         raise Refused(f"tensor {name!r} has the shape {shape}")
     data, external = found.get("raw_data"), None
     length = None if data is None else len(data)

@@ -10,6 +10,9 @@ FLOAT, UINT8, INT8, INT64, BOOL, FLOAT16 = 1, 2, 3, 7, 9, 10
 ITEM_BYTES = {FLOAT: 4, UINT8: 1, INT8: 1, INT64: 8, BOOL: 1, FLOAT16: 2}
 
 
+MOST_DIMENSIONS = 8  # of a value; those of the exporters have up to five
+
+
 class Refused(Exception):
     """What is wrong with a file, in words."""
 

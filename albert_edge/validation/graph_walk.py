@@ -13,12 +13,18 @@ from math import prod
 from typing import Any, NamedTuple
 
 from albert_edge.validation.graph_operators import Allowed, Operator
-from albert_edge.validation.graph_parts import Described, Graph, Node, Refused, Tensor
+from albert_edge.validation.graph_parts import (
+    MOST_DIMENSIONS,
+    Described,
+    Graph,
+    Node,
+    Refused,
+    Tensor,
+)
 from albert_edge.validation.graph_size import Size, axes_of, common, size_of
 from albert_edge.validation.graph_sizes import RULES
 
 LOOP, IF = "Loop", "If"
-_MOST_DIMENSIONS = 8
 _TURNS_TO_SETTLE = 3  # the sizes that a loop carries may change in its first iteration only
 
 
@@ -130,7 +136,7 @@ class Walk:
 
     def _count(self, name: str, size: Size, *, constant: bool) -> None:
         entries = prod(length or 1 for length in size.shape)  # an empty value may be long too
-        if len(size.shape) > _MOST_DIMENSIONS or entries > self.limits.largest:
+        if len(size.shape) > MOST_DIMENSIONS or entries > self.limits.largest:
             raise Refused(f"its result of shape {size.shape} is larger than such a model needs")
         self.total += entries * self._times
         if self.total > self.limits.total:

@@ -151,3 +151,22 @@ def test_int8_values_outside_of_raw_data_cannot_be_changed() -> None:
     (found,) = raw_tensors(bytearray(content))
     with pytest.raises(ValueError, match="without raw data: 'w'"):
         found.values  # noqa: B018
+
+
+def test_a_tensor_of_many_axes_is_refused_at_once(tmp_path: Path) -> None:
+    tensor = onnx.TensorProto(name="wide", data_type=1, dims=[2] * 100_000)
+    graph = onnx.helper.make_graph([], "g", [], [], [tensor])
+    path = tmp_path / "model.onnx"
+    path.write_bytes(onnx.helper.make_model(graph).SerializeToString())
+    with pytest.raises(BundleError, match="a tensor of more than 8 axes"):
+        read_onnx(path)
+
+
+def test_what_a_file_says_does_not_fill_the_message(tmp_path: Path) -> None:
+    tensor = onnx.TensorProto(name="n" * 100_000, data_type=8, dims=[2])
+    graph = onnx.helper.make_graph([], "g", [], [], [tensor])
+    path = tmp_path / "model.onnx"
+    path.write_bytes(onnx.helper.make_model(graph).SerializeToString())
+    with pytest.raises(BundleError, match="is not a readable ONNX file") as caught:
+        read_onnx(path)
+    assert len(str(caught.value)) < 1000

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,10 +16,14 @@ import pytest
 from onnx import TensorProto, helper
 from support.authored import Case, all_nodes, config
 from support.graph_growth import GROWTHS, Builder, grown
+from support.paths import DATA
 from support.stored_models import short_text, stored
 
+import albert_edge
+from albert_edge.bundle.manifest import MANIFEST
 from albert_edge.errors import BundleError
 from albert_edge.graph.plan import OPTIMIZATIONS, Plan
+from albert_edge.inspection.diff import diff
 from albert_edge.runtime.device import CPU
 from albert_edge.runtime.engine import load_engine
 from albert_edge.validation.graph import check_model
@@ -89,3 +97,37 @@ def test_a_name_is_constant_only_in_its_own_branch(tmp_path: Path) -> None:
     )
     with pytest.raises(BundleError, match="the number of iterations is not a constant"):
         check_model(memoryview(model.SerializeToString()), case.declared())
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    """A bundle of a stranger: its hashes are right, and its portable graph is not ours."""
+    path = tmp_path / "bundle"
+    shutil.copytree(DATA / "bundles" / "schema2", path)
+    manifest = json.loads((path / MANIFEST).read_text())
+    file = path / "onnx" / "model.onnx"
+    content = grown(file.read_bytes(), "logits", 16, GROWTHS["compared with the length"])
+    file.write_bytes(content)
+    digest = hashlib.sha256(content).hexdigest()
+    (variant,) = (one for one in manifest["variants"] if one["name"] == "model")
+    (record,) = variant["files"]["model"]
+    record.update(sha256=digest, bytes=len(content))
+    (path / MANIFEST).write_text(json.dumps(manifest))
+    return path
+
+
+COMMANDS: dict[str, Callable[[Path], object]] = {
+    "optimize": albert_edge.optimize,
+    "quantize": lambda path: albert_edge.quantize(path, texts=["the good film"] * 8),
+    "inspect": albert_edge.inspect,
+    "diff": lambda path: diff(DATA / "bundles" / "schema2", path),
+    "bench": lambda path: albert_edge.bench(path, against=["torch"], device="cpu"),
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_that_reads_weights_refuses_the_graph(command: str, bundle: Path) -> None:
+    before = sorted(bundle.rglob("*"))
+    with pytest.raises(BundleError, match="was not written by albert-edge's native exporter"):
+        COMMANDS[command](bundle)
+    assert sorted(bundle.rglob("*")) == before

@@ -22,6 +22,7 @@ from albert_edge.progress import Progress
 from albert_edge.runtime.adaptation import adaptation_of
 from albert_edge.runtime.device import CPU
 from albert_edge.runtime.engine import run_file
+from albert_edge.runtime.model_source import read_checked
 from albert_edge.steps.specializing.goal import Goal
 
 Weights = Mapping[str, npt.NDArray[Any]]
@@ -49,7 +50,9 @@ class Extended:
         self._bundle = bundle
         # The promise is about activations of 8 bits.
         self._variant = replace(variant, narrow_activations=False)
-        self._stored = StoredWeights(bundle.model_file(variant))
+        stored = bundle.model_file(variant)
+        read_checked(stored)
+        self._stored = StoredWeights(stored)
         self._scratch = scratch
         self._progress = progress
 
