@@ -139,7 +139,9 @@ def test_a_folder_that_others_can_change_is_not_used_in_a_shared_place(
     held = tmp_path / "held"
     held.mkdir()
     held.chmod(0o777 if whose == "writable by others" else 0o700)
-    tmp_path.chmod(0o1777 if place == "shared" else 0o755)  # as /tmp
+    tmp_path.chmod(
+        0o1777 if place == "shared" else 0o755
+    )  # as the system's folder for temporary files
     if whose == "of another user":
         user = os.geteuid() + 1
         monkeypatch.setattr(os, "geteuid", lambda: user)

@@ -162,7 +162,7 @@ def attention_from_the_hub(folder: Path) -> None:
 def names_of_chat_templates(folder: Path) -> str:
     """Transformers wrote files under names that tokenizer_config.json gives."""
     path = folder / "tokenizer_config.json"
-    path.write_text(json.dumps({"chat_template": {"../canary": "a", "/tmp/canary": "b"}}))
+    path.write_text(json.dumps({"chat_template": {"../canary": "a", "/var/canary": "b"}}))
     return "either"
 
 

@@ -84,8 +84,8 @@ SURROUNDINGS = {
     "no HOME": Surroundings(variables={"HOME": None, "XDG_CACHE_HOME": None}),
     "TMPDIR does not exist": Surroundings(variables={"TMPDIR": "/nonexistent"}),
     "a read-only disk, also for temporary files": Surroundings(
-        "mount --bind /tmp /tmp && mount -o remount,bind,ro /tmp && "
-        "mount -t tmpfs -o ro none /var/tmp",
+        "(cd / && mount --bind tmp tmp && mount -o remount,bind,ro tmp && "
+        "mount -t tmpfs -o ro none var/tmp)",
         variables={"TMPDIR": "/nonexistent"},
         fails=frozenset(WRITES | {"bench"}),
         needs_root=True,

@@ -161,7 +161,7 @@ def test_a_folder_that_others_can_change_is_not_used_in_a_shared_place(tmp_path:
     folder = tmp_path / "out.jsonl.part"
     folder.mkdir()
     folder.chmod(0o777)
-    tmp_path.chmod(0o1777)  # as /tmp
+    tmp_path.chmod(0o1777)  # as the system's folder for temporary files
     expected = r"others can change out\.jsonl\.part"
     with pytest.raises(AlbertEdgeError, match=expected), open_folder(target, "replace", {}):
         pass
