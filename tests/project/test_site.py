@@ -193,8 +193,8 @@ def own(tmp_path: Path) -> Path:
     """A copy of all sources of the site."""
     for name in ("albert_edge", "docs", "examples", "models"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("mkdocs.yml", "README.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE"):
-        shutil.copyfile(ROOT / name, tmp_path / name)
+    for path in (ROOT / "mkdocs.yml", ROOT / "LICENSE", *ROOT.glob("*.md")):
+        shutil.copyfile(path, tmp_path / path.name)
     return tmp_path
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import google_crc32c
 import numpy as np
 import pytest
+from sentencepiece import sentencepiece_model_pb2
 from support.paths import DATA
 
 import albert_edge
@@ -166,7 +167,13 @@ def test_no_configuration(tmp_path: Path) -> None:
 
 def test_tokenizer_under_its_original_name(tmp_path: Path) -> None:
     folder = copied("hub", tmp_path)
-    shutil.copy(DATA / "tokenizers" / "spiece.model", folder / "assets" / "30k-clean.model")
+    path = folder / "assets" / "30k-clean.model"
+    real = (DATA / "tokenizers" / "spiece.model").read_bytes()
+    path.write_bytes(real)
+    assert "at most 40 pieces" in str(refused(folder, CheckpointError))
+    model = sentencepiece_model_pb2.ModelProto.FromString(real)
+    del model.pieces[40:]  # as many as the model has embeddings
+    path.write_bytes(model.SerializeToString())
     assert albert_edge.export(folder, tmp_path / "out").tokenizer
 
 
