@@ -20,6 +20,7 @@ from albert_edge.check.portable import portable_file
 from albert_edge.errors import Argument, Message, UsageError
 from albert_edge.runtime.cpus import usable_cpus
 from albert_edge.runtime.device import Device, find_devices
+from albert_edge.runtime.text import load_text_encoder
 from albert_edge.runtime.variants import choose_variant, usable_variants
 
 PRECISIONS = ("fp32", "fp16", *(name for name in ON_CPU if name != "fp32"))
@@ -119,10 +120,18 @@ def make_plan(
         peers=peers,
         skipped=skipped,
         device=place.name,
-        tokenizer=bundle.read(TOKENIZER) if bundle.has(TOKENIZER) else None,
+        tokenizer=_tokenizer(bundle),
         write_checkpoint=write_checkpoint,
         source=bundle,
     )
+
+
+def _tokenizer(bundle: Bundle) -> bytes | None:
+    """The tokenizer.json of a bundle, checked before other processes load it."""
+    if not bundle.has(TOKENIZER):
+        return None
+    load_text_encoder(bundle)
+    return bundle.read(TOKENIZER)
 
 
 def _own(bundle: Bundle, precision: str, device: Device) -> Runtime:

@@ -90,6 +90,8 @@ def test_a_bundle_whose_tokenizer_could_crash_is_refused(tmp_path: Path) -> None
     assert str(folder) in str(caught.value)
     with pytest.raises(BundleError, match=r"tokenizer\.json: post_processor\."):
         albert_edge.pipeline(model=KEPT, tokenizer=folder)
+    with pytest.raises(BundleError, match=r"tokenizer\.json: post_processor\."):
+        albert_edge.bench(folder, shapes=[(1, 8)], rounds=1)
 
 
 def test_a_tokenizer_in_place_of_the_bundles_is_checked() -> None:
