@@ -238,6 +238,10 @@ def _misfit(adapter: Adapter, module: str, reason: str) -> CheckpointError:
     )
 
 
+def _read_rank(fields: JsonObject, name: str) -> int:
+    return fields.integer(name, low=1, high=65_536)
+
+
 @dataclass(frozen=True, slots=True)
 class _Scale:
     rank: int
@@ -248,11 +252,11 @@ class _Scales:
     """The rank and the scaling of every adapted module."""
 
     def __init__(self, config: JsonObject) -> None:
-        self._rank = config.integer("r", low=1, high=65_536)
+        self._rank = _read_rank(config, "r")
         self._alpha = config.number("lora_alpha")
         self._root = config.flag("use_rslora", False)
         ranks, alphas = config.object("rank_pattern", None), config.object("alpha_pattern", None)
-        self._ranks = _by_pattern(ranks, JsonObject.integer)
+        self._ranks = _by_pattern(ranks, _read_rank)
         self._alphas = _by_pattern(alphas, JsonObject.number)
 
     def of(self, module: str) -> _Scale:

@@ -12,7 +12,7 @@ from albert_edge.architecture.weights import find_weight, scale_name
 from albert_edge.bundle.bundle import open_bundle
 from albert_edge.bundle.manifest import PROMISES, Manifest, Variant
 from albert_edge.bundle.model_file import BundledModel
-from albert_edge.errors import InstallationError
+from albert_edge.errors import BundleError, InstallationError
 from albert_edge.inspection.weights import count_weights
 from albert_edge.onnx_format.reader import OnnxFile, read_onnx
 from albert_edge.runtime.model_source import read_checked
@@ -103,6 +103,10 @@ def inspect(bundle: str | os.PathLike[str]) -> Inspection:
     opened = open_bundle(bundle)
     manifest = opened.manifest
     config = opened.read_config()
+    if not manifest.variants:
+        raise BundleError(
+            f"{opened.path} lists no model.", tip="Export the model again.", where=opened.path
+        )
     files = {variant.name: _read(opened.model_file(variant)) for variant in manifest.variants}
     groups = _groups(next(iter(files.values())), config)
     return Inspection(

@@ -318,6 +318,8 @@ def change(folder: Path, **fields: Any) -> None:
         ({"r": 4}, "expected floats of shape (4, 24)"),
         ({"rank_pattern": {"query": 2}}, "query does not fit"),
         ({"rank_pattern": {"(": 2}}, "rank_pattern"),
+        ({"rank_pattern": {"query": 0}}, "rank_pattern.query should be"),
+        ({"rank_pattern": {"query": 10**400}}, "rank_pattern.query should be"),
         ({"alpha_pattern": {r"(\w+\.?)+!": 2}}, "alpha_pattern"),
         ({"alpha_pattern": {r".*a.*b.*c.*d.*e": 2}}, "alpha_pattern"),
         ({"alpha_pattern": {"query": "much"}}, "alpha_pattern.query"),

@@ -75,7 +75,9 @@ def many(what: str, count: int) -> Callable[[Any], None]:
 
     def change(manifest: Any) -> None:
         first = manifest["variants"][0]
-        if what == "variants":
+        if what == "no variants":
+            manifest["variants"] = []
+        elif what == "variants":
             manifest["variants"] += [{**first, "name": f"v{n}"} for n in range(count)]
         elif what == "equal variants":
             manifest["variants"] += [first]
@@ -87,13 +89,18 @@ def many(what: str, count: int) -> Callable[[Any], None]:
 
 @pytest.mark.parametrize(
     "change",
-    [many("variants", 1_000), many("equal variants", 1), many("files", 10_000)],
-    ids=["variants", "equal variants", "files"],
+    [
+        many("no variants", 0),
+        many("variants", 1_000),
+        many("equal variants", 1),
+        many("files", 1_000),
+    ],
+    ids=["no variants", "variants", "equal variants", "files"],
 )
-def test_more_than_any_bundle_has(
+def test_more_or_less_than_any_bundle_has(
     change: Callable[[Any], None], bundle: Path, tmp_path: Path
 ) -> None:
-    """Every listed file is held open, and every command reads every variant."""
+    """Every listed file may be held open, and every command reads every variant."""
     manifest = json.loads((bundle / MANIFEST).read_text(encoding="utf-8"))
     change(manifest)
     decide = partial(with_manifest, bundle, tmp_path / "copy")
