@@ -37,7 +37,7 @@ _MICROSOFT = "com.microsoft"
 _TYPES = {"int64": INT64, "float32": FLOAT, "float16": FLOAT16, "bool": BOOL}
 
 # Opset and IR version that the files of a target have.
-_FORMATS = {"portable": (17, 8), "cpu": (23, 11), "cuda": (17, 8)}
+FORMATS = {"portable": (17, 8), "cpu": (23, 11), "cuda": (17, 8)}
 _PRODUCERS = {"native": "albert-edge", "optimum": "pytorch"}
 
 # The first run whose sizes are computed.
@@ -169,7 +169,7 @@ def _check_format(model: Model, declared: Declared) -> None:
         raise Refused(f"it says that {model.producer!r} produced it")
     if declared.target not in OPERATORS:
         raise Refused(f"the target {declared.target!r} is unknown")
-    opset, ir_version = _FORMATS[declared.target]
+    opset, ir_version = FORMATS[declared.target]
     if (declared.opset, model.ir_version) != (opset, ir_version):
         raise Refused(f"it has IR version {model.ir_version}, and the opset is {declared.opset}")
     uses_others = any(node.operator.startswith(_MICROSOFT) for node in all_nodes(model.graph))

@@ -33,14 +33,14 @@ def load_tokenizer(
     return parse_tokenizer(text, place, error)
 
 
-def parse_tokenizer(text: str, place: str, error: MakeError) -> Tokenizer:
+def parse_tokenizer(text: str | bytes, place: str, error: MakeError) -> Tokenizer:
     """Load the text of a tokenizer.json that `check_tokenizer_json` accepted.
 
     Raises:
         Exception: What `error` made: the library does not accept it.
     """
     with library_faults(f"{place} is not a tokenizer", error):
-        return Tokenizer.from_str(text)
+        return Tokenizer.from_str(text) if isinstance(text, str) else Tokenizer.from_buffer(text)
 
 
 @contextmanager

@@ -20,6 +20,8 @@ from albert_edge.graph.heads import MODULES
 from albert_edge.graph.operators.cpu import Cpu
 from albert_edge.graph.plan import OPTIMIZATIONS
 from albert_edge.runtime.session import Session
+from albert_edge.validation.graph import FORMATS
+from albert_edge.validation.graph_operators import OPERATORS
 
 PACKAGE = Path(albert_edge.__file__).parent
 
@@ -68,14 +70,16 @@ class MadeUp(Cpu):
     """Operators of a target that does not exist."""
 
 
-def test_a_target_is_its_operators_and_two_rows(
+def test_a_target_is_its_operators_and_four_rows(
     checkpoint: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its operators, a row of their class and a row of its optimizations: no other file."""
+    """Its operators, a row of their class and of its optimizations, and what may be loaded."""
     targets: dict[Any, Any] = build.TARGETS  # the type of a target names those there are
     optimizations: dict[Any, Any] = OPTIMIZATIONS
     monkeypatch.setitem(targets, "made-up", MadeUp)
     monkeypatch.setitem(optimizations, "made-up", OPTIMIZATIONS["cpu"])
+    monkeypatch.setitem(OPERATORS, "made-up", OPERATORS["cpu"])
+    monkeypatch.setitem(FORMATS, "made-up", FORMATS["cpu"])
     albert_edge.export(checkpoint("text-classification"), tmp_path / "bundle")
     wanted: Any = "made-up"
     report = albert_edge.optimize(tmp_path / "bundle", target=wanted)

@@ -47,11 +47,12 @@ def test_one_that_fails_is_refused(text: str, reason: str, tmp_path: Path) -> No
 
 
 def test_time_is_limited(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    def run(command: list[str], **options: Any) -> None:
-        assert command[0] == sys.executable
-        raise subprocess.TimeoutExpired(command, options["timeout"])
+    def communicate(
+        process: subprocess.Popen[bytes], content: bytes, timeout: float
+    ) -> tuple[bytes, bytes]:
+        raise subprocess.TimeoutExpired(process.args, timeout)
 
-    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr(subprocess.Popen, "communicate", communicate)
     with pytest.raises(CheckpointError, match="it takes more than 60 s"):
         require_harmless(changed(version="slow"), tmp_path)
 
@@ -60,7 +61,7 @@ def test_a_frozen_program_starts_no_process(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(sys, "frozen", True, raising=False)
-    monkeypatch.setattr(subprocess, "run", None)
+    monkeypatch.setattr(subprocess, "Popen", None)
     require_harmless(changed(version="frozen"), tmp_path)
 
 
