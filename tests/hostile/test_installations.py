@@ -190,9 +190,10 @@ def judged(
 def load_broken(site: Path, module: str, load: Callable[[], object]) -> tuple[str, str, str]:
     """Load a module from a folder; return the class of the error, its message and its tip."""
     sys.path.insert(0, str(site))
-    for name in list(sys.modules):  # the real one, which this process may have loaded
-        if name.partition(".")[0] in (module, "torch", "transformers", "onnxscript"):
-            del sys.modules[name]
+    # The real one, which this process may have loaded, and which cannot be loaded a second time.
+    loaded = {name: sys.modules[name] for name in sys.modules if name.partition(".")[0] == module}
+    for name in loaded:
+        del sys.modules[name]
     importlib.invalidate_caches()
     try:
         load()
@@ -200,6 +201,7 @@ def load_broken(site: Path, module: str, load: Callable[[], object]) -> tuple[st
         return type(error).__name__, str(error), error.tip
     finally:
         sys.path.remove(str(site))
+        sys.modules.update(loaded)
     return "", "it loaded", ""
 
 

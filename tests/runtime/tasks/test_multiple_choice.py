@@ -265,7 +265,7 @@ def test_the_choice_that_is_too_long_is_named(short: Choosers) -> None:
     with pytest.raises(InputError, match="Choice 0"):
         short.ours(LONG_PROMPT)
     # A prompt has nothing left to give.
-    with pytest.raises(InputError, match=r"Choice 1.*only_first, no room"):
+    with pytest.raises(InputError, match=r"Choice 1.*leaves no room"):
         short.ours(LONG_CHOICE, truncation="only_first")
 
 
