@@ -104,7 +104,9 @@ def read_tokenizer(
             more than its vocabulary; or an option has no effect.
     """
     path = folder / "tokenizer.json"
-    size = read_tokenizer_file(folder / "config.json").integer("vocab_size", None, low=1)
+    # A size may be written as a float, as in old configurations.
+    written = read_tokenizer_file(folder / "config.json").number("vocab_size", None, above=0)
+    size = None if written is None else int(written)
     if path.is_file():
         found = _read(path, size, overrides, probe)
     else:
